@@ -1,0 +1,36 @@
+"""Baseline checkpoints: weights as safetensors beside a JSON card with architecture and classes."""
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from baselines.networks import FaceClassifier
+
+
+class CheckpointError(ValueError):
+    """A checkpoint folder that is incomplete, damaged or of another kind."""
+
+
+def save(classifier: FaceClassifier, folder: Path) -> None:
+    """Write `classifier` to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(classifier.state_dict(), folder / "model.safetensors")
+    card = {"architecture": classifier.architecture, "classes": classifier.classes}
+    (folder / "classifier.json").write_text(json.dumps(card, indent=2) + "\n")
+
+
+def load(folder: Path) -> FaceClassifier:
+    """Read a folder written by `save`.
+
+    Raises:
+        CheckpointError: If a file is missing, damaged or does not fit the other.
+    """
+    try:
+        card = json.loads((folder / "classifier.json").read_text())
+        classifier = FaceClassifier(card["architecture"], tuple(card["classes"]))
+        classifier.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"{folder} is not a readable baseline checkpoint: {error}") from error
+    return classifier.eval()

@@ -1,0 +1,79 @@
+"""The discriminative networks: timm architectures, trained from scratch at face size.
+
+resnet18    He et al. 2016 (arXiv 1512.03385); timm's implementation, unchanged.
+vit_small   Dosovitskiy et al. 2021 (arXiv 2010.11929), 6 layers of width 192, with the
+            convolutional stem of Xiao et al. 2021 (arXiv 2106.14881) in place of patch embedding:
+            with plain patches a ViT stays at chance on a few thousand pictures.
+Any other timm name is built with `timm.create_model`.
+"""
+
+from functools import partial
+
+import timm
+import torch
+import torch.nn.functional as F
+from timm.layers import HybridEmbed
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+INPUT_SIZE = 64
+
+
+class ConvStem(nn.Sequential):
+    """Three stride-2 convolutions: (B, 3, S, S) -> (B, 96, S/8, S/8)."""
+
+    num_features = 96
+
+    def __init__(self) -> None:
+        layers: list[nn.Module] = []
+        for before, after in ((3, 24), (24, 48), (48, self.num_features)):
+            layers += [
+                nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+            ]
+        super().__init__(*layers)
+
+
+def vit_small(num_classes: int) -> VisionTransformer:
+    """A ViT for 64 px faces: 8x8 tokens, mean pooling, 2.8 M parameters."""
+    network = VisionTransformer(
+        img_size=INPUT_SIZE,
+        patch_size=1,
+        embed_layer=partial(HybridEmbed, backbone=ConvStem(), feature_size=(8, 8)),
+        embed_dim=192,
+        depth=6,
+        num_heads=3,
+        num_classes=num_classes,
+        class_token=False,
+        global_pool="avg",
+    )
+    for block in network.blocks:
+        block.attn.fused_attn = False  # the fused kernel's backward pass is slower on CPU
+    return network
+
+
+class FaceClassifier(nn.Module):
+    """A network behind the bench's contract: images in [0, 1] of any size in, logits out.
+
+    Args:
+        architecture: "resnet18", "vit_small" or any timm model name.
+        classes: Class names in logit order.
+    """
+
+    def __init__(self, architecture: str, classes: tuple[str, ...]) -> None:
+        super().__init__()
+        self.architecture, self.classes = architecture, classes
+        if architecture == "vit_small":
+            self.network: nn.Module = vit_small(len(classes))
+        else:
+            self.network = timm.create_model(architecture, num_classes=len(classes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits float32 (B, K) of float32 RGB images (B, 3, H, W) in [0, 1]."""
+        if images.shape[-2:] != (INPUT_SIZE, INPUT_SIZE):
+            images = F.interpolate(
+                images, (INPUT_SIZE, INPUT_SIZE), mode="bilinear", antialias=True
+            )
+        logits: Tensor = self.network((images - 0.5) / 0.25)
+        return logits.to(torch.float32)

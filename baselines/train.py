@@ -1,0 +1,128 @@
+"""Training a discriminative baseline: cross-entropy with AdamW, as a resumable sequence of steps.
+
+The weights kept are those with the best validation accuracy among the validations done so far
+(never the test set's choice); the earliest wins a tie.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from baselines.networks import FaceClassifier
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a baseline is trained.
+
+    Attributes:
+        steps: Optimiser steps.
+        learning_rate: Peak rate; linear warm-up, then a cosine to zero.
+        warmup: Share of the steps that warm up.
+        weight_decay: Of AdamW.
+        label_smoothing: Of the cross-entropy.
+        validate_every: Steps between validations.
+        bfloat16: Whether the network computes in bfloat16 (parameters stay float32).
+    """
+
+    steps: int = 625
+    learning_rate: float = 1e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    validate_every: int = 125
+    bfloat16: bool = False
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        warm = min(1.0, (step + 1) / max(1.0, self.warmup * self.steps))
+        cosine = 0.5 * (1.0 + torch.cos(torch.tensor(torch.pi * step / self.steps)).item())
+        return self.learning_rate * warm * cosine
+
+
+class BaselineTrainer:
+    """Optimiser, best weights and position of one run.
+
+    Args:
+        classifier: Trained in place.
+        config: The run.
+        validation: uint8 images (N, 3, H, W) and int64 labels (N,).
+
+    Attributes:
+        position: Steps done.
+        best_accuracy: Validation accuracy of the best weights, in [0, 1].
+    """
+
+    def __init__(
+        self, classifier: FaceClassifier, config: TrainConfig, validation: tuple[Tensor, Tensor]
+    ) -> None:
+        self.classifier, self.config = classifier, config
+        self.position = 0
+        self.best_accuracy = -1.0
+        self._validation = validation
+        self._best = _copy(classifier.state_dict())
+        self._optimizer = torch.optim.AdamW(
+            classifier.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+
+    def step(self, images: Tensor, labels: Tensor) -> dict[str, float]:
+        """One optimiser step on float32 images (B, 3, H, W) in [0, 1] and int64 labels (B,)."""
+        self.classifier.train()
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            logits = self.classifier(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.config.rate(self.position)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        self.position += 1
+        if self.position % self.config.validate_every == 0 or self.position == self.config.steps:
+            self._validate()
+        return {"loss": loss.item(), "best_accuracy": self.best_accuracy}
+
+    def best(self) -> FaceClassifier:
+        """The classifier with the weights chosen on the validation set."""
+        self.classifier.load_state_dict(self._best)
+        return self.classifier.eval()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to continue exactly."""
+        return {
+            "position": self.position,
+            "classifier": self.classifier.state_dict(),
+            "best": self._best,
+            "best_accuracy": self.best_accuracy,
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict()`."""
+        self.classifier.load_state_dict(state["classifier"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._best = _copy(state["best"])
+        self.best_accuracy = float(state["best_accuracy"])
+        self.position = int(state["position"])
+
+    @torch.no_grad()
+    def _validate(self) -> None:
+        self.classifier.eval()
+        images, labels = self._validation
+        correct = sum(
+            int((self.classifier(batch.float() / 255.0).argmax(1) == truth).sum())
+            for batch, truth in zip(images.split(128), labels.split(128), strict=True)
+        )
+        accuracy = correct / len(labels)
+        if accuracy > self.best_accuracy:
+            self.best_accuracy, self._best = accuracy, _copy(self.classifier.state_dict())
+
+
+def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in state.items()}

@@ -1,0 +1,31 @@
+"""`bench report`: tables and figures of what a run has stored."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    out: Annotated[
+        Path, typer.Argument(help="Folder of a run, finished or not.", show_default=True)
+    ] = Path("results/runs/robustness"),
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as JSON instead of tables.")
+    ] = False,
+) -> None:
+    """Write OUT/report (summary, tables, figures) from the stored results and show the summary.
+
+    Reads the store only: no classifier is loaded and nothing is computed again. Cells that are
+    not finished are listed as missing.
+    """
+    from rich.console import Console
+
+    from bench.report import show, write_report
+    from bench.report.summary import summary_json
+
+    written = write_report(out)
+    if json:
+        typer.echo(summary_json(written.summary))
+    else:
+        show(written, Console())

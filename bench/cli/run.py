@@ -1,0 +1,132 @@
+"""`bench run SUITE`."""
+
+import contextlib
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.config import Config
+    from bench.sweep.run import DryRun
+
+DEFAULT_OUT = Path("results/runs/robustness")
+
+
+class Suite(StrEnum):
+    """What can be run."""
+
+    robustness = "robustness"
+
+
+def run(
+    suite: Annotated[Suite, typer.Argument(help="What to run.")],
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="YAML file, or the name of a shipped one.")
+    ] = Path("default.yaml"),
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with train/<class>/* and test/<class>/*.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of checkpoints and results.")] = DEFAULT_OUT,
+    limit: Annotated[int | None, typer.Option(min=1, help="Test samples per cell.")] = None,
+    classifiers: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
+    perturbations: Annotated[
+        str | None, typer.Option(help="Only these, comma-separated; clean is always measured.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Run seed.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print cells and cost, do nothing.")
+    ] = False,
+) -> None:
+    """Train what is missing, sweep noise, blur and attacks, report. The same command resumes."""
+    chosen = _configure(config, data, limit, classifiers, perturbations, seed, device)
+    if dry_run:
+        from bench.sweep.run import dry_run as plan
+
+        _print_plan(plan(chosen, out))
+        return
+
+    from rich.console import Console
+
+    from bench import runtime
+    from bench.progress import Reporter
+    from bench.report import show, write_report
+    from bench.sweep.run import run as sweep
+
+    runtime.keep_freed_memory()
+    out.mkdir(parents=True, exist_ok=True)
+    with _interruptible():
+        sweep(chosen, out, Reporter())
+        show(write_report(out), Console())
+
+
+def _configure(
+    path: Path,
+    data: Path | None,
+    limit: int | None,
+    classifiers: str | None,
+    perturbations: str | None,
+    seed: int | None,
+    device: str | None,
+) -> "Config":
+    """The config file with the flags on top."""
+    from bench.config import FolderData, load
+
+    config = load(path).select(_names(classifiers), _names(perturbations))
+    updates: dict[str, object] = {}
+    if data is not None:
+        updates["data"] = FolderData(kind="folder", root=data)
+    if limit is not None:
+        updates["limit"] = limit
+    if seed is not None:
+        updates["seed"] = seed
+    if device is not None:
+        updates["execution"] = config.execution.model_copy(update={"device": device})
+    return config.model_copy(update=updates)
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+
+
+def _print_plan(plan: "DryRun") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench.progress import duration
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("classifier", "perturbation", "severity"):
+        table.add_column(column)
+    table.add_column("samples", justify="right")
+    table.add_column("estimate", justify="right")
+    for planned, done, seconds in plan.cells:
+        cell = planned.cell
+        state = "done" if done else duration(seconds)
+        n = str(len(planned.sample_ids))
+        table.add_row(cell.classifier, cell.perturbation, cell.severity, n, state)
+    console = Console()
+    console.print(table)
+    for name, steps in plan.training.items():
+        console.print(f"train {name}: {steps} steps", highlight=False)
+    if plan.skipped:
+        console.print(f"{plan.skipped} unreadable pictures will be skipped", highlight=False)
+    console.print(
+        f"{len(plan.cells)} cells, about {duration(plan.seconds)} "
+        "(an estimate for two CPU cores, good to a factor of two)",
+        highlight=False,
+    )
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C ends with a sentence."""
+    from bench.errors import UserError
+
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise UserError("interrupted. The same command continues from here.", 1) from interrupt

@@ -1,0 +1,73 @@
+"""What a data set is to the bench: an index of samples, and their pictures."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture of a data set.
+
+    Attributes:
+        id: Unique within the data set and stable: it addresses all noise of the sample.
+        label: Class name.
+        attributes: Group attributes, for example ``{"glasses": True}``.
+    """
+
+    id: str
+    label: str
+    attributes: dict[str, str | float | int | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be used, and why."""
+
+    path: str
+    reason: str
+
+
+class DataSet(ABC):
+    """An index of samples in three disjoint splits.
+
+    Attributes:
+        name: How tables call it.
+        classes: Class names, in table order.
+        digest: Changes whenever a sample, a label, a split or a picture changes.
+        skipped: Files left out, for the report.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    digest: str
+    skipped: tuple[Skipped, ...] = ()
+
+    @abstractmethod
+    def samples(self, split: Split) -> Sequence[Sample]:
+        """The samples of a split, always in the same order."""
+
+    @abstractmethod
+    def picture(self, sample: Sample) -> np.ndarray:
+        """The picture at its native size, uint8 RGB (H, W, 3)."""
+
+
+def balanced_subset(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
+    """At most `limit` samples, taken in turn from each class; all of them if `limit` is None.
+
+    The smaller subset of two limits is contained in the larger one.
+    """
+    if limit is None or limit >= len(samples):
+        return list(samples)
+    rank: dict[str, int] = {}
+    ranked = []
+    for position, sample in enumerate(samples):
+        rank[sample.label] = rank.get(sample.label, -1) + 1
+        ranked.append((rank[sample.label], position, sample))
+    chosen = sorted(ranked, key=lambda item: item[:2])[:limit]
+    return [sample for _, _, sample in sorted(chosen, key=lambda item: item[1])]

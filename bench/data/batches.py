@@ -1,0 +1,61 @@
+"""Training pictures as tensors, and addressed batches of them."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench import rng
+from bench.data.base import DataSet, Split
+
+SHIFT = 4  # pixels
+
+
+def stacked(dataset: DataSet, split: Split, size: int) -> tuple[Tensor, Tensor]:
+    """A whole split at one size.
+
+    Returns:
+        uint8 (N, 3, size, size), resized as classifiers resize; int64 labels (N,), indices into
+        `dataset.classes`.
+    """
+    samples = dataset.samples(split)
+    images = torch.empty((len(samples), 3, size, size), dtype=torch.uint8)
+    for row, sample in enumerate(samples):
+        picture = torch.from_numpy(np.array(dataset.picture(sample))).permute(2, 0, 1)
+        if picture.shape[1:] != (size, size):
+            resized = F.interpolate(
+                picture[None].float(), (size, size), mode="bilinear", antialias=True
+            )
+            picture = resized[0].round().clamp(0, 255).to(torch.uint8)
+        images[row] = picture
+    numbers = {name: number for number, name in enumerate(dataset.classes)}
+    return images, torch.tensor([numbers[sample.label] for sample in samples])
+
+
+class Batches:
+    """Random batches with flips and small shifts; batch `step` is a function of (seed, step).
+
+    Args:
+        images: uint8 (N, 3, S, S).
+        labels: int64 (N,).
+        batch_size: Rows per batch.
+        seed: Run seed.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, batch_size: int, seed: int) -> None:
+        self.images, self.labels = images, labels
+        self.batch_size, self.seed = batch_size, seed
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """float32 images (B, 3, S, S) in [0, 1] and int64 labels (B,)."""
+        draws = rng.generator(self.seed, "batch", step)
+        chosen = torch.from_numpy(draws.integers(len(self.images), size=self.batch_size))
+        flips = draws.random(self.batch_size) < 0.5
+        corners = draws.integers(2 * SHIFT + 1, size=(self.batch_size, 2))
+        size = self.images.shape[-1]
+        padded = F.pad(self.images[chosen].float() / 255.0, (SHIFT,) * 4, mode="replicate")
+        rows = [
+            (image.flip(2) if flip else image)[:, top : top + size, left : left + size]
+            for image, flip, (top, left) in zip(padded, flips, corners, strict=True)
+        ]
+        return torch.stack(rows), self.labels[chosen]

@@ -1,0 +1,160 @@
+"""Draws a face: paints its layers in order, lights them and takes the picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.faces.accessories import glasses, occluder
+from bench.data.faces.action_units import Difficulty
+from bench.data.faces.backdrop import grid, paint_background
+from bench.data.faces.canvas import SIZE, Canvas, Image, Projection, fill_polygon, to_fixed
+from bench.data.faces.eyes import brows, eyes
+from bench.data.faces.face import Face, sample_face
+from bench.data.faces.hair import (
+    beard,
+    behind_the_head,
+    cap_of_hair,
+    hairline,
+    locks,
+    scarf_front,
+    temple_angle,
+)
+from bench.data.faces.head import (
+    cheeks,
+    ears,
+    face_lines,
+    jaw_drop,
+    neck_and_clothes,
+    nose,
+    outline,
+    skin_of_face,
+)
+from bench.data.faces.identity import Identity
+from bench.data.faces.mouth import mouth, mouth_of
+from bench.data.faces.randomness import bell_noise
+from bench.data.faces.scene import Camera
+from bench.data.faces.shapes import Shape
+
+_SUPERSAMPLING = 3
+"""Faces are painted this many times larger and then averaged down."""
+
+_BLUR_REACH = 2
+"""Radius of the camera's blur kernel, pixels; enough for the small blurs that are sampled."""
+
+
+def draw(face: Face) -> Image:
+    """Draws a face.
+
+    Args:
+        face: The full description; nothing else influences the drawing.
+
+    Returns:
+        (64, 64, 3) uint8 RGB, the same bytes on every machine.
+    """
+    large = SIZE * _SUPERSAMPLING
+    projection = Projection(face.scene.pose, face.identity.head_width, large)
+    canvas = Canvas(paint_background(face.scene.background, large), projection)
+    canvas.paint(layers(face))
+    small = cv2.resize(canvas.image, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    return _photograph(_lit(small.astype(np.float64), face), face.scene.camera)
+
+
+def generate(
+    seed: int, split: str, indices: Iterable[int], difficulty: str | Difficulty = "default"
+) -> Image:
+    """Samples and draws pictures of a split, one after the other.
+
+    Args:
+        seed: Seed of the data set.
+        split: Name of the split.
+        indices: Numbers of the pictures within the split.
+        difficulty: A preset's name or a preset.
+
+    Returns:
+        (N, 64, 64, 3) uint8 RGB.
+    """
+    numbers = list(indices)
+    images = np.empty((len(numbers), SIZE, SIZE, 3), np.uint8)
+    for place, index in enumerate(numbers):
+        images[place] = draw(sample_face(seed, split, index, difficulty))
+    return images
+
+
+def layers(face: Face) -> list[Shape]:
+    """Returns everything before the background, from back to front."""
+    person = face.identity
+    lips = mouth_of(face)
+    covered = person.hair_style in ("long", "scarf")
+    return [
+        *behind_the_head(person),
+        *neck_and_clothes(face),
+        *scarf_front(person),
+        *cap_of_hair(person),
+        *([] if covered else ears(person)),
+        *skin_of_face(face, hairline(person), temple_angle(person)),
+        *cheeks(face),
+        *face_lines(face),
+        *nose(face),
+        *beard(face, lips),
+        *mouth(face, lips),
+        *eyes(face),
+        *locks(person),
+        *brows(face),
+        *glasses(face),
+        *occluder(face),
+    ]
+
+
+def _lit(image: NDArray[np.float64], face: Face) -> NDArray[np.float64]:
+    """Shades head and room by the light; returns unrounded pixels."""
+    light, pose = face.scene.light, face.scene.pose
+    x, y = grid()
+    toward_x, toward_y = math.cos(light.direction), math.sin(light.direction)
+    room = 1.0 + 0.5 * light.contrast * (toward_x * x + toward_y * y)
+    # The head is shaded as an ellipsoid, brightest where it faces the light.
+    across = (x - 2.0 * pose.shift_x) / (2.2 * pose.scale * face.identity.head_width)
+    down = (y - 2.0 * pose.shift_y) / (2.2 * pose.scale)
+    facing = np.sqrt(np.maximum(0.0, 1.0 - across**2 - down**2))
+    head = 0.86 + 0.20 * facing + light.contrast * (toward_x * across + toward_y * down)
+    mask = _head_mask(face) / 255.0
+    shade = light.brightness * (room + (head - room) * mask)
+    lit: NDArray[np.float64] = image * shade[..., None] * np.array(light.cast)
+    return lit
+
+
+def _head_mask(face: Face) -> NDArray[np.uint8]:
+    """Returns (64, 64) uint8, 255 on the head, with a soft edge."""
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    person: Identity = face.identity
+    projection = Projection(face.scene.pose, person.head_width, SIZE)
+    edge = outline(person, jaw_drop(face.action_units), 0.0, 2.0 * math.pi)
+    fill_polygon(mask, to_fixed(projection(edge * (1.04, 1.04))), 255)
+    return np.asarray(cv2.blur(mask, (3, 3)), np.uint8)
+
+
+def _photograph(image: NDArray[np.float64], camera: Camera) -> Image:
+    """Adds blur and grain and rounds, once."""
+    if camera.blur > 0.0:
+        image = _blurred(image, camera.blur)
+    grain = bell_noise(camera.grain_key, image.shape)
+    return np.rint(np.clip(image + camera.grain * grain, 0.0, 255.0)).astype(np.uint8)
+
+
+def _blurred(image: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    """Blurs by a Gaussian, rows and columns in turn, repeating the border."""
+    reach = np.arange(-_BLUR_REACH, _BLUR_REACH + 1)
+    kernel = np.exp(-0.5 * (reach / sigma) ** 2)
+    kernel /= kernel.sum()
+    for axis in (0, 1):
+        width = [(0, 0)] * 3
+        width[axis] = (_BLUR_REACH, _BLUR_REACH)
+        padded = np.pad(image, width, mode="edge")
+        length = image.shape[axis]
+        parts = [padded.take(range(k, k + length), axis) * w for k, w in enumerate(kernel)]
+        image = sum(parts[1:], parts[0])
+    return image

@@ -1,0 +1,28 @@
+"""The vocabulary of expressions. Labels are names everywhere; ids live inside readers only."""
+
+#: The seven basic expressions, in the order of our tables.
+BASIC = ("neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust")
+CONTEMPT = "contempt"
+
+_SYNONYMS = {
+    "neutral": ("neutrality", "ne"),
+    "happiness": ("happy", "joy", "ha"),
+    "sadness": ("sad", "sa"),
+    "surprise": ("surprised", "su"),
+    "fear": ("fearful", "afraid", "scared", "fe"),
+    "anger": ("angry", "an"),
+    "disgust": ("disgusted", "di"),
+    CONTEMPT: ("contemptuous",),
+}
+_CANONICAL = {word: name for name, words in _SYNONYMS.items() for word in (name, *words)}
+
+
+def canonical(name: str) -> str:
+    """The vocabulary's word for `name` ("Happy" -> "happiness"); other names stay as they are."""
+    return _CANONICAL.get(name.strip().lower(), name.strip())
+
+
+def ordered(names: set[str]) -> tuple[str, ...]:
+    """Class order of a data set: the vocabulary's order first, then the alphabet."""
+    known = [name for name in (*BASIC, CONTEMPT) if name in names]
+    return (*known, *sorted(names - set(known)))

@@ -1,0 +1,43 @@
+"""Writing so that nothing is ever half written: a temporary name, fsync, rename."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path; what is written there becomes `path` if the block succeeds.
+
+    Works for a file and for a whole folder, on one file system.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield scratch
+        _flush(scratch)
+        if scratch.is_dir() and path.exists():
+            shutil.rmtree(path)  # a rename does not replace a folder
+        scratch.replace(path)
+    finally:
+        if scratch.is_dir():
+            shutil.rmtree(scratch, ignore_errors=True)
+        else:
+            scratch.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as JSON, atomically."""
+    with atomic(path) as scratch:
+        scratch.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _flush(path: Path) -> None:
+    """Force a file, or every file of a folder, to the disk."""
+    for file in [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]:
+        with file.open("rb") as handle:
+            os.fsync(handle.fileno())

@@ -1,0 +1,226 @@
+"""The one door to classifiers: EmoDC, baselines, a user's own.
+
+Nothing else in the bench imports emodc or baselines. A classifier is measured on pictures at their
+native size; resizing and normalisation live inside it.
+"""
+
+import importlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import baselines
+import baselines.checkpoints
+from bench.checkpoints import Card
+from bench.config import BaselineClassifier, ClassifierConfig, Config, Evaluation, PythonClassifier
+from bench.errors import UserError
+from bench.store import Gate
+from emodc import CheckpointError, EmoDC
+from emodc import Evaluation as EmoDCEvaluation
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a classifier said of a batch of N pictures.
+
+    Attributes:
+        logits: float32 (N, K).
+        errors: EmoDC's trace, float32 (N, K, S); None for other classifiers.
+        evaluations: Network evaluations per picture.
+        seconds: Wall time per picture, (N,).
+    """
+
+    logits: np.ndarray
+    errors: np.ndarray | None
+    evaluations: int
+    seconds: np.ndarray
+
+
+class Classifier(ABC):
+    """A classifier as the sweep sees it.
+
+    Attributes:
+        classes: Class names in logit order.
+        digest: Of the weights and of how they are evaluated.
+        gate: For EmoDC, whether it is still a denoiser.
+        timesteps: EmoDC's evaluation grid; empty for other classifiers.
+    """
+
+    classes: tuple[str, ...]
+    digest: str
+    gate: Gate | None = None
+    timesteps: tuple[int, ...] = ()
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def measure(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> Measurement:
+        """Measure uint8 RGB pictures (H, W, 3) of any sizes.
+
+        On a CPU each picture is a computation of its own, so that its result does not depend on
+        its neighbours, to the last bit. On a GPU pictures of one size share a batch.
+        """
+        results = []
+        for batch in self._batches(pictures):
+            images = as_images([pictures[i] for i in batch]).to(self.device)
+            start = time.perf_counter()
+            logits, errors = self._measure(images, [ids[i] for i in batch])
+            spent = (time.perf_counter() - start) / len(batch)
+            results.append((logits, errors, np.full(len(batch), spent)))
+        logits, errors, seconds = zip(*results, strict=True)
+        return Measurement(
+            logits=np.concatenate(logits),
+            errors=None if errors[0] is None else np.concatenate(errors),
+            evaluations=max(1, len(self.timesteps) * len(self.classes)),
+            seconds=np.concatenate(seconds),
+        )
+
+    def require_classes(self, classes: Sequence[str], name: str) -> None:
+        """Refuse a data set whose labels this classifier does not know.
+
+        Raises:
+            UserError: Naming the labels on both sides.
+        """
+        missing = sorted(set(classes) - set(self.classes))
+        if missing:
+            raise UserError(
+                f"classifier {name!r} does not know the data set's classes {', '.join(missing)}; "
+                f"it knows {', '.join(self.classes)}."
+            )
+
+    @abstractmethod
+    def attack_target(self, sample_id: str) -> nn.Module:
+        """What an attack on this sample differentiates: images -> logits."""
+
+    @abstractmethod
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+        """Logits and errors of float32 images (B, 3, H, W)."""
+
+    def _batches(self, pictures: Sequence[np.ndarray]) -> list[list[int]]:
+        if self.device.type == "cpu":
+            return [[i] for i in range(len(pictures))]
+        batches: list[list[int]] = []
+        for i, picture in enumerate(pictures):
+            if batches and pictures[batches[-1][0]].shape == picture.shape:
+                batches[-1].append(i)
+            else:
+                batches.append([i])
+        return batches
+
+
+class DiffusionClassifier(Classifier):
+    """EmoDC."""
+
+    def __init__(
+        self, model: EmoDC, digest: str, gate: Gate, attack_steps: int, device: torch.device
+    ) -> None:
+        super().__init__(device)
+        self.model = model.to(device).requires_grad_(False).eval()
+        self.classes, self.digest, self.gate = model.classes, digest, gate
+        self.timesteps = tuple(model.timesteps.tolist())
+        self.attack_steps = min(attack_steps, len(self.timesteps))
+
+    def attack_target(self, sample_id: str) -> nn.Module:
+        """EmoDC on the verdict's own noise, a different share of its steps at each query."""
+        return _SubsampledEmoDC(self.model, sample_id, self.attack_steps)
+
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+        errors = self.model.trace(images, ids).errors.cpu().numpy()
+        means = errors.astype(np.float64).mean(axis=2)
+        return (-self.model.evaluation.logit_scale * means).astype(np.float32), errors
+
+
+class _SubsampledEmoDC(nn.Module):
+    """Logits from `count` of the verdict's steps; successive queries go through all of them."""
+
+    def __init__(self, model: EmoDC, sample_id: str, count: int) -> None:
+        super().__init__()
+        self.model, self.sample_id = model, sample_id
+        self.stride = max(1, model.evaluation.steps // count)
+        self.queries = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        steps = range(self.queries % self.stride, self.model.evaluation.steps, self.stride)
+        self.queries += 1
+        return self.model(images, [self.sample_id], steps)
+
+
+class DiscriminativeClassifier(Classifier):
+    """A network with logits: a baseline or a user's own."""
+
+    def __init__(
+        self, model: nn.Module, classes: Sequence[str], digest: str, device: torch.device
+    ) -> None:
+        super().__init__(device)
+        self.model = model.to(device).requires_grad_(False).eval()
+        self.classes, self.digest = tuple(classes), digest
+
+    def attack_target(self, sample_id: str) -> nn.Module:
+        """The network itself."""
+        return self.model
+
+    @torch.no_grad()
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+        return self.model(images).float().cpu().numpy(), None
+
+
+def load_classifier(
+    name: str, spec: ClassifierConfig, folder: Path | None, config: Config, device: torch.device
+) -> Classifier:
+    """Open a classifier.
+
+    Args:
+        name: Its name in the config.
+        spec: Its entry in the config.
+        folder: Its checkpoint, for the kinds that have one.
+        config: The run.
+        device: Where it computes.
+
+    Raises:
+        UserError: If the checkpoint is damaged or the factory fails.
+    """
+    if isinstance(spec, PythonClassifier):
+        return _from_factory(name, spec, device)
+    if folder is None:
+        raise ValueError(f"{name} needs a checkpoint")
+    card = Card.verified(folder)
+    try:
+        if card.kind == "baseline":
+            model = baselines.checkpoints.load(folder)
+            return DiscriminativeClassifier(model, model.classes, card.weights, device)
+        emodc = EmoDC.from_pretrained(folder)
+    except (CheckpointError, baselines.CheckpointError) as error:
+        raise UserError(
+            f"classifier {name!r}: {error}. Delete the folder and run again.", 1
+        ) from error
+    plan = Evaluation() if isinstance(spec, BaselineClassifier) else spec.evaluation
+    emodc.evaluation = EmoDCEvaluation(
+        steps=plan.steps, low=plan.low, high=plan.high, seed=config.seed, precision=config.precision
+    )
+    gate = card.gate or Gate(passed=False, d_p=float("nan"), base_d_p=None)
+    return DiffusionClassifier(emodc, card.weights, gate, plan.attack_steps, device)
+
+
+def as_images(pictures: Sequence[np.ndarray]) -> Tensor:
+    """uint8 (H, W, 3) pictures of one size -> float32 (N, 3, H, W) in [0, 1]."""
+    stacked = torch.from_numpy(np.stack(pictures))
+    return stacked.permute(0, 3, 1, 2).float() / 255.0
+
+
+def _from_factory(name: str, spec: PythonClassifier, device: torch.device) -> Classifier:
+    module_name, _, function = spec.factory.partition(":")
+    try:
+        model = getattr(importlib.import_module(module_name), function)()
+        classes = tuple(model.classes)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"classifier {name!r}: {spec.factory} must be an importable function that returns a "
+            f"torch module with an attribute `classes` (names in logit order): {error}"
+        ) from error
+    return DiscriminativeClassifier(model, classes, f"python:{spec.factory}", device)

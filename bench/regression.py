@@ -1,0 +1,133 @@
+"""The regression subset: a small fixed run against committed golden results.
+
+Pixels and counts must be the same to the last bit. Errors and accuracies may differ by a stated
+tolerance, because processors add in different orders.
+"""
+
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench import metrics, resources, runtime
+from bench.config import Config, load
+from bench.errors import UserError
+from bench.files import write_json
+from bench.perturb import CORRUPTIONS
+from bench.progress import Reporter
+from bench.sweep.plan import levels
+from bench.sweep.run import open_dataset
+from bench.sweep.run import run as run_sweep
+
+GOLDEN = Path("results/regression/golden.json")
+
+#: Largest accepted difference of each measured figure.
+TOLERANCES = {"accuracy": 0.03, "d_p": 1e-3, "mean_logit": 2e-2}
+
+
+def run(update: bool = False) -> list[str]:
+    """Run the subset; with `update`, make its results the golden ones.
+
+    Returns:
+        One sentence per result that moved; empty if all is as it was.
+
+    Raises:
+        UserError: If the golden results or the reference checkpoints are missing.
+    """
+    runtime.keep_freed_memory()
+    config = load(Path("regression.yaml"))
+    found = {"pixels": _pixels(config), "cells": _cells(config)}
+    if update:
+        root = resources.find(Path("results/regression"))
+        if root is None:
+            raise UserError("golden results can only be rewritten in a clone of the repository.")
+        changes = compare(_golden(), found) if (root / GOLDEN.name).exists() else []
+        write_json(root / GOLDEN.name, found)
+        return changes
+    return compare(_golden(), found)
+
+
+def compare(golden: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """What moved between two results, as sentences."""
+    changes = []
+    for part in ("pixels", "cells"):
+        for name in sorted(golden[part].keys() | found[part].keys()):
+            before, after = golden[part].get(name), found[part].get(name)
+            if before is None or after is None:
+                changes.append(f"{name}: {'appeared' if before is None else 'is gone'}")
+            elif part == "pixels" and before != after:
+                changes.append(f"pixels of {name}: {before} -> {after} (must be identical)")
+            elif part == "cells":
+                changes += [f"{name}: {change}" for change in _moved(before, after)]
+    return changes
+
+
+def _moved(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    moved = []
+    for figure in before.keys() | after.keys():
+        old, new = before.get(figure), after.get(figure)
+        tolerance = TOLERANCES.get(figure)
+        if old == new:
+            continue
+        if tolerance is None or old is None or new is None:
+            moved.append(f"{figure} {old} -> {new} (must be identical)")
+        elif not abs(new - old) <= tolerance:  # a NaN is a change too
+            moved.append(f"{figure} {old} -> {new} (moved by {new - old:+.6f}, may {tolerance})")
+    return sorted(moved)
+
+
+def _golden() -> dict[str, Any]:
+    path = resources.find(GOLDEN)
+    if path is None:
+        raise UserError(f"there is no {GOLDEN}; write it with `bench regress --update`.")
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def _pixels(config: Config) -> dict[str, str]:
+    """Checksums of the pictures, clean and corrupted."""
+    dataset = open_dataset(config)
+    samples = dataset.samples("test")
+    checksums = {}
+    for name, family, severity in levels(config):
+        if family == "attack":
+            continue  # adversarial pixels hang on gradients, which processors round differently
+        total = hashlib.sha256()
+        for sample in samples:
+            picture = dataset.picture(sample)
+            if family == "corruption":
+                picture = CORRUPTIONS[name](
+                    picture,
+                    int(severity),
+                    seed=config.seed,
+                    dataset=dataset.name,
+                    sample_id=sample.id,
+                )
+            total.update(picture.tobytes())
+        checksums[f"{name} {severity}"] = total.hexdigest()[:16]
+    return checksums
+
+
+def _cells(config: Config) -> dict[str, dict[str, Any]]:
+    """The figures of every cell."""
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        store = run_sweep(config, Path(folder), Reporter())
+        for cell in store.planned():
+            manifest = store.manifest(cell)
+            assert manifest is not None
+            rows = store.rows(manifest)
+            correct = metrics.accuracy(rows["label"].to_numpy(), rows["prediction"].to_numpy())
+            d_p = rows["d_p"].astype(float).mean()
+            figures[f"{cell.classifier} {cell.perturbation} {cell.severity}"] = {
+                "n": len(rows),
+                "classes": manifest.classes,
+                "accuracy": round(float(correct), 6),
+                "d_p": None if manifest.gate is None else round(float(d_p), 6),
+                "mean_logit": round(float(rows["logits"].map(lambda x: x.max()).mean()), 5),
+                "evaluations": int(rows["evaluations"].sum()),
+            }
+    return figures
+
+

@@ -1,0 +1,17 @@
+"""Reports: tables and figures from a store alone; no classifier is loaded.
+
+results.py   reads a store: complete cells measured, missing ones listed
+measures.py  what is measured over a cell's rows
+groups.py    the results of one data set and seed, as tables and figures ask for them
+summary.py   one row per cell: summary.csv, JSON
+tables.py    what stands in each table; render.py writes them as Markdown, CSV and LaTeX
+figures.py   curves and confusion matrices, in the looks of style.py
+terminal.py  the compact form on a terminal
+write.py     everything together: OUT/report/
+"""
+
+from bench.report.results import Missing, Results, display_name
+from bench.report.terminal import show
+from bench.report.write import Report, write_report
+
+__all__ = ["Missing", "Report", "Results", "display_name", "show", "write_report"]

@@ -1,0 +1,156 @@
+"""What a store holds, measured: metrics of every complete cell, and the cells still missing."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bench.errors import UserError
+from bench.report.groups import Group, Result
+from bench.report.measures import measure
+from bench.store import Cell, Gate, Manifest, Store
+
+_FAMILIES = ("clean", "corruption", "attack")  # in report order
+_COLUMNS = ["sample_id", "label", "prediction", "d_p", "evaluations", "seconds"]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A planned cell that the report cannot use, and why."""
+
+    cell: Cell
+    name: str  # of the classifier, as shown
+    reason: str
+
+    def __str__(self) -> str:
+        """One line for a list of missing cells."""
+        cell = self.cell
+        level = "" if cell.family == "clean" else f" {cell.severity}"
+        where = f"{self.name} on {cell.dataset}, {cell.perturbation}{level}, seed {cell.seed}"
+        return f"{where}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that a report shows.
+
+    Attributes:
+        complete: Results of the complete cells, in report order (`report_order`).
+        missing: The other planned cells, in the same order.
+        groups: The same results, one group per data set and seed.
+    """
+
+    complete: tuple[Result, ...]
+    missing: tuple[Missing, ...]
+    groups: tuple[Group, ...]
+
+
+def display_name(classifier: str, gates: Iterable[Gate | None]) -> str:
+    """The classifier as every table, figure and file names it.
+
+    An EmoDC checkpoint that is no longer a denoiser says so wherever its accuracy stands. One
+    failed gate among its cells marks all of them, for they share rows of tables.
+    """
+    failed = any(gate is not None and not gate.passed for gate in gates)
+    return f"{classifier} (gate failed)" if failed else classifier
+
+
+def read(root: Path) -> Results:
+    """Read and measure all planned cells of the store at `root`.
+
+    Raises:
+        UserError: If there is no readable plan, or no planned cell is complete.
+    """
+    store = Store(root)
+    planned = report_order(store.planned())
+    manifests = {cell: store.manifest(cell) for cell in planned}
+    names = _names(planned, manifests)
+    complete: list[Result] = []
+    missing: list[Missing] = []
+    for cell in planned:
+        manifest, name = manifests[cell], names[_group_key(cell), cell.classifier]
+        if manifest is None:
+            missing.append(Missing(cell, name, "not finished"))
+            continue
+        try:
+            rows = _checked_rows(store, manifest)
+            measured = measure(rows, manifest.classes)
+        except (UserError, ValueError) as error:
+            missing.append(Missing(cell, name, str(error)))
+        else:
+            complete.append(Result(manifest, name, rows, measured))
+    if not complete:
+        raise UserError(
+            f"{root} holds no complete cell of the {len(planned)} planned, so there is nothing to "
+            "report. The same `bench run` goes on where it stopped.",
+            1,
+        )
+    return Results(tuple(complete), tuple(missing), _grouped(planned, names, complete))
+
+
+def report_order(cells: Sequence[Cell]) -> list[Cell]:
+    """Cells by classifier, data set, seed, family, perturbation and severity.
+
+    Classifiers, data sets and perturbations keep the plan's order, in which they first occur;
+    families go from clean over corruptions to attacks, severities and seeds upwards.
+    """
+    classifiers = list(dict.fromkeys(cell.classifier for cell in cells))
+    datasets = list(dict.fromkeys(cell.dataset for cell in cells))
+    perturbations = list(dict.fromkeys(cell.perturbation for cell in cells))
+
+    def key(cell: Cell) -> tuple[float, ...]:
+        return (
+            classifiers.index(cell.classifier),
+            datasets.index(cell.dataset),
+            cell.seed,
+            _FAMILIES.index(cell.family),
+            perturbations.index(cell.perturbation),
+            cell.level,
+        )
+
+    return sorted(cells, key=key)
+
+
+def _checked_rows(store: Store, manifest: Manifest) -> pd.DataFrame:
+    """The rows without what reports do not need, refused unless they are what was promised."""
+    rows = store.rows(manifest)[_COLUMNS]
+    if len(rows) != manifest.n or rows["sample_id"].duplicated().any():
+        distinct = rows["sample_id"].nunique()
+        raise UserError(f"holds {len(rows)} rows of {distinct} samples, promised {manifest.n}")
+    return rows
+
+
+def _group_key(cell: Cell) -> tuple[str, int]:
+    return cell.dataset, cell.seed
+
+
+def _names(
+    planned: Sequence[Cell], manifests: dict[Cell, Manifest | None]
+) -> dict[tuple[tuple[str, int], str], str]:
+    """Shown names by group and classifier."""
+    gates: dict[tuple[tuple[str, int], str], list[Gate | None]] = {}
+    for cell in planned:
+        manifest = manifests[cell]
+        known = gates.setdefault((_group_key(cell), cell.classifier), [])
+        if manifest is not None:
+            known.append(manifest.gate)
+    return {key: display_name(key[1], known) for key, known in gates.items()}
+
+
+def _grouped(
+    planned: Sequence[Cell],
+    names: dict[tuple[tuple[str, int], str], str],
+    complete: Sequence[Result],
+) -> tuple[Group, ...]:
+    """One group per data set and seed that has a complete cell."""
+    keys = list(dict.fromkeys(_group_key(result.cell) for result in complete))
+    groups = []
+    for key in keys:
+        cells = tuple(cell for cell in planned if _group_key(cell) == key)
+        own = tuple(result for result in complete if _group_key(result.cell) == key)
+        shown = {c.classifier: names[key, c.classifier] for c in cells}
+        alone = sum(dataset == key[0] for dataset, _ in keys) == 1
+        slug = key[0] if alone else f"{key[0]}-seed{key[1]}"
+        groups.append(Group(*key, slug=slug, names=shown, planned=cells, results=own))
+    return tuple(groups)

@@ -1,0 +1,81 @@
+"""Writing a report: OUT/report/ from the store in OUT, and from nothing else."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bench.files import atomic
+from bench.report.figures import write_figures
+from bench.report.render import csv_text, latex, markdown, markdown_text
+from bench.report.results import Missing, Results, read
+from bench.report.summary import summary_csv, summary_frame
+from bench.report.tables import TableSpec, tables
+
+
+@dataclass(frozen=True)
+class Report:
+    """A written report.
+
+    Attributes:
+        folder: Where it lies: OUT/report.
+        results: What it shows.
+        summary: One row per complete cell (`bench.report.summary`).
+        tables: The tables, as written.
+    """
+
+    folder: Path
+    results: Results
+    summary: pd.DataFrame
+    tables: tuple[TableSpec, ...]
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        """Planned cells that the report could not use."""
+        return self.results.missing
+
+
+def write_report(out: Path) -> Report:
+    """Read the store in `out` and write its report.
+
+        OUT/report/summary.csv         one row per complete cell
+        OUT/report/tables.md           all tables and figures, and the cells still missing
+        OUT/report/tables/NAME.md, .csv, .tex
+        OUT/report/figures/NAME.png, .svg
+
+    The folder is replaced as a whole: it never mixes tables of two states of the store.
+
+    Args:
+        out: The folder of a `bench run`.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserError: If `out` holds no plan, or no complete cell.
+    """
+    results = read(out)
+    frame, specs = summary_frame(results.complete), tables(results)
+    folder = out / "report"
+    with atomic(folder) as scratch:
+        scratch.mkdir()
+        (scratch / "summary.csv").write_text(summary_csv(frame), encoding="utf-8")
+        (scratch / "tables").mkdir()
+        for spec in specs:
+            base = scratch / "tables" / spec.name
+            for suffix, render in ((".md", markdown), (".csv", csv_text), (".tex", latex)):
+                base.with_name(spec.name + suffix).write_text(render(spec), encoding="utf-8")
+        figures = write_figures(results, scratch / "figures")
+        page = _page(specs, [path.stem for path in figures if path.suffix == ".png"], results)
+        (scratch / "tables.md").write_text(page, encoding="utf-8")
+    return Report(folder, results, frame, tuple(specs))
+
+
+def _page(specs: list[TableSpec], figures: list[str], results: Results) -> str:
+    parts = ["# Robustness\n", *(markdown(spec) for spec in specs)]
+    parts += [f"![{name}](figures/{name}.png)\n" for name in figures]
+    if results.missing:
+        listed = "\n".join(f"- {markdown_text(str(missing))}" for missing in results.missing)
+        count = f"{len(results.missing)} of {len(results.missing) + len(results.complete)}"
+        parts.append(f"## Missing cells\n\n{count} planned cells:\n\n{listed}\n")
+    return "\n".join(parts)

@@ -1,0 +1,217 @@
+"""The store: what a sweep measured, and the only thing a report reads.
+
+    OUT/plan.json                                     the cells that this store stands for
+    OUT/cells/<classifier>/<cell id>/cell.json        manifest, written when the cell is complete
+    OUT/cells/<classifier>/<cell id>/part-00000.parquet    rows of one shard, immutable
+    OUT/cells/<classifier>/<cell id>/trace-00000.parquet   EmoDC's errors of the same samples
+
+A cell id is a digest of everything that determines the result, so a changed config never meets
+stale rows. Parts carry a checksum per column chunk (Parquet) and are read back before they count.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.errors import UserError
+from bench.files import atomic, write_json
+
+SCHEMA = 1
+
+ROW_SCHEMA = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("label", pa.string()),
+        ("prediction", pa.string()),  # null: a tie, which counts as an error
+        ("logits", pa.list_(pa.float32())),
+        ("d_p", pa.float32()),  # EmoDC's error under the right prompt; null for the others
+        ("evaluations", pa.int32()),
+        ("seconds", pa.float32()),
+    ]
+)
+TRACE_SCHEMA = pa.schema(
+    [("sample_id", pa.string()), ("errors", pa.list_(pa.float32()))]  # class-major, K x S
+)
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Gate(_Record):
+    """Whether an EmoDC checkpoint is still a denoiser: its d_p against 1.2 x its Base's."""
+
+    passed: bool
+    d_p: float
+    base_d_p: float | None
+
+
+class Cell(_Record):
+    """One (classifier, data set, perturbation, severity or eps, seed): the unit of a table."""
+
+    id: str
+    classifier: str
+    dataset: str
+    perturbation: str
+    family: Literal["clean", "corruption", "attack"]
+    severity: str  # "0" for clean, "1".."5" for a corruption, "4/255" for an attack
+    seed: int
+
+    @property
+    def level(self) -> float:
+        """Severity or eps as a number, for ordering and plotting."""
+        numerator, _, denominator = self.severity.partition("/")
+        return float(numerator) / float(denominator or 1)
+
+
+class Manifest(_Record):
+    """What stands behind the rows of a complete cell."""
+
+    schema_version: int = SCHEMA
+    cell: Cell
+    classes: list[str]
+    n: int
+    shards: int
+    checkpoint: str  # digest
+    gate: Gate | None  # None for a discriminative classifier
+    timesteps: list[int]  # of the trace; empty for a discriminative classifier
+    inputs: dict[str, Any]  # everything that the cell id digests
+    environment: dict[str, str]
+
+
+def digest(content: Any) -> str:
+    """Twelve hex digits of SHA-256 over canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class Store:
+    """The cells under one output folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, cell: Cell) -> Path:
+        """Where the cell's files are."""
+        return self.root / "cells" / cell.classifier / cell.id
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def write_part(
+        self, cell: Cell, shard: int, rows: pd.DataFrame, errors: np.ndarray | None
+    ) -> None:
+        """Store one shard: its rows and, for EmoDC, errors float32 (N, K, S)."""
+        folder = self.folder(cell)
+        if errors is not None:
+            flat = list(errors.reshape(len(errors), -1))
+            trace = pd.DataFrame({"sample_id": rows["sample_id"], "errors": flat})
+            _write(folder / f"trace-{shard:05d}.parquet", trace, TRACE_SCHEMA)
+        _write(folder / f"part-{shard:05d}.parquet", rows, ROW_SCHEMA)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Declare a cell complete."""
+        write_json(self.folder(manifest.cell) / "cell.json", manifest.model_dump())
+
+    def write_plan(self, cells: Sequence[Cell], config: dict[str, Any]) -> None:
+        """Make `cells` what the store stands for, beside cells of other tables planned before.
+
+        A cell planned again with other settings replaces its older self in reports.
+        """
+        try:
+            kept = {_row_key(cell): cell for cell in self.planned()}
+        except UserError:  # nothing planned yet, or a plan that cannot be read: start afresh
+            kept = {}
+        kept |= {_row_key(cell): cell for cell in cells}
+        content = {"schema_version": SCHEMA, "config": config}
+        content["cells"] = [cell.model_dump() for cell in kept.values()]
+        write_json(self.root / "plan.json", content)
+
+    def reopen(self, cell: Cell) -> None:
+        """Take back that a cell is complete, before any of its parts changes."""
+        (self.folder(cell) / "cell.json").unlink(missing_ok=True)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def planned(self) -> list[Cell]:
+        """The cells that this store stands for, finished or not.
+
+        Raises:
+            UserError: If there is no readable plan.
+        """
+        path = self.root / "plan.json"
+        if not path.exists():
+            raise UserError(f"{self.root} holds no run: no plan.json. Start one with `bench run`.")
+        try:
+            return [Cell(**cell) for cell in json.loads(path.read_text())["cells"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path} is not a readable plan ({error}). Run `bench run` again.", 1
+            ) from error
+
+    def manifest(self, cell: Cell) -> Manifest | None:
+        """The manifest of a complete cell, None if it is not complete."""
+        try:
+            text = (self.folder(cell) / "cell.json").read_text()
+            return Manifest.model_validate_json(text)
+        except (OSError, ValidationError):
+            return None
+
+    def part(self, cell: Cell, shard: int) -> pd.DataFrame | None:
+        """The rows of one shard, None if they, or the trace they rest on, are absent or damaged."""
+        folder = self.folder(cell)
+        table = _read(folder / f"part-{shard:05d}.parquet", ROW_SCHEMA)
+        if table is None:
+            return None
+        rows = table.to_pandas()
+        if rows["d_p"].notna().any():
+            trace = _read(folder / f"trace-{shard:05d}.parquet", TRACE_SCHEMA)
+            if trace is None or trace["sample_id"].to_pylist() != list(rows["sample_id"]):
+                return None
+        return rows
+
+    def is_whole(self, manifest: Manifest) -> bool:
+        """Whether every part of a complete cell can still be read."""
+        return all(self.part(manifest.cell, shard) is not None for shard in range(manifest.shards))
+
+    def rows(self, manifest: Manifest) -> pd.DataFrame:
+        """All rows of a complete cell, ordered by sample id.
+
+        Raises:
+            UserError: If a part is missing or damaged.
+        """
+        parts = []
+        for shard in range(manifest.shards):
+            part = self.part(manifest.cell, shard)
+            if part is None:
+                path = self.folder(manifest.cell) / f"part-{shard:05d}.parquet"
+                raise UserError(
+                    f"{path} is missing or damaged. The same `bench run` computes it again.", 1
+                )
+            parts.append(part)
+        return pd.concat(parts, ignore_index=True).sort_values("sample_id", ignore_index=True)
+
+
+def _row_key(cell: Cell) -> tuple[str, str, str, str, int]:
+    return cell.classifier, cell.dataset, cell.perturbation, cell.severity, cell.seed
+
+
+def _write(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    with atomic(path) as scratch:
+        pq.write_table(table, scratch, compression="zstd", write_page_checksum=True)
+
+
+def _read(path: Path, schema: pa.Schema) -> pa.Table | None:
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+    except (OSError, pa.ArrowException):
+        return None
+    return table if table.schema.names == schema.names else None

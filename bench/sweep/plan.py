@@ -1,0 +1,133 @@
+"""From a config to cells, and to the shards that are still to be done."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench.config import Config
+from bench.data.base import DataSet, Sample, balanced_subset
+from bench.perturb import CORRUPTIONS
+from bench.store import Cell, Store, digest
+
+#: Raise when the same inputs give other rows, so that no stale row is ever reused.
+RESULT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell with what its id digests.
+
+    Attributes:
+        cell: The cell.
+        inputs: Everything that determines the rows.
+        sample_ids: The test samples, in order.
+    """
+
+    cell: Cell
+    inputs: dict[str, Any]
+    sample_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A contiguous run of a cell's samples: the unit of work and of resuming."""
+
+    planned: PlannedCell
+    number: int
+    sample_ids: tuple[str, ...]
+
+
+def levels(config: Config) -> Iterator[tuple[str, str, str]]:
+    """(perturbation, family, severity) of every column, in table order."""
+    yield "clean", "clean", "0"
+    for name, severities in config.perturbations.corruptions.items():
+        for severity in sorted(set(severities)):
+            yield name, "corruption", str(severity)
+    for name, budgets in config.perturbations.attacks.items():
+        for eps in sorted(set(budgets)):
+            yield name, "attack", f"{eps}/255"
+
+
+def test_samples(config: Config, dataset: DataSet, family: str) -> list[Sample]:
+    """The test samples of a cell; attacks have a smaller subset of their own."""
+    samples = balanced_subset(dataset.samples("test"), config.limit)
+    if family != "attack":
+        return samples
+    return balanced_subset(samples, config.perturbations.attack_limit)
+
+
+def make_plan(config: Config, dataset: DataSet, weights: dict[str, str]) -> list[PlannedCell]:
+    """All cells of a run.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+        weights: Digest of each classifier's weights.
+    """
+    plan = []
+    for name in config.classifiers:
+        for perturbation, family, severity in levels(config):
+            samples = test_samples(config, dataset, family)
+            inputs = {
+                "version": RESULT_VERSION,
+                "weights": weights[name],
+                "evaluation": _evaluation(config, name, family),
+                "precision": config.precision,
+                "data": dataset.digest,
+                "samples": digest([sample.id for sample in samples]),
+                "perturbation": _parameters(perturbation, family) | {"severity": severity},
+                "seed": config.seed,
+            }
+            cell = Cell(
+                id=digest([name, dataset.name, inputs]),
+                classifier=name,
+                dataset=dataset.name,
+                perturbation=perturbation,
+                family=family,  # type: ignore[arg-type]
+                severity=severity,
+                seed=config.seed,
+            )
+            plan.append(PlannedCell(cell, inputs, tuple(sample.id for sample in samples)))
+    return plan
+
+
+def shards_of(planned: PlannedCell, count: int) -> list[Shard]:
+    """The cell's samples in `count` nearly equal shards, in order."""
+    ids = planned.sample_ids
+    count = min(count, len(ids))
+    bounds = [len(ids) * i // count for i in range(count + 1)]
+    return [Shard(planned, i, ids[bounds[i] : bounds[i + 1]]) for i in range(count)]
+
+
+def pending(planned: PlannedCell, count: int, store: Store) -> list[Shard]:
+    """The shards that are absent, damaged, or were cut otherwise and not finished."""
+    cell = planned.cell
+    manifest = store.manifest(cell)
+    if manifest is not None and store.is_whole(manifest):
+        return []  # however it was sharded
+    todo = []
+    for shard in shards_of(planned, count):
+        part = store.part(cell, shard.number)
+        if part is None or list(part["sample_id"]) != list(shard.sample_ids):
+            todo.append(shard)
+    return todo
+
+
+def _evaluation(config: Config, name: str, family: str) -> dict[str, Any] | None:
+    """How the classifier evaluates, where the config says so."""
+    spec = config.classifiers[name]
+    plan = getattr(spec, "evaluation", None)
+    if plan is None:
+        return None
+    exclude = set() if family == "attack" else {"attack_steps"}
+    return dict(plan.model_dump(exclude=exclude))
+
+
+def _parameters(perturbation: str, family: str) -> dict[str, Any]:
+    if family == "corruption":
+        return CORRUPTIONS[perturbation].parameters()
+    if family == "attack":
+        from bench.perturb.attacks import ATTACK_CLASSES
+
+        return ATTACK_CLASSES[perturbation]().parameters()
+    return {"name": perturbation}

@@ -1,0 +1,182 @@
+"""`bench run robustness`: plan, train what is missing, sweep shard by shard, resume by itself."""
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from bench import training
+from bench.checkpoints import Card
+from bench.config import CheckpointClassifier, Config, FacesData, PythonClassifier
+from bench.data.base import DataSet
+from bench.data.drawn_faces import DrawnFaces
+from bench.data.folder import FolderDataSet
+from bench.files import write_json
+from bench.models import Classifier
+from bench.progress import Reporter
+from bench.store import Manifest, Store
+from bench.sweep.cost import cell_seconds, training_seconds
+from bench.sweep.executors import execute, worker_count
+from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, shards_of
+from bench.sweep.worker import Worker, pick_device
+
+_LIBRARIES = ("torch", "diffusers", "transformers", "timm", "torchattacks", "numpy", "scipy")
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a run would do.
+
+    Attributes:
+        cells: Every cell, whether it is finished, and its estimated seconds.
+        training: Steps still to be trained, per classifier.
+        seconds: Estimated wall time in all.
+        skipped: Files of the data set that could not be read.
+    """
+
+    cells: list[tuple[PlannedCell, bool, float]]
+    training: dict[str, int]
+    seconds: float
+    skipped: int
+
+
+def open_dataset(config: Config, reporter: Reporter | None = None) -> DataSet:
+    """The data set of a run; drawn faces are drawn now if a reporter shows their progress."""
+    if not isinstance(config.data, FacesData):
+        return FolderDataSet(config.data.root)
+    sizes = {"train": config.data.train, "val": config.data.val, "test": config.data.test}
+    faces = DrawnFaces(sizes, config.data.difficulty, config.seed)  # type: ignore[arg-type]
+    if reporter is not None:
+        for split in ("train", "val", "test"):
+            if not faces.is_cached(split):
+                with reporter.task(f"draw {split} faces", sizes[split]) as task:
+                    faces.pictures(split, task.advance)
+    return faces
+
+
+def dry_run(config: Config, out: Path) -> DryRun:
+    """Plan without doing anything."""
+    dataset = open_dataset(config)
+    missing = {}
+    weights = {}
+    for name, chain in training.recipes(config, dataset).items():
+        folders = [training.checkpoint_folder(out, recipe) for recipe in chain]
+        steps = [recipe.get("steps") or recipe["stages"][-1]["steps"] for recipe in chain]
+        left = sum(n for n, folder in zip(steps, folders, strict=True) if not folder.exists())
+        if left:
+            missing[name] = left
+        else:
+            weights[name] = Card.verified(folders[-1]).weights
+    weights |= _given_weights(config)
+    plan = make_plan(config, dataset, {name: weights.get(name, "") for name in config.classifiers})
+    store, workers = Store(out), _workers(config)
+    cells = []
+    for planned in plan:
+        done = not pending(planned, config.execution.shards, store)
+        cells.append((planned, done, 0.0 if done else cell_seconds(config, planned, workers)))
+    seconds = training_seconds(config, missing) + sum(cost for _, _, cost in cells)
+    return DryRun(cells, missing, seconds, len(dataset.skipped))
+
+
+def run(config: Config, out: Path, reporter: Reporter) -> Store:
+    """Do the whole run, or what is left of it; returns the filled store."""
+    dataset = open_dataset(config, reporter)
+    for skipped in dataset.skipped:
+        reporter.say(f"skipped {skipped.path}: {skipped.reason}")
+    write_json(out / "skipped.json", [vars(skipped) for skipped in dataset.skipped])
+    folders = training.train_missing(config, dataset, out, reporter)
+    for name, spec in config.classifiers.items():
+        if isinstance(spec, CheckpointClassifier):
+            folders[name] = spec.folder
+    weights = {name: Card.verified(folder).weights for name, folder in folders.items()}
+    plan = make_plan(config, dataset, weights | _given_weights(config))
+
+    store = Store(out)
+    store.write_plan([planned.cell for planned in plan], config.model_dump(mode="json"))
+    todo = [shard for planned in plan for shard in _reopened(planned, config, store)]
+    arguments = (config, dataset, out, folders)
+    _sweep(config, todo, arguments, plan, store, reporter)
+    return store
+
+
+def _sweep(
+    config: Config,
+    todo: list[Shard],
+    arguments: tuple[Config, DataSet, Path, dict[str, Path]],
+    plan: list[PlannedCell],
+    store: Store,
+    reporter: Reporter,
+) -> None:
+    """Execute the shards; write each cell's manifest when its last shard is stored."""
+    left = {planned.cell.id: 0 for planned in plan}
+    for shard in todo:
+        left[shard.planned.cell.id] += 1
+    describe = _Describer(Worker(*arguments), config)
+    finished = [p for p in plan if not left[p.cell.id] and store.manifest(p.cell) is None]
+    for planned in finished:  # killed between the last shard and the manifest
+        store.write_manifest(describe(planned))
+    total = sum(len(shard.sample_ids) for shard in todo)
+    if not total:
+        reporter.say(f"sweep: all {len(plan)} cells are already there")
+        return
+    with reporter.task(f"sweep {len(plan)} cells", total) as task:
+        for shard in execute(todo, arguments, _workers(config)):
+            planned = shard.planned
+            left[planned.cell.id] -= 1
+            if not left[planned.cell.id]:
+                store.write_manifest(describe(planned))
+            cell = planned.cell
+            note = f"{cell.classifier} {cell.perturbation} {cell.severity}"
+            task.advance(len(shard.sample_ids), note)
+
+
+class _Describer:
+    """Writes manifests; opens each classifier once."""
+
+    def __init__(self, worker: Worker, config: Config) -> None:
+        self.worker, self.config = worker, config
+
+    def __call__(self, planned: PlannedCell) -> Manifest:
+        """The manifest of a complete cell."""
+        classifier: Classifier = self.worker.classifier(planned.cell.classifier)
+        return Manifest(
+            cell=planned.cell,
+            classes=list(classifier.classes),
+            n=len(planned.sample_ids),
+            shards=len(shards_of(planned, self.config.execution.shards)),
+            checkpoint=classifier.digest,
+            gate=classifier.gate,
+            timesteps=list(classifier.timesteps),
+            inputs=planned.inputs,
+            environment=_environment(self.worker.device),
+        )
+
+
+def _reopened(planned: PlannedCell, config: Config, store: Store) -> list[Shard]:
+    todo = pending(planned, config.execution.shards, store)
+    if todo:
+        store.reopen(planned.cell)
+    return todo
+
+
+def _given_weights(config: Config) -> dict[str, str]:
+    """Digests of the classifiers that are not trained here."""
+    weights = {}
+    for name, spec in config.classifiers.items():
+        if isinstance(spec, CheckpointClassifier):
+            weights[name] = Card.verified(spec.folder).weights
+        elif isinstance(spec, PythonClassifier):
+            weights[name] = f"python:{spec.factory}"
+    return weights
+
+
+def _workers(config: Config) -> int:
+    return worker_count(config.execution.workers, pick_device(config.execution.device).type)
+
+
+def _environment(device: torch.device) -> dict[str, str]:
+    """Versions and device, without naming the machine."""
+    found = {library: version(library) for library in _LIBRARIES}
+    return {"python": platform.python_version(), "device": device.type, **found}

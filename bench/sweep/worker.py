@@ -1,0 +1,128 @@
+"""One shard: read pictures, perturb them, ask the classifier, store rows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from bench import runtime
+from bench.config import Config
+from bench.data.base import DataSet, Sample
+from bench.models import Classifier, Measurement, load_classifier
+from bench.perturb import CORRUPTIONS
+from bench.perturb.attacks import ATTACK_CLASSES
+from bench.store import Cell, Store
+from bench.sweep.plan import Shard
+
+
+class Worker:
+    """Holds what shards share: data set, store and the classifiers already opened.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+        out: Folder of the store.
+        folders: Checkpoint folder of each classifier that has one.
+    """
+
+    def __init__(
+        self, config: Config, dataset: DataSet, out: Path, folders: dict[str, Path]
+    ) -> None:
+        runtime.keep_freed_memory()
+        self.config, self.dataset, self.folders = config, dataset, folders
+        self.store = Store(out)
+        self.device = pick_device(config.execution.device)
+        self._samples = {sample.id: sample for sample in dataset.samples("test")}
+        self._open: tuple[str, Classifier] | None = None
+
+    def classifier(self, name: str) -> Classifier:
+        """The classifier, kept open until another one is asked for."""
+        if self._open is None or self._open[0] != name:
+            spec = self.config.classifiers[name]
+            loaded = load_classifier(name, spec, self.folders.get(name), self.config, self.device)
+            loaded.require_classes(self.dataset.classes, name)
+            self._open = (name, loaded)
+        return self._open[1]
+
+    def run(self, shard: Shard) -> int:
+        """Compute and store one shard; the number of rows."""
+        # One thread: processes are the parallel unit, and sums keep their order.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return self._run(shard)
+        finally:
+            torch.set_num_threads(threads)
+
+    def _run(self, shard: Shard) -> int:
+        cell = shard.planned.cell
+        classifier = self.classifier(cell.classifier)
+        samples = [self._samples[identifier] for identifier in shard.sample_ids]
+        size = self.config.execution.batch_size
+        frames, traces = [], []
+        for start in range(0, len(samples), size):
+            batch = samples[start : start + size]
+            pictures = [self.perturbed(cell, sample, classifier) for sample in batch]
+            measured = classifier.measure(pictures, [sample.id for sample in batch])
+            frames.append(_rows(batch, measured, classifier.classes))
+            if measured.errors is not None:
+                traces.append(measured.errors)
+        errors = np.concatenate(traces) if traces else None
+        self.store.write_part(cell, shard.number, pd.concat(frames, ignore_index=True), errors)
+        return len(samples)
+
+    def perturbed(self, cell: Cell, sample: Sample, classifier: Classifier) -> np.ndarray:
+        """The sample's picture as the classifier will see it, uint8 (H, W, 3)."""
+        picture = self.dataset.picture(sample)
+        if cell.family == "corruption":
+            corruption, severity = CORRUPTIONS[cell.perturbation], int(cell.severity)
+            return corruption(
+                picture, severity, seed=cell.seed, dataset=cell.dataset, sample_id=sample.id
+            )
+        if cell.family == "attack":
+            return ATTACK_CLASSES[cell.perturbation]()(
+                picture,
+                classifier.classes.index(sample.label),
+                classifier.attack_target(sample.id),
+                int(cell.severity.partition("/")[0]),
+                seed=cell.seed,
+                dataset=cell.dataset,
+                sample_id=sample.id,
+            )
+        return picture
+
+
+def pick_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is the GPU if there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def _rows(samples: Sequence[Sample], measured: Measurement, classes: Sequence[str]) -> pd.DataFrame:
+    labels = [sample.label for sample in samples]
+    return pd.DataFrame(
+        {
+            "sample_id": [sample.id for sample in samples],
+            "label": labels,
+            "prediction": [_decide(logits, classes) for logits in measured.logits],
+            "logits": list(measured.logits),
+            "d_p": _positive_errors(measured.errors, [list(classes).index(x) for x in labels]),
+            "evaluations": measured.evaluations,
+            "seconds": measured.seconds,
+        }
+    )
+
+
+def _decide(logits: np.ndarray, classes: Sequence[str]) -> str | None:
+    """The class with the highest logit; None for a tie, which is an error and not class 0."""
+    best = np.flatnonzero(logits == logits.max())
+    return classes[int(best[0])] if len(best) == 1 else None
+
+
+def _positive_errors(errors: np.ndarray | None, labels: Sequence[int]) -> list[float | None]:
+    if errors is None:
+        return [None] * len(labels)
+    return [float(errors[row, label].mean(dtype=np.float64)) for row, label in enumerate(labels)]

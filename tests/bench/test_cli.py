@@ -1,0 +1,181 @@
+"""Mistakes a person can make: a clear sentence, exit code 1 or 2, no traceback, nothing lost."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import TINY, write_pictures
+from PIL import Image
+
+from bench.cli import main
+
+
+def call(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
+) -> tuple[int, str]:
+    """Run `bench ARGUMENTS` in this process: exit code, and stdout and stderr together."""
+    monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    captured = capsys.readouterr()
+    return int(exit_.value.code or 0), captured.out + captured.err
+
+
+@pytest.fixture
+def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Call the command line."""
+    return lambda *arguments: call(capsys, monkeypatch, *arguments)
+
+
+def assert_refused(outcome: tuple[int, str], *words: str, code: int = 2) -> None:
+    exit_code, text = outcome
+    assert exit_code == code, text
+    assert "Traceback" not in text
+    for word in words:
+        assert word in text
+
+
+def test_help_is_fast_because_it_imports_nothing_heavy() -> None:
+    script = "import sys; sys.argv = ['bench', '--help']\nfrom bench.cli import main\n"
+    script += "try:\n    main()\nexcept SystemExit:\n    print(sorted(set(sys.modules)))"
+    text = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout
+    assert "Commands" in text
+    for module in ("torch", "pandas", "numpy", "pydantic", "yaml"):
+        assert f"'{module}'" not in text
+
+
+def test_unknown_names_get_the_nearest(bench) -> None:
+    run = ("run", "robustness", "--config", TINY)
+    assert_refused(bench(*run, "--classifiers", "emodc_amdti"), "Did you mean emodc_amdit")
+    assert_refused(bench(*run, "--perturbations", "gaussian_blurr"), "Did you mean gaussian_blur")
+    assert_refused(bench("run", "robustnes"), "robustnes")
+    assert_refused(bench("run", "robustness", "--config", "defalt"), "Did you mean default")
+
+
+def test_an_unknown_config_key_is_named(bench, tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(TINY.read_text() + "sede: 3\n")
+    assert_refused(bench("run", "robustness", "-c", config), "mine.yaml", "unknown field 'sede'")
+
+
+def test_a_missing_run_is_named(bench, tmp_path: Path) -> None:
+    assert_refused(bench("report", tmp_path), str(tmp_path), "bench run")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "words"),
+    [
+        ((), (), "no pictures in train/"),
+        (("happy",), ("happy",), "only the class 'happiness'"),
+        (("happy", "sad"), (), "no pictures in test/"),
+        (("happy", "sad"), ("happy", "angry"), "test/ has classes that train/ lacks: anger"),
+    ],
+)
+def test_bad_folders_are_explained(
+    bench,
+    tmp_path: Path,
+    train: tuple[str, ...],
+    test: tuple[str, ...],
+    words: str,
+) -> None:
+    data = tmp_path / "set"
+    data.mkdir()
+    write_pictures(data / "train", train, 3)
+    write_pictures(data / "test", test, 2)
+    outcome = bench("run", "robustness", "-c", TINY, "--data", data, "--out", tmp_path / "out")
+    assert_refused(outcome, words, str(data))
+
+
+def test_a_missing_data_folder_is_named(bench, tmp_path: Path) -> None:
+    outcome = bench("run", "robustness", "-c", TINY, "--data", tmp_path / "nowhere")
+    assert_refused(outcome, "nowhere", "no such folder")
+
+
+def test_a_truncated_jpeg_is_skipped_counted_and_listed(bench, tmp_path: Path) -> None:
+    data = tmp_path / "set"
+    write_pictures(data / "train", ("happy", "sad"), 4)
+    write_pictures(data / "test", ("happy", "sad"), 2)
+    whole = tmp_path / "whole.jpg"
+    Image.new("RGB", (200, 200), "red").save(whole)
+    (data / "test" / "sad" / "cut.jpg").write_bytes(whole.read_bytes()[:700])
+    code, text = bench("run", "robustness", "-c", TINY, "--data", data, "--dry-run")
+    assert code == 0
+    assert "1 unreadable picture" in text
+    run = ("--classifiers", "test_resnet", "--perturbations", "clean", "--out", tmp_path / "out")
+    code, text = bench("run", "robustness", "-c", TINY, "--data", data, *run)
+    assert code == 0, text
+    assert "skipped test/sad/cut.jpg" in text
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of one classifier on clean pictures."""
+    out = tmp_path_factory.mktemp("cli") / "out"
+    flags = ["--classifiers", "test_resnet", "--perturbations", "clean", "--out", str(out)]
+    command = [sys.executable, "-m", "bench", "run", "robustness", "-c", str(TINY), *flags]
+    subprocess.run(command, check=True, capture_output=True)
+    return out
+
+
+def test_a_corrupted_checkpoint_is_named_and_results_stay(
+    bench,
+    small_run: Path,
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(small_run, out)
+    weights = next(out.glob("checkpoints/*/model.safetensors"))
+    content = bytearray(weights.read_bytes())
+    content[-100] ^= 0xFF
+    weights.write_bytes(content)
+    outcome = bench("run", "robustness", "-c", TINY, "--out", out)
+    assert_refused(outcome, weights.parent.name, "damaged", "Delete that folder", code=1)
+    assert bench("report", out)[0] == 0
+
+
+def test_an_output_that_cannot_be_written_is_named(bench, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    outcome = bench("run", "robustness", "-c", TINY, "--out", blocked / "out")
+    assert_refused(outcome, str(blocked), "--out", code=1)
+
+
+def test_debug_shows_the_traceback(bench, tmp_path: Path) -> None:
+    code, text = bench("report", tmp_path, "--debug")
+    assert code == 2
+    assert "Traceback" in text
+
+
+def test_ctrl_c_says_that_the_same_command_continues(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "run", "robustness", "-c", str(TINY)]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("train"):
+            break
+    process.send_signal(2)
+    text = process.stderr.read()
+    assert process.wait() == 1, text
+    assert "interrupted. The same command continues" in text
+    assert "Traceback" not in text
+
+
+def test_a_contact_sheet_is_written(bench, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    assert bench("data", "show", "faces", "--out", sheet, "--columns", 3)[0] == 0
+    with Image.open(sheet) as image:
+        assert image.width > 3 * 128 and image.height > 7 * 128
+
+
+def test_a_dry_run_lists_cells_and_does_nothing(bench, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, text = bench("run", "robustness", "-c", TINY, "--out", out, "--dry-run")
+    assert code == 0
+    assert "12 cells, about" in text and "train emodc_amdit: " in text
+    assert not out.exists()
+
+

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from bench.config import Config, load, parse
+from bench.errors import UserError
+
+MINIMAL = {"classifiers": {"resnet18": {"kind": "baseline", "architecture": "resnet18"}}}
+
+
+@pytest.mark.parametrize("name", ["default", "smoke", "regression"])
+def test_shipped_configs_are_valid(name: str) -> None:
+    assert isinstance(load(Path(f"{name}.yaml")), Config)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (MINIMAL | {"sed": 1}, "unknown field 'sed'"),
+        (MINIMAL | {"seed": -1}, "field 'seed'"),
+        ({"classifiers": {"r": {"kind": "baselin"}}}, "'baseline'"),
+        ({"classifiers": {}}, "field 'classifiers'"),
+        ({"classifiers": {"A b": {"kind": "python", "factory": "m:f"}}}, "A b"),
+        (MINIMAL | {"perturbations": {"corruptions": {"gaussian_nose": [1]}}}, "gaussian_noise"),
+        (MINIMAL | {"perturbations": {"corruptions": {"gaussian_noise": [6]}}}, "less than"),
+        (MINIMAL | {"perturbations": {"attacks": {"pdg": [1]}}}, "Did you mean pgd"),
+        ([], "a config is a mapping"),
+    ],
+)
+def test_mistakes_are_named(content: object, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence) as caught:
+        parse(content, "my.yaml")
+    assert caught.value.exit_code == 2
+
+
+def test_selection_refuses_unknown_names_with_the_nearest() -> None:
+    config = parse(MINIMAL | {"perturbations": {"attacks": {"pgd": [1]}}}, "x")
+    with pytest.raises(UserError, match="Did you mean resnet18"):
+        config.select(["resnet81"])
+    with pytest.raises(UserError, match="no perturbation called 'blur'"):
+        config.select(None, ["blur"])
+    assert config.select(None, ["clean"]).perturbations.names() == []
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="default"):
+        load(tmp_path / "defualt")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1,")
+    with pytest.raises(UserError, match="is not YAML"):
+        load(broken)

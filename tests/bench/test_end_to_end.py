@@ -1,0 +1,126 @@
+"""The whole of `bench run robustness` on a tiny config, in process."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import TINY, summary_without_times, write_pictures
+
+from bench.config import Config, FolderData, load
+from bench.progress import Reporter
+from bench.report import write_report
+from bench.store import Store
+from bench.sweep.run import dry_run, run
+
+COLUMNS = (
+    "classifier,dataset,perturbation,severity,n,accuracy,accuracy_low,accuracy_high,uar,macro_f1,"
+    "d_p,evaluations_per_image,seconds_per_image"
+)
+
+
+def execution(config: Config, **changes: object) -> Config:
+    return config.model_copy(
+        update={"execution": config.execution.model_copy(update=changes)}
+    )
+
+
+@pytest.fixture(scope="module")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed run of the tiny config, reported."""
+    out = tmp_path_factory.mktemp("tiny")
+    run(load(TINY), out, Reporter())
+    write_report(out)
+    return out
+
+
+@pytest.fixture
+def trained(tiny_run: Path, tmp_path: Path) -> Path:
+    """A folder with the tiny run's checkpoints and no results."""
+    shutil.copytree(tiny_run / "checkpoints", tmp_path / "checkpoints")
+    return tmp_path
+
+
+def test_the_summary_has_a_row_per_cell(tiny_run: Path) -> None:
+    with (tiny_run / "report" / "summary.csv").open() as handle:
+        rows = list(csv.DictReader(handle))
+    assert ",".join(rows[0]) == COLUMNS
+    assert len(rows) == 3 * 4
+    for row in rows:
+        attacked = row["perturbation"] == "pgd"
+        assert int(row["n"]) == (7 if attacked else 21)
+        assert row["severity"] == {"clean": "0", "gaussian_noise": "2", "gaussian_blur": "5",
+                                   "pgd": "4/255"}[row["perturbation"]]  # fmt: skip
+        low, accuracy, high = (
+            float(row[name]) for name in ("accuracy_low", "accuracy", "accuracy_high")
+        )
+        assert 0 <= low <= accuracy <= high <= 1
+        generative = row["classifier"].startswith("emodc")
+        assert (row["d_p"] != "") == generative
+        assert float(row["evaluations_per_image"]) == (7 * 4 if generative else 1)
+
+
+def test_base_and_amdit_share_their_first_stage(tiny_run: Path) -> None:
+    kinds = sorted(p.name.rsplit("-", 1)[0] for p in (tiny_run / "checkpoints").iterdir())
+    assert kinds == ["emodc-amdit", "emodc-base", "test_resnet"]
+
+
+def test_a_second_run_computes_nothing_and_changes_nothing(tiny_run: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*.parquet")}
+    assert all(done for _, done, _ in dry_run(load(TINY), tiny_run).cells)
+    run(load(TINY), tiny_run, Reporter())
+    assert {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*.parquet")} == before
+
+
+@pytest.mark.parametrize(("batch_size", "shards"), [(1, 3), (7, 1), (64, 2)])
+def test_batch_size_and_shards_change_nothing(
+    tiny_run: Path, trained: Path, batch_size: int, shards: int
+) -> None:
+    run(execution(load(TINY), batch_size=batch_size, shards=shards), trained, Reporter())
+    write_report(trained)
+    assert summary_without_times(trained) == summary_without_times(tiny_run)
+
+
+def test_training_again_gives_the_same_results(tiny_run: Path, tmp_path: Path) -> None:
+    run(load(TINY), tmp_path, Reporter())
+    write_report(tmp_path)
+    assert summary_without_times(tmp_path) == summary_without_times(tiny_run)
+
+
+def test_a_damaged_part_is_computed_again(tiny_run: Path, trained: Path) -> None:
+    shutil.copytree(tiny_run, trained, dirs_exist_ok=True)
+    part = sorted((trained / "cells").rglob("part-*.parquet"))[3]
+    content = bytearray(part.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    part.write_bytes(content)
+    run(load(TINY), trained, Reporter())
+    write_report(trained)
+    assert summary_without_times(trained) == summary_without_times(tiny_run)
+
+
+def test_a_limit_makes_other_cells_and_replaces_them_in_the_report(
+    tiny_run: Path, trained: Path
+) -> None:
+    shutil.copytree(tiny_run, trained, dirs_exist_ok=True)
+    limited = load(TINY).select(["test_resnet"], ["clean"]).model_copy(update={"limit": 7})
+    run(limited, trained, Reporter())
+    cells = Store(trained).planned()
+    assert len(cells) == 12
+    sizes = {
+        cell.classifier: Store(trained).manifest(cell).n  # type: ignore[union-attr]
+        for cell in cells
+        if cell.perturbation == "clean"
+    }
+    assert sizes == {"test_resnet": 7, "emodc_base": 21, "emodc_amdit": 21}
+
+
+def test_a_folder_of_pictures_runs(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "set" / "train", ("happy", "neutral"), 8, size=40)
+    write_pictures(tmp_path / "set" / "test", ("happy", "neutral"), 4, size=72)
+    (tmp_path / "set" / "test" / "happy" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
+    config = load(TINY).model_copy(update={"data": FolderData(kind="folder", root=tmp_path / "set")})
+    run(config, tmp_path / "out", Reporter())
+    report = write_report(tmp_path / "out")
+    assert set(report.summary["dataset"]) == {"set"}
+    assert set(report.summary["n"]) == {8, 7}
+    assert "broken.jpg" in (tmp_path / "out" / "skipped.json").read_text()

@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import pytest
+
+from bench.files import atomic, write_json
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_scratch(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "file.json"
+    write_json(path, {"old": 1})
+    with pytest.raises(RuntimeError), atomic(path) as scratch:
+        scratch.write_text("half")
+        raise RuntimeError
+    assert '"old"' in path.read_text()
+    assert [p.name for p in path.parent.iterdir()] == ["file.json"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    for name in ("first", "second"):
+        with atomic(folder) as scratch:
+            scratch.mkdir()
+            (scratch / name).write_text("x")
+    assert [p.name for p in folder.iterdir()] == ["second"]

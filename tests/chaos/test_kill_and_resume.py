@@ -1,0 +1,54 @@
+"""`kill -9` at several moments, then the same command: the summary of an undisturbed run."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import TINY, summary_without_times
+
+
+def bench(out: Path, config: Path) -> list[str]:
+    flags = ["--config", str(config), "--out", str(out)]
+    return [sys.executable, "-m", "bench", "run", "robustness", *flags]
+
+
+@pytest.fixture
+def two_workers(tmp_path: Path) -> Path:
+    config = tmp_path / "two_workers.yaml"
+    config.write_text(TINY.read_text().replace("workers: 1", "workers: 2"))
+    return config
+
+
+def test_killed_twice_and_continued(tmp_path: Path, two_workers: Path) -> None:
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    subprocess.run(bench(undisturbed, TINY), check=True, capture_output=True)
+
+    for moment in ("train emodc_amdit", "parquet"):
+        process = subprocess.Popen(
+            bench(disturbed, two_workers), stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert process.stderr is not None
+        if moment == "parquet":  # the sweep has begun
+            wait_for(lambda: any(disturbed.rglob("part-*.parquet")), process)
+        else:
+            for line in process.stderr:
+                if line.startswith(moment):
+                    break
+        assert process.poll() is None, "it finished before it could be killed"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    assert not (disturbed / "report").exists()
+    subprocess.run(bench(disturbed, two_workers), check=True, capture_output=True)
+    assert summary_without_times(disturbed) == summary_without_times(undisturbed)
+
+
+def wait_for(condition, process: subprocess.Popen[str]) -> None:  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)

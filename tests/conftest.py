@@ -1,0 +1,80 @@
+"""Fixtures shared by all tests: tiny models, tiny folders of pictures."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the network is a mistake
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bench import rng
+from emodc import EmoDC, Evaluation, Prompts, small_denoiser
+
+CLASSES = ("neutral", "happiness", "sadness")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["EMODC_BENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    """uint8 pictures (24, 3, 64, 64) with structure at several scales."""
+    draws = rng.generator("test images")
+    coarse = draws.random((24, 3, 8, 8)).repeat(8, axis=2).repeat(8, axis=3)
+    fine = draws.random((24, 3, 64, 64))
+    return torch.from_numpy(((0.8 * coarse + 0.2 * fine) * 255).astype(np.uint8))
+
+
+@pytest.fixture
+def tiny_emodc(images: torch.Tensor) -> EmoDC:
+    """An EmoDC that is nearly random but treats its classes differently."""
+    with rng.fenced("tiny emodc"):
+        denoiser = small_denoiser(
+            images, Prompts(CLASSES), block_out_channels=(8, 8, 8), head_channels=8, text_width=16
+        )
+        torch.nn.init.normal_(denoiser.unet.prompt_head.weight, std=0.1)
+        torch.nn.init.normal_(denoiser.unet.shared_head.weight, std=0.05)
+    plan = Evaluation(steps=6, precision="float32")
+    return EmoDC(denoiser, Prompts(CLASSES), plan).eval()
+
+
+def write_pictures(folder: Path, labels: tuple[str, ...], count: int, size: int = 24) -> None:
+    """`count` pictures per label in `folder`/<label>/, coloured by label."""
+    for number, label in enumerate(labels):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            draws = rng.generator("picture", folder.name, label, index)
+            pixels = draws.integers(0, 120, (size, size + 8, 3), dtype=np.uint8)
+            pixels[..., number % 3] += 100
+            Image.fromarray(pixels).save(folder / label / f"{index:03d}.png")
+
+
+@pytest.fixture
+def picture_folder(tmp_path: Path) -> Path:
+    """A two-class folder data set."""
+    write_pictures(tmp_path / "faces" / "train", ("happy", "neutral"), 10)
+    write_pictures(tmp_path / "faces" / "test", ("happy", "neutral"), 5)
+    return tmp_path / "faces"
+
+
+TINY = Path(__file__).parent / "tiny.yaml"
+
+
+def summary_without_times(out: Path) -> str:
+    """`summary.csv` less its timing column."""
+    lines = (out / "report" / "summary.csv").read_text().splitlines()
+    timing = lines[0].split(",").index("seconds_per_image")
+    kept = [
+        ",".join(field for i, field in enumerate(line.split(",")) if i != timing) for line in lines
+    ]
+    return "\n".join(kept)

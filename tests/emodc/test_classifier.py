@@ -1,0 +1,88 @@
+import dataclasses
+
+import pytest
+import torch
+
+from emodc import EmoDC
+from emodc.noise import step_noise
+from emodc.schedule import add_noise
+
+IDS = ["a", "b", "c"]
+
+
+def test_a_trace_is_the_same_to_the_last_bit_in_any_batch(
+    tiny_emodc: EmoDC, images: torch.Tensor
+) -> None:
+    pictures = images[:3].float() / 255
+    together = tiny_emodc.trace(pictures, IDS).errors
+    assert together.shape == (3, 3, 6)
+    for row, name in enumerate(IDS):
+        alone = tiny_emodc.trace(pictures[row : row + 1], [name]).errors[0]
+        assert torch.equal(together[row], alone)
+    backwards = tiny_emodc.trace(pictures.flip(0), IDS[::-1]).errors
+    assert torch.equal(together, backwards.flip(0))
+
+
+def test_errors_agree_with_their_definition(tiny_emodc: EmoDC, images: torch.Tensor) -> None:
+    """One (class, step) at a time, as the method is usually described."""
+    picture = images[:1].float() / 255
+    errors = tiny_emodc.trace(picture, ["a"]).errors[0]
+    denoiser = tiny_emodc.denoiser
+    latent = denoiser.encode(picture)
+    for step, timestep in enumerate(tiny_emodc.timesteps):
+        noise = step_noise(tiny_emodc.evaluation.seed, "a", [step], tuple(latent.shape[1:]))
+        noisy = add_noise(latent, noise, denoiser.alpha_bar[timestep][None])
+        for number, text in enumerate(tiny_emodc.prompts.texts()[:3]):
+            states = denoiser.text_states([text])
+            predicted = denoiser.unet(noisy, timestep, states).sample
+            expected = (predicted - noise).square().mean()
+            torch.testing.assert_close(errors[number, step], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_logits_follow_the_mean_error_over_the_chosen_steps(
+    tiny_emodc: EmoDC, images: torch.Tensor
+) -> None:
+    picture = images[:1].float() / 255
+    errors = tiny_emodc.trace(picture, ["a"]).errors
+    scale = tiny_emodc.evaluation.logit_scale
+    torch.testing.assert_close(tiny_emodc(picture, ["a"]), -scale * errors.mean(2))
+    some = tiny_emodc(picture, ["a"], steps=[1, 4])
+    torch.testing.assert_close(some, -scale * errors[:, :, [1, 4]].mean(2), rtol=1e-5, atol=1e-5)
+
+
+def test_noise_depends_on_sample_and_seed(tiny_emodc: EmoDC, images: torch.Tensor) -> None:
+    picture = images[:1].float() / 255
+    reference = tiny_emodc.trace(picture, ["a"]).errors
+    assert not torch.equal(reference, tiny_emodc.trace(picture, ["b"]).errors)
+    tiny_emodc.evaluation = dataclasses.replace(tiny_emodc.evaluation, seed=1)
+    assert not torch.equal(reference, tiny_emodc.trace(picture, ["a"]).errors)
+
+
+def test_the_gradient_is_that_of_finite_differences(
+    tiny_emodc: EmoDC, images: torch.Tensor
+) -> None:
+    picture = (images[:1].float() / 255).requires_grad_()
+    tiny_emodc(picture, ["a"])[0, 1].backward()
+    assert picture.grad is not None
+    direction = picture.grad.sign()
+    with torch.no_grad():
+        step = 1e-3
+        ahead, behind = (
+            tiny_emodc(picture + sign * step * direction, ["a"])[0, 1] for sign in (1, -1)
+        )
+    slope = (ahead - behind) / (2 * step)
+    assert slope.item() == pytest.approx((picture.grad * direction).sum().item(), rel=0.03)
+
+
+def test_wrong_number_of_ids_is_refused(tiny_emodc: EmoDC, images: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="2 images but 1 sample ids"):
+        tiny_emodc(images[:2].float() / 255, ["a"])
+
+
+def test_training_forgets_the_encoded_prompts(tiny_emodc: EmoDC, images: torch.Tensor) -> None:
+    picture = images[:1].float() / 255
+    before = tiny_emodc.trace(picture, ["a"]).errors
+    tiny_emodc.train()
+    torch.nn.init.normal_(tiny_emodc.denoiser.text_encoder.get_input_embeddings().weight)
+    tiny_emodc.eval()
+    assert not torch.equal(before, tiny_emodc.trace(picture, ["a"]).errors)
