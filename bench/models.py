@@ -1,10 +1,12 @@
 """The one door to classifiers: EmoDC, baselines, a user's own.
 
-Nothing else in the bench imports emodc or baselines. A classifier is measured on pictures at their
-native size; resizing and normalisation live inside it.
+With `training`, the only part of the bench that imports emodc or baselines. A classifier is
+measured on pictures at their native size; resizing and normalisation live inside it.
 """
 
+import hashlib
 import importlib
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -186,7 +188,7 @@ def load_classifier(
         UserError: If the checkpoint is damaged or the factory fails.
     """
     if isinstance(spec, PythonClassifier):
-        return _from_factory(name, spec, device)
+        return load_python(name, spec, device)
     if folder is None:
         raise ValueError(f"{name} needs a checkpoint")
     card = Card.verified(folder)
@@ -213,14 +215,26 @@ def as_images(pictures: Sequence[np.ndarray]) -> Tensor:
     return stacked.permute(0, 3, 1, 2).float() / 255.0
 
 
-def _from_factory(name: str, spec: PythonClassifier, device: torch.device) -> Classifier:
+def load_python(name: str, spec: PythonClassifier, device: torch.device) -> Classifier:
+    """Call a user's factory.
+
+    Raises:
+        UserError: If it cannot be imported or returns something else than it should.
+    """
     module_name, _, function = spec.factory.partition(":")
+    sys.path.insert(0, "")  # `bench` is a script: the working folder is not on the path by itself
     try:
         model = getattr(importlib.import_module(module_name), function)()
         classes = tuple(model.classes)
+        state = model.state_dict()
     except (ImportError, AttributeError) as error:
         raise UserError(
             f"classifier {name!r}: {spec.factory} must be an importable function that returns a "
             f"torch module with an attribute `classes` (names in logit order): {error}"
         ) from error
-    return DiscriminativeClassifier(model, classes, f"python:{spec.factory}", device)
+    finally:
+        sys.path.remove("")
+    total = hashlib.sha256(spec.factory.encode())
+    for key, tensor in sorted(state.items()):
+        total.update(key.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return DiscriminativeClassifier(model, classes, total.hexdigest()[:16], device)

@@ -129,5 +129,3 @@ def _cells(config: Config) -> dict[str, dict[str, Any]]:
                 "evaluations": int(rows["evaluations"].sum()),
             }
     return figures
-
-

@@ -1,6 +1,6 @@
 """`kill -9` at ten random moments of a small sweep, then the same command: is the summary the same?
 
-    python benchmarks/kill_and_resume.py [--kills 10] [--seed 0]
+python benchmarks/kill_and_resume.py [--kills 10] [--seed 0]
 """
 
 import argparse

@@ -8,7 +8,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the netw
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from support import write_pictures
 
 from bench import rng
 from emodc import EmoDC, Evaluation, Prompts, small_denoiser
@@ -48,33 +48,9 @@ def tiny_emodc(images: torch.Tensor) -> EmoDC:
     return EmoDC(denoiser, Prompts(CLASSES), plan).eval()
 
 
-def write_pictures(folder: Path, labels: tuple[str, ...], count: int, size: int = 24) -> None:
-    """`count` pictures per label in `folder`/<label>/, coloured by label."""
-    for number, label in enumerate(labels):
-        (folder / label).mkdir(parents=True, exist_ok=True)
-        for index in range(count):
-            draws = rng.generator("picture", folder.name, label, index)
-            pixels = draws.integers(0, 120, (size, size + 8, 3), dtype=np.uint8)
-            pixels[..., number % 3] += 100
-            Image.fromarray(pixels).save(folder / label / f"{index:03d}.png")
-
-
 @pytest.fixture
 def picture_folder(tmp_path: Path) -> Path:
     """A two-class folder data set."""
     write_pictures(tmp_path / "faces" / "train", ("happy", "neutral"), 10)
     write_pictures(tmp_path / "faces" / "test", ("happy", "neutral"), 5)
     return tmp_path / "faces"
-
-
-TINY = Path(__file__).parent / "tiny.yaml"
-
-
-def summary_without_times(out: Path) -> str:
-    """`summary.csv` less its timing column."""
-    lines = (out / "report" / "summary.csv").read_text().splitlines()
-    timing = lines[0].split(",").index("seconds_per_image")
-    kept = [
-        ",".join(field for i, field in enumerate(line.split(",")) if i != timing) for line in lines
-    ]
-    return "\n".join(kept)

@@ -14,7 +14,7 @@ from bench.data.base import DataSet
 from bench.data.drawn_faces import DrawnFaces
 from bench.data.folder import FolderDataSet
 from bench.files import write_json
-from bench.models import Classifier
+from bench.models import Classifier, load_python
 from bench.progress import Reporter
 from bench.store import Manifest, Store
 from bench.sweep.cost import cell_seconds, training_seconds
@@ -168,7 +168,7 @@ def _given_weights(config: Config) -> dict[str, str]:
         if isinstance(spec, CheckpointClassifier):
             weights[name] = Card.verified(spec.folder).weights
         elif isinstance(spec, PythonClassifier):
-            weights[name] = f"python:{spec.factory}"
+            weights[name] = load_python(name, spec, torch.device("cpu")).digest
     return weights
 
 

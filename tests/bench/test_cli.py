@@ -1,13 +1,14 @@
 """Mistakes a person can make: a clear sentence, exit code 1 or 2, no traceback, nothing lost."""
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import TINY, write_pictures
 from PIL import Image
+from support import TINY, write_pictures
 
 from bench.cli import main
 
@@ -150,16 +151,15 @@ def test_debug_shows_the_traceback(bench, tmp_path: Path) -> None:
 
 def test_ctrl_c_says_that_the_same_command_continues(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench", "run", "robustness", "-c", str(TINY)]
-    process = subprocess.Popen(
-        [*command, "--out", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("train"):
-            break
-    process.send_signal(2)
-    text = process.stderr.read()
-    assert process.wait() == 1, text
+    command += ["--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("train"):
+                break
+        process.send_signal(signal.SIGINT)
+        text = process.stderr.read()
+    assert process.returncode == 1, text
     assert "interrupted. The same command continues" in text
     assert "Traceback" not in text
 
@@ -177,5 +177,3 @@ def test_a_dry_run_lists_cells_and_does_nothing(bench, tmp_path: Path) -> None:
     assert code == 0
     assert "12 cells, about" in text and "train emodc_amdit: " in text
     assert not out.exists()
-
-

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import TINY, summary_without_times, write_pictures
+from support import TINY, summary_without_times, write_pictures
 
-from bench.config import Config, FolderData, load
+from bench.config import Config, FolderData, load, parse
 from bench.progress import Reporter
 from bench.report import write_report
 from bench.store import Store
@@ -20,9 +20,7 @@ COLUMNS = (
 
 
 def execution(config: Config, **changes: object) -> Config:
-    return config.model_copy(
-        update={"execution": config.execution.model_copy(update=changes)}
-    )
+    return config.model_copy(update={"execution": config.execution.model_copy(update=changes)})
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +116,28 @@ def test_a_folder_of_pictures_runs(tmp_path: Path) -> None:
     write_pictures(tmp_path / "set" / "train", ("happy", "neutral"), 8, size=40)
     write_pictures(tmp_path / "set" / "test", ("happy", "neutral"), 4, size=72)
     (tmp_path / "set" / "test" / "happy" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
-    config = load(TINY).model_copy(update={"data": FolderData(kind="folder", root=tmp_path / "set")})
+    config = load(TINY).model_copy(
+        update={"data": FolderData(kind="folder", root=tmp_path / "set")}
+    )
     run(config, tmp_path / "out", Reporter())
     report = write_report(tmp_path / "out")
     assert set(report.summary["dataset"]) == {"set"}
     assert set(report.summary["n"]) == {8, 7}
     assert "broken.jpg" in (tmp_path / "out" / "skipped.json").read_text()
+
+
+def test_a_classifier_of_ones_own_is_measured(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "set" / "train", ("happy", "neutral"), 3)
+    write_pictures(tmp_path / "set" / "test", ("happy", "neutral"), 4)
+    config = parse(
+        {
+            "data": {"kind": "folder", "root": str(tmp_path / "set")},
+            "classifiers": {"mine": {"kind": "python", "factory": "support:reddest_is_happy"}},
+            "perturbations": {"attacks": {"fgsm": [255]}},
+            "execution": {"workers": 1},
+        },
+        "mine.yaml",
+    )
+    run(config, tmp_path / "out", Reporter())
+    accuracies = dict(write_report(tmp_path / "out").summary[["severity", "accuracy"]].to_numpy())
+    assert accuracies == {"0": 1.0, "255/255": 0.0}

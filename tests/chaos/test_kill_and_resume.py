@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import TINY, summary_without_times
+from support import TINY, summary_without_times
 
 
 def bench(out: Path, config: Path) -> list[str]:
@@ -27,20 +27,20 @@ def test_killed_twice_and_continued(tmp_path: Path, two_workers: Path) -> None:
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     subprocess.run(bench(undisturbed, TINY), check=True, capture_output=True)
 
-    for moment in ("train emodc_amdit", "parquet"):
-        process = subprocess.Popen(
-            bench(disturbed, two_workers), stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-        assert process.stderr is not None
-        if moment == "parquet":  # the sweep has begun
-            wait_for(lambda: any(disturbed.rglob("part-*.parquet")), process)
-        else:
-            for line in process.stderr:
-                if line.startswith(moment):
-                    break
-        assert process.poll() is None, "it finished before it could be killed"
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    for moment in ("training", "sweep"):
+        command = bench(disturbed, two_workers)
+        with subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
+            assert process.stderr is not None
+            if moment == "training":
+                for line in process.stderr:
+                    if line.startswith("train emodc_amdit"):
+                        break
+            else:
+                wait_for(lambda: any(disturbed.rglob("part-*.parquet")), process)
+            assert process.poll() is None, "it finished before it could be killed"
+            os.killpg(process.pid, signal.SIGKILL)
 
     assert not (disturbed / "report").exists()
     subprocess.run(bench(disturbed, two_workers), check=True, capture_output=True)

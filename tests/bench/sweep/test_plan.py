@@ -1,0 +1,62 @@
+from support import TINY
+
+from bench.config import load
+from bench.data.base import Sample, balanced_subset
+from bench.data.drawn_faces import DrawnFaces
+from bench.sweep.plan import make_plan, shards_of
+
+CONFIG = load(TINY)
+FACES = DrawnFaces({"train": 28, "val": 14, "test": 21})
+WEIGHTS = dict.fromkeys(CONFIG.classifiers, "w")
+
+
+def ids(**changes: object) -> dict[tuple[str, str], str]:
+    weights = changes.pop("weights", WEIGHTS)
+    config = CONFIG.model_copy(update=changes)
+    plan = make_plan(config, FACES, weights)  # type: ignore[arg-type]
+    return {
+        (p.cell.classifier, f"{p.cell.perturbation} {p.cell.severity}"): p.cell.id for p in plan
+    }
+
+
+def test_every_result_determining_field_changes_the_id() -> None:
+    reference = ids()
+    assert len(set(reference.values())) == len(reference) == 12
+    for change in ({"seed": 1}, {"limit": 5}, {"precision": "bfloat16"}):
+        assert not set(ids(**change).values()) & set(reference.values()), change
+    changed = ids(weights=WEIGHTS | {"emodc_base": "other"})
+    moved = {key[0] for key in reference if changed[key] != reference[key]}
+    assert moved == {"emodc_base"}
+
+
+def test_execution_changes_no_id() -> None:
+    other = CONFIG.execution.model_copy(update={"batch_size": 1, "shards": 5, "workers": 2})
+    assert ids(execution=other) == ids()
+
+
+def test_fewer_attack_steps_make_other_attacks_only() -> None:
+    spec = CONFIG.classifiers["emodc_base"]
+    weaker = spec.model_copy(
+        update={"evaluation": spec.evaluation.model_copy(update={"attack_steps": 1})}  # type: ignore[union-attr]
+    )
+    changed = ids(classifiers=CONFIG.classifiers | {"emodc_base": weaker})
+    assert {key for key, value in ids().items() if changed[key] != value} == {
+        ("emodc_base", "pgd 4/255")
+    }
+
+
+def test_shards_partition_the_samples_in_order() -> None:
+    planned = make_plan(CONFIG, FACES, WEIGHTS)[0]
+    for count in (1, 2, 5, 100):
+        shards = shards_of(planned, count)
+        assert len(shards) == min(count, 21)
+        joined = [name for shard in shards for name in shard.sample_ids]
+        assert joined == list(planned.sample_ids)
+
+
+def test_a_subset_is_balanced_and_nested() -> None:
+    samples = [Sample(str(i), "ab"[i % 3 == 0]) for i in range(30)]
+    small, large = (balanced_subset(samples, limit) for limit in (6, 12))
+    assert [s.label for s in small].count("a") == 3
+    assert {s.id for s in small} < {s.id for s in large}
+    assert balanced_subset(samples, None) == samples

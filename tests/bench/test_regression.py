@@ -1,0 +1,50 @@
+import copy
+
+import pytest
+
+from bench.regression import compare
+
+GOLDEN = {
+    "pixels": {"clean 0": "aa"},
+    "cells": {"emodc clean 0": {"n": 70, "accuracy": 0.9, "d_p": 0.4, "mean_logit": -20.0}},
+}
+
+
+def moved(path: tuple[str, ...], value: object) -> list[str]:
+    found = copy.deepcopy(GOLDEN)
+    target: dict = found  # type: ignore[type-arg]
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = value
+    return compare(GOLDEN, found)
+
+
+def test_equal_results_are_quiet() -> None:
+    assert compare(GOLDEN, copy.deepcopy(GOLDEN)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("pixels", "clean 0"), "ab", "must be identical"),
+        (("cells", "emodc clean 0", "n"), 69, "n 70 -> 69"),
+        (("cells", "emodc clean 0", "accuracy"), 0.95, "accuracy 0.9 -> 0.95"),
+        (("cells", "emodc clean 0", "d_p"), 0.402, "d_p 0.4 -> 0.402"),
+        (("cells", "emodc clean 0", "d_p"), float("nan"), "d_p"),
+        (("cells", "emodc clean 0", "d_p"), None, "d_p"),
+        (("pixels", "new 1"), "cc", "appeared"),
+    ],
+)
+def test_what_moved_is_said(path: tuple[str, ...], value: object, words: str) -> None:
+    changes = moved(path, value)
+    assert len(changes) == 1
+    assert words in changes[0]
+
+
+def test_small_differences_of_processors_are_accepted() -> None:
+    assert moved(("cells", "emodc clean 0", "d_p"), 0.4005) == []
+    assert moved(("cells", "emodc clean 0", "accuracy"), 0.9 + 1 / 70) == []
+
+
+def test_a_cell_that_is_gone_is_said() -> None:
+    assert compare(GOLDEN, {"pixels": GOLDEN["pixels"], "cells": {}}) == ["emodc clean 0: is gone"]
