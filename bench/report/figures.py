@@ -19,6 +19,8 @@ from bench.report.tables import DRAWN, setting
 
 _PANEL = (2.9, 2.6)  # inches
 _PER_ROW = 3
+_NOTE_WIDTH = 3.6  # inches for a footnote
+_TITLE_WIDTH = 2.2  # inches for a classifier's name and its UAR
 
 
 def write_figures(results: Results, folder: Path) -> list[Path]:
@@ -43,8 +45,7 @@ def curves(group: Group, family: str) -> Figure:
     in its line. Clean accuracy stands at 0, for an attack over the attacked samples only.
     """
     names = group.perturbations(family)
-    columns = min(len(names), _PER_ROW)
-    rows = ceil(len(names) / columns)
+    rows, columns = _grid(len(names))
     figure = new_figure(columns * _PANEL[0] + 1.9, rows * _PANEL[1] + 0.5)
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for ax in axes.flat[len(names) :]:
@@ -63,10 +64,13 @@ def confusions(group: Group) -> Figure:
     """Confusion matrices on clean pictures: a panel per classifier, rows in percent of support."""
     results = [r for c in group.names if (r := group.clean(c)) is not None]
     k = len(group.classes)
-    columns = min(len(results), _PER_ROW)
-    rows = ceil(len(results) / columns)
-    side = 0.34 * k + 0.6
-    figure = new_figure(columns * side + 1.0, rows * (side + 0.3) + 0.9)
+    rows, columns = _grid(len(results))
+    side, names = 0.34 * k, 0.07 * max(map(len, group.classes))  # inches
+    named = 1 if len(results) == rows * columns else 2  # rows with names below a panel
+    width = columns * max(side + 0.2, _TITLE_WIDTH) + names + 0.5
+    # Nearly square cells by size alone: a fixed aspect would undo the layout's margins.
+    height = rows * (side + 0.6) + named * (0.75 * names + 0.35) + 0.4
+    figure = new_figure(max(width, _NOTE_WIDTH), height)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for ax in axes.flat[len(results) :]:
         ax.set_axis_off()
@@ -78,8 +82,14 @@ def confusions(group: Group) -> Figure:
         if i + columns >= len(results):  # nothing below it
             ax.set_xlabel("prediction")
             ax.tick_params(axis="x", labelbottom=True)
-    _footnote(figure, group, results, "Percent of each label's clean pictures; empty: 0.")
+    _footnote(figure, group, results, "Percent of each label's clean pictures; empty: below 0.5.")
     return figure
+
+
+def _grid(panels: int) -> tuple[int, int]:
+    """Rows and columns of panels: four stand two by two, others up to three in a row."""
+    columns = 2 if panels == 4 else min(panels, _PER_ROW)
+    return ceil(panels / columns), columns
 
 
 def _panel(ax: Axes, group: Group, perturbation: str, family: str) -> None:
@@ -174,7 +184,6 @@ def _matrix(ax: Axes, group: Group, result: Result) -> None:
         vmax=100,
         cmap="Blues",
         cbar=False,
-        square=True,
         annot=np.array(texts),
         fmt="",
         annot_kws={"size": 7},
@@ -190,5 +199,5 @@ def _matrix(ax: Axes, group: Group, result: Result) -> None:
 
 
 def _footnote(figure: Figure, group: Group, used: Sequence[Result], about: str) -> None:
-    lines = [f"{setting(group, used)}. {about}", *([DRAWN] if group.drawn else [])]
+    lines = [f"{setting(group, used)}.", about, *([DRAWN] if group.drawn else [])]
     figure.supxlabel("\n".join(lines), fontsize=7.5, color="0.3", x=0.01, ha="left")

@@ -57,8 +57,9 @@ def _show_group(group: Group, console: Console) -> None:
         if group.perturbations(family):
             console.print()
             console.print(_sweeps(group, family, f"{title} on {where}"))
-    note = "accuracy in % with its 95% Wilson interval"
-    _say(console, f"{note}. {DRAWN}" if group.drawn else f"{note}.", "dim")
+    _say(console, "Accuracy in % with its 95% Wilson interval.", "dim")
+    if group.drawn:
+        _say(console, DRAWN, "dim")
 
 
 def _clean(group: Group, where: str) -> Table:
