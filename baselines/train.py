@@ -114,9 +114,10 @@ class BaselineTrainer:
     @torch.no_grad()
     def _validate(self) -> None:
         self.classifier.eval()
+        device = next(self.classifier.parameters()).device
         images, labels = self._validation
         correct = sum(
-            int((self.classifier(batch.float() / 255.0).argmax(1) == truth).sum())
+            int((self.classifier(batch.to(device).float() / 255.0).argmax(1).cpu() == truth).sum())
             for batch, truth in zip(images.split(128), labels.split(128), strict=True)
         )
         accuracy = correct / len(labels)

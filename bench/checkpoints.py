@@ -44,7 +44,7 @@ class Card(BaseModel):
         Raises:
             UserError: If the folder is missing, incomplete or damaged.
         """
-        advice = "Delete that folder and run again: it is trained anew, finished results stay."
+        advice = "If a run made it, delete that folder and run again: finished results stay."
         try:
             card = cls.model_validate_json((folder / _FILE).read_text())
         except (OSError, ValidationError, UnicodeDecodeError) as error:

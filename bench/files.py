@@ -1,6 +1,7 @@
-"""Writing so that nothing is ever half written: a temporary name, fsync, rename."""
+"""Files that are never half written (temporary name, fsync, rename), and digests of content."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -34,6 +35,12 @@ def write_json(path: Path, content: Any) -> None:
     """Write `content` as JSON, atomically."""
     with atomic(path) as scratch:
         scratch.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def digest(content: Any) -> str:
+    """Twelve hex digits of SHA-256 over canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _flush(path: Path) -> None:

@@ -120,7 +120,12 @@ class DiffusionClassifier(Classifier):
     """EmoDC."""
 
     def __init__(
-        self, model: EmoDC, digest: str, gate: Gate, attack_steps: int, device: torch.device
+        self,
+        model: EmoDC,
+        digest: str,
+        gate: Gate | None,
+        attack_steps: int,
+        device: torch.device,
     ) -> None:
         super().__init__(device)
         self.model = model.to(device).requires_grad_(False).eval()
@@ -198,15 +203,12 @@ def load_classifier(
             return DiscriminativeClassifier(model, model.classes, card.weights, device)
         emodc = EmoDC.from_pretrained(folder)
     except (CheckpointError, baselines.CheckpointError) as error:
-        raise UserError(
-            f"classifier {name!r}: {error}. Delete the folder and run again.", 1
-        ) from error
+        raise UserError(f"classifier {name!r}: {error}", 1) from error
     plan = Evaluation() if isinstance(spec, BaselineClassifier) else spec.evaluation
     emodc.evaluation = EmoDCEvaluation(
         steps=plan.steps, low=plan.low, high=plan.high, seed=config.seed, precision=config.precision
     )
-    gate = card.gate or Gate(passed=False, d_p=float("nan"), base_d_p=None)
-    return DiffusionClassifier(emodc, card.weights, gate, plan.attack_steps, device)
+    return DiffusionClassifier(emodc, card.weights, card.gate, plan.attack_steps, device)
 
 
 def as_images(pictures: Sequence[np.ndarray]) -> Tensor:
@@ -236,5 +238,5 @@ def load_python(name: str, spec: PythonClassifier, device: torch.device) -> Clas
         sys.path.remove("")
     total = hashlib.sha256(spec.factory.encode())
     for key, tensor in sorted(state.items()):
-        total.update(key.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        total.update(key.encode() + tensor.detach().cpu().double().numpy().tobytes())
     return DiscriminativeClassifier(model, classes, total.hexdigest()[:16], device)

@@ -1,10 +1,16 @@
-"""Process-wide settings for heavy work on a CPU."""
+"""Processes and devices: memory settings, orphaned workers, where to compute."""
 
 import ctypes
 import os
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
+
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # <malloc.h>
 
@@ -37,3 +43,22 @@ def die_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def pick_device(name: str) -> "torch.device":
+    """The device called `name`; "auto" is the GPU if there is one.
+
+    Raises:
+        UserError: If there is no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"--device {name}: use auto, cpu, cuda or cuda:N.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"--device {name}: torch finds no CUDA device here; use auto or cpu.")
+    return device

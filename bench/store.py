@@ -9,7 +9,6 @@ A cell id is a digest of everything that determines the result, so a changed con
 stale rows. Parts carry a checksum per column chunk (Parquet) and are read back before they count.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,12 +84,6 @@ class Manifest(_Record):
     timesteps: list[int]  # of the trace; empty for a discriminative classifier
     inputs: dict[str, Any]  # everything that the cell id digests
     environment: dict[str, str]
-
-
-def digest(content: Any) -> str:
-    """Twelve hex digits of SHA-256 over canonical JSON."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 class Store:

@@ -5,8 +5,11 @@ An EmoDC is a chain of stages, each with a folder of its own, so variants that b
 and AMDiT from Base) share what they have in common.
 """
 
+import contextlib
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,9 +26,9 @@ from bench.config import BaselineClassifier, Config, EmoDCClassifier, Stage
 from bench.data.base import DataSet
 from bench.data.batches import Batches, stacked
 from bench.errors import UserError
-from bench.files import atomic
+from bench.files import atomic, digest
 from bench.progress import Reporter
-from bench.store import digest
+from bench.runtime import pick_device
 from emodc import EmoDC, Evaluation, Prompts, small_denoiser
 from emodc.classifier import resolve_precision
 from emodc.objectives import AMDiT, Base, Objective
@@ -49,10 +52,15 @@ class Trainer(Protocol):
 
 
 class TrainingData:
-    """The training and validation splits as tensors, made when first needed."""
+    """The training and validation splits as tensors, made when first needed.
 
-    def __init__(self, dataset: DataSet) -> None:
-        self.dataset = dataset
+    Args:
+        dataset: Where they come from.
+        device: Where training computes; the splits themselves stay on the CPU.
+    """
+
+    def __init__(self, dataset: DataSet, device: torch.device) -> None:
+        self.dataset, self.device = dataset, device
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
@@ -64,7 +72,7 @@ class TrainingData:
 
 def recipes(config: Config, dataset: DataSet) -> dict[str, list[dict[str, Any]]]:
     """For each classifier that is trained: the recipe of each of its checkpoints, in order."""
-    precision = str(resolve_precision(config.precision, torch.device("cpu")))
+    precision = str(resolve_precision(config.precision, pick_device(config.execution.device)))
     common = {
         "version": RECIPE_VERSION,
         "data": dataset.digest,
@@ -78,6 +86,7 @@ def recipes(config: Config, dataset: DataSet) -> dict[str, list[dict[str, Any]]]
             chains[name] = [common | spec.model_dump()]
         elif isinstance(spec, EmoDCClassifier):
             network = spec.model_dump(include={"kind", "block_out_channels", "head_channels"})
+            network["timesteps"] = [0, spec.evaluation.high]
             stages = [stage.model_dump() for stage in spec.stages]
             chains[name] = [
                 common | network | {"stages": stages[: k + 1]} for k in range(len(stages))
@@ -105,7 +114,7 @@ def train_missing(
     Raises:
         UserError: If an existing checkpoint is damaged.
     """
-    data = TrainingData(dataset)
+    data = TrainingData(dataset, pick_device(config.execution.device))
     folders: dict[str, Path] = {}
     for name, chain in recipes(config, dataset).items():
         for recipe in chain:
@@ -143,9 +152,10 @@ def _train_baseline(
         validate_every=max(1, spec.steps // 5),
         bfloat16=recipe["precision"] == "bfloat16",
     )
-    trainer = BaselineTrainer(classifier, training, data.split("val"))
+    trainer = BaselineTrainer(classifier.to(data.device), training, data.split("val"))
     batches = Batches(*data.split("train"), spec.batch_size, recipe["seed"])
-    seconds = _loop(f"train {name}", trainer, batches, spec.steps, folder, reporter)
+    label = f"train {name}"
+    seconds = _loop(label, trainer, batches, spec.steps, folder, data.device, reporter)
     _publish(
         folder,
         lambda scratch: baselines.checkpoints.save(trainer.best(), scratch),
@@ -194,13 +204,12 @@ def _train_stage(
         precision=recipe["precision"],
         seed=rng.key(recipe["seed"], "stage", number),
     )
-    trainer = EmoDCTrainer(denoiser, prompts, training)
-    seed = rng.key(recipe["seed"], "stage", number)
-    batches = Batches(images, labels, stage.batch_size, seed)
+    trainer = EmoDCTrainer(denoiser.to(data.device), prompts, training)
+    batches = Batches(images, labels, stage.batch_size, training.seed)
     label = f"train {name} ({stage.objective.kind})"
-    seconds = _loop(label, trainer, batches, stage.steps, folder, reporter)
+    seconds = _loop(label, trainer, batches, stage.steps, folder, data.device, reporter)
 
-    model = EmoDC(trainer.averaged, prompts)
+    model = EmoDC(trainer.averaged.cpu(), prompts)
     accuracy, d_p = _validate(model, *data.split("val"), recipe, spec)
     before = Card.verified(previous) if previous else None
     base_d_p = before.gate.d_p if before and before.gate else None
@@ -227,32 +236,48 @@ def _loop(
     batches: Callable[[int], tuple[Tensor, Tensor]],
     steps: int,
     folder: Path,
+    device: torch.device,
     reporter: Reporter,
 ) -> float:
     """Run `trainer` to its last step, from where a lost run had saved it; seconds of training."""
     state_path = folder.with_name(f".{folder.name}.state")
-    seconds = _restore(trainer, state_path)
+    before = _restore(trainer, state_path)
     start = saved = time.monotonic()
-    with reporter.task(label, steps, trainer.position) as task:
+    with reporter.task(label, steps, trainer.position) as task, _deferred_interrupt() as pressed:
         while trainer.position < steps:
             images, labels = batches(trainer.position)
             with rng.fenced("training step", trainer.position):
-                figures = trainer.step(images, labels)
+                figures = trainer.step(images.to(device), labels.to(device))
             note = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
             task.advance(1, note)
-            now = time.monotonic()
-            if now - saved >= SAVE_EVERY:
-                spent = seconds + now - start
-                with atomic(state_path) as scratch:
-                    torch.save({"trainer": trainer.state_dict(), "seconds": spent}, scratch)
+            if pressed.is_set() or time.monotonic() - saved >= SAVE_EVERY:
                 saved = time.monotonic()
-    return seconds + time.monotonic() - start
+                state = {"trainer": trainer.state_dict(), "seconds": before + saved - start}
+                with atomic(state_path) as scratch:
+                    torch.save(state, scratch)
+            if pressed.is_set():
+                raise KeyboardInterrupt
+    return before + time.monotonic() - start
+
+
+@contextlib.contextmanager
+def _deferred_interrupt() -> Iterator[threading.Event]:
+    """Hold Ctrl-C back until the step in progress is complete and saved."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    previous = signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def _restore(trainer: Trainer, path: Path) -> float:
     """Continue from a saved state if there is a usable one; seconds spent before."""
     try:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location="cpu")
         trainer.load_state_dict(state["trainer"])
         return float(state["seconds"])
     except FileNotFoundError:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,12 +17,10 @@ class Sample:
     Attributes:
         id: Unique within the data set and stable: it addresses all noise of the sample.
         label: Class name.
-        attributes: Group attributes, for example ``{"glasses": True}``.
     """
 
     id: str
     label: str
-    attributes: dict[str, str | float | int | bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,10 @@ class DataSet(ABC):
     @abstractmethod
     def picture(self, sample: Sample) -> np.ndarray:
         """The picture at its native size, uint8 RGB (H, W, 3)."""
+
+    def attributes(self, sample: Sample) -> dict[str, str | float | int | bool]:
+        """What is known of a sample besides its label, as table columns; empty by default."""
+        return {}
 
 
 def balanced_subset(samples: Sequence[Sample], limit: int | None) -> list[Sample]:

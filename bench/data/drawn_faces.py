@@ -15,8 +15,7 @@ import numpy as np
 
 from bench.data import faces
 from bench.data.base import DataSet, Sample, Split
-from bench.files import atomic
-from bench.store import digest
+from bench.files import atomic, digest
 
 #: Raise when the renderer draws other pixels, so that no stale cache or result is ever used.
 RENDERER_VERSION = 1

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from bench.data.base import DataSet, Sample, Skipped, Split
 from bench.data.labels import canonical, ordered
 from bench.errors import UserError
-from bench.store import digest
+from bench.files import digest
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 VAL_SHARE = 0.15

@@ -5,13 +5,13 @@ BASIC = ("neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgus
 CONTEMPT = "contempt"
 
 _SYNONYMS = {
-    "neutral": ("neutrality", "ne"),
-    "happiness": ("happy", "joy", "ha"),
-    "sadness": ("sad", "sa"),
-    "surprise": ("surprised", "su"),
-    "fear": ("fearful", "afraid", "scared", "fe"),
-    "anger": ("angry", "an"),
-    "disgust": ("disgusted", "di"),
+    "neutral": ("neutrality",),
+    "happiness": ("happy", "joy"),
+    "sadness": ("sad",),
+    "surprise": ("surprised",),
+    "fear": ("fearful", "afraid", "scared"),
+    "anger": ("angry",),
+    "disgust": ("disgusted",),
     CONTEMPT: ("contemptuous",),
 }
 _CANONICAL = {word: name for name, words in _SYNONYMS.items() for word in (name, *words)}

@@ -54,7 +54,9 @@ def curves(group: Group, family: str) -> Figure:
         _panel(ax, group, name, family)
     for ax in axes[:, 0]:
         ax.set_ylabel("accuracy (%)")
-    figure.legend(handles=_legend(group, names), loc="outside right upper", frameon=False)
+    lines = _legend(group, names)
+    # Samples long enough to show how a line is dashed.
+    figure.legend(handles=lines, loc="outside right upper", frameon=False, handlelength=3.2)
     used = [r for name in names for c in group.names for r in group.under(c, name)]
     _footnote(figure, group, used, "Bands: 95% Wilson intervals.")
     return figure

@@ -6,8 +6,9 @@ from typing import Any
 
 from bench.config import Config
 from bench.data.base import DataSet, Sample, balanced_subset
+from bench.files import digest
 from bench.perturb import CORRUPTIONS
-from bench.store import Cell, Store, digest
+from bench.store import Cell, Store
 
 #: Raise when the same inputs give other rows, so that no stale row is ever reused.
 RESULT_VERSION = 1
@@ -83,7 +84,7 @@ def make_plan(config: Config, dataset: DataSet, weights: dict[str, str]) -> list
                 classifier=name,
                 dataset=dataset.name,
                 perturbation=perturbation,
-                family=family,  # type: ignore[arg-type]
+                family=family,
                 severity=severity,
                 seed=config.seed,
             )

@@ -16,11 +16,12 @@ from bench.data.folder import FolderDataSet
 from bench.files import write_json
 from bench.models import Classifier, load_python
 from bench.progress import Reporter
+from bench.runtime import pick_device
 from bench.store import Manifest, Store
 from bench.sweep.cost import cell_seconds, training_seconds
 from bench.sweep.executors import execute, worker_count
 from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, shards_of
-from bench.sweep.worker import Worker, pick_device
+from bench.sweep.worker import Worker
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "timm", "torchattacks", "numpy", "scipy")
 
@@ -85,7 +86,10 @@ def run(config: Config, out: Path, reporter: Reporter) -> Store:
     dataset = open_dataset(config, reporter)
     for skipped in dataset.skipped:
         reporter.say(f"skipped {skipped.path}: {skipped.reason}")
-    write_json(out / "skipped.json", [vars(skipped) for skipped in dataset.skipped])
+    if dataset.skipped:
+        listing = out / "skipped.json"
+        reporter.say(f"{len(dataset.skipped)} unreadable pictures skipped, listed in {listing}")
+        write_json(listing, [vars(skipped) for skipped in dataset.skipped])
     folders = training.train_missing(config, dataset, out, reporter)
     for name, spec in config.classifiers.items():
         if isinstance(spec, CheckpointClassifier):

@@ -33,7 +33,7 @@ class Worker:
         runtime.keep_freed_memory()
         self.config, self.dataset, self.folders = config, dataset, folders
         self.store = Store(out)
-        self.device = pick_device(config.execution.device)
+        self.device = runtime.pick_device(config.execution.device)
         self._samples = {sample.id: sample for sample in dataset.samples("test")}
         self._open: tuple[str, Classifier] | None = None
 
@@ -92,13 +92,6 @@ class Worker:
                 sample_id=sample.id,
             )
         return picture
-
-
-def pick_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is the GPU if there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 def _rows(samples: Sequence[Sample], measured: Measurement, classes: Sequence[str]) -> pd.DataFrame:

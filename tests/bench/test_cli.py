@@ -132,7 +132,7 @@ def test_a_corrupted_checkpoint_is_named_and_results_stay(
     content[-100] ^= 0xFF
     weights.write_bytes(content)
     outcome = bench("run", "robustness", "-c", TINY, "--out", out)
-    assert_refused(outcome, weights.parent.name, "damaged", "Delete that folder", code=1)
+    assert_refused(outcome, weights.parent.name, "damaged", "delete that folder", code=1)
     assert bench("report", out)[0] == 0
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from bench.errors import UserError
-from bench.store import Cell, Manifest, Store, digest
+from bench.files import digest
+from bench.store import Cell, Manifest, Store
 
 
 def cell(identifier: str = "abc", severity: str = "3") -> Cell:

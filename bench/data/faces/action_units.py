@@ -12,16 +12,9 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 
 from bench.data.faces.randomness import Draws
+from bench.data.labels import BASIC
 
-EXPRESSIONS: tuple[str, ...] = (
-    "neutral",
-    "happiness",
-    "sadness",
-    "surprise",
-    "fear",
-    "anger",
-    "disgust",
-)
+EXPRESSIONS: tuple[str, ...] = BASIC
 
 
 @dataclass(frozen=True, slots=True)
