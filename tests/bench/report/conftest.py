@@ -1,0 +1,134 @@
+"""Small stores, written through the store itself."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.store import ROW_SCHEMA, Cell, Gate, Manifest, Store
+
+CLASSES = ["happy", "sad", "angry"]
+FAILED = Gate(passed=False, d_p=0.5, base_d_p=0.25)
+
+
+class Builder:
+    """Fills a store cell by cell; `plan` at the end."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.store, self.cells = root, Store(root), []
+
+    def plan_only(
+        self, classifier: str, perturbation: str, severity: str, dataset: str, seed: int
+    ) -> Cell:
+        family = "attack" if "/" in severity else "clean" if severity == "0" else "corruption"
+        identity = f"{dataset}-{perturbation}-{severity}-{seed}".replace("/", "_")
+        cell = Cell(
+            id=identity,
+            classifier=classifier,
+            dataset=dataset,
+            perturbation=perturbation,
+            family=family,
+            severity=severity,
+            seed=seed,
+        )
+        self.cells.append(cell)
+        return cell
+
+    def add(
+        self,
+        classifier: str,
+        perturbation: str,
+        severity: str,
+        right: Sequence[bool | None],
+        *,
+        gate: Gate | None = None,
+        d_p: Sequence[float] | None = None,
+        shards: int = 1,
+        order: Sequence[int] | None = None,
+        first: int = 0,
+        dataset: str = "faces",
+        seed: int = 0,
+        classes: list[str] = CLASSES,
+    ) -> Cell:
+        """A complete cell with a row per entry of `right`; None is a tie.
+
+        Labels cycle through the classes; a wrong prediction is the next class. `order` shuffles
+        rows before they are dealt to shards; `first` numbers the first sample.
+        """
+        cell = self.plan_only(classifier, perturbation, severity, dataset, seed)
+        rows = pd.DataFrame([self._row(i, r, d_p, first) for i, r in enumerate(right)])
+        rows = rows.iloc[list(order) if order is not None else slice(None)]
+        for shard in range(shards):
+            part = rows.iloc[shard::shards].reset_index(drop=True)
+            errors = None if d_p is None else np.zeros((len(part), 3, 2), np.float32)
+            self.store.write_part(cell, shard, part[ROW_SCHEMA.names], errors)
+        self.store.write_manifest(
+            Manifest(
+                cell=cell,
+                classes=classes,
+                n=len(right),
+                shards=shards,
+                checkpoint=f"weights-of-{classifier}",
+                gate=gate,
+                timesteps=[] if d_p is None else [100, 200],
+                inputs={},
+                environment={},
+            )
+        )
+        return cell
+
+    def _row(
+        self, i: int, right: bool | None, d_p: Sequence[float] | None, first: int
+    ) -> dict[str, object]:
+        wrong = CLASSES[(i + 1) % 3]
+        return {
+            "sample_id": f"s{first + i:03d}",
+            "label": CLASSES[i % 3],
+            "prediction": None if right is None else CLASSES[i % 3] if right else wrong,
+            "logits": [0.0, 0.0, 0.0],
+            "d_p": None if d_p is None else d_p[i],
+            "evaluations": 1 if d_p is None else 6,
+            "seconds": 0.1 * (i + 1),
+        }
+
+    def plan(self) -> Path:
+        self.store.write_plan(self.cells, {})
+        return self.root
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Builder:
+    """An empty store in a folder of its own."""
+    return Builder(tmp_path / "out")
+
+
+@pytest.fixture
+def new_build(tmp_path: Path):
+    """Further empty stores, by name."""
+    return lambda name: Builder(tmp_path / name)
+
+
+Y, N = True, False
+
+
+@pytest.fixture
+def out(build: Builder) -> Path:
+    """Two classifiers, one whose gate failed; clean, two severities of noise, an attack on three.
+
+    Planned attacks first and cells shuffled, so that report order is not plan order; one cell of
+    `net` under noise is missing.
+    """
+    d_p = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75]
+    build.add("net", "pgd", "4/255", [N, N, Y])
+    build.add("net", "pgd", "2/255", [Y, N, Y])
+    build.add("net", "clean", "0", [Y, Y, N, Y, None, Y])
+    build.add("net", "gaussian_noise", "1", [Y, Y, N, Y, N, N])
+    build.plan_only("net", "gaussian_noise", "2", "faces", 0)
+    build.add("emodc_x", "clean", "0", [Y, Y, Y, N, Y, Y], gate=FAILED, d_p=d_p)
+    build.add("emodc_x", "gaussian_noise", "2", [N, N, Y, N, N, Y], gate=FAILED, d_p=d_p)
+    build.add("emodc_x", "gaussian_noise", "1", [Y, N, Y, N, Y, Y], gate=FAILED, d_p=d_p)
+    build.add("emodc_x", "pgd", "2/255", [Y, Y, N], gate=FAILED, d_p=d_p[:3])
+    build.add("emodc_x", "pgd", "4/255", [N, Y, N], gate=FAILED, d_p=d_p[:3])
+    return build.plan()

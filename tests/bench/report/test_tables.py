@@ -1,0 +1,148 @@
+"""Tables: values and captions counted by hand, and how they are written."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from bench.report import render
+from bench.report.measures import Estimate
+from bench.report.results import read
+from bench.report.tables import DRAWN, TableSpec, tables
+from bench.stats import Interval
+
+Y, N = True, False
+DASH = "–"
+
+
+@pytest.fixture
+def specs(out: Path) -> dict[str, TableSpec]:
+    return {spec.name: spec for spec in tables(read(out))}
+
+
+def shown(spec: TableSpec) -> list[list[str]]:
+    return [[DASH if value is None else str(value) for value in row] for row in spec.rows]
+
+
+def test_one_table_per_family_and_perturbation(specs: dict[str, TableSpec]) -> None:
+    names = ["clean", "gaussian_noise", "pgd", "provenance"]
+    assert list(specs) == [f"faces-{name}" for name in names]
+
+
+def test_clean_table(specs: dict[str, TableSpec]) -> None:
+    net, emodc = shown(specs["faces-clean"])
+    assert net == ["net", "6", "66.7 [30.0, 90.3]", "66.7", "71.1", DASH, "1.0", "0.3500"]
+    assert emodc[0] == "emodc_x (gate failed)"
+    assert emodc[5:7] == ["0.4375", "6.0"]
+
+
+def test_corruption_table(specs: dict[str, TableSpec]) -> None:
+    spec = specs["faces-gaussian_noise"]
+    assert spec.header == ("classifier", "n", "d_p (clean)", "clean", "1", "2", "mean")
+    net, emodc = shown(spec)
+    assert net == ["net", "6", DASH, "66.7 [30.0, 90.3]", "50.0 [18.8, 81.2]", DASH, DASH]
+    assert emodc[2:4] == ["0.4375", "83.3 [43.6, 97.0]"]
+    assert emodc[4:] == ["66.7 [30.0, 90.3]", "33.3 [9.7, 70.0]", "50.0 [18.8, 81.2]"]
+
+
+def test_attack_table_is_clean_over_the_attacked_samples(specs: dict[str, TableSpec]) -> None:
+    spec = specs["faces-pgd"]
+    assert spec.header[3:] == ("clean", "eps 2/255", "eps 4/255")
+    net, emodc = shown(spec)
+    # Over the first three samples net is right on 2 of 3, not on 4 of 6; emodc_x on all three.
+    assert net == [
+        "net", "3", DASH, "66.7 [20.8, 93.9]", "66.7 [20.8, 93.9]", "33.3 [6.1, 79.2]"
+    ]  # fmt: skip
+    assert emodc[1:4] == ["3", "0.2500", "100.0 [43.9, 100.0]"]
+
+
+def test_captions_say_what_the_numbers_rest_on(specs: dict[str, TableSpec]) -> None:
+    clean, attack = specs["faces-clean"].caption, specs["faces-pgd"].caption
+    for words in ("95% Wilson", "Data set faces, n = 6, 3 classes, seed 0.", DRAWN):
+        assert words in clean
+    assert "n = 3," in attack
+    assert "over the attacked samples only" in attack
+    assert f"{DASH}: not applicable or not measured." in clean
+
+
+def test_only_drawn_faces_carry_the_warning(build) -> None:
+    build.add("net", "clean", "0", [Y], dataset="rafdb")
+    for spec in tables(read(build.plan())):
+        assert DRAWN not in spec.caption
+
+
+def test_n_is_a_range_where_cells_differ(build) -> None:
+    build.add("net", "clean", "0", [Y] * 6)
+    build.add("net", "fog", "1", [Y] * 4)
+    spec = next(s for s in tables(read(build.plan())) if s.name == "faces-fog")
+    assert spec.rows[0][1] == "4 to 6"
+
+
+def test_provenance_names_checkpoint_steps_gate_and_class_order(
+    specs: dict[str, TableSpec],
+) -> None:
+    spec = specs["faces-provenance"]
+    net, emodc = shown(spec)
+    assert net[1] == "weights-of-net"
+    assert net[2:] == [DASH, DASH, DASH]
+    assert emodc[2:] == ["2", "0.5000", "0.2500"]
+    assert "Class order: happy, sad, angry." in spec.caption
+
+
+def test_different_class_orders_are_told_apart(build) -> None:
+    build.add("net", "clean", "0", [Y, Y, Y])
+    build.add("other", "clean", "0", [Y, Y, Y], classes=["sad", "angry", "happy"])
+    caption = tables(read(build.plan()))[-1].caption
+    assert "Class order of net: happy, sad, angry." in caption
+    assert "Class order of other: sad, angry, happy." in caption
+
+
+NASTY = TableSpec(
+    name="faces-x_y",
+    title="a_b",
+    caption="50% of d_p & #1 {x} ~ ^ \\ $",
+    header=("classifier", "d_p (clean)"),
+    rows=(("*old_pre|[x]", Estimate(0.5, Interval(0.25, 0.75))), ("b_c", None)),
+)
+
+
+def test_latex_escapes_everything_special() -> None:
+    text = render.latex(NASTY)
+    caption = next(line for line in text.splitlines() if r"\caption" in line)
+    assert caption.strip() == (
+        r"\caption{50\% of $d_p$ \& \#1 \{x\} \textasciitilde{} \textasciicircum{} "
+        r"\textbackslash{} \$}"
+    )
+    # An unprotected star or bracket after a row's \\ would be taken for its argument.
+    assert r"{*}old\_pre\textbar{}{[}x{]} & \shortstack{50.0\\{\tiny [25.0, 75.0]}} \\" in text
+    assert r"b\_c & -- \\" in text
+    assert DASH not in text
+
+
+def test_latex_is_a_booktabs_table() -> None:
+    lines = [line.strip() for line in render.latex(NASTY).splitlines()]
+    assert lines[0] == r"\begin{table}[t]"
+    assert lines[-2:] == [r"\end{tabular}", r"\end{table}"]
+    rules = [line for line in lines if line.endswith("rule")]
+    assert rules == [r"\toprule", r"\midrule", r"\bottomrule"]
+    assert r"\begin{tabular}{@{}lr@{}}" in lines
+    assert r"classifier & $d_p$ (clean) \\" in lines
+
+
+def test_markdown_rows_have_one_cell_per_column() -> None:
+    lines = render.markdown(NASTY).splitlines()
+    assert lines[0] == r"## a\_b"
+    assert lines[2] == r"| classifier | d\_p (clean) |"
+    assert lines[3] == "| --- | ---: |"
+    assert lines[4] == r"| \*old\_pre\|[x] | 50.0 [25.0, 75.0] |"
+    assert lines[5] == rf"| b\_c | {DASH} |"
+
+
+def test_csv_reads_back() -> None:
+    rows = list(csv.reader(io.StringIO(render.csv_text(NASTY))))
+    assert rows == [
+        ["classifier", "d_p (clean)"],
+        ["*old_pre|[x]", "50.0 [25.0, 75.0]"],
+        ["b_c", ""],
+    ]

@@ -1,0 +1,127 @@
+"""The whole report: files, terminal and pipe, and that no classifier library is loaded."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.cli.report import report
+from bench.report import show, write_report
+
+Y = True
+
+
+def printed(out: Path, *, terminal: bool) -> list[str]:
+    stream = io.StringIO()
+    show(write_report(out), Console(file=stream, force_terminal=terminal, width=80, no_color=True))
+    return stream.getvalue().splitlines()
+
+
+def bare(line: str) -> str:
+    """Without the codes for bold and italics."""
+    return "".join(
+        part.partition("m")[2] if i else part for i, part in enumerate(line.split("\x1b"))
+    )
+
+
+def test_every_file_is_there(out: Path) -> None:
+    written = write_report(out)
+    files = {str(p.relative_to(out)) for p in (out / "report").rglob("*") if p.is_file()}
+    tables = ("clean", "gaussian_noise", "pgd", "provenance")
+    expected = {f"report/tables/faces-{t}.{s}" for t in tables for s in ("md", "csv", "tex")}
+    figures = ("corruptions", "attacks", "confusion")
+    expected |= {f"report/figures/faces-{f}.{s}" for f in figures for s in ("png", "svg")}
+    assert files == expected | {"report/summary.csv", "report/tables.md"}
+    assert written.folder == out / "report"
+    assert len(written.summary) == 9
+    assert len(written.missing) == 1
+
+
+def test_the_page_holds_all_tables_figures_and_what_is_missing(out: Path) -> None:
+    write_report(out)
+    page = (out / "report" / "tables.md").read_text()
+    for single in (out / "report" / "tables").glob("*.md"):
+        assert single.read_text() in page
+    assert "![faces-attacks](figures/faces-attacks.png)" in page
+    assert "1 of 10 planned cells" in page
+    assert r"- net on faces, gaussian\_noise 2, seed 0: not finished" in page
+
+
+def test_a_second_report_replaces_the_first_byte_for_byte(out: Path) -> None:
+    folder = write_report(out).folder
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    (folder / "tables" / "stale.md").write_text("of an older store")
+    write_report(out)
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_the_store_is_only_read(out: Path) -> None:
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    write_report(out)
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_a_terminal_gets_tables_of_at_most_80_columns(out: Path) -> None:
+    lines = [bare(line) for line in printed(out, terminal=True)]
+    assert max(map(len, lines[:-2])) <= 80
+    text = "\n".join(lines)
+    assert "gaussian_noise 1-2, n 6" in text
+    (row,) = [line for line in lines if line.startswith(" emodc_x") and "33.3 [9.7, 70.0]" in line]
+    assert row.split("  ")[0] == " emodc_x (gate failed)"
+    assert "pgd 2/255-4/255, n 3" in text
+    assert "Drawn faces are not evidence about real faces." in text
+    assert lines[-1] == f"report: {out / 'report' / 'tables.md'}"
+
+
+def test_a_pipe_gets_one_unwrapped_line_per_cell(out: Path) -> None:
+    lines = printed(out, terminal=False)
+    assert lines[0] == (
+        "net, faces, clean 0, seed 0: accuracy 66.7 [30.0, 90.3] %, n 6, UAR 66.7 %, "
+        "macro-F1 71.1 %"
+    )
+    assert len(lines) == 9 + 1 + 1
+    assert lines[4].endswith(", d_p 0.4375")
+    assert lines[-2] == "missing: net on faces, gaussian_noise 2, seed 0: not finished"
+
+
+def test_many_missing_cells_are_counted(build) -> None:
+    build.add("net", "clean", "0", [Y])
+    for severity in range(1, 9):
+        build.plan_only("net", "fog", str(severity), "faces", 0)
+    lines = printed(build.plan(), terminal=False)
+    assert sum(line.startswith("missing: net on") for line in lines) == 5
+    assert "missing: 3 more, listed in the report" in lines
+
+
+def test_names_with_markup_are_shown_as_they_are(build) -> None:
+    build.add("[bold]net[/bold]", "clean", "0", [Y])
+    root = build.plan()
+    for terminal in (True, False):
+        assert any("[bold]net[/bold]" in line for line in printed(root, terminal=terminal))
+
+
+def test_the_command_prints_json_and_nothing_else(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report(out, json=True)
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[4]["classifier"] == "emodc_x (gate failed)"
+    assert (out / "report" / "summary.csv").exists()
+
+
+def test_the_command_shows_the_summary(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report(out)
+    assert "net, faces, clean 0" in capsys.readouterr().out
+
+
+def test_no_classifier_library_is_loaded() -> None:
+    script = "import sys, bench.report, bench.report.summary; print(sorted(sys.modules))"
+    command = [sys.executable, "-c", script]
+    modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "'bench.report.write'" in modules
+    for name in ("torch", "emodc", "baselines", "diffusers", "bench.models"):
+        assert f"'{name}'" not in modules
