@@ -1,6 +1,7 @@
 """Files that are never half written (temporary name, fsync, rename), and digests of content."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -24,6 +25,12 @@ def atomic(path: Path) -> Iterator[Path]:
         if scratch.is_dir() and path.exists():
             shutil.rmtree(path)  # a rename does not replace a folder
         scratch.replace(path)
+    except Exception as error:
+        # Libraries report a full disk in their own ways; say it in one.
+        if shutil.disk_usage(path.parent).free < 1 << 20:
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            raise full from error
+        raise
     finally:
         if scratch.is_dir():
             shutil.rmtree(scratch, ignore_errors=True)
