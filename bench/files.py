@@ -27,7 +27,7 @@ def atomic(path: Path) -> Iterator[Path]:
         scratch.replace(path)
     except Exception as error:
         # Libraries report a full disk in their own ways; say it in one.
-        if shutil.disk_usage(path.parent).free < 1 << 20:
+        if shutil.disk_usage(path.parent).free < 16 << 20:
             full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             raise full from error
         raise
