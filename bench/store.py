@@ -158,21 +158,24 @@ class Store:
             return None
 
     def part(self, cell: Cell, shard: int) -> pd.DataFrame | None:
-        """The rows of one shard, None if they, or the trace they rest on, are absent or damaged."""
-        folder = self.folder(cell)
-        table = _read(folder / f"part-{shard:05d}.parquet", ROW_SCHEMA)
-        if table is None:
+        """The rows of one shard, None if they are absent or damaged."""
+        rows = _read(self.folder(cell) / f"part-{shard:05d}.parquet", ROW_SCHEMA)
+        return None if rows is None else rows.to_pandas()
+
+    def whole_part(self, cell: Cell, shard: int) -> pd.DataFrame | None:
+        """Like `part`, and None also if the trace that the rows rest on is absent or damaged."""
+        rows = self.part(cell, shard)
+        if rows is None or rows["d_p"].isna().all():
+            return rows
+        trace = _read(self.folder(cell) / f"trace-{shard:05d}.parquet", TRACE_SCHEMA)
+        if trace is None or trace["sample_id"].to_pylist() != list(rows["sample_id"]):
             return None
-        rows = table.to_pandas()
-        if rows["d_p"].notna().any():
-            trace = _read(folder / f"trace-{shard:05d}.parquet", TRACE_SCHEMA)
-            if trace is None or trace["sample_id"].to_pylist() != list(rows["sample_id"]):
-                return None
         return rows
 
     def is_whole(self, manifest: Manifest) -> bool:
-        """Whether every part of a complete cell can still be read."""
-        return all(self.part(manifest.cell, shard) is not None for shard in range(manifest.shards))
+        """Whether every part of a complete cell, and its trace, can still be read."""
+        cell = manifest.cell
+        return all(self.whole_part(cell, shard) is not None for shard in range(manifest.shards))
 
     def rows(self, manifest: Manifest) -> pd.DataFrame:
         """All rows of a complete cell, ordered by sample id.

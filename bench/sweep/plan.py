@@ -108,7 +108,7 @@ def pending(planned: PlannedCell, count: int, store: Store) -> list[Shard]:
         return []  # however it was sharded
     todo = []
     for shard in shards_of(planned, count):
-        part = store.part(cell, shard.number)
+        part = store.whole_part(cell, shard.number)
         if part is None or list(part["sample_id"]) != list(shard.sample_ids):
             todo.append(shard)
     return todo
