@@ -1,6 +1,7 @@
 """Processes and devices: memory settings, orphaned workers, where to compute."""
 
 import ctypes
+import gc
 import os
 import sys
 import threading
@@ -22,15 +23,27 @@ def keep_freed_memory() -> None:
     the kernel each time costs up to ten times the arithmetic on virtual machines. Elsewhere than
     on Linux with glibc this does nothing.
     """
+    libc = _glibc()
+    if libc is not None:
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(_M_TOP_PAD, 64 << 20)
+
+
+def release_freed_memory() -> None:
+    """Give back what `keep_freed_memory` kept, between two phases of work."""
+    gc.collect()
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, if it is glibc."""
     if not sys.platform.startswith("linux"):
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:  # another C library
-        return
-    mallopt(_M_MMAP_MAX, 0)
-    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    mallopt(_M_TOP_PAD, 64 << 20)
+        return None
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
 
 
 def die_with_parent() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from bench import training
+from bench import runtime, training
 from bench.checkpoints import Card
 from bench.config import CheckpointClassifier, Config, FacesData, PythonClassifier
 from bench.data.base import DataSet
@@ -91,6 +91,7 @@ def run(config: Config, out: Path, reporter: Reporter) -> Store:
         reporter.say(f"{len(dataset.skipped)} unreadable pictures skipped, listed in {listing}")
         write_json(listing, [vars(skipped) for skipped in dataset.skipped])
     folders = training.train_missing(config, dataset, out, reporter)
+    runtime.release_freed_memory()
     for name, spec in config.classifiers.items():
         if isinstance(spec, CheckpointClassifier):
             folders[name] = spec.folder
