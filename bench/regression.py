@@ -22,8 +22,10 @@ from bench.sweep.run import run as run_sweep
 
 GOLDEN = Path("results/regression/golden.json")
 
-#: Largest accepted difference of each measured figure.
-TOLERANCES = {"accuracy": 0.03, "d_p": 1e-3, "mean_logit": 2e-2}
+#: Largest accepted difference of each measured figure. An attack amplifies rounding: a gradient
+#: near zero changes sign between processors, so its figures may move further.
+TOLERANCES = {"accuracy": 0.03, "d_p": 1e-3, "mean_logit": 0.02}
+ATTACK_TOLERANCES = {"accuracy": 0.08, "d_p": 2e-2, "mean_logit": 0.4}
 
 
 def run(update: bool = False) -> list[str]:
@@ -59,15 +61,18 @@ def compare(golden: dict[str, Any], found: dict[str, Any]) -> list[str]:
             elif part == "pixels" and before != after:
                 changes.append(f"pixels of {name}: {before} -> {after} (must be identical)")
             elif part == "cells":
-                changes += [f"{name}: {change}" for change in _moved(before, after)]
+                tolerances = ATTACK_TOLERANCES if "/255" in name else TOLERANCES
+                changes += [f"{name}: {change}" for change in _moved(before, after, tolerances)]
     return changes
 
 
-def _moved(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+def _moved(
+    before: dict[str, Any], after: dict[str, Any], tolerances: dict[str, float]
+) -> list[str]:
     moved = []
     for figure in before.keys() | after.keys():
         old, new = before.get(figure), after.get(figure)
-        tolerance = TOLERANCES.get(figure)
+        tolerance = tolerances.get(figure)
         if old == new:
             continue
         if tolerance is None or old is None or new is None:

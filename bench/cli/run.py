@@ -116,7 +116,7 @@ def _print_plan(plan: "DryRun") -> None:
         console.print(f"{plan.skipped} unreadable pictures will be skipped", highlight=False)
     console.print(
         f"{len(plan.cells)} cells, about {duration(plan.seconds)} "
-        "(an estimate for two CPU cores, good to a factor of two)",
+        "(estimated for two CPU cores, within a factor of two)",
         highlight=False,
     )
 

@@ -60,16 +60,20 @@ def open_dataset(config: Config, reporter: Reporter | None = None) -> DataSet:
 def dry_run(config: Config, out: Path) -> DryRun:
     """Plan without doing anything."""
     dataset = open_dataset(config)
-    missing = {}
-    weights = {}
+    missing: dict[str, int] = {}
+    weights: dict[str, str] = {}
+    counted: set[Path] = set()  # a stage that two classifiers share is trained once
     for name, chain in training.recipes(config, dataset).items():
-        folders = [training.checkpoint_folder(out, recipe) for recipe in chain]
-        steps = [recipe.get("steps") or recipe["stages"][-1]["steps"] for recipe in chain]
-        left = sum(n for n, folder in zip(steps, folders, strict=True) if not folder.exists())
-        if left:
-            missing[name] = left
-        else:
-            weights[name] = Card.verified(folders[-1]).weights
+        for recipe in chain:
+            folder = training.checkpoint_folder(out, recipe)
+            if folder.exists():
+                weights[name] = Card.verified(folder).weights
+                continue
+            steps = recipe.get("steps") or recipe["stages"][-1]["steps"]
+            missing[name] = missing.get(name, 0) + (0 if folder in counted else steps)
+            counted.add(folder)
+    for name in missing:
+        weights.pop(name, None)
     weights |= _given_weights(config)
     plan = make_plan(config, dataset, {name: weights.get(name, "") for name in config.classifiers})
     store, workers = Store(out), _workers(config)

@@ -1,12 +1,16 @@
 import copy
+from typing import Any
 
 import pytest
 
 from bench.regression import compare
 
-GOLDEN = {
+GOLDEN: dict[str, dict[str, Any]] = {
     "pixels": {"clean 0": "aa"},
-    "cells": {"emodc clean 0": {"n": 70, "accuracy": 0.9, "d_p": 0.4, "mean_logit": -20.0}},
+    "cells": {
+        "emodc clean 0": {"n": 70, "accuracy": 0.9, "d_p": 0.4, "mean_logit": -20.0},
+        "emodc pgd 2/255": {"n": 14, "accuracy": 0.5, "d_p": 0.9, "mean_logit": -20.0},
+    },
 }
 
 
@@ -44,7 +48,11 @@ def test_what_moved_is_said(path: tuple[str, ...], value: object, words: str) ->
 def test_small_differences_of_processors_are_accepted() -> None:
     assert moved(("cells", "emodc clean 0", "d_p"), 0.4005) == []
     assert moved(("cells", "emodc clean 0", "accuracy"), 0.9 + 1 / 70) == []
+    assert moved(("cells", "emodc pgd 2/255", "accuracy"), 0.5 + 1 / 14) == []
+    assert len(moved(("cells", "emodc pgd 2/255", "accuracy"), 0.5 + 2 / 14)) == 1
 
 
 def test_a_cell_that_is_gone_is_said() -> None:
-    assert compare(GOLDEN, {"pixels": GOLDEN["pixels"], "cells": {}}) == ["emodc clean 0: is gone"]
+    left = {"emodc pgd 2/255": GOLDEN["cells"]["emodc pgd 2/255"]}
+    found = {"pixels": GOLDEN["pixels"], "cells": left}
+    assert compare(GOLDEN, found) == ["emodc clean 0: is gone"]
