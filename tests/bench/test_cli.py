@@ -152,7 +152,13 @@ def test_debug_shows_the_traceback(bench, tmp_path: Path) -> None:
 def test_ctrl_c_says_that_the_same_command_continues(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench", "run", "robustness", "-c", str(TINY)]
     command += ["--out", str(tmp_path / "out")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # Started from a background shell, a process would ignore Ctrl-C.
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("train"):

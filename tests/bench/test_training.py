@@ -1,6 +1,6 @@
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,15 @@ def loop(trainer: Counter, folder: Path) -> None:
     training._loop("train", trainer, batches, 8, folder / "checkpoint", CPU, Reporter())
 
 
+@pytest.fixture
+def _listening() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also where a shell started the tests in the background."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("_listening")
 def test_ctrl_c_finishes_the_step_saves_it_and_the_next_run_continues_exactly(
     tmp_path: Path,
 ) -> None:
