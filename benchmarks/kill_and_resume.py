@@ -26,6 +26,20 @@ def summary(out: Path) -> list[list[str]]:
     return [row[:timing] + row[timing + 1 :] for row in rows]
 
 
+def kill_once(out: Path, delay: float) -> int:
+    """Start a run in `out`, kill it and its workers after `delay` seconds; parts stored by then."""
+    process = subprocess.Popen(
+        command(out),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return len(list(out.rglob("part-*.parquet")))
+
+
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser()
@@ -33,35 +47,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     moments = random.Random(arguments.seed)
+    different = 0
     with tempfile.TemporaryDirectory() as folder:
-        undisturbed, disturbed = Path(folder) / "undisturbed", Path(folder) / "disturbed"
+        undisturbed = Path(folder) / "undisturbed"
         start = time.monotonic()
         subprocess.run(command(undisturbed), check=True, capture_output=True)
         whole = time.monotonic() - start
         print(f"undisturbed: {whole:.0f} s")
-        kills = 0
-        while kills < arguments.kills:
-            process = subprocess.Popen(
-                command(disturbed),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            delay = moments.uniform(2.0, 0.9 * whole)
-            time.sleep(delay)
-            finished = process.poll() is not None
-            if not finished:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                kills += 1
-            parts = len(list(disturbed.rglob("part-*.parquet")))
-            print(f"kill {kills} after {delay:.1f} s: {parts} parts" + " (finished)" * finished)
-            if finished:
-                break
-        subprocess.run(command(disturbed), check=True, capture_output=True)
-        same = summary(undisturbed) == summary(disturbed)
-        print(f"{kills} kills: summary.csv is {'identical' if same else 'DIFFERENT'}")
-        sys.exit(0 if same else 1)
+        for number in range(arguments.kills):
+            out = Path(folder) / f"killed-{number}"
+            delay = moments.uniform(0.1, 0.95) * whole
+            parts = kill_once(out, delay)
+            subprocess.run(command(out), check=True, capture_output=True)
+            same = summary(out) == summary(undisturbed)
+            different += not same
+            verdict = "identical" if same else "DIFFERENT"
+            print(f"killed after {delay:.1f} s with {parts} parts stored: {verdict}", flush=True)
+    print(f"{arguments.kills - different} of {arguments.kills} summaries are identical")
+    sys.exit(1 if different else 0)
 
 
 if __name__ == "__main__":
