@@ -4,6 +4,7 @@ Train, validation and test are disjoint by identity. The set is never shipped an
 a picture is a function of (seed, split, index, difficulty).
 """
 
+import dataclasses
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
@@ -46,7 +47,7 @@ class DrawnFaces(DataSet):
     def __init__(self, sizes: dict[Split, int], difficulty: str = "default", seed: int = 0) -> None:
         self.sizes, self.difficulty, self.seed = sizes, difficulty, seed
         self.name = "faces" if difficulty == "default" else f"faces_{difficulty}"
-        self.digest = digest([RENDERER_VERSION, sizes, difficulty, seed])
+        self.digest = digest([self._drawing(), sizes])
         self._pictures: dict[Split, np.ndarray] = {}
 
     def samples(self, split: Split) -> Sequence[Sample]:
@@ -82,12 +83,16 @@ class DrawnFaces(DataSet):
         """Workers reopen the cache instead of receiving the pictures."""
         return {**self.__dict__, "_pictures": {}}
 
+    def _drawing(self) -> list[object]:
+        """Everything that determines a picture besides its split and index."""
+        return [RENDERER_VERSION, dataclasses.asdict(self._difficulty), self.seed]
+
     @property
     def _difficulty(self) -> faces.Difficulty:
         return faces.DIFFICULTIES[self.difficulty]
 
     def _path(self, split: Split) -> Path:
-        address = digest([RENDERER_VERSION, self.difficulty, self.seed, split, self.sizes[split]])
+        address = digest([self._drawing(), split, self.sizes[split]])
         return cache_folder() / f"{self.name}-{split}-{address}.npy"
 
     def _load(self, split: Split, progress: Progress | None) -> np.ndarray:
