@@ -105,7 +105,7 @@ def test_a_limit_makes_other_cells_and_replaces_them_in_the_report(
     cells = Store(trained).planned()
     assert len(cells) == 12
     sizes = {
-        cell.classifier: Store(trained).manifest(cell).n  # type: ignore[union-attr]
+        cell.classifier: Store(trained).manifest(cell).n
         for cell in cells
         if cell.perturbation == "clean"
     }

@@ -16,7 +16,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
 
 def moved(path: tuple[str, ...], value: object) -> list[str]:
     found = copy.deepcopy(GOLDEN)
-    target: dict = found  # type: ignore[type-arg]
+    target: dict = found
     for key in path[:-1]:
         target = target[key]
     target[path[-1]] = value

@@ -89,8 +89,8 @@ def test_recipes_change_with_whatever_determines_the_weights() -> None:
     spec = config.classifiers["emodc_amdit"]
     for change in (
         {"head_channels": 16},
-        {"stages": spec.stages[:1]},  # type: ignore[union-attr]
-        {"evaluation": spec.evaluation.model_copy(update={"high": 400})},  # type: ignore[union-attr]
+        {"stages": spec.stages[:1]},
+        {"evaluation": spec.evaluation.model_copy(update={"high": 400})},
     ):
         other = {"emodc_amdit": spec.model_copy(update=change)}
         changed = final(classifiers=config.classifiers | other)
@@ -101,6 +101,6 @@ def test_more_evaluation_steps_need_no_training() -> None:
     faces = DrawnFaces({"train": 28, "val": 14, "test": 21})
     config = load(TINY)
     spec = config.classifiers["emodc_amdit"]
-    finer = spec.model_copy(update={"evaluation": spec.evaluation.model_copy(update={"steps": 50})})  # type: ignore[union-attr]
+    finer = spec.model_copy(update={"evaluation": spec.evaluation.model_copy(update={"steps": 50})})
     other = config.model_copy(update={"classifiers": config.classifiers | {"emodc_amdit": finer}})
     assert training.recipes(other, faces) == training.recipes(config, faces)

@@ -47,7 +47,7 @@ def test_killed_twice_and_continued(tmp_path: Path, two_workers: Path) -> None:
     assert summary_without_times(disturbed) == summary_without_times(undisturbed)
 
 
-def wait_for(condition, process: subprocess.Popen[str]) -> None:  # type: ignore[no-untyped-def]
+def wait_for(condition, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 120
     while not condition():
         assert process.poll() is None and time.monotonic() < deadline

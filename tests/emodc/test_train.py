@@ -21,7 +21,7 @@ def fresh(model: EmoDC, **config: object) -> EmoDCTrainer:
 
     denoiser: Denoiser = copy.deepcopy(model.denoiser)
     settings = {"steps": 12, "precision": "float32", "warmup": 2} | config
-    return EmoDCTrainer(denoiser, model.prompts, TrainConfig(**settings))  # type: ignore[arg-type]
+    return EmoDCTrainer(denoiser, model.prompts, TrainConfig(**settings))
 
 
 def test_training_lowers_the_error(tiny_emodc: EmoDC, images: torch.Tensor) -> None:

@@ -13,7 +13,7 @@ WEIGHTS = dict.fromkeys(CONFIG.classifiers, "w")
 def ids(**changes: object) -> dict[tuple[str, str], str]:
     weights = changes.pop("weights", WEIGHTS)
     config = CONFIG.model_copy(update=changes)
-    plan = make_plan(config, FACES, weights)  # type: ignore[arg-type]
+    plan = make_plan(config, FACES, weights)
     return {
         (p.cell.classifier, f"{p.cell.perturbation} {p.cell.severity}"): p.cell.id for p in plan
     }
@@ -37,7 +37,7 @@ def test_execution_changes_no_id() -> None:
 def test_fewer_attack_steps_make_other_attacks_only() -> None:
     spec = CONFIG.classifiers["emodc_base"]
     weaker = spec.model_copy(
-        update={"evaluation": spec.evaluation.model_copy(update={"attack_steps": 1})}  # type: ignore[union-attr]
+        update={"evaluation": spec.evaluation.model_copy(update={"attack_steps": 1})}
     )
     changed = ids(classifiers=CONFIG.classifiers | {"emodc_base": weaker})
     assert {key for key, value in ids().items() if changed[key] != value} == {
