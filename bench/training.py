@@ -23,7 +23,7 @@ from baselines.train import TrainConfig as BaselineTraining
 from bench import rng
 from bench.checkpoints import Card, fingerprint, judge
 from bench.config import BaselineClassifier, Config, EmoDCClassifier, Stage
-from bench.data.base import DataSet
+from bench.data.base import DataSet, Split
 from bench.data.batches import Batches, stacked
 from bench.errors import UserError
 from bench.files import atomic, digest
@@ -63,10 +63,10 @@ class TrainingData:
         self.dataset, self.device = dataset, device
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
 
-    def split(self, name: str) -> tuple[Tensor, Tensor]:
+    def split(self, name: Split) -> tuple[Tensor, Tensor]:
         """uint8 images (N, 3, 64, 64) and int64 labels (N,)."""
         if name not in self._splits:
-            self._splits[name] = stacked(self.dataset, name, INPUT_SIZE)  # type: ignore[arg-type]
+            self._splits[name] = stacked(self.dataset, name, INPUT_SIZE)
         return self._splits[name]
 
 

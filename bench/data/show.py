@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.data.base import DataSet, Sample
+from bench.data.base import DataSet, Sample, Split
 from bench.data.drawn_faces import DrawnFaces
 from bench.data.folder import FolderDataSet
 from bench.data.sheet import contact_sheet
@@ -35,8 +35,8 @@ def _open(name: str, columns: int, seed: int) -> DataSet:
     difficulties = {"faces": "default", "faces_hard": "hard"}
     if name in difficulties:
         classes = len(DrawnFaces.classes)
-        sizes = {"train": classes, "val": classes, "test": classes * columns}
-        return DrawnFaces(sizes, difficulties[name], seed)  # type: ignore[arg-type]
+        sizes: dict[Split, int] = {"train": classes, "val": classes, "test": classes * columns}
+        return DrawnFaces(sizes, difficulties[name], seed)
     if Path(name).is_dir():
         return FolderDataSet(Path(name))
     raise unknown("data set or folder", name, difficulties)

@@ -10,7 +10,7 @@ import torch
 from bench import runtime, training
 from bench.checkpoints import Card
 from bench.config import CheckpointClassifier, Config, FacesData, PythonClassifier
-from bench.data.base import DataSet
+from bench.data.base import DataSet, Split
 from bench.data.drawn_faces import DrawnFaces
 from bench.data.folder import FolderDataSet
 from bench.files import write_json
@@ -47,10 +47,14 @@ def open_dataset(config: Config, reporter: Reporter | None = None) -> DataSet:
     """The data set of a run; drawn faces are drawn now if a reporter shows their progress."""
     if not isinstance(config.data, FacesData):
         return FolderDataSet(config.data.root)
-    sizes = {"train": config.data.train, "val": config.data.val, "test": config.data.test}
-    faces = DrawnFaces(sizes, config.data.difficulty, config.seed)  # type: ignore[arg-type]
+    sizes: dict[Split, int] = {
+        "train": config.data.train,
+        "val": config.data.val,
+        "test": config.data.test,
+    }
+    faces = DrawnFaces(sizes, config.data.difficulty, config.seed)
     if reporter is not None:
-        for split in ("train", "val", "test"):
+        for split in sizes:
             if not faces.is_cached(split):
                 with reporter.task(f"draw {split} faces", sizes[split]) as task:
                     faces.pictures(split, task.advance)
