@@ -12,11 +12,13 @@ from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from emodc.denoiser import Denoiser
+from emodc.denoiser import Conditions, Denoiser
 from emodc.noise import step_noise
+from emodc.noise_aware import covering_range, latent_noise, noised
 from emodc.prompts import Prompts
-from emodc.schedule import timestep_grid
+from emodc.schedule import Weighting, timestep_grid
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -31,6 +33,9 @@ class Evaluation:
         high: End of that range (exclusive).
         seed: Names the noise bank: the same seed and sample id give the same noise.
         logit_scale: Logits are -logit_scale * mean error.
+        noise_aware: Count noise that is in the picture already as a part of the forward process;
+            see `emodc.noise_aware`.
+        weighting: Units of the errors: those of the noise, or those of the network's own target.
         precision: What the network computes in. "auto" is bfloat16 where the processor multiplies
             it natively, else float32. Noise, schedule and errors are float32 always.
     """
@@ -40,6 +45,8 @@ class Evaluation:
     high: int = 500
     seed: int = 0
     logit_scale: float = 40.0
+    noise_aware: bool = False
+    weighting: Weighting = "noise"
     precision: Precision = "auto"
 
 
@@ -49,13 +56,17 @@ class Trace:
 
     Attributes:
         errors: d[image, class, step], float32 (B, K, S).
-        timesteps: int64 (S,).
+        timesteps: int64 (B, S); rows differ where evaluation is noise-aware.
         classes: Names along the class axis.
+        null: d under the null prompt, float32 (B, S); None if it was not asked for.
+        non_class: The same for the non-class prompt.
     """
 
     errors: Tensor
     timesteps: Tensor
     classes: tuple[str, ...]
+    null: Tensor | None = None
+    non_class: Tensor | None = None
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
@@ -94,7 +105,7 @@ class EmoDC(nn.Module):
         self.denoiser = denoiser
         self.prompts = prompts
         self.evaluation = evaluation or Evaluation()
-        self._cached_states: Tensor | None = None
+        self._cached_conditions: Conditions | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -121,7 +132,7 @@ class EmoDC(nn.Module):
         ids: Sequence[str] | None = None,
         steps: Sequence[int] | None = None,
     ) -> Tensor:
-        """Class logits.
+        """Class logits, differentiable; memory does not grow with the number of steps.
 
         Args:
             images: float32 RGB (B, 3, H, W) in [0, 1], any size.
@@ -131,65 +142,114 @@ class EmoDC(nn.Module):
         Returns:
             float32 (B, K): -logit_scale times the error averaged over the steps.
         """
-        mean_error = self._errors(images, ids, steps).mean(dim=2)
-        return -self.evaluation.logit_scale * mean_error
+        errors, _ = self._measure(images, ids, steps, len(self.classes))
+        return -self.evaluation.logit_scale * errors.mean(dim=2)
 
     @torch.no_grad()
-    def trace(self, images: Tensor, ids: Sequence[str] | None = None) -> Trace:
-        """All errors of `images` on the full grid; arguments as in `forward`."""
-        return Trace(self._errors(images, ids, None), self.timesteps, self.classes)
+    def trace(
+        self, images: Tensor, ids: Sequence[str] | None = None, other_prompts: bool = False
+    ) -> Trace:
+        """All errors of `images` on the full grid; arguments as in `forward`.
+
+        Args:
+            images: As in `forward`.
+            ids: As in `forward`.
+            other_prompts: Measure the null and the non-class prompt too.
+        """
+        k = len(self.classes)
+        errors, timesteps = self._measure(images, ids, None, k + 2 if other_prompts else k)
+        null, non_class = (errors[:, k], errors[:, k + 1]) if other_prompts else (None, None)
+        return Trace(errors[:, :k].contiguous(), timesteps, self.classes, null, non_class)
 
     @property
     def timesteps(self) -> Tensor:
-        """The evaluation grid, int64 (S,)."""
+        """The evaluation grid, int64 (S,), of a picture without noise of its own."""
         plan = self.evaluation
         return timestep_grid(plan.steps, plan.low, plan.high)
 
     def train(self, mode: bool = True) -> Self:
         """Switch mode and forget the encoded prompts: training changes what they encode to."""
-        self._cached_states = None
+        self._cached_conditions = None
         return super().train(mode)
 
-    def _errors(
-        self, images: Tensor, ids: Sequence[str] | None, steps: Sequence[int] | None
-    ) -> Tensor:
-        """d[image, class, step], float32 (B, K, S)."""
+    def _measure(
+        self,
+        images: Tensor,
+        ids: Sequence[str] | None,
+        steps: Sequence[int] | None,
+        count: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Errors float32 (B, count, S) and timesteps int64 (B, S).
+
+        `count` is K for the classes, K + 2 with the null and non-class prompts behind them.
+        """
         names = [str(i) for i in range(len(images))] if ids is None else list(ids)
         if len(names) != len(images):
             raise ValueError(f"{len(images)} images but {len(names)} sample ids")
         chosen = list(range(self.evaluation.steps)) if steps is None else list(steps)
-        timesteps = self.timesteps[chosen].to(images.device)
         with autocast(self.evaluation.precision, images.device):
-            states = self._class_states()
-            # One picture is one micro-batch: its steps are the rows. The shape of every matrix
+            conditions = self._conditions()
+            if count == len(self.classes):
+                conditions = conditions[: self.prompts.null_index]
+            # One picture is one computation: its steps are the rows. The shape of every matrix
             # product is then the same whatever the batch, so a trace is the same to the last bit.
-            errors = [
-                self._errors_of_one(image, name, chosen, timesteps, states)
+            results = [
+                self._measure_one(image, name, chosen, conditions)
                 for image, name in zip(images, names, strict=True)
             ]
-        return torch.stack(errors)
+        errors, timesteps = zip(*results, strict=True)
+        return torch.stack(errors), torch.stack(timesteps)
 
-    def _errors_of_one(
-        self, image: Tensor, name: str, steps: Sequence[int], timesteps: Tensor, states: Tensor
-    ) -> Tensor:
+    def _measure_one(
+        self, image: Tensor, name: str, steps: Sequence[int], conditions: Conditions
+    ) -> tuple[Tensor, Tensor]:
+        """Errors (prompts, S) and timesteps (S,) of one picture."""
+        plan, denoiser = self.evaluation, self.denoiser
         with torch.autocast(image.device.type, enabled=False):
-            latent = self.denoiser.encode(image[None])
-        noise = step_noise(self.evaluation.seed, name, steps, tuple(latent.shape[1:]))
-        noise = noise.to(image.device)
-        latents = latent.expand(len(noise), -1, -1, -1)
-        return self.denoiser.errors(latents, noise, timesteps, states).T  # (K, S)
+            latent = denoiser.encode(image[None])
+        own_noise = latent_noise(denoiser, image) if plan.noise_aware else None
+        low, high = covering_range(denoiser.process, own_noise, plan.low, plan.high)
+        timesteps = timestep_grid(plan.steps, low, high)[steps]
+        # The null and non-class prompts come last and have one template each.
+        width = 1 if denoiser.shared_trunk else len(conditions)
+        chunk = max(1, denoiser.rows // width)
 
-    def _class_states(self) -> Tensor:
-        """Text hidden states of the class prompts (K, L, D); encoded once while evaluating."""
+        def measure(latent: Tensor, first: int) -> Tensor:
+            rows = slice(first, first + chunk)
+            times = timesteps[rows].to(latent.device)
+            noise = step_noise(plan.seed, name, steps[rows], tuple(latent.shape[1:]))
+            noisy, target = noised(
+                denoiser.process, latent, noise.to(latent.device), times, own_noise
+            )
+            errors = denoiser.errors(noisy, times, target, conditions)
+            return errors * denoiser.process.weight(times, plan.weighting)[:, None]
+
+        firsts = range(0, len(steps), chunk)
+        if torch.is_grad_enabled() and len(firsts) > 1:
+            # Keep nothing but the latent between chunks; the backward pass measures them again.
+            parts = [
+                checkpoint(measure, latent, first, use_reentrant=False, preserve_rng_state=False)
+                for first in firsts
+            ]
+        else:
+            parts = [measure(latent, first) for first in firsts]
+        return self._over_templates(torch.cat(parts)).T, timesteps
+
+    def _over_templates(self, errors: Tensor) -> Tensor:
+        """(S, prompts) -> (S, classes, and what follows them): the mean over a class's templates."""
+        templates, end = len(self.prompts.templates), self.prompts.null_index
+        if templates == 1:
+            return errors
+        classes = errors[:, :end].unflatten(1, (-1, templates)).mean(dim=2)
+        return torch.cat([classes, errors[:, end:]], dim=1)
+
+    def _conditions(self) -> Conditions:
+        """Conditions of all prompts; encoded once while evaluating."""
         if self.training:
-            return self._encode_classes()
-        if (
-            self._cached_states is None
-            or self._cached_states.device != self.denoiser.alpha_bar.device
-        ):
+            return self.denoiser.encode_texts(self.prompts.texts())
+        cached = self._cached_conditions
+        if cached is None or cached.hidden.device != self.denoiser.device:
             with torch.no_grad():
-                self._cached_states = self._encode_classes()
-        return self._cached_states
-
-    def _encode_classes(self) -> Tensor:
-        return self.denoiser.text_states(self.prompts.texts()[: len(self.classes)])
+                cached = self.denoiser.encode_texts(self.prompts.texts())
+            self._cached_conditions = cached
+        return cached

@@ -22,11 +22,12 @@ from safetensors import SafetensorError
 from emodc.denoiser import Denoiser
 from emodc.pipeline import EmoDCPipeline
 from emodc.prompts import Prompts
+from emodc.small import SmallDenoiser
 
 if TYPE_CHECKING:
     from emodc.classifier import EmoDC, Evaluation
 
-FORMAT = 1
+FORMAT = 2
 _PARTS = ("unet", "text_encoder", "tokenizer", "vae", "scheduler")
 _LIBRARIES = {"diffusers", "transformers", "emodc"}
 
@@ -37,7 +38,7 @@ class CheckpointError(ValueError):
 
 def save(classifier: "EmoDC", folder: Path) -> None:
     """Write `classifier` to `folder`, replacing what is there."""
-    pipeline = EmoDCPipeline(**{part: getattr(classifier.denoiser, part) for part in _PARTS})
+    pipeline = EmoDCPipeline(**classifier.denoiser.parts())
     with _quiet():
         pipeline.save_pretrained(folder)
     card = {
@@ -62,7 +63,9 @@ def load(folder: Path) -> tuple[Denoiser, Prompts, "Evaluation"]:
         if strangers:
             raise CheckpointError(f"{folder} asks for {sorted(strangers)}, which is not loaded")
         card = json.loads((folder / "emodc.json").read_text())
-        prompts = Prompts(**{**card["prompts"], "classes": tuple(card["prompts"]["classes"])})
+        texts = card["prompts"]
+        tuples = {name: tuple(texts[name]) for name in ("classes", "templates")}
+        prompts = Prompts(**{**texts, **tuples})
         evaluation = Evaluation(**card["evaluation"])
         with _quiet():
             pipeline = EmoDCPipeline.from_pretrained(
@@ -72,7 +75,7 @@ def load(folder: Path) -> tuple[Denoiser, Prompts, "Evaluation"]:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not a readable EmoDC checkpoint: {error}") from error
-    return Denoiser(**{part: getattr(pipeline, part) for part in _PARTS}), prompts, evaluation
+    return SmallDenoiser(**{part: getattr(pipeline, part) for part in _PARTS}), prompts, evaluation
 
 
 @contextlib.contextmanager

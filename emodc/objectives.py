@@ -2,52 +2,66 @@
 
 Notation follows EmoDC (arXiv 2603.29578): d_p is the error under the positive prompt, d_n under a
 negative one, d_nn under a prompt that is not negative. All prompts of a sample share its noise and
-timestep. The paper's text was not available to us; what its abstract and figures leave open (here:
-the weight of the hinge, which negatives, what is detached) is configuration, and the defaults are
-ours.
+timestep. The paper's text was not available to us; what its abstract and figures leave open (the
+weight of the hinge, which negatives, what is detached) is configuration, and the defaults are ours.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+NotNegative = Literal["positive", "null", "non_class"]
 
 
 @dataclass(frozen=True)
 class BatchErrors:
-    """Errors of one batch under every prompt.
+    """Errors of one batch under the prompts that the objective asked for.
 
     Attributes:
-        classes: d under each class prompt, (B, K).
-        labels: Index of the positive prompt, int64 (B,).
-        null: d under the null prompt, (B,).
-        non_class: d under the non-class prompt, (B,).
+        positive: d_p, (B,).
+        negatives: d_n of M wrong prompts, (B, M); M = 0 if none was asked for.
+        not_negative: d_nn, (B,): under the prompt that sets an adaptive margin.
     """
 
-    classes: Tensor
-    labels: Tensor
-    null: Tensor
-    non_class: Tensor
-
-    @property
-    def positive(self) -> Tensor:
-        """d_p, (B,)."""
-        return self.classes.gather(1, self.labels[:, None]).squeeze(1)
-
-    @property
-    def negatives(self) -> Tensor:
-        """d_n for every wrong class, (B, K - 1)."""
-        wrong = torch.ones_like(self.classes, dtype=torch.bool)
-        wrong.scatter_(1, self.labels[:, None], False)
-        return self.classes[wrong].unflatten(0, (len(self.classes), -1))
+    positive: Tensor
+    negatives: Tensor
+    not_negative: Tensor
 
 
 @dataclass(frozen=True)
-class Base:
+class Objective(ABC):
+    """A loss per sample, and what it needs to be computed."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def __call__(self, errors: BatchErrors) -> Tensor:
+        """Loss per sample, (B,)."""
+
+    @property
+    def negatives(self) -> int | None:
+        """How many wrong prompts are drawn per sample; None for all of them."""
+        return 0
+
+    @property
+    def not_negative(self) -> NotNegative:
+        """Which prompt d_nn belongs to."""
+        return "positive"
+
+    def hinges(self, errors: BatchErrors) -> Tensor:
+        """The hinge of every negative prompt before weighting, (B, M); logged by training."""
+        return torch.zeros_like(errors.negatives)
+
+
+@dataclass(frozen=True)
+class Base(Objective):
     """Plain denoising under the right prompt: the loss is d_p."""
 
-    kind: Literal["base"] = "base"
+    kind = "base"
 
     def __call__(self, errors: BatchErrors) -> Tensor:
         """Loss per sample, (B,)."""
@@ -55,32 +69,133 @@ class Base:
 
 
 @dataclass(frozen=True)
-class AMDiT:
-    """Adaptive margin discrepancy training with c_nn = c_p.
-
-    d_p + weight * mean over wrong prompts of max(0, d_p - d_n + alpha * d_nn): with d_nn = d_p the
-    hinge asks d_n >= (1 + alpha) d_p, a margin relative to how hard this picture is at this
-    timestep. Averaging over all wrong prompts is the expectation of the paper's random negative,
-    without its variance; the shared trunk makes it free.
+class Discrepancy(Objective):
+    """d_p plus a weighted penalty on wrong prompts that predict the noise too well.
 
     Attributes:
-        alpha: Margin as a share of d_nn.
-        weight: Weight of the hinge against the denoising term.
-        detach_margin: Whether d_nn only sets the margin, without a gradient of its own.
+        weight: Weight of the penalty against the denoising term.
+        count: Wrong prompts drawn uniformly per sample; None for all of them, which is the
+            expectation of one random negative without its variance.
+        reduce: Over a sample's wrong prompts: their mean, or the hardest (largest penalty) only.
+        limit: If given, the batch's weighted penalty is scaled down (by a factor without a
+            gradient) to at most this multiple of its denoising term, which it then cannot outweigh.
     """
 
-    kind: Literal["amdit"] = "amdit"
-    alpha: float = 0.2
     weight: float = 5.0
-    detach_margin: bool = True
+    count: int | None = None
+    reduce: Literal["mean", "hardest"] = "mean"
+    limit: float | None = None
+
+    @property
+    def negatives(self) -> int | None:
+        """See `Objective.negatives`."""
+        return self.count
 
     def __call__(self, errors: BatchErrors) -> Tensor:
         """Loss per sample, (B,)."""
-        positive = errors.positive
-        not_negative = positive.detach() if self.detach_margin else positive
-        gap = positive[:, None] - errors.negatives
-        hinge = (gap + self.alpha * not_negative[:, None]).clamp_min(0.0)
-        return positive + self.weight * hinge.mean(dim=1)
+        hinges = self.hinges(errors)
+        chosen = hinges.mean(dim=1) if self.reduce == "mean" else hinges.amax(dim=1)
+        penalty = self.weight * chosen
+        if self.limit is not None:
+            bound = self.limit * errors.positive.detach().mean()
+            penalty = penalty * (bound / penalty.detach().mean().clamp_min(1e-12)).clamp_max(1.0)
+        return errors.positive + penalty
 
 
-Objective = Base | AMDiT
+@dataclass(frozen=True)
+class HardNegative(Discrepancy):
+    """Clipped hard negatives on batch means: DiffusionITM (Krojer et al. 2023, arXiv 2305.16397).
+
+    mean(d_p) - weight * min(mean(d_n), mean(d_p)): the wrong prompts' error is pushed up until it
+    reaches the right prompt's, with no margin, and for the batch as a whole rather than for every
+    sample. Written as a penalty, max(0, mean(d_p) - mean(d_n)) with d_p as a constant level. The
+    nearest ancestor of margin training, and its control.
+    """
+
+    kind = "hard_negative"
+
+    def hinges(self, errors: BatchErrors) -> Tensor:
+        """One value for the whole batch, repeated, (B, M)."""
+        level = errors.positive.detach().mean()
+        return (level - errors.negatives.mean(dim=0, keepdim=True)).clamp_min(0.0).expand_as(
+            errors.negatives
+        )
+
+
+@dataclass(frozen=True)
+class Margin(Discrepancy):
+    """Margin-based discrepancy training with a fixed margin.
+
+    d_p + weight * max(0, d_p - d_n + m_f).
+
+    Attributes:
+        margin: m_f, in units of the error.
+    """
+
+    kind = "margin"
+    margin: float = 0.05
+
+    def hinges(self, errors: BatchErrors) -> Tensor:
+        """max(0, d_p - d_n + m_f), (B, M)."""
+        return (errors.positive[:, None] - errors.negatives + self.margin).clamp_min(0.0)
+
+
+@dataclass(frozen=True)
+class AMDiT(Discrepancy):
+    """Adaptive margin discrepancy training.
+
+    d_p + weight * max(0, d_p - d_n + alpha * d_nn): with d_nn = d_p the hinge asks
+    d_n >= (1 + alpha) d_p, a margin relative to how hard this picture is at this timestep.
+
+    Attributes:
+        alpha: Margin as a share of d_nn.
+        c_nn: The prompt of d_nn.
+        detach_margin: Whether d_nn only sets the margin, without a gradient of its own.
+    """
+
+    kind = "amdit"
+    alpha: float = 0.2
+    c_nn: NotNegative = "positive"
+    detach_margin: bool = True
+
+    @property
+    def not_negative(self) -> NotNegative:
+        """See `Objective.not_negative`."""
+        return self.c_nn
+
+    def hinges(self, errors: BatchErrors) -> Tensor:
+        """max(0, d_p - d_n + alpha * d_nn), (B, M)."""
+        level = errors.not_negative.detach() if self.detach_margin else errors.not_negative
+        gap = errors.positive[:, None] - errors.negatives
+        return (gap + self.alpha * level[:, None]).clamp_min(0.0)
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Objective):
+    """d_p + weight * cross-entropy of softmax(-scale * d) over the class prompts.
+
+    Attributes:
+        weight: Weight against the denoising term.
+        scale: Inverse temperature of the errors.
+    """
+
+    kind = "cross_entropy"
+    weight: float = 0.1
+    scale: float = 40.0
+
+    @property
+    def negatives(self) -> None:
+        """All of them."""
+        return None
+
+    def __call__(self, errors: BatchErrors) -> Tensor:
+        """Loss per sample, (B,)."""
+        logits = -self.scale * torch.cat([errors.positive[:, None], errors.negatives], dim=1)
+        right = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
+        return errors.positive + self.weight * F.cross_entropy(logits, right, reduction="none")
+
+
+#: Every objective by its name in configs.
+OBJECTIVES: dict[str, type[Objective]] = {
+    objective.kind: objective for objective in (Base, HardNegative, Margin, AMDiT, CrossEntropy)
+}

@@ -4,60 +4,80 @@ A prompt is positive when it names the class of the picture, negative when it na
 Two prompts name no class: the null prompt (the empty text) and the non-class prompt.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-NULL_PROMPT = ""
 PAD, BOS, EOS, UNKNOWN = "<pad>", "<bos>", "<eos>", "<unk>"
 
-#: How a class is worded within a template; a class that is not listed is worded by its name.
-ADJECTIVES = {
+#: How a class is worded within a template. A class that is not listed here or in `Prompts.words` is
+#: worded by its name, which suits compound expressions ("happily_surprised") as they stand.
+WORDS = {
     "happiness": "happy",
     "sadness": "sad",
     "surprise": "surprised",
     "fear": "fearful",
     "anger": "angry",
     "disgust": "disgusted",
+    "contempt": "contemptuous",
 }
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """The texts that condition the denoiser, one class prompt per class plus the two others.
+    """The texts that condition the denoiser.
 
     Attributes:
         classes: Class names; their order is the order of the logits.
-        template: Text with one ``{}`` for the class word.
+        templates: Texts with one ``{}`` for the class word. With several, a class's error is the
+            mean over its templates.
         non_class: Text that describes the picture without naming a class.
+        null: Text of the null prompt.
+        words: How classes are worded, where `WORDS` should not decide.
     """
 
     classes: tuple[str, ...]
-    template: str = "a photo of a {} face"
+    templates: tuple[str, ...] = ("a photo of a {} face",)
     non_class: str = "a photo of a face"
+    null: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if len(set(self.classes)) < 2:
+        if len(set(self.classes)) < 2 or len(set(self.classes)) < len(self.classes):
             raise ValueError(f"EmoDC needs two or more different classes, got {self.classes}")
-        if self.template.count("{}") != 1:
-            raise ValueError(f"a prompt template needs exactly one {{}}, got {self.template!r}")
+        for template in self.templates:
+            if template.count("{}") != 1:
+                raise ValueError(f"a prompt template needs exactly one {{}}, got {template!r}")
+        strangers = sorted(set(self.words) - set(self.classes))
+        if strangers:
+            raise ValueError(f"prompt words for {', '.join(strangers)}, which are not classes")
+        texts = self.texts()
+        if not self.templates or len(set(texts[: self.null_index])) < self.null_index:
+            raise ValueError(f"two classes share a prompt, or there is none: {texts}")
 
     def texts(self) -> list[str]:
-        """All prompts: the classes in order, then null, then non-class."""
-        words = [ADJECTIVES.get(name, name.replace("_", " ").lower()) for name in self.classes]
-        return [*(self.template.format(word) for word in words), NULL_PROMPT, self.non_class]
+        """All prompts: per class its templates in order, then null, then non-class."""
+        named = [
+            template.format(self._word(name))
+            for name in self.classes
+            for template in self.templates
+        ]
+        return [*named, self.null, self.non_class]
 
     @property
     def null_index(self) -> int:
-        """Row of the null prompt in `texts()`."""
-        return len(self.classes)
+        """Row of the null prompt in `texts()`; the class prompts are the rows before it."""
+        return len(self.classes) * len(self.templates)
 
     @property
     def non_class_index(self) -> int:
         """Row of the non-class prompt in `texts()`."""
-        return len(self.classes) + 1
+        return self.null_index + 1
+
+    def _word(self, name: str) -> str:
+        return self.words.get(name) or WORDS.get(name) or name.replace("_", " ").lower()
 
 
 def word_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:

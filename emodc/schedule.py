@@ -1,15 +1,129 @@
-"""The noise schedule and the grid of timesteps at which errors are measured.
+"""The forward process x_t = signal_t * x_0 + noise_t * eps, and the grid of timesteps.
 
-The schedule itself is a diffusers scheduler (its JSON is part of the checkpoint folder); this
-module reads it once, in float32, whatever the network's dtype: half-precision ``1 - alpha_bar``
-is wrong by 15 % at t = 0.
+The process is read once from a diffusers scheduler (whose JSON is part of the checkpoint folder),
+in float64 and kept in float32, whatever the network's dtype: half-precision ``1 - alpha_bar`` is
+wrong by 15 % at t = 0.
 """
 
-from typing import Any
+from typing import Any, Literal, Self, get_args
 
 import torch
 from diffusers import DDPMScheduler
-from torch import Tensor
+from torch import Tensor, nn
+
+Prediction = Literal["epsilon", "v_prediction", "sample", "flow"]
+
+#: Units that errors can be written in: those of the noise, or those of the network's own target.
+Weighting = Literal["noise", "target"]
+
+
+class Process(nn.Module):
+    """Signal and noise levels of every timestep, and what the network predicts.
+
+    Variance-preserving diffusion (Ho et al. 2020) has signal^2 + noise^2 = 1; rectified flow
+    (Liu et al. 2022, arXiv 2209.03003) has signal + noise = 1.
+
+    Args:
+        signal: Factor of x_0 at each timestep, (T,).
+        noise: Factor of eps at each timestep, (T,); rises with t.
+        prediction: What the network's output is: eps ("epsilon"), x_0 ("sample"),
+            v = signal * eps - noise * x_0 (Salimans & Ho 2022, arXiv 2202.00512), or the velocity
+            eps - x_0 ("flow").
+        told: The time that the network is told at each timestep, (T,).
+    """
+
+    signal: Tensor
+    noise: Tensor
+    told: Tensor
+
+    def __init__(
+        self, signal: Tensor, noise: Tensor, prediction: Prediction, told: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.prediction = prediction
+        told = torch.arange(len(signal)) if told is None else told
+        self.register_buffer("signal", signal.float(), persistent=False)
+        self.register_buffer("noise", noise.float(), persistent=False)
+        self.register_buffer("told", told, persistent=False)
+
+    @classmethod
+    def of_scheduler(cls, scheduler: Any) -> Self:
+        """The process that a diffusers scheduler describes.
+
+        Raises:
+            ValueError: If it predicts something that EmoDC does not know.
+        """
+        config = scheduler.config
+        if "FlowMatch" in type(scheduler).__name__:
+            sigma = torch.arange(1, config.num_train_timesteps + 1, dtype=torch.float64)
+            sigma = sigma / config.num_train_timesteps
+            shift = config.get("shift", 1.0)
+            sigma = shift * sigma / (1.0 + (shift - 1.0) * sigma)
+            return cls(1.0 - sigma, sigma, "flow", (sigma * config.num_train_timesteps).float())
+        prediction = config.prediction_type
+        if prediction not in get_args(Prediction):
+            known = ", ".join(get_args(Prediction))
+            raise ValueError(f"the scheduler predicts {prediction!r}; EmoDC knows {known}")
+        log_signal = torch.log1p(-scheduler.betas.double()).cumsum(0)  # log alpha_bar
+        return cls((log_signal / 2).exp(), (-torch.expm1(log_signal)).sqrt(), prediction)
+
+    def __len__(self) -> int:
+        return len(self.signal)
+
+    @property
+    def noise_to_signal(self) -> Tensor:
+        """Standard deviation of the noise in units of x_0, (T,)."""
+        return self.noise / self.signal
+
+    def noised(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """x_t, float32 (B, C, H, W), from x_0 and eps of that shape and int64 timesteps (B,)."""
+        signal, level = self._at(timesteps)
+        return signal * latents + level * noise
+
+    def predicted_noise(self, output: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        """The network's output as a prediction of eps, float32 (B, C, H, W).
+
+        From x_t = a x_0 + b eps: x_0-prediction gives eps = (x_t - a x_0) / b; v-prediction, with
+        a^2 + b^2 = 1, gives eps = a v + b x_t; flow, with a + b = 1, gives eps = x_t + a v.
+        """
+        output = output.float()
+        signal, level = self._at(timesteps)
+        if self.prediction == "epsilon":
+            return output
+        if self.prediction == "v_prediction":
+            return signal * output + level * noisy
+        if self.prediction == "sample":
+            return (noisy - signal * output) / level
+        return noisy + signal * output
+
+    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """What a perfect network outputs, float32 (B, C, H, W)."""
+        signal, level = self._at(timesteps)
+        if self.prediction == "epsilon":
+            return noise
+        if self.prediction == "v_prediction":
+            return signal * noise - level * latents
+        if self.prediction == "sample":
+            return latents
+        return noise - latents
+
+    def weight(self, timesteps: Tensor, weighting: Weighting) -> Tensor:
+        """Factor of a squared error in eps, float32 (B,).
+
+        "noise" leaves it (the simple loss of Ho et al. 2020); "target" gives the squared error of
+        the network's own target: 1 for eps, noise^2 / signal^2 for x_0, 1 / signal^2
+        for v and flow.
+        """
+        signal, level = self.signal[timesteps], self.noise[timesteps]
+        if weighting == "noise" or self.prediction == "epsilon":
+            return torch.ones_like(signal)
+        if self.prediction == "sample":
+            return (level / signal) ** 2
+        return signal**-2
+
+    def _at(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        rows = (slice(None), None, None, None)
+        return self.signal[timesteps][rows], self.noise[timesteps][rows]
 
 
 def cosine_scheduler(num_timesteps: int = 1000) -> DDPMScheduler:
@@ -20,32 +134,6 @@ def cosine_scheduler(num_timesteps: int = 1000) -> DDPMScheduler:
         prediction_type="epsilon",
         clip_sample=False,
     )
-
-
-def alphas_cumprod(scheduler: Any) -> Tensor:
-    """alpha_bar of every timestep, float32 (T,). Raises ValueError if noise is not the target."""
-    prediction = scheduler.config.prediction_type
-    if prediction != "epsilon":
-        raise ValueError(
-            f"the scheduler predicts {prediction!r}; EmoDC's errors are defined for 'epsilon'"
-        )
-    table: Tensor = scheduler.alphas_cumprod.to(torch.float32)
-    return table
-
-
-def add_noise(latents: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
-    """The forward process q(x_t | x_0) of Ho et al. (2020), eq. 4.
-
-    Args:
-        latents: Clean latents x_0, float32 (B, C, H, W).
-        noise: Standard normal, float32 (B, C, H, W).
-        alpha_bar: alpha_bar at each row's timestep, float32 (B,).
-
-    Returns:
-        x_t, float32 (B, C, H, W).
-    """
-    signal = alpha_bar[:, None, None, None]
-    return signal.sqrt() * latents + (1.0 - signal).sqrt() * noise
 
 
 def timestep_grid(steps: int, low: int, high: int) -> Tensor:

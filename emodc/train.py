@@ -1,27 +1,39 @@
 """Training EmoDC: one stage (Base, or AMDiT from a Base) as a resumable sequence of steps.
 
     trainer = EmoDCTrainer(denoiser, prompts, config)
-    for step in range(trainer.position, config.steps):
-        trainer.step(*batch(step))
-    denoiser = trainer.averaged
+    while trainer.position < config.steps:
+        trainer.step(*batch(trainer.position))
+    with trainer.averaged_weights():
+        denoiser.save...
 
 All randomness of a step is addressed by (seed, step), so a trainer restored from `state_dict()`
-continues exactly where the lost one would have gone.
+continues exactly where the lost one would have gone. Under `accelerate launch` every process is
+given the same batch and works on its own rows of it: the batch size is the whole one, however
+many processes share it.
 """
 
-import copy
-from collections.abc import Mapping
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from accelerate import Accelerator
+from torch import Tensor, nn
 
 from emodc.classifier import Precision, autocast
 from emodc.denoiser import Denoiser
 from emodc.noise import torch_generator
-from emodc.objectives import Base, BatchErrors, Objective
+from emodc.objectives import Base, Objective
 from emodc.prompts import Prompts
+from emodc.schedule import Weighting
+from emodc.trainable import choose_parameters, merge_adapters
+from emodc.training_batch import Draws, PromptedErrors, draw, prompted_errors
+from emodc.training_log import TimestepLog
+
+Trained = Literal["all", "lora", "text"]
+RateSchedule = Literal["linear", "cosine", "constant"]
 
 
 @dataclass(frozen=True)
@@ -32,36 +44,55 @@ class TrainConfig:
         objective: Loss per sample as a function of the errors.
         steps: Optimiser steps.
         learning_rate: Peak rate of AdamW.
+        schedule: After the warm-up: constant, then "linear" to zero over `decay` of the steps;
+            "cosine" to zero over all steps; or "constant" to the end.
         warmup: Steps of linear warm-up.
-        decay: Share of the steps, at the end, over which the rate falls linearly to zero.
+        decay: See `schedule`.
         weight_decay: Of AdamW.
         ema: Decay of the averaged weights, which are the result.
         low: First timestep trained.
         high: End of the timestep range (exclusive).
-        null_weight: Weight of denoising under the null prompt (prompt dropout in expectation).
-        non_class_weight: The same for the non-class prompt.
+        weighting: Units of the errors in the loss.
+        null_share: Share of denoising under the null prompt (prompt dropout).
+        non_class_share: The same for the non-class prompt.
+        accumulate: Parts that a batch is computed in, to save memory.
+        checkpointing: Recompute activations in the backward pass, to save memory.
+        trained: All weights, low-rank adapters of the network's attention ("lora", Hu et al. 2021,
+            arXiv 2106.09685; merged at the end), or only the text conditioning.
+        lora_rank: Rank of the adapters.
         precision: What the network computes in.
-        seed: Seeds the noise and the timesteps.
+        seed: Seeds the noise, the timesteps and the prompts.
     """
 
     objective: Objective = field(default_factory=Base)
     steps: int = 2000
     learning_rate: float = 2e-3
+    schedule: RateSchedule = "linear"
     warmup: int = 50
     decay: float = 0.3
     weight_decay: float = 0.01
     ema: float = 0.998
     low: int = 0
     high: int = 500
-    null_weight: float = 0.1
-    non_class_weight: float = 0.05
+    weighting: Weighting = "noise"
+    null_share: float = 0.1
+    non_class_share: float = 0.05
+    accumulate: int = 1
+    checkpointing: bool = False
+    trained: Trained = "all"
+    lora_rank: int = 8
     precision: Precision = "auto"
     seed: int = 0
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step: warm-up, plateau, linear decay."""
+        """Learning rate of a step."""
+        warm = min(1.0, (step + 1) / max(1, self.warmup))
+        if self.schedule == "constant":
+            return self.learning_rate * warm
+        if self.schedule == "cosine":
+            return self.learning_rate * warm * (1 + math.cos(math.pi * step / self.steps)) / 2
         left = (self.steps - step) / max(1.0, self.decay * self.steps)
-        return self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup), left)
+        return self.learning_rate * min(warm, left)
 
 
 class EmoDCTrainer:
@@ -71,93 +102,144 @@ class EmoDCTrainer:
         denoiser: Trained in place.
         prompts: The class order that labels refer to.
         config: The stage.
+        accelerator: Devices and processes; one process on the denoiser's device if not given.
 
     Attributes:
-        averaged: The denoiser with exponentially averaged weights.
         position: Steps done.
+        log: What the errors looked like, by timestep.
     """
 
-    def __init__(self, denoiser: Denoiser, prompts: Prompts, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        prompts: Prompts,
+        config: TrainConfig,
+        accelerator: Accelerator | None = None,
+    ) -> None:
         self.denoiser, self.prompts, self.config = denoiser.train(), prompts, config
-        self.averaged = copy.deepcopy(denoiser).eval().requires_grad_(False)
         self.position = 0
-        self._parameters: list[Tensor] = list(denoiser.parameters())
-        self._averages: list[Tensor] = list(self.averaged.parameters())
-        self._optimizer = torch.optim.AdamW(
+        self.log = TimestepLog(config.low, config.high)
+        self.accelerator = accelerator or Accelerator(cpu=denoiser.device.type == "cpu")
+        self._parameters = choose_parameters(denoiser, config.trained, config.lora_rank)
+        if config.checkpointing:
+            denoiser.network.enable_gradient_checkpointing()
+        self._averages = [parameter.detach().clone() for parameter in self._parameters]
+        optimizer = torch.optim.AdamW(
             self._parameters,
             lr=config.learning_rate,
             betas=(0.9, 0.99),
             weight_decay=config.weight_decay,
             fused=True,
         )
+        self._losses, self._optimizer = self.accelerator.prepare(
+            _Losses(denoiser, prompts, config), optimizer
+        )
 
-    def step(self, images: Tensor, labels: Tensor) -> dict[str, float]:
-        """One optimiser step.
+    def step(self, images: Tensor, labels: Tensor, encoded: bool = False) -> dict[str, float]:
+        """One optimiser step on a whole batch.
 
         Args:
-            images: float32 (B, 3, H, W) in [0, 1].
+            images: float32 (B, 3, H, W) in [0, 1]; x_0 (B, C, H, W) if `encoded`.
             labels: int64 (B,), indices into the prompts' classes.
+            encoded: Whether the pictures have been through the encoder.
 
         Returns:
-            `d_p`, `d_n` (mean over wrong prompts) and `loss` of this batch.
+            `d_p`, `d_n` (mean over the wrong prompts measured, if any) and `loss` of this
+            process's part of the batch.
         """
-        errors = self._errors(images, labels)
-        loss = (
-            self.config.objective(errors)
-            + self.config.null_weight * errors.null
-            + self.config.non_class_weight * errors.non_class
-        ).mean()
+        config = self.config
+        with torch.no_grad():
+            latents = images if encoded else self.denoiser.encode(images)
+        generator = torch_generator(config.seed, "emodc training", self.position)
+        draws = draw(generator, labels, tuple(latents.shape[1:]), self.prompts, config)
+        mine = range(self.accelerator.process_index, len(labels), self.accelerator.num_processes)
+        parts = [part for part in torch.tensor(list(mine)).chunk(config.accumulate) if len(part)]
+
         for group in self._optimizer.param_groups:
-            group["lr"] = self.config.rate(self.position)
+            group["lr"] = config.rate(self.position)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        totals = {"d_p": 0.0, "d_n": 0.0, "loss": 0.0}
+        for number, rows in enumerate(parts):
+            last = number == len(parts) - 1
+            share = len(rows) / len(mine)
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self._losses):
+                chosen = draws.rows(rows).to(latents.device)
+                losses, errors = self._losses(latents[rows.to(latents.device)], chosen)
+                self.accelerator.backward(losses.mean() * share)
+            self.log.add(chosen, errors, config.objective)
+            totals["loss"] += losses.mean().item() * share
+            totals["d_p"] += errors.batch.positive.mean().item() * share
+            if errors.batch.negatives.numel():
+                totals["d_n"] += errors.batch.negatives.mean().item() * share
         torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
         self._optimizer.step()
         self.position += 1
         self._average()
-        return {
-            "d_p": errors.positive.mean().item(),
-            "d_n": errors.negatives.mean().item(),
-            "loss": loss.item(),
-        }
+        return totals
+
+    @contextlib.contextmanager
+    def averaged_weights(self) -> Iterator[Denoiser]:
+        """The denoiser with its averaged weights, in evaluation mode."""
+        trained = [parameter.detach().clone() for parameter in self._parameters]
+        _copy(self._averages, self._parameters)
+        self.denoiser.eval()
+        try:
+            yield self.denoiser
+        finally:
+            _copy(trained, self._parameters)
+            self.denoiser.train()
+
+    def finish(self) -> Denoiser:
+        """End the stage: the denoiser keeps the averaged weights, adapters are merged."""
+        _copy(self._averages, self._parameters)
+        self.denoiser.eval().requires_grad_(False)
+        merge_adapters(self.denoiser)
+        return self.denoiser
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue exactly."""
         return {
             "position": self.position,
-            "denoiser": self.denoiser.state_dict(),
-            "averaged": self.averaged.state_dict(),
+            "parameters": [parameter.detach() for parameter in self._parameters],
+            "averages": self._averages,
             "optimizer": self._optimizer.state_dict(),
+            "log": self.log.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict()`."""
-        self.denoiser.load_state_dict(state["denoiser"])
-        self.averaged.load_state_dict(state["averaged"])
+        _copy(state["parameters"], self._parameters)
+        _copy(state["averages"], self._averages)
         self._optimizer.load_state_dict(state["optimizer"])
+        self.log.load_state_dict(state["log"])
         self.position = int(state["position"])
-
-    def _errors(self, images: Tensor, labels: Tensor) -> BatchErrors:
-        """Errors under all prompts, sharing each sample's x_t, t and noise."""
-        config = self.config
-        generator = torch_generator(config.seed, "emodc training", self.position)
-        latents = self.denoiser.encode(images)
-        timesteps = torch.randint(config.low, config.high, (len(images),), generator=generator)
-        noise = torch.randn(latents.shape, generator=generator)
-        with autocast(config.precision, images.device):
-            states = self.denoiser.text_states(self.prompts.texts())
-            errors = self.denoiser.errors(
-                latents, noise.to(images.device), timesteps.to(images.device), states
-            )
-        return BatchErrors(
-            classes=errors[:, : len(self.prompts.classes)],
-            labels=labels,
-            null=errors[:, self.prompts.null_index],
-            non_class=errors[:, self.prompts.non_class_index],
-        )
 
     @torch.no_grad()
     def _average(self) -> None:
         # Early weights are forgotten faster, else the average would remember the random start.
         decay = min(self.config.ema, self.position / (self.position + 9))
         torch._foreach_lerp_(self._averages, self._parameters, 1.0 - decay)
+
+
+class _Losses(nn.Module):
+    """From latents and draws to losses: what several processes synchronise their gradients of."""
+
+    def __init__(self, denoiser: Denoiser, prompts: Prompts, config: TrainConfig) -> None:
+        super().__init__()
+        self.denoiser, self.prompts, self.config = denoiser, prompts, config
+
+    def forward(self, latents: Tensor, draws: Draws) -> tuple[Tensor, PromptedErrors]:
+        """Loss per sample (B,), and the errors it was made of."""
+        config = self.config
+        noisy = self.denoiser.process.noised(latents, draws.noise, draws.timesteps)
+        with autocast(config.precision, latents.device):
+            errors = prompted_errors(self.denoiser, self.prompts, noisy, draws, config)
+        return errors.loss(config), errors
+
+
+@torch.no_grad()
+def _copy(source: list[Tensor], target: list[Any]) -> None:
+    if len(source) != len(target):
+        raise ValueError(f"a state of {len(source)} tensors for a model of {len(target)}")
+    for new, old in zip(source, target, strict=True):
+        old.copy_(new)

@@ -5,7 +5,6 @@ import torch
 
 from emodc import EmoDC
 from emodc.noise import step_noise
-from emodc.schedule import add_noise
 
 IDS = ["a", "b", "c"]
 
@@ -31,10 +30,9 @@ def test_errors_agree_with_their_definition(tiny_emodc: EmoDC, images: torch.Ten
     latent = denoiser.encode(picture)
     for step, timestep in enumerate(tiny_emodc.timesteps):
         noise = step_noise(tiny_emodc.evaluation.seed, "a", [step], tuple(latent.shape[1:]))
-        noisy = add_noise(latent, noise, denoiser.alpha_bar[timestep][None])
+        noisy = denoiser.process.noised(latent, noise, timestep[None])
         for number, text in enumerate(tiny_emodc.prompts.texts()[:3]):
-            states = denoiser.text_states([text])
-            predicted = denoiser.unet(noisy, timestep, states).sample
+            predicted = denoiser.predict(noisy, timestep[None], denoiser.encode_texts([text]))
             expected = (predicted - noise).square().mean()
             torch.testing.assert_close(errors[number, step], expected, rtol=1e-4, atol=1e-6)
 

@@ -51,8 +51,9 @@ def test_a_restored_trainer_continues_exactly(tiny_emodc: EmoDC, images: torch.T
     resumed = fresh(tiny_emodc)
     resumed.load_state_dict(state)
     run(resumed, images, 12)
-    for name, value in undisturbed.averaged.state_dict().items():
-        assert torch.equal(value, resumed.averaged.state_dict()[name]), name
+    left, right = undisturbed.finish().state_dict(), resumed.finish().state_dict()
+    for name, value in left.items():
+        assert torch.equal(value, right[name]), name
 
 
 def test_the_rate_warms_up_and_falls_to_nearly_zero() -> None:

@@ -1,0 +1,151 @@
+"""The small denoiser: trained from scratch on two CPU cores, all prompts in one pass.
+
+A U-Net with a shared trunk over principal components of patches, conditioned by a two-layer CLIP
+text model on a word-level tokenizer. On disk it is an ordinary diffusers folder.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerBase
+
+from emodc.denoiser import Conditions, Denoiser
+from emodc.latents import PatchPCA
+from emodc.prompts import Prompts, word_tokenizer
+from emodc.schedule import Process, cosine_scheduler
+from emodc.unet import SharedTrunkUNet
+
+
+class SmallDenoiser(Denoiser):
+    """`SharedTrunkUNet` on `PatchPCA` latents.
+
+    Args:
+        unet: Predicts noise from (noisy latents, timestep, text hidden states).
+        text_encoder: A CLIP text model.
+        tokenizer: Its tokenizer.
+        vae: The image codec.
+        scheduler: A diffusers scheduler.
+    """
+
+    shared_trunk: ClassVar[bool] = True
+    rows: int = 128
+
+    def __init__(
+        self,
+        unet: SharedTrunkUNet,
+        text_encoder: CLIPTextModel,
+        tokenizer: PreTrainedTokenizerBase,
+        vae: PatchPCA,
+        scheduler: Any,
+    ) -> None:
+        super().__init__()
+        self.unet, self.text_encoder, self.vae = unet, text_encoder, vae
+        self.tokenizer, self.scheduler = tokenizer, scheduler
+        # Fused attention makes tiny text models slower on CPU, and the choice is not saved: without
+        # this line a loaded checkpoint would differ in the last bit from the one that was saved.
+        text_encoder.set_attn_implementation("eager")
+        self.process = Process.of_scheduler(scheduler)
+        if self.process.prediction != "epsilon":
+            raise ValueError("the small U-Net predicts noise: its errors have a closed form")
+
+    def parts(self) -> dict[str, Any]:
+        """See `Denoiser.parts`."""
+        names = ("unet", "text_encoder", "tokenizer", "vae", "scheduler")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def text_modules(self) -> list[nn.Module]:
+        """The text model and the layer that reads it."""
+        return [self.text_encoder, self.unet.prompt_head]
+
+    @property
+    def network(self) -> nn.Module:
+        """The U-Net."""
+        return self.unet
+
+    def encode(self, images: Tensor) -> Tensor:
+        """See `Denoiser.encode`."""
+        latents: Tensor = self.vae.encode(images)
+        return latents
+
+    def encode_texts(self, texts: Sequence[str]) -> Conditions:
+        """See `Denoiser.encode_texts`."""
+        tokens = self.tokenizer(
+            list(texts), padding="max_length", truncation=True, return_tensors="pt"
+        ).input_ids
+        return Conditions(self.text_encoder(tokens.to(self.device)).last_hidden_state)
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
+        """See `Denoiser.predict`."""
+        output: Tensor = self.unet(noisy, timesteps, conditions.hidden).sample
+        return output
+
+    def pixel_noise(self, images: Tensor) -> Tensor:
+        """See `Denoiser.pixel_noise`; the codec's rows are orthogonal, white noise stays white."""
+        return self.vae.noise_in_latents(images)
+
+    def errors(
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        noise: Tensor,
+        conditions: Conditions,
+        chosen: Tensor | None = None,
+    ) -> Tensor:
+        """See `Denoiser.errors`; one trunk pass scores every prompt."""
+        errors: Tensor = self.unet.errors(noisy, timesteps, conditions.hidden, noise)
+        return errors if chosen is None else errors.gather(1, chosen)
+
+
+def small_denoiser(
+    images: Tensor,
+    prompts: Prompts,
+    *,
+    image_size: int = 64,
+    latent_channels: int = 16,
+    patch: int = 4,
+    whitening: float = 0.75,
+    block_out_channels: tuple[int, int, int] = (32, 64, 96),
+    head_channels: int = 48,
+    text_width: int = 64,
+) -> SmallDenoiser:
+    """An untrained denoiser; weights come from the global RNG.
+
+    Args:
+        images: uint8 (N, 3, H, W) to fit the latents on.
+        prompts: Their words make the tokenizer's vocabulary.
+        image_size: Side in pixels that pictures are resized to.
+        latent_channels: Channels of a latent.
+        patch: Pixels of the image side that become one latent position.
+        whitening: See `PatchPCA`.
+        block_out_channels: Widths of the U-Net.
+        head_channels: Width of the features that the prompts read.
+        text_width: Width of the text encoder.
+    """
+    tokenizer = word_tokenizer(prompts.texts())
+    text_encoder = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=text_width,
+            intermediate_size=2 * text_width,
+            projection_dim=text_width,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=tokenizer.model_max_length,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
+    vae = PatchPCA.fit(
+        images, image_size=image_size, patch=patch, channels=latent_channels, whitening=whitening
+    )
+    unet = SharedTrunkUNet(
+        in_channels=latent_channels,
+        block_out_channels=block_out_channels,
+        head_channels=head_channels,
+        cross_attention_dim=text_width,
+    )
+    return SmallDenoiser(unet, text_encoder, tokenizer, vae, cosine_scheduler())
+
