@@ -120,6 +120,8 @@ def _read_card(folder: Path) -> tuple[Prompts, "Evaluation"]:
 
     try:
         card = json.loads((folder / "emodc.json").read_text())
+        if card["format"] != FORMAT:
+            raise ValueError(f"format {card['format']}, and this version reads {FORMAT}")
         texts = card["prompts"]
         tuples = {name: tuple(texts[name]) for name in ("classes", "templates")}
         return Prompts(**{**texts, **tuples}), Evaluation(**card["evaluation"])

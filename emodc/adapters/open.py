@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import ModelMixin, SchedulerMixin
+from diffusers import ModelMixin
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
@@ -63,6 +63,8 @@ def open_pipeline(
             if part not in left_out
         }
         return kind.adapter(**parts)
+    except CheckpointError:
+        raise
     except _UNREADABLE as error:
         raise CheckpointError(f"{source} is not a readable EmoDC checkpoint: {error}") from error
 
@@ -124,19 +126,31 @@ def read_index(folder: Path) -> dict[str, Any]:
 
 
 def _load(folder: Path, cls: Any, dtype: torch.dtype) -> Any:
-    """One part; of weights, safetensors files only."""
+    """One part; of weights, safetensors files only, and all of them."""
     if not folder.is_dir():
-        raise CheckpointError(f"{folder} is missing")
-    local: dict[str, Any] = {"local_files_only": True}
+        raise CheckpointError(
+            f"{folder.parent} is not a readable EmoDC checkpoint: {folder.name} is missing"
+        )
+    options: dict[str, Any] = {"local_files_only": True}
     if issubclass(cls, PreTrainedModel):
-        return cls.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, **local)
-    if issubclass(cls, SchedulerMixin) or not issubclass(cls, ModelMixin):
-        return cls.from_pretrained(folder, **local)
-    network = folder.name in ("unet", "transformer")
-    return cls.from_pretrained(
-        folder,
-        use_safetensors=True,
-        torch_dtype=dtype if network else torch.float32,
-        low_cpu_mem_usage=not cls.__module__.startswith("emodc"),
-        **local,
+        options |= {"dtype": torch.float32}
+    elif issubclass(cls, ModelMixin):
+        network = folder.name in ("unet", "transformer")
+        options |= {
+            "torch_dtype": dtype if network else torch.float32,
+            "low_cpu_mem_usage": not cls.__module__.startswith("emodc"),
+        }
+    else:
+        return cls.from_pretrained(folder, **options)
+    part, info = cls.from_pretrained(
+        folder, use_safetensors=True, output_loading_info=True, **options
     )
+    # Both libraries fill up with random weights what a file lacks, and warn.
+    lacking = [*info["missing_keys"], *info["mismatched_keys"]]
+    if lacking:
+        raise CheckpointError(
+            f"{folder.parent} is not a readable EmoDC checkpoint: {folder.name} has no fitting "
+            f"weights for {len(lacking)} tensors of {cls.__name__}, such as {lacking[0]}: it is "
+            "damaged, or of another version"
+        )
+    return part

@@ -10,6 +10,7 @@ import yaml
 from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline
 from PIL import Image
 from pipelines import PROMPTS, TINY, tiny
+from safetensors.torch import load_file, save_file
 
 from emodc import CheckpointError, EmoDC, EmoDCPipeline, Evaluation, Prompts
 from emodc.card import render
@@ -201,3 +202,22 @@ def test_a_card_is_no_place_for_markup(tiny_emodc: EmoDC) -> None:
     rows = [line for line in card.splitlines() if line.startswith("| x ")]
     assert len(rows) == 1 and len(re.findall(r"(?<!\\)\|", rows[0])) == 3
     assert "drawn" in card  # the limits are named even where the recipe is silent
+
+
+@pytest.mark.parametrize("part", ["unet", "text_encoder"])
+def test_weights_that_lack_a_tensor_are_refused_and_not_made_up(part: str, tmp_path: Path) -> None:
+    EmoDC(tiny("latent unet"), PROMPTS).save_pretrained(tmp_path)
+    weights = next((tmp_path / part).glob("*.safetensors"))
+    tensors = load_file(weights)
+    del tensors[sorted(tensors)[0]]
+    save_file(tensors, weights, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="no fitting weights for 1 tensors"):
+        EmoDC.from_pretrained(tmp_path)
+
+
+def test_another_format_is_named(tiny_emodc: EmoDC, tmp_path: Path) -> None:
+    tiny_emodc.save_pretrained(tmp_path)
+    card = json.loads((tmp_path / "emodc.json").read_text()) | {"format": 1}
+    (tmp_path / "emodc.json").write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match="format 1, and this version reads 2"):
+        EmoDC.from_pretrained(tmp_path)
