@@ -6,6 +6,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusion3Pipeline, StableDiffusionPipeline
 from pipelines import PROMPTS, TINY, autoencoder, clip_tokenizer, network, text_model, tiny
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel
 
 from emodc import (
@@ -272,3 +273,53 @@ def test_signal_and_noise_of_published_schedules_are_kept() -> None:
     )
     assert process.signal[0].square().item() == pytest.approx(0.99915, abs=1e-6)
     assert process.signal[999].square().item() == pytest.approx(0.00466, abs=1e-5)
+
+
+def as_published_in_2022(folder: Path) -> None:
+    """Rewrite a saved latent U-Net in the file formats of the first Stable Diffusion folders."""
+    index_path = folder / "model_index.json"
+    index = json.loads(index_path.read_text())
+    index |= {
+        "feature_extractor": ["transformers", "CLIPFeatureExtractor"],
+        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "scheduler": ["diffusers", "PNDMScheduler"],
+    }
+    index_path.write_text(json.dumps(index))
+
+    tokenizer = clip_tokenizer()
+    (folder / "tokenizer" / "tokenizer.json").unlink()
+    (folder / "tokenizer" / "vocab.json").write_text(json.dumps(tokenizer.get_vocab()))
+    (folder / "tokenizer" / "merges.txt").write_text("#version: 0.2\n")
+    old = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 12, "do_lower_case": True}
+    (folder / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(old))
+
+    text = next((folder / "text_encoder").glob("*.safetensors"))
+    tensors = {
+        f"text_model.{name.removeprefix('text_model.')}": tensor
+        for name, tensor in load_file(text).items()
+    }
+    tensors["text_model.embeddings.position_ids"] = torch.arange(12)[None]
+    save_file(tensors, text, metadata={"format": "pt"})
+
+    vae = next((folder / "vae").glob("*.safetensors"))
+    renamed = {}
+    for name, tensor in load_file(vae).items():
+        for new, then in (
+            ("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn"),
+        ):  # fmt: skip
+            name = name.replace(f".{new}.", f".{then}.")
+        renamed[name] = tensor
+    save_file(renamed, vae, metadata={"format": "pt"})
+
+
+def test_the_first_published_file_formats_are_read(tmp_path: Path, images: torch.Tensor) -> None:
+    model = classifier("latent unet")
+    model.save_pretrained(tmp_path)
+    (tmp_path / "emodc.json").unlink()
+    as_published_in_2022(tmp_path)
+    opened = EmoDC.from_pretrained(tmp_path, prompts=PROMPTS, evaluation=PLAN)
+    ids = opened.denoiser.tokenizer(PROMPTS.texts()).input_ids
+    assert ids == model.denoiser.tokenizer(PROMPTS.texts()).input_ids
+    picture = images[:1].float() / 255
+    assert torch.equal(opened.trace(picture).errors, model.trace(picture).errors)
