@@ -4,9 +4,10 @@ from emodc import EmoDC
 logits = EmoDC.from_pretrained("folder")(images)
 """
 
+from emodc.adapters import FlowDenoiser, Pixels, UNetDenoiser, open_pipeline
 from emodc.classifier import EmoDC, Evaluation, Trace
 from emodc.denoiser import Conditions, Denoiser
-from emodc.hub import CheckpointError
+from emodc.errors import CheckpointError
 from emodc.latents import PatchPCA
 from emodc.pipeline import EmoDCPipeline
 from emodc.prompts import Prompts
@@ -21,11 +22,15 @@ __all__ = [
     "EmoDC",
     "EmoDCPipeline",
     "Evaluation",
+    "FlowDenoiser",
     "PatchPCA",
+    "Pixels",
     "Process",
     "Prompts",
     "SharedTrunkUNet",
     "SmallDenoiser",
     "Trace",
+    "UNetDenoiser",
+    "open_pipeline",
     "small_denoiser",
 ]

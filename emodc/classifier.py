@@ -5,16 +5,17 @@ measures on the way is kept as a trace, the raw material of every decision.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from emodc.denoiser import Conditions, Denoiser
+from emodc.images import Picture
 from emodc.noise import step_noise
 from emodc.noise_aware import covering_range, latent_noise, noised
 from emodc.prompts import Prompts
@@ -113,18 +114,68 @@ class EmoDC(nn.Module):
         return self.prompts.classes
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, prompts: Prompts | None = None) -> Self:
-        """Load a folder written by `save_pretrained`; see `emodc.hub.load`."""
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        prompts: Prompts | None = None,
+        evaluation: Evaluation | None = None,
+        **options: Any,
+    ) -> Self:
+        """Load a folder or hub id: one of ours, or a published pipeline of a known build.
+
+        Args:
+            source: A folder written by `save_pretrained`, a diffusers folder, or a hub id.
+            prompts: Instead of the folder's own; needed where it has none.
+            evaluation: Instead of the folder's own.
+            **options: `revision`, `dtype` and `without`; see `emodc.adapters.open_pipeline`.
+
+        Raises:
+            CheckpointError: If it is not readable, or of a build that EmoDC does not know.
+        """
         from emodc import hub
 
-        denoiser, prompts, evaluation = hub.load(Path(folder))
-        return cls(denoiser, prompts, evaluation).eval()
+        return cls(*hub.load(source, prompts, evaluation, **options)).eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write an ordinary diffusers pipeline folder; see `emodc.hub.save`."""
         from emodc import hub
 
         hub.save(self, Path(folder))
+
+    def push_to_hub(
+        self, repo_id: str, *, private: bool = True, training: Mapping[str, Any] | None = None
+    ) -> str:
+        """Upload to the Hugging Face hub, with a model card.
+
+        Args:
+            repo_id: "owner/name"; made if it does not exist.
+            private: Whether a new repository is private.
+            training: The recipe, for the card; `data` names the data set.
+
+        Returns:
+            Its address.
+        """
+        from emodc import hub
+
+        return hub.push(self, repo_id, private, training)
+
+    def predict(
+        self, images: Tensor | Sequence[Picture], ids: Sequence[str] | None = None
+    ) -> list[list[dict[str, Any]]]:
+        """The classes of pictures, best first.
+
+        Args:
+            images: float (B, 3, H, W) in [0, 1], or uint8 (H, W, 3) arrays and PIL images of any
+                sizes.
+            ids: Sample ids that address the noise. If not given, a picture's own pixels are its
+                address, so that its result does not depend on what it came with.
+
+        Returns:
+            Per picture one {"label", "score"} per class; scores are the softmax of the logits.
+        """
+        from emodc.predict import predict
+
+        return predict(self, images, ids)
 
     def forward(
         self,
@@ -236,7 +287,7 @@ class EmoDC(nn.Module):
         return self._over_templates(torch.cat(parts)).T, timesteps
 
     def _over_templates(self, errors: Tensor) -> Tensor:
-        """(S, prompts) -> (S, classes and the others): the mean over a class's templates."""
+        """(S, prompts) -> (S, classes and what follows): means over the templates of a class."""
         templates, end = len(self.prompts.templates), self.prompts.null_index
         if templates == 1:
             return errors

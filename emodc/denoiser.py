@@ -94,6 +94,13 @@ class Denoiser(nn.Module, ABC):
         """Where the networks are."""
         return self.process.signal.device
 
+    def decode(self, latents: Tensor) -> Tensor | None:
+        """Images (B, 3, h, w), about in [0, 1], of x_0; None if the codec has no way back.
+
+        Only the self-test looks at them.
+        """
+        return None
+
     def pixel_noise(self, images: Tensor) -> Tensor | None:
         """Estimated white noise in x_0's channels, float32 (B, C), of images (B, 3, h, w).
 

@@ -11,71 +11,134 @@ Nothing in it is executed or unpickled.
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import diffusers.utils.logging
 import transformers.utils.logging
-from safetensors import SafetensorError
+from huggingface_hub import HfApi
 
+from emodc.adapters.kinds import kind_of_denoiser
+from emodc.adapters.open import local_folder, open_pipeline
+from emodc.card import render
 from emodc.denoiser import Denoiser
-from emodc.pipeline import EmoDCPipeline
+from emodc.errors import CheckpointError
 from emodc.prompts import Prompts
-from emodc.small import SmallDenoiser
 
 if TYPE_CHECKING:
     from emodc.classifier import EmoDC, Evaluation
 
 FORMAT = 2
-_PARTS = ("unet", "text_encoder", "tokenizer", "vae", "scheduler")
-_LIBRARIES = {"diffusers", "transformers", "emodc"}
-
-
-class CheckpointError(ValueError):
-    """A checkpoint folder that is incomplete, damaged or of another kind."""
 
 
 def save(classifier: "EmoDC", folder: Path) -> None:
-    """Write `classifier` to `folder`, replacing what is there."""
-    pipeline = EmoDCPipeline(**classifier.denoiser.parts())
+    """Write `classifier` to `folder`, replacing what is there.
+
+    Raises:
+        ValueError: If the denoiser's parts belong to no kind of pipeline folder.
+    """
+    kind = kind_of_denoiser(classifier.denoiser)
+    index: dict[str, Any] = {
+        "_class_name": kind.pipeline,
+        "_diffusers_version": diffusers.__version__,
+        **dict(kind.extras),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
     with _quiet():
-        pipeline.save_pretrained(folder)
+        for name, part in classifier.denoiser.parts().items():
+            index[name] = [None, None] if part is None else [_library(part), type(part).__name__]
+            if part is not None:
+                part.save_pretrained(folder / name)
     card = {
         "format": FORMAT,
         "prompts": dataclasses.asdict(classifier.prompts),
         "evaluation": dataclasses.asdict(classifier.evaluation),
     }
-    (folder / "emodc.json").write_text(json.dumps(card, indent=2) + "\n")
+    _write_json(folder / "emodc.json", card)
+    _write_json(folder / "model_index.json", index)
 
 
-def load(folder: Path) -> tuple[Denoiser, Prompts, "Evaluation"]:
-    """Read a folder written by `save`.
+def load(
+    source: str | Path,
+    prompts: Prompts | None = None,
+    evaluation: "Evaluation | None" = None,
+    **options: Any,
+) -> tuple[Denoiser, Prompts, "Evaluation"]:
+    """Read a folder written by `save`, or a published pipeline.
+
+    Args:
+        source: A folder, or a hub id.
+        prompts: Instead of the folder's; needed for a pipeline that is not an EmoDC yet.
+        evaluation: Instead of the folder's.
+        **options: Of `open_pipeline`.
 
     Raises:
-        CheckpointError: If a file is missing, damaged, or asks for a library that we do not load.
+        CheckpointError: If a file is missing, damaged, or asks for a class that we do not load.
     """
     from emodc.classifier import Evaluation
 
+    where = {name: options[name] for name in ("revision", "without") if name in options}
+    folder = local_folder(source, **where)
+    if (folder / "emodc.json").exists():
+        written, plan = _read_card(folder)
+        prompts, evaluation = prompts or written, evaluation or plan
+    elif not (folder / "model_index.json").exists():
+        raise CheckpointError(
+            f"{folder} is not a readable EmoDC checkpoint: it has no model_index.json"
+        )
+    elif prompts is None:
+        raise CheckpointError(
+            f"{folder} is not a readable EmoDC checkpoint: it has no emodc.json. To classify with "
+            "a published pipeline, say which classes: "
+            'EmoDC.from_pretrained(..., prompts=Prompts(("neutral", "happiness")))'
+        )
+    with _quiet():
+        denoiser = open_pipeline(folder, **{**options, "revision": None})
+    return denoiser, prompts, evaluation or Evaluation()
+
+
+def push(
+    classifier: "EmoDC", repo_id: str, private: bool, training: Mapping[str, Any] | None
+) -> str:
+    """Upload `classifier` with a model card; see `EmoDC.push_to_hub`."""
+    api = HfApi()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        save(classifier, folder)
+        (folder / "README.md").write_text(render(classifier, repo_id, training), encoding="utf-8")
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        api.upload_folder(
+            repo_id=repo_id, folder_path=folder, commit_message="An EmoDC with its model card"
+        )
+    return f"https://huggingface.co/{repo_id}"
+
+
+def _read_card(folder: Path) -> tuple[Prompts, "Evaluation"]:
+    from emodc.classifier import Evaluation
+
     try:
-        index = json.loads((folder / "model_index.json").read_text())
-        strangers = {index[part][0].split(".")[0] for part in _PARTS} - _LIBRARIES
-        if strangers:
-            raise CheckpointError(f"{folder} asks for {sorted(strangers)}, which is not loaded")
         card = json.loads((folder / "emodc.json").read_text())
+        if card["format"] != FORMAT:
+            raise ValueError(f"format {card['format']}, and this version reads {FORMAT}")
         texts = card["prompts"]
         tuples = {name: tuple(texts[name]) for name in ("classes", "templates")}
-        prompts = Prompts(**{**texts, **tuples})
-        evaluation = Evaluation(**card["evaluation"])
-        with _quiet():
-            pipeline = EmoDCPipeline.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
-            )
-    except CheckpointError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"{folder} is not a readable EmoDC checkpoint: {error}") from error
-    return SmallDenoiser(**{part: getattr(pipeline, part) for part in _PARTS}), prompts, evaluation
+        return Prompts(**{**texts, **tuples}), Evaluation(**card["evaluation"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder} is not a readable EmoDC checkpoint: emodc.json: {error!r}"
+        ) from error
+
+
+def _library(part: Any) -> str:
+    """Where diffusers finds the class again: its package, or for ours the module."""
+    module = type(part).__module__
+    return module if module.startswith("emodc") else module.split(".")[0]
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 @contextlib.contextmanager

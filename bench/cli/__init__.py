@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.check import check
 from bench.cli.data import data
 from bench.cli.regress import regress
 from bench.cli.report import report
@@ -26,6 +27,7 @@ app.command()(train)
 app.command()(report)
 app.command()(regress)
 app.add_typer(data, name="data")
+app.add_typer(check, name="check")
 
 
 @app.callback()

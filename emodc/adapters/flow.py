@@ -1,0 +1,154 @@
+"""Rectified-flow transformers: Stable Diffusion 3 and 3.5."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from emodc.adapters import codec
+from emodc.adapters.text import clip_length, tokens
+from emodc.denoiser import Conditions, Denoiser
+from emodc.schedule import Process
+
+#: Tokens that the T5 encoder's part of a prompt is padded to.
+T5_TOKENS = 256
+
+
+class FlowDenoiser(Denoiser):
+    """A diffusers `SD3Transformer2DModel` with two CLIP text models and, if there is one, a T5.
+
+    Args:
+        transformer: Predicts the velocity eps - x_0.
+        text_encoder: A CLIP text model with projection.
+        tokenizer: Its tokenizer.
+        text_encoder_2: Another one.
+        tokenizer_2: Its tokenizer.
+        vae: An `AutoencoderKL`. Differentiable, never trained.
+        scheduler: A flow-matching scheduler.
+        text_encoder_3: A T5 encoder. Its part of a prompt is zeros if it is left out, which the
+            transformer was trained to accept; it is by far the largest part, and never trained.
+        tokenizer_3: Its tokenizer.
+
+    Raises:
+        ValueError: If the scheduler is not a flow's, or the parts do not fit each other.
+    """
+
+    rows: int = 8
+
+    def __init__(
+        self,
+        transformer: Any,
+        text_encoder: Any,
+        tokenizer: Any,
+        text_encoder_2: Any,
+        tokenizer_2: Any,
+        vae: Any,
+        scheduler: Any,
+        text_encoder_3: Any = None,
+        tokenizer_3: Any = None,
+    ) -> None:
+        super().__init__()
+        self.transformer, self.vae = transformer, vae.requires_grad_(False)
+        self.text_encoder, self.tokenizer = text_encoder, tokenizer
+        self.text_encoder_2, self.tokenizer_2 = text_encoder_2, tokenizer_2
+        self.text_encoder_3, self.tokenizer_3 = text_encoder_3, tokenizer_3
+        self.scheduler = scheduler
+        self.process = Process.of_scheduler(scheduler)
+        if self.process.prediction != "flow":
+            raise ValueError(f"{type(scheduler).__name__} is not the scheduler of a flow")
+        if transformer.config.in_channels != vae.config.latent_channels:
+            raise ValueError(
+                f"the transformer reads {transformer.config.in_channels} channels and the VAE "
+                f"makes {vae.config.latent_channels}"
+            )
+        if text_encoder_3 is not None:
+            text_encoder_3.requires_grad_(False)
+        self._size = codec.pixel_size(vae, transformer.config.sample_size)
+        self.eval()
+
+    def parts(self) -> dict[str, Any]:
+        """See `Denoiser.parts`; the T5 and its tokenizer may be None."""
+        names = ("transformer", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2",
+                 "text_encoder_3", "tokenizer_3", "vae", "scheduler")  # fmt: skip
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def image_size(self) -> int:
+        """See `Denoiser.image_size`; the longer side of a network that is not square."""
+        return max(self._size)
+
+    @property
+    def text_modules(self) -> list[nn.Module]:
+        """The two CLIP text models."""
+        return [self.text_encoder, self.text_encoder_2]
+
+    @property
+    def network(self) -> nn.Module:
+        """The transformer."""
+        return self.transformer
+
+    def encode(self, images: Tensor) -> Tensor:
+        """See `Denoiser.encode`."""
+        return codec.encode(self.vae, images, self._size)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """See `Denoiser.decode`."""
+        return codec.decode(self.vae, latents)
+
+    def encode_texts(self, texts: Sequence[str]) -> Conditions:
+        """See `Denoiser.encode_texts`.
+
+        The transformer reads one sequence: the CLIP models' last states but one, side by side and
+        filled up with zeros to the width of the T5, then the T5's states. The pooled vector is the
+        two CLIP projections. In float32 always: it happens once, and classes differ by a word.
+        """
+        with torch.autocast(self.device.type, enabled=False):
+            clips = [
+                self._clip(self.text_encoder, self.tokenizer, texts),
+                self._clip(self.text_encoder_2, self.tokenizer_2, texts),
+            ]
+            long = self._t5(texts)
+        states = torch.cat([hidden for hidden, _ in clips], dim=-1)
+        states = F.pad(states, (0, long.shape[-1] - states.shape[-1]))
+        pooled = torch.cat([projection for _, projection in clips], dim=-1)
+        return Conditions(torch.cat([states, long], dim=1), pooled)
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
+        """See `Denoiser.predict`."""
+        assert conditions.pooled is not None
+        dtype = self.transformer.dtype
+        output: Tensor = self.transformer(
+            hidden_states=noisy.to(dtype),
+            timestep=self.process.told[timesteps],
+            encoder_hidden_states=conditions.hidden.to(dtype),
+            pooled_projections=conditions.pooled.to(dtype),
+        ).sample
+        return output
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch mode; the VAE and the T5 (which has dropout) stay as they are, not trained."""
+        super().train(mode)
+        self.vae.eval()
+        if self.text_encoder_3 is not None:
+            self.text_encoder_3.eval()
+        return self
+
+    def _clip(
+        self, text_encoder: Any, tokenizer: Any, texts: Sequence[str]
+    ) -> tuple[Tensor, Tensor]:
+        """States (P, L, D) and projection (P, E)."""
+        ids, _ = tokens(tokenizer, texts, clip_length(tokenizer, text_encoder), self.device)
+        output = text_encoder(ids, output_hidden_states=True)
+        return output.hidden_states[-2], output.text_embeds
+
+    def _t5(self, texts: Sequence[str]) -> Tensor:
+        """States (P, T5_TOKENS, D)."""
+        if self.text_encoder_3 is None:
+            width = self.transformer.config.joint_attention_dim
+            return torch.zeros(len(texts), T5_TOKENS, width, device=self.device)
+        ids, _ = tokens(self.tokenizer_3, texts, T5_TOKENS, self.device)
+        with torch.no_grad():
+            states: Tensor = self.text_encoder_3(ids).last_hidden_state
+        return states.float()

@@ -1,0 +1,156 @@
+"""A pipeline folder or hub id -> a denoiser. Nothing in it is executed or unpickled."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import ModelMixin
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
+from transformers import PreTrainedModel
+
+from emodc.adapters.kinds import class_of, kind_of, parts_of
+from emodc.denoiser import Denoiser
+from emodc.errors import CheckpointError
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+#: What can be wrong with files: missing, damaged, of another shape.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    SafetensorError,
+)
+
+
+def open_pipeline(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    without: Sequence[str] = (),
+) -> Denoiser:
+    """The denoiser in a diffusers folder.
+
+    Args:
+        source: A folder, or the id of one on the Hugging Face hub.
+        revision: Commit, tag or branch on the hub; name a commit for results that can be repeated.
+        dtype: Of the denoising network's weights; all else is float32.
+        without: Optional parts to leave out, such as "text_encoder_3" of Stable Diffusion 3.
+
+    Raises:
+        CheckpointError: If the folder is of another build, damaged, without safetensors weights,
+            or cannot be fetched.
+    """
+    folder = local_folder(source, revision=revision, without=without)
+    index = read_index(folder)
+    kind = kind_of(index, str(source))
+    needed = [part for part in without if part in kind.parts and part not in kind.optional]
+    if needed:
+        raise CheckpointError(f"{', '.join(needed)} cannot be left out of {kind.name}")
+    left_out = {*without, *(name.replace("text_encoder", "tokenizer") for name in without)}
+    try:
+        parts = {
+            part: _load(folder / part, class_of(library, name), dtype)
+            for part, (library, name) in parts_of(index).items()
+            if part not in left_out
+        }
+        return kind.adapter(**parts)
+    except CheckpointError:
+        raise
+    except _UNREADABLE as error:
+        raise CheckpointError(f"{source} is not a readable EmoDC checkpoint: {error}") from error
+
+
+def local_folder(
+    source: str | Path, *, revision: str | None = None, without: Sequence[str] = ()
+) -> Path:
+    """`source` if it is a folder; else the hub's copy of what EmoDC needs of it.
+
+    Only JSON, text and safetensors files of the parts that are used are fetched: published
+    repositories hold the same weights several times over.
+
+    Raises:
+        CheckpointError: If there is no such folder and the hub does not give one.
+    """
+    folder = Path(source)
+    if folder.is_dir() or not _HUB_ID.fullmatch(str(source)):
+        return folder
+    try:
+        fetched = snapshot_download(
+            str(source), revision=revision, allow_patterns=["model_index.json", "emodc.json"]
+        )
+        index = read_index(Path(fetched))
+        kind_of(index, str(source))
+        parts = [part for part in parts_of(index) if part not in without]
+        patterns = [f"{part}/*.{end}" for part in parts for end in ("json", "txt", "safetensors")]
+        return Path(
+            snapshot_download(
+                str(source),
+                revision=revision,
+                allow_patterns=["model_index.json", "emodc.json", *patterns],
+                ignore_patterns=["*.fp16*", "*.non_ema*", "*.bf16*"],
+            )
+        )
+    except CheckpointError:
+        raise
+    except Exception as error:  # the hub's client raises whatever its transport does
+        reason = str(error).strip().splitlines()
+        raise CheckpointError(
+            f"there is no folder {source}, and as a hub id it could not be fetched "
+            f"({type(error).__name__}: {reason[0] if reason else ''}). Without a network, give the "
+            "folder of a downloaded pipeline."
+        ) from error
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """The folder's `model_index.json`.
+
+    Raises:
+        CheckpointError: If there is none, or it is damaged.
+    """
+    try:
+        index = json.loads((folder / "model_index.json").read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder} is not a readable EmoDC checkpoint: {error}") from error
+    if not isinstance(index, dict):
+        raise CheckpointError(f"{folder}/model_index.json is not a pipeline's")
+    return index
+
+
+def _load(folder: Path, cls: Any, dtype: torch.dtype) -> Any:
+    """One part; of weights, safetensors files only, and all of them."""
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder.parent} is not a readable EmoDC checkpoint: {folder.name} is missing"
+        )
+    options: dict[str, Any] = {"local_files_only": True}
+    if issubclass(cls, PreTrainedModel):
+        options |= {"dtype": torch.float32}
+    elif issubclass(cls, ModelMixin):
+        network = folder.name in ("unet", "transformer")
+        options |= {
+            "torch_dtype": dtype if network else torch.float32,
+            "low_cpu_mem_usage": not cls.__module__.startswith("emodc"),
+        }
+    else:
+        return cls.from_pretrained(folder, **options)
+    part, info = cls.from_pretrained(
+        folder, use_safetensors=True, output_loading_info=True, **options
+    )
+    # Both libraries fill up with random weights what a file lacks, and warn.
+    lacking = [*info["missing_keys"], *info["mismatched_keys"]]
+    if lacking:
+        raise CheckpointError(
+            f"{folder.parent} is not a readable EmoDC checkpoint: {folder.name} has no fitting "
+            f"weights for {len(lacking)} tensors of {cls.__name__}, such as {lacking[0]}: it is "
+            "damaged, or of another version"
+        )
+    return part
