@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +53,8 @@ class Classifier(ABC):
         digest: Of the weights and of how they are evaluated.
         gate: For EmoDC, whether it is still a denoiser.
         timesteps: EmoDC's evaluation grid; empty for other classifiers.
+        validation: Figures of its checkpoint on the validation split.
+        training: What made its weights; see `bench.store.Manifest`.
     """
 
     classes: tuple[str, ...]
@@ -61,6 +64,8 @@ class Classifier(ABC):
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        self.validation: dict[str, float] = {}
+        self.training: dict[str, Any] = {}
 
     def measure(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> Measurement:
         """Measure uint8 RGB pictures (H, W, 3) of any sizes.
