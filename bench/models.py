@@ -10,7 +10,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,20 @@ from torch import Tensor, nn
 import baselines
 import baselines.checkpoints
 from bench.checkpoints import Card
-from bench.config import BaselineClassifier, ClassifierConfig, Config, Evaluation, PythonClassifier
+from bench.config import (
+    BaselineClassifier,
+    CheckpointClassifier,
+    ClassifierConfig,
+    Config,
+    EmoDCClassifier,
+    Evaluation,
+    PythonClassifier,
+)
 from bench.errors import UserError
 from bench.store import Gate
 from emodc import CheckpointError, EmoDC
 from emodc import Evaluation as EmoDCEvaluation
+from emodc.unet import SharedTrunkClassifier
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ class Classifier(ABC):
         digest: Of the weights and of how they are evaluated.
         gate: For EmoDC, whether it is still a denoiser.
         timesteps: EmoDC's evaluation grid; empty for other classifiers.
+        evaluations: Network evaluations per picture.
         validation: Figures of its checkpoint on the validation split.
         training: What made its weights; see `bench.store.Manifest`.
     """
@@ -61,6 +71,7 @@ class Classifier(ABC):
     digest: str
     gate: Gate | None = None
     timesteps: tuple[int, ...] = ()
+    evaluations: int = 1
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -84,7 +95,7 @@ class Classifier(ABC):
         return Measurement(
             logits=np.concatenate(logits),
             errors=None if errors[0] is None else np.concatenate(errors),
-            evaluations=max(1, len(self.timesteps) * len(self.classes)),
+            evaluations=self.evaluations,
             seconds=np.concatenate(seconds),
         )
 
@@ -136,6 +147,7 @@ class DiffusionClassifier(Classifier):
         self.model = model.to(device).requires_grad_(False).eval()
         self.classes, self.digest, self.gate = model.classes, digest, gate
         self.timesteps = tuple(model.timesteps.tolist())
+        self.evaluations = len(self.timesteps) * len(self.classes)
         self.attack_steps = min(attack_steps, len(self.timesteps))
 
     def attack_target(self, sample_id: str) -> nn.Module:
@@ -146,6 +158,19 @@ class DiffusionClassifier(Classifier):
         errors = self.model.trace(images, ids).errors.cpu().numpy()
         means = errors.astype(np.float64).mean(axis=2)
         return (-self.model.evaluation.logit_scale * means).astype(np.float32), errors
+
+
+class ControlClassifier(DiffusionClassifier):
+    """The matched control: EmoDC's trunk and steps, log-probabilities in the place of errors."""
+
+    def __init__(self, model: EmoDC, digest: str, attack_steps: int, device: torch.device) -> None:
+        model.evaluation = replace(model.evaluation, logit_scale=1.0)
+        super().__init__(model, digest, None, attack_steps, device)
+        self.evaluations, self.timesteps = len(self.timesteps), ()
+
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+        logits, _ = super()._measure(images, ids)
+        return logits, None  # not noise-prediction errors: no trace, no d_p
 
 
 class _SubsampledEmoDC(nn.Module):
@@ -202,6 +227,21 @@ def load_classifier(
     if folder is None:
         raise ValueError(f"{name} needs a checkpoint")
     card = Card.verified(folder)
+    classifier = _load_checkpoint(name, spec, folder, card, config, device)
+    classifier.validation = card.validation
+    made_by = {key: value for key, value in card.recipe.items() if key not in ("data", "classes")}
+    classifier.training = made_by | {"seconds": card.seconds}
+    return classifier
+
+
+def _load_checkpoint(
+    name: str,
+    spec: BaselineClassifier | CheckpointClassifier | EmoDCClassifier,
+    folder: Path,
+    card: Card,
+    config: Config,
+    device: torch.device,
+) -> Classifier:
     try:
         if card.kind == "baseline":
             model = baselines.checkpoints.load(folder)
@@ -211,8 +251,16 @@ def load_classifier(
         raise UserError(f"classifier {name!r}: {error}", 1) from error
     plan = Evaluation() if isinstance(spec, BaselineClassifier) else spec.evaluation
     emodc.evaluation = EmoDCEvaluation(
-        steps=plan.steps, low=plan.low, high=plan.high, seed=config.seed, precision=config.precision
+        steps=plan.steps,
+        low=plan.low,
+        high=plan.high,
+        seed=config.seed,
+        noise_aware=plan.noise_aware,
+        weighting=plan.weighting,
+        precision=config.precision,
     )
+    if isinstance(emodc.denoiser.network, SharedTrunkClassifier):
+        return ControlClassifier(emodc, card.weights, plan.attack_steps, device)
     return DiffusionClassifier(emodc, card.weights, card.gate, plan.attack_steps, device)
 
 
