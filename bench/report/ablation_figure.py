@@ -20,7 +20,7 @@ from bench.report.variants import Variant, variants
 from bench.stats import Interval
 
 _NEAR = 0.10  # variants within ten points of the best get a panel of their own
-_Point = tuple[Variant, Estimate, Estimate, LineStyle]  # relative d_p, accuracy
+Point = tuple[Variant, Estimate, Estimate, LineStyle]  # relative d_p, accuracy
 
 
 def write_ablation_figures(results: Results, folder: Path) -> list[Path]:
@@ -29,13 +29,13 @@ def write_ablation_figures(results: Results, folder: Path) -> list[Path]:
     with house_style():
         for group in results.groups:
             found = variants(group)
-            if len(found) > 1 and (points := _points(found)):
+            if len(found) > 1 and (points := points_of(found)):
                 figure = ablation_figure(group, points)
                 paths += save(figure, folder, group.file_name("ablation"))
     return paths
 
 
-def ablation_figure(group: Group, points: Sequence[_Point]) -> Figure:
+def ablation_figure(group: Group, points: Sequence[Point]) -> Figure:
     """Accuracy against d_p relative to Base, a marker per variant, with both intervals.
 
     An open marker has a seed that failed the gate. Where some variants are far below the best, a
@@ -65,7 +65,7 @@ def ablation_figure(group: Group, points: Sequence[_Point]) -> Figure:
     return figure
 
 
-def _points(found: Sequence[Variant]) -> list[_Point]:
+def points_of(found: Sequence[Variant]) -> list[Point]:
     """Variants that have a place on both axes; Base is at 1 by definition."""
     pairs = pairs_with_base(found)
     bases = {id(pair.second) for pair in pairs.values()}
@@ -80,7 +80,7 @@ def _points(found: Sequence[Variant]) -> list[_Point]:
     return points
 
 
-def _panel(ax: Axes, points: Sequence[_Point]) -> None:
+def _panel(ax: Axes, points: Sequence[Point]) -> None:
     for variant, relative, accuracy, style in points:
         x, y = relative.value, 100 * accuracy.value
         left, right = x - relative.interval.low, relative.interval.high - x
@@ -107,7 +107,7 @@ def _face(variant: Variant, style: LineStyle) -> object:
     return style.color if variant.passed == len(variant.clean.results) else "white"
 
 
-def _handle(point: _Point) -> Line2D:
+def _handle(point: Point) -> Line2D:
     variant, *_, style = point
     return Line2D(
         [],
