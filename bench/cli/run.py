@@ -30,6 +30,10 @@ class Suite(StrEnum):
         return Path("results/runs") / self.value
 
 
+#: Where `bench train` and `bench run robustness` look for each other's checkpoints.
+DEFAULT_OUT = Suite.robustness.out
+
+
 def run(
     suite: Annotated[Suite, typer.Argument(help="What to run.")],
     config: Annotated[
@@ -70,7 +74,7 @@ def run(
     `ablation` trains EmoDC with several objectives and seeds and compares them with each other.
     """
     out = out or suite.out
-    chosen = _configure(
+    chosen = configure(
         config or suite.config, data, limit, classifiers, perturbations, seed, device
     )
     if dry_run:
@@ -88,12 +92,12 @@ def run(
 
     runtime.keep_freed_memory()
     out.mkdir(parents=True, exist_ok=True)
-    with _interruptible():
+    with interruptible():
         sweep(chosen, out, Reporter())
         show(write_report(out), Console())
 
 
-def _configure(
+def configure(
     path: Path,
     data: Path | None,
     limit: int | None,
@@ -155,7 +159,7 @@ def _print_plan(plan: "DryRun") -> None:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Ctrl-C ends with a sentence."""
     from bench.errors import UserError
 

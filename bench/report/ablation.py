@@ -28,7 +28,7 @@ def ablation_tables(results: Results) -> list[TableSpec]:
     specs = []
     for group in results.groups:
         found = variants(group)
-        if len(found) > 1:
+        if found:
             specs.append(ablation_table(group, found))
             fixed, adaptive = families(found)
             if fixed and adaptive:
@@ -156,8 +156,9 @@ def pairs_with_base(found: Sequence[Variant]) -> dict[str, Pair]:
 
 def families(found: Sequence[Variant]) -> tuple[list[Variant], list[Variant]]:
     """The fixed margins, and the adaptive ones whose margin follows the right prompt's error."""
-    fixed = [v for v in found if v.objective["kind"] == "margin"]
-    adaptive = [v for v in found if v.objective["kind"] == "amdit"]
+    hinged = [v for v in found if not v.control]
+    fixed = [v for v in hinged if v.objective["kind"] == "margin"]
+    adaptive = [v for v in hinged if v.objective["kind"] == "amdit"]
     return fixed, [v for v in adaptive if v.objective.get("c_nn") == "positive"]
 
 
@@ -195,7 +196,9 @@ def _relative(pair: Pair | None) -> str | None:
     return f"{value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
-def _gate(variant: Variant) -> str:
+def _gate(variant: Variant) -> str | None:
+    if variant.control:
+        return None
     return f"{variant.passed} of {len(variant.clean.results)}"
 
 

@@ -29,7 +29,7 @@ def write_ablation_figures(results: Results, folder: Path) -> list[Path]:
     with house_style():
         for group in results.groups:
             found = variants(group)
-            if len(found) > 1 and (points := points_of(found)):
+            if points := points_of(found):
                 figure = ablation_figure(group, points)
                 paths += save(figure, folder, group.file_name("ablation"))
     return paths

@@ -1,4 +1,7 @@
-"""EmoDC's variants in a group: what each was trained with, and how it compares with another."""
+"""EmoDC's variants in a group: what each was trained with, and how it compares with another.
+
+The matched control counts as one: it is what EmoDC's trunk and budget make without a denoiser.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -82,13 +85,21 @@ class Variant:
         return sum(gate is not None and gate.passed for gate in gates)
 
     @property
+    def control(self) -> bool:
+        """Whether it is the matched control, which has a head of its own and predicts no noise."""
+        return bool(self.training["kind"] == "control")
+
+    @property
     def plain(self) -> bool:
         """Whether it was trained by nothing but plain denoising."""
-        return all(s["objective"]["kind"] == "base" for s in self.training["stages"])
+        kinds = {stage["objective"]["kind"] for stage in self.training["stages"]}
+        return kinds == {"base"} and not self.control
 
     @property
     def words(self) -> str:
         """The last stage's objective in words, with its parameters."""
+        if self.control:
+            return "control: cross-entropy head on the same trunk"
         parts = [_KINDS.get(self.objective["kind"], self.objective["kind"])]
         for key, value in self.objective.items():
             if key == "kind" or (key in _USUAL and _USUAL[key] == value):
@@ -104,7 +115,7 @@ class Variant:
     @property
     def setting(self) -> Any:
         """What comparable variants share: network, prompts, precision, evaluation."""
-        own = {"stages", "seed", "seconds"}
+        own = {"kind", "stages", "seed", "seconds"}
         shared = {key: value for key, value in self.training.items() if key not in own}
         return shared, self.clean.results[0].manifest.inputs.get("evaluation")
 
@@ -176,16 +187,20 @@ class Pair:
 
 
 def variants(group: Group) -> list[Variant]:
-    """The group's EmoDCs that have a complete clean cell and say how they were trained."""
+    """The group's EmoDCs that have a complete clean cell and say how they were trained.
+
+    Returns:
+        In plan order, with the matched control; none unless there is more than one EmoDC.
+    """
     found = []
     for classifier in group.names:
         clean = group.clean(classifier)
         if clean is None:
             continue
         made_by = [r.manifest.training for r in clean.results]
-        if all(m.get("kind") == "emodc" and m.get("stages") for m in made_by):
+        if all(m.get("kind") in ("emodc", "control") and m.get("stages") for m in made_by):
             found.append(Variant(classifier, clean))
-    return found
+    return found if sum(not variant.control for variant in found) > 1 else []
 
 
 def base_of(variant: Variant, found: Sequence[Variant]) -> Variant | None:

@@ -249,6 +249,27 @@ def test_pairs_use_the_seeds_of_both(build) -> None:
 
 def test_one_variant_or_none_is_no_ablation(out: Path, build) -> None:
     assert ablation_tables(read(out)) == []
+    for name, kind in (("base", "emodc"), ("control", "control")):
+        build.add(name, "clean", "0", [True] * 3, seed=5, run_seed=5, validation={"accuracy": 1.0},
+                  training=stages(OBJECTIVES["base"]) | {"kind": kind})  # fmt: skip
+    assert ablation_tables(read(build.plan())) == []
+
+
+def test_the_control_is_a_row_without_a_denoiser_s_figures(build) -> None:
+    for name in ("base", "amdit", "control"):
+        right, d_p = outcomes("amdit" if name == "control" else name, 0)
+        made_by = stages(OBJECTIVES["base"], OBJECTIVES.get(name, OBJECTIVES["base"]))
+        build.add(name, "clean", "0", right, d_p=None if name == "control" else d_p,
+                  validation={"accuracy": 0.8},
+                  training=made_by | ({"kind": "control"} if name == "control" else {}))  # fmt: skip
+    results = read(build.plan())
+    (spec,) = ablation_tables(results)
+    assert column(spec, "objective")["control"] == "control: cross-entropy head on the same trunk"
+    for title in ("d_p", "d_p / Base", "gate"):
+        assert column(spec, title)["control"] is None
+    difference = column(spec, "difference to Base")
+    assert difference["control"] == difference["amdit"]
+    assert [p[0].classifier for p in points_of(variants(results.groups[0]))] == ["base", "amdit"]
 
 
 def test_one_seed_says_what_it_cannot_show(build) -> None:
