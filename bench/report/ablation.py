@@ -55,6 +55,7 @@ def ablation_table(group: Group, found: Sequence[Variant]) -> TableSpec:
         "McNemar p",
     )
     pairs = pairs_with_base(found)
+    bases = {pair.second.classifier for pair in pairs.values()}
     tests = [(name, p) for name, pair in pairs.items() for p in pair.p_values]
     adjusted = holm([p for _, p in tests])
     largest: dict[str, float] = {}
@@ -73,7 +74,7 @@ def ablation_table(group: Group, found: Sequence[Variant]) -> TableSpec:
                 f"{100 * m.uar:.1f}",
                 _validation(variant),
                 None if m.d_p is None else f"{m.d_p:.4f}",
-                _relative(pair),
+                "1" if variant.classifier in bases else _relative(pair),
                 _gate(variant),
                 str(variant.steps),
                 f"{variant.seconds:.0f}",
