@@ -257,11 +257,12 @@ def test_one_variant_or_none_is_no_ablation(out: Path, build) -> None:
 
 def test_the_control_is_a_row_without_a_denoiser_s_figures(build) -> None:
     for name in ("base", "amdit", "control"):
+        kind = "control" if name == "control" else "emodc"
         right, d_p = outcomes("amdit" if name == "control" else name, 0)
         made_by = stages(OBJECTIVES["base"], OBJECTIVES.get(name, OBJECTIVES["base"]))
         build.add(name, "clean", "0", right, d_p=None if name == "control" else d_p,
                   validation={"accuracy": 0.8},
-                  training=made_by | {"kind": "control" if name == "control" else "emodc"})  # fmt: skip
+                  training=made_by | {"kind": kind})  # fmt: skip
     results = read(build.plan())
     (spec,) = ablation_tables(results)
     assert column(spec, "objective")["control"] == "control: cross-entropy head on the same trunk"

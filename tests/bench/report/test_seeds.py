@@ -84,6 +84,15 @@ def test_an_attack_is_read_against_the_same_samples_and_seeds(seeded: Path) -> N
     assert spec_of(seeded, "faces-pgd").rows[1][1:] == (None,) * 5  # `mine` was not attacked
 
 
+def test_a_training_that_was_not_attacked_is_no_reference(build) -> None:
+    for seed in (0, 1):
+        build.add("net", "clean", "0", RIGHT[seed], seed=seed)
+    build.add("net", "pgd", "4/255", [N, N, N], seed=1)
+    (group,) = read(build.plan()).groups
+    reference = group.reference("net", "pgd")
+    assert (reference.seeds, reference.accuracy.value) == (1, pytest.approx(1 / 3))
+
+
 def test_an_unfinished_seed_is_left_out_and_counted(build) -> None:
     for seed in (0, 1):
         build.add("net", "clean", "0", RIGHT[seed], seed=seed)
