@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,15 @@ from torch import Tensor, nn
 import baselines
 import baselines.checkpoints
 from bench.checkpoints import Card
-from bench.config import BaselineClassifier, ClassifierConfig, Config, Evaluation, PythonClassifier
+from bench.config import (
+    BaselineClassifier,
+    CheckpointClassifier,
+    ClassifierConfig,
+    Config,
+    EmoDCClassifier,
+    Evaluation,
+    PythonClassifier,
+)
 from bench.errors import UserError
 from bench.store import Gate
 from emodc import CheckpointError, EmoDC
@@ -54,6 +63,8 @@ class Classifier(ABC):
         gate: For EmoDC, whether it is still a denoiser.
         timesteps: EmoDC's evaluation grid; empty for other classifiers.
         evaluations: Network evaluations per picture.
+        validation: Figures of its checkpoint on the validation split.
+        training: What made its weights; see `bench.store.Manifest`.
     """
 
     classes: tuple[str, ...]
@@ -64,6 +75,8 @@ class Classifier(ABC):
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        self.validation: dict[str, float] = {}
+        self.training: dict[str, Any] = {}
 
     def measure(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> Measurement:
         """Measure uint8 RGB pictures (H, W, 3) of any sizes.
@@ -214,6 +227,21 @@ def load_classifier(
     if folder is None:
         raise ValueError(f"{name} needs a checkpoint")
     card = Card.verified(folder)
+    classifier = _load_checkpoint(name, spec, folder, card, config, device)
+    classifier.validation = card.validation
+    made_by = {key: value for key, value in card.recipe.items() if key not in ("data", "classes")}
+    classifier.training = made_by | {"seconds": card.seconds}
+    return classifier
+
+
+def _load_checkpoint(
+    name: str,
+    spec: BaselineClassifier | CheckpointClassifier | EmoDCClassifier,
+    folder: Path,
+    card: Card,
+    config: Config,
+    device: torch.device,
+) -> Classifier:
     try:
         if card.kind == "baseline":
             model = baselines.checkpoints.load(folder)

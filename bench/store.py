@@ -18,12 +18,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from bench.errors import UserError
 from bench.files import atomic, write_json
 
-SCHEMA = 1
+SCHEMA = 2
 
 ROW_SCHEMA = pa.schema(
     [
@@ -54,7 +54,12 @@ class Gate(_Record):
 
 
 class Cell(_Record):
-    """One (classifier, data set, perturbation, severity or eps, seed): the unit of a table."""
+    """One (classifier, data set, perturbation, severity or eps, seed): the unit of a table.
+
+    `seed` is that of training. `run_seed` is that of data, perturbations and evaluation noise: only
+    cells that share it were measured on the same pictures under the same noise. A run with a single
+    seed uses it for both.
+    """
 
     id: str
     classifier: str
@@ -63,6 +68,14 @@ class Cell(_Record):
     family: Literal["clean", "corruption", "attack"]
     severity: str  # "0" for clean, "1".."5" for a corruption, "4/255" for an attack
     seed: int
+    run_seed: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _single_seed(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "seed" in content:
+            return {"run_seed": content["seed"]} | content
+        return content
 
     @property
     def level(self) -> float:
@@ -72,17 +85,37 @@ class Cell(_Record):
 
 
 class Manifest(_Record):
-    """What stands behind the rows of a complete cell."""
+    """What stands behind the rows of a complete cell.
+
+    Attributes:
+        schema_version: Of this record.
+        cell: The cell.
+        classes: Class names in logit order.
+        n: Number of rows.
+        shards: Number of parts.
+        checkpoint: Digest of the weights.
+        gate: None for a discriminative classifier.
+        timesteps: Of the trace; empty for a discriminative classifier.
+        validation: Figures of the checkpoint on the validation split, as its card has them:
+            `accuracy`, and for EmoDC `d_p`. Empty for a classifier that was not trained here.
+        training: What made the weights: the checkpoint's recipe less what describes the data, for
+            EmoDC with a list `stages`, and the `seconds` it took, earlier stages included. Empty
+            for a classifier that was not trained here.
+        inputs: Everything that the cell id digests.
+        environment: Versions of libraries, kind of device.
+    """
 
     schema_version: int = SCHEMA
     cell: Cell
     classes: list[str]
     n: int
     shards: int
-    checkpoint: str  # digest
-    gate: Gate | None  # None for a discriminative classifier
-    timesteps: list[int]  # of the trace; empty for a discriminative classifier
-    inputs: dict[str, Any]  # everything that the cell id digests
+    checkpoint: str
+    gate: Gate | None
+    timesteps: list[int]
+    validation: dict[str, float]
+    training: dict[str, Any]
+    inputs: dict[str, Any]
     environment: dict[str, str]
 
 
@@ -195,8 +228,9 @@ class Store:
         return pd.concat(parts, ignore_index=True).sort_values("sample_id", ignore_index=True)
 
 
-def _row_key(cell: Cell) -> tuple[str, str, str, str, int]:
-    return cell.classifier, cell.dataset, cell.perturbation, cell.severity, cell.seed
+def _row_key(cell: Cell) -> tuple[str, str, str, str, int, int]:
+    where = cell.classifier, cell.dataset, cell.perturbation, cell.severity
+    return *where, cell.seed, cell.run_seed
 
 
 def _write(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:

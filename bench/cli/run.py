@@ -12,37 +12,71 @@ if TYPE_CHECKING:
     from bench.config import Config
     from bench.sweep.run import DryRun
 
-DEFAULT_OUT = Path("results/runs/robustness")
-
 
 class Suite(StrEnum):
     """What can be run."""
 
     robustness = "robustness"
+    ablation = "ablation"
+
+    @property
+    def config(self) -> Path:
+        """What it runs without --config."""
+        return Path("default.yaml" if self is Suite.robustness else f"{self.value}.yaml")
+
+    @property
+    def out(self) -> Path:
+        """Where its results go without --out."""
+        return Path("results/runs") / self.value
+
+
+#: Where `bench train` and `bench run robustness` look for each other's checkpoints.
+DEFAULT_OUT = Suite.robustness.out
 
 
 def run(
     suite: Annotated[Suite, typer.Argument(help="What to run.")],
     config: Annotated[
-        Path, typer.Option("--config", "-c", help="YAML file, or the name of a shipped one.")
-    ] = Path("default.yaml"),
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            help="YAML file, or the name of a shipped one.",
+            show_default="default.yaml; ablation.yaml for ablation",
+        ),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Folder with train/<class>/* and test/<class>/*.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of checkpoints and results.")] = DEFAULT_OUT,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of checkpoints and results.", show_default="results/runs/SUITE"),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Test samples per cell.")] = None,
     classifiers: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
     perturbations: Annotated[
         str | None, typer.Option(help="Only these, comma-separated; clean is always measured.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Run seed.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Run seed; of training, too, unless the config names training seeds.",
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print cells and cost, do nothing.")
     ] = False,
 ) -> None:
-    """Train what is missing, sweep noise, blur and attacks, report. The same command resumes."""
-    chosen = configure(config, data, limit, classifiers, perturbations, seed, device)
+    """Train what is missing, sweep noise, blur and attacks, report. The same command resumes.
+
+    `ablation` trains EmoDC with several objectives and seeds and compares them with each other.
+    """
+    out = out or suite.out
+    chosen = configure(
+        config or suite.config, data, limit, classifiers, perturbations, seed, device
+    )
     if dry_run:
         from bench.sweep.run import dry_run as plan
 
@@ -99,7 +133,8 @@ def _print_plan(plan: "DryRun") -> None:
     from bench.progress import duration
 
     table = Table(box=None, pad_edge=False)
-    for column in ("classifier", "perturbation", "severity"):
+    several = len({planned.cell.seed for planned, _, _ in plan.cells}) > 1
+    for column in ("classifier", *(["seed"] if several else []), "perturbation", "severity"):
         table.add_column(column)
     table.add_column("samples", justify="right")
     table.add_column("estimate", justify="right")
@@ -107,11 +142,13 @@ def _print_plan(plan: "DryRun") -> None:
         cell = planned.cell
         state = "done" if done else duration(seconds)
         n = str(len(planned.sample_ids))
-        table.add_row(cell.classifier, cell.perturbation, cell.severity, n, state)
+        which = [cell.classifier, str(cell.seed)] if several else [cell.classifier]
+        table.add_row(*which, cell.perturbation, cell.severity, n, state)
     console = Console()
     console.print(table)
-    for name, steps in plan.training.items():
-        console.print(f"train {name}: {steps} steps", highlight=False)
+    for (name, seed), steps in plan.training.items():
+        trained = f"{name}, seed {seed}" if several else name
+        console.print(f"train {trained}: {steps} steps", highlight=False)
     if plan.skipped:
         console.print(f"{plan.skipped} unreadable pictures will be skipped", highlight=False)
     console.print(

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench import metrics
-from bench.report.groups import Group, Result
+from bench.report.groups import Group, Pooled
 from bench.report.measures import Metrics
 from bench.report.results import Results
 from bench.report.style import house_style, line_style, new_figure, save
-from bench.report.tables import DRAWN, setting
+from bench.report.tables import DRAWN, interval_name, setting
 
 _PANEL = (2.9, 2.6)  # inches
 _PER_ROW = 3
@@ -41,7 +41,7 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
 def curves(group: Group, family: str) -> Figure:
     """Accuracy against severity or eps: a panel per perturbation, a line per classifier.
 
-    Bands are 95% Wilson intervals, the dotted line is chance (1 / classes). A missing cell is a gap
+    Bands are 95% intervals, the dotted line is chance (1 / classes). A missing cell is a gap
     in its line. Clean accuracy stands at 0, for an attack over the attacked samples only.
     """
     names = group.perturbations(family)
@@ -58,7 +58,7 @@ def curves(group: Group, family: str) -> Figure:
     # Samples long enough to show how a line is dashed.
     figure.legend(handles=lines, loc="outside right upper", frameon=False, handlelength=3.2)
     used = [r for name in names for c in group.names for r in group.under(c, name)]
-    _footnote(figure, group, used, "Bands: 95% Wilson intervals.")
+    footnote(figure, group, used, f"Bands: {interval_name(group)} intervals.")
     return figure
 
 
@@ -84,7 +84,7 @@ def confusions(group: Group) -> Figure:
         if i + columns >= len(results):  # nothing below it
             ax.set_xlabel("prediction")
             ax.tick_params(axis="x", labelbottom=True)
-    _footnote(figure, group, results, "Percent of each label's clean pictures; empty: below 0.5.")
+    footnote(figure, group, results, "Percent of each label's clean pictures; empty: below 0.5.")
     return figure
 
 
@@ -172,7 +172,7 @@ def _legend(group: Group, perturbations: Sequence[str]) -> list[Line2D]:
     return [*handles, Line2D([], [], color="0.35", linewidth=1, linestyle=":", label="chance")]
 
 
-def _matrix(ax: Axes, group: Group, result: Result) -> None:
+def _matrix(ax: Axes, group: Group, result: Pooled) -> None:
     labels, predictions = result.rows["label"].to_numpy(), result.rows["prediction"].to_numpy()
     counts = metrics.confusion_matrix(labels, predictions, group.classes)
     # Over the support, ties included, so that the diagonal is recall.
@@ -200,6 +200,9 @@ def _matrix(ax: Axes, group: Group, result: Result) -> None:
     ax.set_yticks(centres, group.classes, rotation=0)
 
 
-def _footnote(figure: Figure, group: Group, used: Sequence[Result], about: str) -> None:
+def footnote(figure: Figure, group: Group, used: Sequence[Pooled], about: str) -> None:
+    """Say below `figure` what it rests on, and what is drawn."""
+    if group.several:
+        about = f"{about} Means over seeds."
     lines = [f"{setting(group, used)}.", about, *([DRAWN] if group.drawn else [])]
     figure.supxlabel("\n".join(lines), fontsize=7.5, color="0.3", x=0.01, ha="left")

@@ -1,4 +1,4 @@
-"""The results of one data set and seed, and the questions that tables and figures ask of them."""
+"""The results of one data set and run seed, and what tables and figures ask of them."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,15 @@ from functools import cached_property
 
 import pandas as pd
 
-from bench.report.measures import Estimate, Metrics, mean_over_severities, measure
+from bench.bootstrap import two_level
+from bench.report.measures import (
+    Estimate,
+    Metrics,
+    mean_over_severities,
+    measure_seeds,
+    recognised,
+    shared_samples,
+)
 from bench.store import Cell, Manifest
 
 
@@ -26,8 +34,43 @@ class Result:
 
 
 @dataclass(frozen=True, eq=False)
+class Pooled:
+    """The results that differ in nothing but the training seed: an entry of a table.
+
+    Attributes:
+        results: At least one, seeds ascending.
+    """
+
+    results: tuple[Result, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the classifier, as shown."""
+        return self.results[0].name
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The training seeds."""
+        return tuple(result.cell.seed for result in self.results)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """The result's own metrics if there is one, else means over seeds."""
+        if len(self.results) == 1:
+            return self.results[0].metrics
+        return measure_seeds([r.rows for r in self.results], self.results[0].manifest.classes)
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The rows of all seeds, one after the other."""
+        return pd.concat([result.rows for result in self.results], ignore_index=True)
+
+
+@dataclass(frozen=True, eq=False)
 class Group:
-    """All results of one data set and seed: the cells that may stand in one table.
+    """All results of one data set and run seed: the cells that may stand in one table.
+
+    They were measured on the same pictures under the same noise, whatever the training seed.
 
     Attributes:
         dataset: Data set id.
@@ -51,6 +94,16 @@ class Group:
         return list(dict.fromkeys(name for r in self.results for name in r.manifest.classes))
 
     @cached_property
+    def seeds(self) -> list[int]:
+        """All training seeds, ascending."""
+        return sorted({cell.seed for cell in self.planned})
+
+    @cached_property
+    def several(self) -> bool:
+        """Whether there is more than one training seed, so that numbers are means over seeds."""
+        return len(self.seeds) > 1
+
+    @cached_property
     def drawn(self) -> bool:
         """Whether the data set is drawn faces, which say nothing about real ones."""
         return self.dataset.startswith("faces")
@@ -60,8 +113,13 @@ class Group:
         return re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.slug}-{what}").strip("-.")
 
     @cached_property
-    def _index(self) -> dict[tuple[str, str, str], Result]:
-        return {(r.cell.classifier, r.cell.perturbation, r.cell.severity): r for r in self.results}
+    def _index(self) -> dict[tuple[str, str, str], Pooled]:
+        found: dict[tuple[str, str, str], list[Result]] = {}
+        for r in self.results:
+            key = r.cell.classifier, r.cell.perturbation, r.cell.severity
+            found.setdefault(key, []).append(r)
+        by_seed = {key: sorted(own, key=lambda r: r.cell.seed) for key, own in found.items()}
+        return {key: Pooled(tuple(own)) for key, own in by_seed.items()}
 
     def perturbations(self, family: str) -> list[str]:
         """A family's perturbations that have a complete cell, in report order."""
@@ -74,16 +132,16 @@ class Group:
         levels = {c.severity: c.level for c in self.planned if c.perturbation == perturbation}
         return sorted(levels, key=lambda severity: levels[severity])
 
-    def get(self, classifier: str, perturbation: str, severity: str) -> Result | None:
-        """The result of one cell, None if it is missing."""
+    def get(self, classifier: str, perturbation: str, severity: str) -> Pooled | None:
+        """The complete results of one table entry, None if there are none."""
         return self._index.get((classifier, perturbation, severity))
 
-    def clean(self, classifier: str) -> Result | None:
-        """The classifier's result on clean pictures, None if it is missing."""
-        own = (r for r in self.results if r.cell.classifier == classifier)
-        return next((r for r in own if r.cell.family == "clean"), None)
+    def clean(self, classifier: str) -> Pooled | None:
+        """The classifier's results on clean pictures, None if there are none."""
+        own = (pooled for key, pooled in self._index.items() if key[0] == classifier)
+        return next((p for p in own if p.results[0].cell.family == "clean"), None)
 
-    def under(self, classifier: str, perturbation: str) -> list[Result]:
+    def under(self, classifier: str, perturbation: str) -> list[Pooled]:
         """The classifier's complete results under one perturbation, severity ascending."""
         found = (self.get(classifier, perturbation, s) for s in self.severities(perturbation))
         return [result for result in found if result is not None]
@@ -91,19 +149,24 @@ class Group:
     def baseline(self, classifier: str, perturbation: str) -> Metrics | None:
         """The classifier's metrics on the clean pictures of a perturbation's own samples.
 
-        Attacks run on a subset; what they cost can only be read against the same pictures.
+        Attacks run on a subset; what they cost can only be read against the same pictures, and the
+        same trainings.
 
         Returns:
             None without a clean result that has all these samples, without a perturbed one, or if
             the perturbed ones are not all of the same samples.
         """
         clean, perturbed = self.clean(classifier), self.under(classifier, perturbation)
-        samples = {tuple(result.rows["sample_id"]) for result in perturbed}
+        samples = {tuple(r.rows["sample_id"]) for pooled in perturbed for r in pooled.results}
         if clean is None or len(samples) != 1:
             return None
         wanted = samples.pop()
-        rows = clean.rows[clean.rows["sample_id"].isin(wanted)]
-        return measure(rows, clean.manifest.classes) if len(rows) == len(wanted) else None
+        attacked = {seed for pooled in perturbed for seed in pooled.seeds}
+        same = [r for r in clean.results if r.cell.seed in attacked]
+        rows = [r.rows[r.rows["sample_id"].isin(wanted)] for r in same]
+        if not rows or any(len(own) != len(wanted) for own in rows):
+            return None
+        return measure_seeds(rows, clean.results[0].manifest.classes)
 
     def reference(self, classifier: str, perturbation: str) -> Metrics | None:
         """What a perturbation's accuracies are read against: clean pictures.
@@ -116,8 +179,19 @@ class Group:
         return None if clean is None else clean.metrics
 
     def mean(self, classifier: str, perturbation: str) -> Estimate | None:
-        """Mean accuracy over all planned severities, None unless every one is complete."""
+        """Mean accuracy over all planned severities, None unless every one is complete.
+
+        With several seeds, the two-level interval of each picture's share of severities at which it
+        is recognised; every severity must then have the same seeds.
+        """
         perturbed = self.under(classifier, perturbation)
         if not perturbed or len(perturbed) < len(self.severities(perturbation)):
             return None
-        return mean_over_severities([result.metrics for result in perturbed])
+        if all(len(pooled.results) == 1 for pooled in perturbed):
+            return mean_over_severities([pooled.metrics for pooled in perturbed])
+        if len({pooled.seeds for pooled in perturbed}) > 1:
+            return None
+        rows = shared_samples([r.rows for pooled in perturbed for r in pooled.results])
+        outcomes = recognised(rows).reshape(len(perturbed), len(perturbed[0].seeds), -1)
+        shares = outcomes.mean(axis=0)
+        return Estimate(float(shares.mean()), two_level(shares))

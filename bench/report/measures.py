@@ -1,12 +1,15 @@
-"""What is measured over the rows of a cell, or of a part of it."""
+"""What is measured over the rows of a cell, of a part of it, or of several trainings."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench import metrics
+from bench.bootstrap import two_level
 from bench.stats import Interval, wilson
 
 
@@ -33,17 +36,47 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """A difference of two accuracies with its interval, both fractions; as text in points."""
+
+    value: float
+    interval: Interval
+
+    def __str__(self) -> str:
+        """Such as "+1.3 [0.4, 2.2]"; says so where the interval holds 0."""
+        text = f"{self.number} {self.range}"
+        return text if self.distinguishable else f"{text} not distinguishable"
+
+    @property
+    def distinguishable(self) -> bool:
+        """Whether the interval leaves 0 out."""
+        return not self.interval.low <= 0 <= self.interval.high
+
+    @property
+    def number(self) -> str:
+        """The difference in points, with its sign, such as "+1.3"."""
+        return f"{100 * self.value:+.1f}"
+
+    @property
+    def range(self) -> str:
+        """The interval in points, such as "[0.4, 2.2]"."""
+        return f"[{100 * self.interval.low:.1f}, {100 * self.interval.high:.1f}]"
+
+
+@dataclass(frozen=True)
 class Metrics:
-    """Estimates over n samples.
+    """Estimates over n samples, and over one or several trainings.
 
     Attributes:
         n: Number of samples.
-        accuracy: Share of samples recognised, with its 95% Wilson interval.
+        accuracy: Share of samples recognised, with its 95% interval: Wilson's for one training,
+            else the two-level bootstrap's over trainings and samples.
         uar: Unweighted average recall, in [0, 1].
         macro_f1: Mean F1 of the classes, in [0, 1].
         d_p: Mean error of EmoDC under the right prompt; None unless every sample has one.
         evaluations: Mean network evaluations per image; None unless every sample has them.
         seconds: Mean seconds per image; None unless every sample has them.
+        seeds: Number of trainings, of which everything here is the mean.
     """
 
     n: int
@@ -53,6 +86,7 @@ class Metrics:
     d_p: float | None
     evaluations: float | None
     seconds: float | None
+    seeds: int = 1
 
 
 def measure(rows: pd.DataFrame, classes: Sequence[str]) -> Metrics:
@@ -77,6 +111,45 @@ def measure(rows: pd.DataFrame, classes: Sequence[str]) -> Metrics:
         evaluations=_mean(rows["evaluations"]),
         seconds=_mean(rows["seconds"]),
     )
+
+
+def measure_seeds(rows: Sequence[pd.DataFrame], classes: Sequence[str]) -> Metrics:
+    """Measure several trainings on the samples that all of them have: means over trainings.
+
+    Args:
+        rows: Per training seed, rows as in `measure`; at least one.
+        classes: The data set's class names.
+
+    Raises:
+        ValueError: As `measure`, and if the trainings share no sample.
+    """
+    if len(rows) == 1:
+        return measure(rows[0], classes)
+    shared = shared_samples(rows)
+    each = [measure(own, classes) for own in shared]
+    right = recognised(shared)
+    return Metrics(
+        n=each[0].n,
+        accuracy=Estimate(float(right.mean()), two_level(right)),
+        uar=math.fsum(m.uar for m in each) / len(each),
+        macro_f1=math.fsum(m.macro_f1 for m in each) / len(each),
+        d_p=_mean(pd.Series([m.d_p for m in each])),
+        evaluations=_mean(pd.Series([m.evaluations for m in each])),
+        seconds=_mean(pd.Series([m.seconds for m in each])),
+        seeds=len(each),
+    )
+
+
+def shared_samples(rows: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Of each frame, the rows of the samples that occur in all, in the order of sample ids."""
+    shared = set.intersection(*(set(own["sample_id"]) for own in rows))
+    kept = [own[own["sample_id"].isin(shared)] for own in rows]
+    return [own.sort_values("sample_id", ignore_index=True) for own in kept]
+
+
+def recognised(rows: Sequence[pd.DataFrame]) -> NDArray[np.float64]:
+    """1 where a sample is recognised, else 0, (k, N), for k frames of the same samples in order."""
+    return np.stack([(own["prediction"] == own["label"]).to_numpy(np.float64) for own in rows])
 
 
 def mean_over_severities(measured: Sequence[Metrics]) -> Estimate:

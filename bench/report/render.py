@@ -4,7 +4,7 @@ import csv
 import io
 import re
 
-from bench.report.measures import Estimate
+from bench.report.measures import Difference, Estimate
 from bench.report.tables import TableSpec, Value
 
 _LATEX = {
@@ -71,7 +71,14 @@ def latex(spec: TableSpec) -> str:
 
 
 def _markdown_row(values: tuple[Value, ...]) -> str:
-    return "| " + " | ".join(markdown_text(_shown(value)) for value in values) + " |"
+    return "| " + " | ".join(_markdown_value(value) for value in values) + " |"
+
+
+def _markdown_value(value: Value) -> str:
+    """A difference in bold only where its interval leaves 0 out."""
+    if isinstance(value, Difference) and value.distinguishable:
+        return f"**{value.number}** {value.range}"
+    return markdown_text(_shown(value))
 
 
 def markdown_text(text: str) -> str:
@@ -82,6 +89,11 @@ def markdown_text(text: str) -> str:
 def _latex_value(value: Value) -> str:
     if isinstance(value, Estimate):
         return rf"\shortstack{{{value.number}\\{{\tiny {value.range}}}}}"
+    if isinstance(value, Difference):
+        if value.distinguishable:
+            return rf"\shortstack{{\textbf{{{value.number}}}\\{{\tiny {value.range}}}}}"
+        about = r"{\tiny not distinguishable}"
+        return rf"\shortstack{{{value.number}\\{{\tiny {value.range}}}\\{about}}}"
     return _latex_text(_shown(value))
 
 

@@ -38,7 +38,7 @@ class Results:
     Attributes:
         complete: Results of the complete cells, in report order (`report_order`).
         missing: The other planned cells, in the same order.
-        groups: The same results, one group per data set and seed.
+        groups: The same results, one group per data set and run seed.
     """
 
     complete: tuple[Result, ...]
@@ -103,6 +103,7 @@ def report_order(cells: Sequence[Cell]) -> list[Cell]:
         return (
             classifiers.index(cell.classifier),
             datasets.index(cell.dataset),
+            cell.run_seed,
             cell.seed,
             _FAMILIES.index(cell.family),
             perturbations.index(cell.perturbation),
@@ -122,7 +123,7 @@ def _checked_rows(store: Store, manifest: Manifest) -> pd.DataFrame:
 
 
 def _group_key(cell: Cell) -> tuple[str, int]:
-    return cell.dataset, cell.seed
+    return cell.dataset, cell.run_seed
 
 
 def _names(
@@ -143,7 +144,7 @@ def _grouped(
     names: dict[tuple[tuple[str, int], str], str],
     complete: Sequence[Result],
 ) -> tuple[Group, ...]:
-    """One group per data set and seed that has a complete cell."""
+    """One group per data set and run seed that has a complete cell."""
     keys = list(dict.fromkeys(_group_key(result.cell) for result in complete))
     groups = []
     for key in keys:

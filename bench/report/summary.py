@@ -15,6 +15,7 @@ COLUMNS: dict[str, int | None] = {
     "dataset": None,
     "perturbation": None,
     "severity": None,
+    "seed": None,
     "n": None,
     "accuracy": 6,
     "accuracy_low": 6,
@@ -32,6 +33,7 @@ def summary_frame(results: Sequence[Result]) -> pd.DataFrame:
 
     `accuracy_low` and `accuracy_high` bound the 95% Wilson interval; accuracy, UAR and macro-F1 are
     fractions in [0, 1]. A number that does not exist is None: `d_p` of a discriminative classifier.
+    `seed` is that of training: several seeds have a row each.
     """
     records = []
     for result in results:
@@ -43,6 +45,7 @@ def summary_frame(results: Sequence[Result]) -> pd.DataFrame:
                 "dataset": cell.dataset,
                 "perturbation": cell.perturbation,
                 "severity": cell.severity,
+                "seed": cell.seed,
                 "n": measured.n,
                 "accuracy": measured.accuracy.value,
                 "accuracy_low": interval.low,

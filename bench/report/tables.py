@@ -3,12 +3,16 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.report.groups import Group, Result
-from bench.report.measures import Estimate
+from bench.report.groups import Group, Pooled, Result
+from bench.report.measures import Difference, Estimate
 from bench.report.results import Results
 
 DRAWN = "Drawn faces are not evidence about real faces."
-Value = str | Estimate | None  # None: not applicable, or not measured
+SEEDS = (
+    "Numbers are means over training seeds, with intervals of a two-level bootstrap over seeds and "
+    "pictures; few seeds that differ greatly make them too narrow. A single seed has Wilson's."
+)
+Value = str | Estimate | Difference | None  # None: not applicable, or not measured
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,9 @@ def tables(results: Results) -> list[TableSpec]:
 def clean_table(group: Group) -> TableSpec:
     """Everything measured on clean pictures, one row per classifier."""
     shares = ("accuracy %", "UAR %", "macro-F1 %")
-    header = ("classifier", "n", *shares, "d_p", "evaluations/image", "seconds/image")
+    header = ("classifier", *_counts(group), *shares, "d_p", "evaluations/image", "seconds/image")
     rows: list[tuple[Value, ...]] = []
-    used: list[Result] = []
+    used: list[Pooled] = []
     for classifier, name in group.names.items():
         result = group.clean(classifier)
         if result is None:
@@ -57,8 +61,9 @@ def clean_table(group: Group) -> TableSpec:
         m = result.metrics
         means = (f"{100 * m.uar:.1f}", f"{100 * m.macro_f1:.1f}", _decimals(m.d_p, 4))
         costs = (_decimals(m.evaluations, 1), _decimals(m.seconds, 4))
-        rows.append((name, str(m.n), m.accuracy, *means, *costs))
-    about = "Clean pictures: accuracy (WAR) in percent with its 95% Wilson interval."
+        counts = (str(m.n), str(m.seeds)) if group.several else (str(m.n),)
+        rows.append((name, *counts, m.accuracy, *means, *costs))
+    about = f"Clean pictures: accuracy (WAR) in percent with its {interval_name(group)} interval."
     caption = _caption(group, about, used, rows)
     return TableSpec(
         group.file_name("clean"), f"Clean pictures, {group.slug}", caption, header, tuple(rows)
@@ -68,14 +73,15 @@ def clean_table(group: Group) -> TableSpec:
 def corruption_table(group: Group, perturbation: str) -> TableSpec:
     """Accuracy by severity of one corruption, and the mean over severities."""
     severities = group.severities(perturbation)
-    header = ("classifier", "n", "d_p (clean)", "clean", *severities, "mean")
+    header = ("classifier", *_counts(group), "d_p (clean)", "clean", *severities, "mean")
     rows = [
         (*row, group.mean(classifier, perturbation))
         for classifier, row in _sweep_rows(group, perturbation)
     ]
     about = (
-        f"Accuracy in percent with 95% Wilson intervals under {perturbation}, by severity. "
-        "The mean is over the severities; its interval counts each image once and is conservative."
+        f"Accuracy in percent with {interval_name(group)} intervals under {perturbation}, by "
+        "severity. The mean is over the severities; its interval counts each image once"
+        f"{'' if group.several else ' and is conservative'}."
     )
     return _sweep_table(group, perturbation, about, header, rows)
 
@@ -83,11 +89,12 @@ def corruption_table(group: Group, perturbation: str) -> TableSpec:
 def attack_table(group: Group, perturbation: str) -> TableSpec:
     """Accuracy by budget of one attack, beside clean accuracy on the very same samples."""
     severities = group.severities(perturbation)
-    header = ("classifier", "n", "d_p (clean)", "clean", *(f"eps {s}" for s in severities))
+    budgets = (f"eps {s}" for s in severities)
+    header = ("classifier", *_counts(group), "d_p (clean)", "clean", *budgets)
     rows = [row for _, row in _sweep_rows(group, perturbation)]
     about = (
-        f"Accuracy in percent with 95% Wilson intervals under the attack {perturbation}, by budget "
-        "eps. The clean columns are over the attacked samples only."
+        f"Accuracy in percent with {interval_name(group)} intervals under the attack "
+        f"{perturbation}, by budget eps. The clean columns are over the attacked samples only."
     )
     return _sweep_table(group, perturbation, about, header, rows)
 
@@ -132,16 +139,19 @@ def _class_orders(group: Group) -> str:
 
 
 def _sweep_rows(group: Group, perturbation: str) -> list[tuple[str, tuple[Value, ...]]]:
-    """Per classifier: name, n, clean d_p, clean accuracy, accuracy at each severity."""
+    """Per classifier: name, n (and seeds), clean d_p, clean accuracy, accuracy by severity."""
     found: list[tuple[str, tuple[Value, ...]]] = []
     for classifier, name in group.names.items():
         reference = group.reference(classifier, perturbation)
         swept = group.under(classifier, perturbation)
-        counts = [m.n for m in (reference, *(r.metrics for r in swept)) if m is not None]
-        by_severity = {r.cell.severity: r.metrics.accuracy for r in swept}
+        known = [m for m in (reference, *(r.metrics for r in swept)) if m is not None]
+        counts: list[str | None] = [sizes([m.n for m in known]) if known else None]
+        if group.several:
+            counts.append(sizes([m.seeds for m in known]) if known else None)
+        by_severity = {r.results[0].cell.severity: r.metrics.accuracy for r in swept}
         row: tuple[Value, ...] = (
             name,
-            sizes(counts) if counts else None,
+            *counts,
             None if reference is None else _decimals(reference.d_p, 4),
             None if reference is None else reference.accuracy,
             *(by_severity.get(severity) for severity in group.severities(perturbation)),
@@ -165,9 +175,9 @@ def _sweep_table(
 
 
 def _caption(
-    group: Group, about: str, used: Sequence[Result], rows: Sequence[tuple[Value, ...]]
+    group: Group, about: str, used: Sequence[Result | Pooled], rows: Sequence[tuple[Value, ...]]
 ) -> str:
-    parts = [about, f"{setting(group, used)}."]
+    parts = [about, f"{setting(group, used)}.", *([SEEDS] if group.several else [])]
     if any(value is None for row in rows for value in row):
         parts.append("–: not applicable or not measured.")
     if group.drawn:
@@ -175,10 +185,28 @@ def _caption(
     return " ".join(parts)
 
 
-def setting(group: Group, used: Sequence[Result]) -> str:
-    """What the numbers were measured on: data set, n, classes, seed."""
+def setting(group: Group, used: Sequence[Result | Pooled]) -> str:
+    """What the numbers were measured on: data set, n, classes, seeds."""
     n = sizes([result.metrics.n for result in used])
-    return f"Data set {group.dataset}, n = {n}, {len(group.classes)} classes, seed {group.seed}"
+    return f"Data set {group.dataset}, n = {n}, {len(group.classes)} classes, {seeds_text(group)}"
+
+
+def seeds_text(group: Group) -> str:
+    """Such as "seed 0", or "training seeds 0, 1, 2, run seed 0" where that is not all."""
+    if group.seeds == [group.seed]:
+        return f"seed {group.seed}"
+    plural = "s" if group.several else ""
+    return f"training seed{plural} {', '.join(map(str, group.seeds))}, run seed {group.seed}"
+
+
+def interval_name(group: Group) -> str:
+    """Which intervals accuracies have."""
+    return "95%" if group.several else "95% Wilson"
+
+
+def _counts(group: Group) -> tuple[str, ...]:
+    """The columns that say how much stands behind a row."""
+    return ("n", "seeds") if group.several else ("n",)
 
 
 def sizes(counts: Sequence[int]) -> str:

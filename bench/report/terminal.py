@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report.groups import Group
-from bench.report.tables import DRAWN, sizes
+from bench.report.tables import DRAWN, interval_name, seeds_text, sizes
 from bench.report.write import Report
 
 _SHOWN_MISSING = 5
@@ -50,14 +50,15 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _show_group(group: Group, console: Console) -> None:
-    where = f"{group.dataset}, {len(group.classes)} classes, seed {group.seed}"
+    where = f"{group.dataset}, {len(group.classes)} classes, {seeds_text(group)}"
     if group.perturbations("clean"):
         console.print(_clean(group, where))
     for family, title in _FAMILIES.items():
         if group.perturbations(family):
             console.print()
             console.print(_sweeps(group, family, f"{title} on {where}"))
-    _say(console, "Accuracy in % with its 95% Wilson interval.", "dim")
+    means = ", means over training seeds" if group.several else ""
+    _say(console, f"Accuracy in % with its {interval_name(group)} interval{means}.", "dim")
     if group.drawn:
         _say(console, DRAWN, "dim")
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from bench.files import atomic
+from bench.report.ablation import ablation_tables
+from bench.report.ablation_figure import write_ablation_figures
 from bench.report.figures import write_figures
 from bench.report.render import csv_text, latex, markdown, markdown_text
 from bench.report.results import Missing, Results, read
@@ -55,7 +57,8 @@ def write_report(out: Path) -> Report:
         UserError: If `out` holds no plan, or no complete cell.
     """
     results = read(out)
-    frame, specs = summary_frame(results.complete), tables(results)
+    frame = summary_frame(results.complete)
+    specs = tables(results) + ablation_tables(results)
     folder = out / "report"
     with atomic(folder) as scratch:
         scratch.mkdir()
@@ -66,6 +69,7 @@ def write_report(out: Path) -> Report:
             for suffix, render in ((".md", markdown), (".csv", csv_text), (".tex", latex)):
                 base.with_name(spec.name + suffix).write_text(render(spec), encoding="utf-8")
         figures = write_figures(results, scratch / "figures")
+        figures += write_ablation_figures(results, scratch / "figures")
         page = _page(specs, [path.stem for path in figures if path.suffix == ".png"], results)
         (scratch / "tables.md").write_text(page, encoding="utf-8")
     return Report(folder, results, frame, tuple(specs))

@@ -11,10 +11,10 @@ _QUERIES = {"fgsm": 1, "pgd": 10}
 _TRAIN_SPEEDUP = 1.7  # of two threads over one
 
 
-def training_seconds(config: Config, untrained: dict[str, int]) -> float:
-    """Wall time to train; `untrained` maps classifier names to steps still to do."""
+def training_seconds(config: Config, untrained: dict[tuple[str, int], int]) -> float:
+    """Wall time to train; `untrained` holds the steps still to do, by name and seed."""
     total = 0.0
-    for name, steps in untrained.items():
+    for (name, _), steps in untrained.items():
         kind = "baseline" if isinstance(config.classifiers[name], BaselineClassifier) else "emodc"
         total += steps * _TRAIN_STEP[kind] / _TRAIN_SPEEDUP
     return total

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench.config import Config
+from bench.config import BaselineClassifier, Config, EmoDCClassifier
 from bench.data.base import DataSet, Sample, balanced_subset
 from bench.files import digest
 from bench.perturb import CORRUPTIONS
 from bench.store import Cell, Store
 
 #: Raise when the same inputs give other rows, so that no stale row is ever reused.
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,30 @@ def test_samples(config: Config, dataset: DataSet, family: str) -> list[Sample]:
     return balanced_subset(samples, config.perturbations.attack_limit)
 
 
-def make_plan(config: Config, dataset: DataSet, weights: dict[str, str]) -> list[PlannedCell]:
+def seeds_of(config: Config, name: str) -> list[int]:
+    """The training seeds of a classifier; the run's seed for one that is not trained here."""
+    trained = isinstance(config.classifiers[name], EmoDCClassifier | BaselineClassifier)
+    return config.seeds if trained else [config.seed]
+
+
+def make_plan(
+    config: Config, dataset: DataSet, weights: dict[tuple[str, int], str]
+) -> list[PlannedCell]:
     """All cells of a run.
 
     Args:
         config: The run.
         dataset: Its data.
-        weights: Digest of each classifier's weights.
+        weights: Digest of the weights of each classifier, for each of its training seeds.
     """
     plan = []
-    for name in config.classifiers:
+    for name, seed in ((n, s) for n in config.classifiers for s in seeds_of(config, n)):
         for perturbation, family, severity in levels(config):
             samples = test_samples(config, dataset, family)
             inputs = {
                 "version": RESULT_VERSION,
-                "weights": weights[name],
+                "weights": weights[name, seed],
+                "training_seed": seed,
                 "evaluation": _evaluation(config, name, family),
                 "precision": config.precision,
                 "data": dataset.digest,
@@ -86,7 +95,8 @@ def make_plan(config: Config, dataset: DataSet, weights: dict[str, str]) -> list
                 perturbation=perturbation,
                 family=family,
                 severity=severity,
-                seed=config.seed,
+                seed=seed,
+                run_seed=config.seed,
             )
             plan.append(PlannedCell(cell, inputs, tuple(sample.id for sample in samples)))
     return plan

@@ -32,13 +32,13 @@ class DryRun:
 
     Attributes:
         cells: Every cell, whether it is finished, and its estimated seconds.
-        training: Steps still to be trained, per classifier.
+        training: Steps still to be trained, per classifier and training seed.
         seconds: Estimated wall time in all.
         skipped: Files of the data set that could not be read.
     """
 
     cells: list[tuple[PlannedCell, bool, float]]
-    training: dict[str, int]
+    training: dict[tuple[str, int], int]
     seconds: float
     skipped: int
 
@@ -64,22 +64,20 @@ def open_dataset(config: Config, reporter: Reporter | None = None) -> DataSet:
 def dry_run(config: Config, out: Path) -> DryRun:
     """Plan without doing anything."""
     dataset = open_dataset(config)
-    missing: dict[str, int] = {}
-    weights: dict[str, str] = {}
+    missing: dict[tuple[str, int], int] = {}
+    weights: dict[tuple[str, int], str] = {}
     counted: set[Path] = set()  # a stage that two classifiers share is trained once
-    for (name, _), chain in training.recipes(config, dataset).items():
+    for key, chain in training.recipes(config, dataset).items():
         for recipe in chain:
             folder = training.checkpoint_folder(out, recipe)
             if folder.exists():
-                weights[name] = Card.verified(folder).weights
+                weights[key] = Card.verified(folder).weights
                 continue
             steps = recipe.get("steps") or recipe["stages"][-1]["steps"]
-            missing[name] = missing.get(name, 0) + (0 if folder in counted else steps)
+            missing[key] = missing.get(key, 0) + (0 if folder in counted else steps)
             counted.add(folder)
-    for name in missing:
-        weights.pop(name, None)
-    weights |= _given_weights(config)
-    plan = make_plan(config, dataset, {name: weights.get(name, "") for name in config.classifiers})
+    weights |= dict.fromkeys(missing, "") | _given_weights(config)
+    plan = make_plan(config, dataset, weights)
     store, workers = Store(out), _workers(config)
     cells = []
     for planned in plan:
@@ -98,13 +96,12 @@ def run(config: Config, out: Path, reporter: Reporter) -> Store:
         listing = out / "skipped.json"
         reporter.say(f"{len(dataset.skipped)} unreadable pictures skipped, listed in {listing}")
         write_json(listing, [vars(skipped) for skipped in dataset.skipped])
-    trained = training.train_missing(config, dataset, out, reporter)
-    folders = {name: folder for (name, _), folder in trained.items()}
+    folders = training.train_missing(config, dataset, out, reporter)
     runtime.release_freed_memory()
     for name, spec in config.classifiers.items():
         if isinstance(spec, CheckpointClassifier):
-            folders[name] = spec.folder
-    weights = {name: Card.verified(folder).weights for name, folder in folders.items()}
+            folders[name, config.seed] = spec.folder
+    weights = {key: Card.verified(folder).weights for key, folder in folders.items()}
     plan = make_plan(config, dataset, weights | _given_weights(config))
 
     store = Store(out)
@@ -118,7 +115,7 @@ def run(config: Config, out: Path, reporter: Reporter) -> Store:
 def _sweep(
     config: Config,
     todo: list[Shard],
-    arguments: tuple[Config, DataSet, Path, dict[str, Path]],
+    arguments: tuple[Config, DataSet, Path, dict[tuple[str, int], Path]],
     plan: list[PlannedCell],
     store: Store,
     reporter: Reporter,
@@ -142,7 +139,8 @@ def _sweep(
             if not left[planned.cell.id]:
                 store.write_manifest(describe(planned))
             cell = planned.cell
-            note = f"{cell.classifier} {cell.perturbation} {cell.severity}"
+            seed = f", seed {cell.seed}" if len(config.seeds) > 1 else ""
+            note = f"{cell.classifier}{seed} {cell.perturbation} {cell.severity}"
             task.advance(len(shard.sample_ids), note)
 
 
@@ -154,15 +152,18 @@ class _Describer:
 
     def __call__(self, planned: PlannedCell) -> Manifest:
         """The manifest of a complete cell."""
-        classifier: Classifier = self.worker.classifier(planned.cell.classifier)
+        cell = planned.cell
+        classifier: Classifier = self.worker.classifier(cell.classifier, cell.seed)
         return Manifest(
-            cell=planned.cell,
+            cell=cell,
             classes=list(classifier.classes),
             n=len(planned.sample_ids),
             shards=len(shards_of(planned, self.config.execution.shards)),
             checkpoint=classifier.digest,
             gate=classifier.gate,
             timesteps=list(classifier.timesteps),
+            validation=classifier.validation,
+            training=classifier.training,
             inputs=planned.inputs,
             environment=_environment(self.worker.device),
         )
@@ -175,14 +176,14 @@ def _reopened(planned: PlannedCell, config: Config, store: Store) -> list[Shard]
     return todo
 
 
-def _given_weights(config: Config) -> dict[str, str]:
+def _given_weights(config: Config) -> dict[tuple[str, int], str]:
     """Digests of the classifiers that are not trained here."""
     weights = {}
     for name, spec in config.classifiers.items():
         if isinstance(spec, CheckpointClassifier):
-            weights[name] = Card.verified(spec.folder).weights
+            weights[name, config.seed] = Card.verified(spec.folder).weights
         elif isinstance(spec, PythonClassifier):
-            weights[name] = load_python(name, spec, torch.device("cpu")).digest
+            weights[name, config.seed] = load_python(name, spec, torch.device("cpu")).digest
     return weights
 
 

@@ -24,26 +24,27 @@ class Worker:
         config: The run.
         dataset: Its data.
         out: Folder of the store.
-        folders: Checkpoint folder of each classifier that has one.
+        folders: Checkpoint folder of each classifier that has one, for each of its training seeds.
     """
 
     def __init__(
-        self, config: Config, dataset: DataSet, out: Path, folders: dict[str, Path]
+        self, config: Config, dataset: DataSet, out: Path, folders: dict[tuple[str, int], Path]
     ) -> None:
         runtime.keep_freed_memory()
         self.config, self.dataset, self.folders = config, dataset, folders
         self.store = Store(out)
         self.device = runtime.pick_device(config.execution.device)
         self._samples = {sample.id: sample for sample in dataset.samples("test")}
-        self._open: tuple[str, Classifier] | None = None
+        self._open: tuple[tuple[str, int], Classifier] | None = None
 
-    def classifier(self, name: str) -> Classifier:
-        """The classifier, kept open until another one is asked for."""
-        if self._open is None or self._open[0] != name:
+    def classifier(self, name: str, seed: int) -> Classifier:
+        """The classifier of a training seed, kept open until another one is asked for."""
+        key = name, seed
+        if self._open is None or self._open[0] != key:
             spec = self.config.classifiers[name]
-            loaded = load_classifier(name, spec, self.folders.get(name), self.config, self.device)
+            loaded = load_classifier(name, spec, self.folders.get(key), self.config, self.device)
             loaded.require_classes(self.dataset.classes, name)
-            self._open = (name, loaded)
+            self._open = (key, loaded)
         return self._open[1]
 
     def run(self, shard: Shard) -> int:
@@ -58,7 +59,7 @@ class Worker:
 
     def _run(self, shard: Shard) -> int:
         cell = shard.planned.cell
-        classifier = self.classifier(cell.classifier)
+        classifier = self.classifier(cell.classifier, cell.seed)
         samples = [self._samples[identifier] for identifier in shard.sample_ids]
         size = self.config.execution.batch_size
         frames, traces = [], []
@@ -74,12 +75,15 @@ class Worker:
         return len(samples)
 
     def perturbed(self, cell: Cell, sample: Sample, classifier: Classifier) -> np.ndarray:
-        """The sample's picture as the classifier will see it, uint8 (H, W, 3)."""
+        """The sample's picture as the classifier will see it, uint8 (H, W, 3).
+
+        Addressed by the run's seed, not by that of training: all trainings see the same pictures.
+        """
         picture = self.dataset.picture(sample)
         if cell.family == "corruption":
             corruption, severity = CORRUPTIONS[cell.perturbation], int(cell.severity)
             return corruption(
-                picture, severity, seed=cell.seed, dataset=cell.dataset, sample_id=sample.id
+                picture, severity, seed=cell.run_seed, dataset=cell.dataset, sample_id=sample.id
             )
         if cell.family == "attack":
             return ATTACK_CLASSES[cell.perturbation]()(
@@ -87,7 +91,7 @@ class Worker:
                 classifier.classes.index(sample.label),
                 classifier.attack_target(sample.id),
                 int(cell.severity.partition("/")[0]),
-                seed=cell.seed,
+                seed=cell.run_seed,
                 dataset=cell.dataset,
                 sample_id=sample.id,
             )

@@ -8,7 +8,7 @@ from bench.errors import UserError
 MINIMAL = {"classifiers": {"resnet18": {"kind": "baseline", "architecture": "resnet18"}}}
 
 
-@pytest.mark.parametrize("name", ["default", "smoke", "regression"])
+@pytest.mark.parametrize("name", ["default", "smoke", "regression", "ablation"])
 def test_shipped_configs_are_valid(name: str) -> None:
     assert isinstance(load(Path(f"{name}.yaml")), Config)
 

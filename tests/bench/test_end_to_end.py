@@ -14,7 +14,7 @@ from bench.store import Store
 from bench.sweep.run import dry_run, run
 
 COLUMNS = (
-    "classifier,dataset,perturbation,severity,n,accuracy,accuracy_low,accuracy_high,uar,macro_f1,"
+    "classifier,dataset,perturbation,severity,seed,n,accuracy,accuracy_low,accuracy_high,uar,macro_f1,"
     "d_p,evaluations_per_image,seconds_per_image"
 )
 

@@ -1,9 +1,15 @@
-"""Wilson's interval: against an independent implementation, at its ends, and its refusals."""
+"""Intervals and tests: against independent implementations, by simulation, and their refusals."""
 
+from math import sqrt
+
+import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.multitest import multipletests
 
-from bench.stats import Interval, wilson
+from bench import rng
+from bench.stats import Interval, detectable_difference, holm, mcnemar, wilson
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 100, 3068])
@@ -48,3 +54,85 @@ def test_confidence_is_a_fraction(confidence: float) -> None:
 
 def test_intervals_compare_by_value() -> None:
     assert Interval(0.1, 0.2) == Interval(0.1, 0.2) != Interval(0.1, 0.3)
+
+
+def split(gained: int, lost: int, same: int = 5) -> tuple[list[bool], list[bool]]:
+    """Two classifiers that differ on `gained` + `lost` samples."""
+    first = [True] * gained + [False] * lost + [True] * same
+    return first, [False] * gained + [True] * lost + [True] * same
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost"), [(0, 0), (1, 0), (3, 3), (4, 3), (2, 9), (60, 31), (0, 900), (400, 470)]
+)
+def test_mcnemar_agrees_with_scipy_and_statsmodels(gained: int, lost: int) -> None:
+    p = mcnemar(*split(gained, lost))
+    table = [[5, gained], [lost, 0]]
+    assert p == pytest.approx(statsmodels_mcnemar(table, exact=True).pvalue, rel=1e-9)
+    if gained + lost:
+        assert p == pytest.approx(binomtest(gained, gained + lost).pvalue, rel=1e-9)
+
+
+def test_mcnemar_by_hand_and_symmetric() -> None:
+    assert mcnemar(*split(1, 5)) == pytest.approx(2 * (1 + 6) / 2**6)
+    first, second = split(7, 2)
+    assert mcnemar(first, second) == mcnemar(second, first)
+
+
+def test_mcnemar_rejects_a_true_null_at_most_as_often_as_it_says() -> None:
+    source = rng.generator("mcnemar")
+    rejected = 0
+    for _ in range(1000):
+        first = source.random(120) < 0.8
+        flipped = source.random(120) < 0.2
+        second = np.where(flipped, source.random(120) < 0.5, first)
+        exchanged = source.random(120) < 0.5  # neither is better, by construction
+        a, b = np.where(exchanged, first, second), np.where(exchanged, second, first)
+        rejected += mcnemar(a, b) < 0.05
+    assert 0.005 < rejected / 1000 < 0.055
+
+
+@pytest.mark.parametrize(("first", "second"), [([], []), ([True], [True, False])])
+def test_mcnemar_needs_the_same_samples(first: list[bool], second: list[bool]) -> None:
+    with pytest.raises(ValueError, match="not the same samples"):
+        mcnemar(first, second)
+
+
+@pytest.mark.parametrize("values", [[0.01, 0.04, 0.03, 0.005], [0.5], [0.9, 0.8, 0.04, 0.04], []])
+def test_holm_agrees_with_statsmodels(values: list[float]) -> None:
+    expected = multipletests(values, method="holm")[1] if values else []
+    assert holm(values) == pytest.approx(list(expected), abs=1e-15)
+
+
+def test_holm_refuses_what_is_no_probability() -> None:
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        holm([0.2, float("nan")])
+
+
+@pytest.mark.parametrize(("n", "discordant"), [(200, 0.2), (1050, 0.05), (3068, 0.1), (436, 0.6)])
+def test_a_detectable_difference_solves_connors_formula(n: int, discordant: float) -> None:
+    d = detectable_difference(n, discordant)
+    assert d is not None
+    z_a, z_b = norm.ppf(0.975), norm.ppf(0.8)
+    needed = (z_a * sqrt(discordant) + z_b * sqrt(discordant - d**2)) ** 2 / d**2
+    assert needed == pytest.approx(n, rel=1e-9)
+
+
+def test_a_detectable_difference_is_detected_as_often_as_it_says() -> None:
+    n, discordant = 600, 0.12
+    d = detectable_difference(n, discordant)
+    source = rng.generator("power")
+    shares = [(discordant + d) / 2, (discordant - d) / 2, 1 - discordant]
+    found = sum(
+        mcnemar(*split(int(gained), int(lost))) < 0.05
+        for gained, lost, _ in source.multinomial(n, shares, 800)
+    )
+    # The exact test is a little less powerful than the approximate one of the formula.
+    assert 0.72 < found / 800 < 0.84
+
+
+def test_no_difference_is_detectable_with_too_few_samples() -> None:
+    assert detectable_difference(10, 0.1) is None
+    assert detectable_difference(1000, 0.0) is None
+    with pytest.raises(ValueError, match="no such design"):
+        detectable_difference(0, 0.1)

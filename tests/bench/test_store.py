@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,8 @@ def rows(names: list[str], d_p: float | None = 0.5) -> pd.DataFrame:
 def manifest(shards: int) -> Manifest:
     return Manifest(
         cell=cell(), classes=["anger", "fear"], n=4, shards=shards, checkpoint="f", gate=None,
-        timesteps=[1], inputs={}, environment={},
+        timesteps=[1], validation={"accuracy": 0.5}, training={"stages": [{"steps": 3}]},
+        inputs={}, environment={},
     )  # fmt: skip
 
 
@@ -87,6 +89,29 @@ def test_a_plan_keeps_other_cells_and_replaces_its_own(tmp_path: Path) -> None:
     store.write_plan([cell("old", "1"), cell("kept", "2")], {})
     store.write_plan([cell("new", "1")], {})
     assert [c.id for c in store.planned()] == ["new", "kept"]
+
+
+def test_a_plan_tells_seeds_of_training_and_of_the_run_apart(tmp_path: Path) -> None:
+    seeds = [(0, 0), (1, 0), (1, 1)]
+    cells = [
+        cell(str(pair)).model_copy(update=dict(zip(("seed", "run_seed"), pair, strict=True)))
+        for pair in seeds
+    ]
+    store = Store(tmp_path)
+    store.write_plan(cells, {})
+    store.write_plan(cells[1:2], {})
+    assert [(c.seed, c.run_seed) for c in store.planned()] == seeds
+    assert cell().run_seed == cell().seed  # a run with one seed need not say it twice
+
+
+def test_a_manifest_of_another_schema_is_no_manifest(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_manifest(manifest(1))
+    path = store.folder(cell()) / "cell.json"
+    content = json.loads(path.read_text())
+    del content["training"]
+    path.write_text(json.dumps(content))
+    assert store.manifest(cell()) is None
 
 
 def test_a_folder_without_a_run_says_so(tmp_path: Path) -> None:

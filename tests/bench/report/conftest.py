@@ -20,10 +20,16 @@ class Builder:
         self.root, self.store, self.cells = root, Store(root), []
 
     def plan_only(
-        self, classifier: str, perturbation: str, severity: str, dataset: str, seed: int
+        self,
+        classifier: str,
+        perturbation: str,
+        severity: str,
+        dataset: str,
+        seed: int,
+        run_seed: int = 0,
     ) -> Cell:
         family = "attack" if "/" in severity else "clean" if severity == "0" else "corruption"
-        identity = f"{dataset}-{perturbation}-{severity}-{seed}".replace("/", "_")
+        identity = f"{dataset}-{perturbation}-{severity}-{seed}-{run_seed}".replace("/", "_")
         cell = Cell(
             id=identity,
             classifier=classifier,
@@ -32,6 +38,7 @@ class Builder:
             family=family,
             severity=severity,
             seed=seed,
+            run_seed=run_seed,
         )
         self.cells.append(cell)
         return cell
@@ -51,13 +58,16 @@ class Builder:
         dataset: str = "faces",
         seed: int = 0,
         classes: list[str] = CLASSES,
+        run_seed: int = 0,
+        validation: dict[str, float] | None = None,
+        training: dict[str, object] | None = None,
     ) -> Cell:
         """A complete cell with a row per entry of `right`; None is a tie.
 
         Labels cycle through the classes; a wrong prediction is the next class. `order` shuffles
         rows before they are dealt to shards; `first` numbers the first sample.
         """
-        cell = self.plan_only(classifier, perturbation, severity, dataset, seed)
+        cell = self.plan_only(classifier, perturbation, severity, dataset, seed, run_seed)
         rows = pd.DataFrame([self._row(i, r, d_p, first) for i, r in enumerate(right)])
         rows = rows.iloc[list(order) if order is not None else slice(None)]
         for shard in range(shards):
@@ -73,6 +83,8 @@ class Builder:
                 checkpoint=f"weights-of-{classifier}",
                 gate=gate,
                 timesteps=[] if d_p is None else [100, 200],
+                validation=validation or {},
+                training=training or {},
                 inputs={},
                 environment={},
             )

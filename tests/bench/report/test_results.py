@@ -131,9 +131,9 @@ def test_the_mean_needs_every_planned_severity(out: Path) -> None:
     assert (mean.interval.low, mean.interval.high) == pytest.approx((0.1876, 0.8124), abs=1e-4)
 
 
-def test_data_sets_and_seeds_never_share_a_group(build) -> None:
+def test_data_sets_and_run_seeds_never_share_a_group(build) -> None:
     build.add("net", "clean", "0", [Y])
-    build.add("net", "clean", "0", [N], seed=1)
+    build.add("net", "clean", "0", [N], seed=1, run_seed=1)
     build.add("net", "clean", "0", [N], dataset="raf/db")
     groups = read(build.plan()).groups
     assert [g.slug for g in groups] == ["faces-seed0", "faces-seed1", "raf/db"]

@@ -13,7 +13,7 @@ from bench.report.summary import summary_csv, summary_frame, summary_json
 Y, N = True, False
 ORDERS = ([0, 1, 2, 3], [3, 0, 1, 2], [1, 3, 0, 2])
 HEADER = (
-    "classifier,dataset,perturbation,severity,n,accuracy,accuracy_low,accuracy_high,uar,macro_f1,"
+    "classifier,dataset,perturbation,severity,seed,n,accuracy,accuracy_low,accuracy_high,uar,macro_f1,"
     "d_p,evaluations_per_image,seconds_per_image"
 )
 
@@ -26,9 +26,9 @@ def test_lines_by_hand(out: Path) -> None:
     lines = csv_of(out).splitlines()
     assert lines[0] == HEADER
     assert lines[1] == (
-        "net,faces,clean,0,6,0.666667,0.299993,0.903229,0.666667,0.711111,,1.0,0.3500"
+        "net,faces,clean,0,0,6,0.666667,0.299993,0.903229,0.666667,0.711111,,1.0,0.3500"
     )
-    assert lines[5].startswith("emodc_x (gate failed),faces,clean,0,6,0.833333,")
+    assert lines[5].startswith("emodc_x (gate failed),faces,clean,0,0,6,0.833333,")
     assert lines[5].endswith(",0.437500,6.0,0.3500")
     assert [line.split(",")[3] for line in lines[1:5]] == ["0", "1", "2/255", "4/255"]
     assert len(lines) == 1 + 9

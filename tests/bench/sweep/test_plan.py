@@ -1,13 +1,13 @@
 from support import TINY
 
-from bench.config import load
+from bench.config import PythonClassifier, load
 from bench.data.base import Sample, balanced_subset
 from bench.data.drawn_faces import DrawnFaces
 from bench.sweep.plan import make_plan, shards_of
 
 CONFIG = load(TINY)
 FACES = DrawnFaces({"train": 28, "val": 14, "test": 21})
-WEIGHTS = dict.fromkeys(CONFIG.classifiers, "w")
+WEIGHTS = dict.fromkeys(((name, seed) for name in CONFIG.classifiers for seed in range(3)), "w")
 
 
 def ids(**changes: object) -> dict[tuple[str, str], str]:
@@ -24,9 +24,31 @@ def test_every_result_determining_field_changes_the_id() -> None:
     assert len(set(reference.values())) == len(reference) == 12
     for change in ({"seed": 1}, {"limit": 5}, {"precision": "bfloat16"}):
         assert not set(ids(**change).values()) & set(reference.values()), change
-    changed = ids(weights=WEIGHTS | {"emodc_base": "other"})
+    changed = ids(weights=WEIGHTS | {("emodc_base", 0): "other"})
     moved = {key[0] for key in reference if changed[key] != reference[key]}
     assert moved == {"emodc_base"}
+
+
+def test_each_training_seed_has_cells_of_its_own_with_the_run_s_seed() -> None:
+    config = CONFIG.model_copy(update={"training_seeds": [2, 0]})
+    plan = make_plan(config, FACES, WEIGHTS)
+    assert len({p.cell.id for p in plan}) == len(plan) == 24
+    assert [p.cell.seed for p in plan] == ([2] * 4 + [0] * 4) * 3
+    assert {p.cell.run_seed for p in plan} == {0}
+    # Seed 0 is the same cell as in a run without training seeds: nothing is computed twice.
+    single = {p.cell.id for p in make_plan(CONFIG, FACES, WEIGHTS)}
+    assert {p.cell.id for p in plan if p.cell.seed == 0} == single
+    # The same training, evaluated under another noise, is another cell.
+    moved = make_plan(config.model_copy(update={"seed": 1}), FACES, WEIGHTS)
+    assert not {p.cell.id for p in plan} & {p.cell.id for p in moved}
+
+
+def test_a_classifier_that_is_not_trained_here_has_one_seed() -> None:
+    mine = PythonClassifier(kind="python", factory="m:f")
+    config = CONFIG.model_copy(
+        update={"classifiers": {"mine": mine}, "training_seeds": [1, 2], "seed": 5}
+    )
+    assert {p.cell.seed for p in make_plan(config, FACES, {("mine", 5): "w"})} == {5}
 
 
 def test_execution_changes_no_id() -> None:

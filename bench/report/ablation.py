@@ -1,0 +1,230 @@
+"""The ablation's tables: EmoDC's variants with each other, and fixed against adaptive margins."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from bench.checkpoints import GATE_FACTOR
+from bench.report.groups import Group
+from bench.report.results import Results
+from bench.report.tables import DRAWN, SEEDS, TableSpec, Value, interval_name, setting
+from bench.report.variants import Pair, Variant, base_of, variants
+from bench.stats import detectable_difference, holm
+
+_RELATIVE = (
+    "d_p / Base and the difference to Base (in points) are against the plain denoiser of equal "
+    "budget, on the same training seeds and pictures, with paired bootstrap intervals."
+)
+_POOLING = (
+    "Training seeds share their pictures, so that McNemar's test on their pooled rows is not valid"
+)
+
+
+def ablation_tables(results: Results) -> list[TableSpec]:
+    """Per group with more than one EmoDC variant: `ablation`, and `margins` if it has both kinds.
+
+    Choosing the best of several and quoting its score flatters it; so `margins` chooses on the
+    validation split, and compares on the test split what was chosen.
+    """
+    specs = []
+    for group in results.groups:
+        found = variants(group)
+        if found:
+            specs.append(ablation_table(group, found))
+            fixed, adaptive = families(found)
+            if fixed and adaptive:
+                specs.append(margins_table(group, found))
+    return specs
+
+
+def ablation_table(group: Group, found: Sequence[Variant]) -> TableSpec:
+    """One row per variant: what it was trained with, what it reached, how it compares with Base."""
+    header = (
+        "variant",
+        "objective",
+        "seeds",
+        "n",
+        "accuracy %",
+        "UAR %",
+        "validation %",
+        "d_p",
+        "d_p / Base",
+        "gate",
+        "steps",
+        "seconds",
+        "difference to Base",
+        "McNemar p",
+    )
+    pairs = pairs_with_base(found)
+    bases = {pair.second.classifier for pair in pairs.values()}
+    tests = [(name, p) for name, pair in pairs.items() for p in pair.p_values]
+    adjusted = holm([p for _, p in tests])
+    largest: dict[str, float] = {}
+    for (name, _), p in zip(tests, adjusted, strict=True):
+        largest[name] = max(largest.get(name, 0.0), p)
+    rows: list[tuple[Value, ...]] = []
+    for variant in found:
+        m, pair = variant.clean.metrics, pairs.get(variant.classifier)
+        rows.append(
+            (
+                variant.name,
+                variant.words,
+                str(m.seeds),
+                str(m.n),
+                m.accuracy,
+                f"{100 * m.uar:.1f}",
+                _validation(variant),
+                None if m.d_p is None else f"{m.d_p:.4f}",
+                "1" if variant.classifier in bases else _relative(pair),
+                _gate(variant),
+                str(variant.steps),
+                f"{variant.seconds:.0f}",
+                None if pair is None else pair.difference,
+                None if pair is None else p_text(largest[variant.classifier]),
+            )
+        )
+    about = (
+        f"EmoDC's variants on clean pictures: accuracy in percent with its {interval_name(group)} "
+        f"interval. {_RELATIVE} A difference whose interval holds 0 is not distinguishable. "
+        f"{_about_validation(group)} Gate: seeds whose validation d_p is at most {GATE_FACTOR} "
+        "times that of the Base stage they started from. Steps as planned and seconds of training, "
+        "all stages, mean over seeds. "
+        f"McNemar p: exact, for each seed on its own, adjusted by Holm over the {len(tests)} tests "
+        f"of this table; the largest of the row's seeds is shown. {_POOLING}."
+    )
+    name, title = group.file_name("ablation"), f"Ablation, {group.slug}"
+    return TableSpec(name, title, _caption(group, about, found, rows), header, tuple(rows))
+
+
+def margins_table(group: Group, found: Sequence[Variant]) -> TableSpec:
+    """The fixed and the adaptive margin that validation chooses, compared on the test split."""
+    header = (
+        "family",
+        "candidates",
+        "chosen",
+        "seeds",
+        "n",
+        "validation %",
+        "accuracy %",
+        "d_p / Base",
+        "steps",
+        "difference to fixed",
+        "McNemar p by seed",
+        "p (Holm)",
+    )
+    pairs = pairs_with_base(found)
+    chosen = [chosen_on_validation(family) for family in families(found)]
+    rows: list[tuple[Value, ...]] = []
+    for title, family, best in zip(
+        ("fixed margin", "adaptive margin"), families(found), chosen, strict=True
+    ):
+        passing = sum(_all_passed(variant) for variant in family)
+        row: list[Value] = [title, f"{passing} of {len(family)}"]
+        if best is None:
+            row += [None] * (len(header) - len(row))
+        else:
+            m = best.clean.metrics
+            row += [f"{best.name}: {best.words}", str(m.seeds), str(m.n), _validation(best)]
+            row += [m.accuracy, _relative(pairs.get(best.classifier)), str(best.steps)]
+            row += [None] * 3
+        rows.append(tuple(row))
+    about = (
+        "Fixed against adaptive margins. Of each family's candidates (adaptive: d_nn of the right "
+        "prompt) those whose every seed passed the gate count, and of them the one with the best "
+        "mean validation accuracy is chosen: the choice rests on the validation split alone. The "
+        "two are compared on the test pictures, adaptive less fixed, in points, with a paired "
+        f"bootstrap interval. {_about_validation(group)} McNemar's exact test is for each seed on "
+        f"its own, adjusted by Holm over the seeds. {_POOLING}."
+    )
+    fixed, adaptive = chosen
+    if fixed is not None and adaptive is not None:
+        pair = Pair(adaptive, fixed)
+        if pair.seeds:
+            by_seed, adjusted = (
+                ", ".join(map(p_text, ps)) for ps in (pair.p_values, holm(pair.p_values))
+            )
+            rows[1] = (*rows[1][:-3], pair.difference, by_seed, adjusted)
+            about += f" {_power(pair)}"
+    used = [variant for variant in chosen if variant is not None]
+    name, title = group.file_name("margins"), f"Fixed and adaptive margins, {group.slug}"
+    return TableSpec(name, title, _caption(group, about, used, rows), header, tuple(rows))
+
+
+def pairs_with_base(found: Sequence[Variant]) -> dict[str, Pair]:
+    """Each variant beside its Base, by classifier; those without one are left out."""
+    bases = ((variant, base_of(variant, found)) for variant in found)
+    return {v.classifier: Pair(v, base) for v, base in bases if base is not None}
+
+
+def families(found: Sequence[Variant]) -> tuple[list[Variant], list[Variant]]:
+    """The fixed margins, and the adaptive ones whose margin follows the right prompt's error."""
+    hinged = [v for v in found if not v.control]
+    fixed = [v for v in hinged if v.objective["kind"] == "margin"]
+    adaptive = [v for v in hinged if v.objective["kind"] == "amdit"]
+    return fixed, [v for v in adaptive if v.objective.get("c_nn") == "positive"]
+
+
+def chosen_on_validation(family: Sequence[Variant]) -> Variant | None:
+    """The variant with the best mean validation accuracy among those that passed every gate."""
+    passing = [variant for variant in family if _all_passed(variant)]
+    return max(passing, key=lambda variant: fmean(variant.validation), default=None)
+
+
+def p_text(p: float) -> str:
+    """A p value with three decimals."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _all_passed(variant: Variant) -> bool:
+    return variant.passed == len(variant.clean.results)
+
+
+def _validation(variant: Variant) -> str:
+    """Mean over seeds, and their range."""
+    figures = [100 * accuracy for accuracy in variant.validation]
+    text = f"{fmean(figures):.1f}"
+    return text if len(figures) == 1 else f"{text} ({min(figures):.1f} to {max(figures):.1f})"
+
+
+def _about_validation(group: Group) -> str:
+    ranged = ", mean and range over seeds" if group.several else ""
+    return f"Validation: accuracy in percent on the validation split{ranged}."
+
+
+def _relative(pair: Pair | None) -> str | None:
+    if pair is None or pair.relative_d_p is None:
+        return None
+    value, interval = pair.relative_d_p.value, pair.relative_d_p.interval
+    return f"{value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def _gate(variant: Variant) -> str | None:
+    if variant.control:
+        return None
+    return f"{variant.passed} of {len(variant.clean.results)}"
+
+
+def _power(pair: Pair) -> str:
+    """What the comparison could have shown at all."""
+    share = f"{100 * pair.discordant:.1f}% of the {pair.n} pictures"
+    found = detectable_difference(pair.n, pair.discordant)
+    if found is None:
+        return f"The two differ on {share} per seed: too few to show any difference."
+    return (
+        f"The two differ on {share} per seed: one seed's test at level 0.05 finds a difference of "
+        f"{100 * found:.1f} points with a probability of 80%, a smaller one more rarely."
+    )
+
+
+def _caption(
+    group: Group, about: str, used: Sequence[Variant], rows: Sequence[tuple[Value, ...]]
+) -> str:
+    parts = [about]
+    if used:
+        parts.append(f"{setting(group, [variant.clean for variant in used])}.")
+    if group.several:
+        parts.append(SEEDS)
+    else:
+        parts.append("With one seed, intervals and tests say nothing about another training.")
+    if any(value is None for row in rows for value in row):
+        parts.append("–: not applicable or not measured.")
+    return " ".join([*parts, *([DRAWN] if group.drawn else [])])

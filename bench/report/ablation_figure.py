@@ -1,0 +1,124 @@
+"""The ablation's figure: what accuracy was gained, and what of the denoiser it cost."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.checkpoints import GATE_FACTOR
+from bench.report.ablation import pairs_with_base
+from bench.report.figures import footnote
+from bench.report.groups import Group
+from bench.report.measures import Estimate
+from bench.report.results import Results
+from bench.report.style import LineStyle, house_style, line_style, new_figure, save
+from bench.report.tables import interval_name
+from bench.report.variants import Variant, variants
+from bench.stats import Interval
+
+_NEAR = 0.10  # variants within ten points of the best get a panel of their own
+Point = tuple[Variant, Estimate, Estimate, LineStyle]  # relative d_p, accuracy
+
+
+def write_ablation_figures(results: Results, folder: Path) -> list[Path]:
+    """Draw the figure of every group with more than one EmoDC variant, as PNG and SVG."""
+    paths: list[Path] = []
+    with house_style():
+        for group in results.groups:
+            found = variants(group)
+            if points := points_of(found):
+                figure = ablation_figure(group, points)
+                paths += save(figure, folder, group.file_name("ablation"))
+    return paths
+
+
+def ablation_figure(group: Group, points: Sequence[Point]) -> Figure:
+    """Accuracy against d_p relative to Base, a marker per variant, with both intervals.
+
+    An open marker has a seed that failed the gate. Where some variants are far below the best, a
+    second panel shows those near it at a scale of their own.
+    """
+    best = max(accuracy.value for _, _, accuracy, _ in points)
+    near = [point for point in points if point[2].value >= best - _NEAR]
+    panels = [points, near] if 1 < len(near) < len(points) else [points]
+    figure = new_figure(3.4 * len(panels) + 2.6, max(3.6, 0.24 * len(points) + 1.6))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for ax, shown in zip(axes, panels, strict=True):
+        _panel(ax, shown)
+    axes[0].set_ylabel("accuracy (%)")
+    if len(panels) > 1:
+        axes[0].set_title("all variants")
+        axes[1].set_title(f"within {100 * _NEAR:.0f} points of the best")
+    figure.legend(
+        handles=[*(_handle(point) for point in points), _gate_line()],
+        loc="outside right upper",
+        frameon=False,
+    )
+    about = (
+        f"Bars: {interval_name(group)} intervals; of d_p, bootstrap. Open: a seed failed the gate"
+    )
+    used = [variant.clean for variant, *_ in points]
+    footnote(figure, group, used, f"{about} (judged on validation).")
+    return figure
+
+
+def points_of(found: Sequence[Variant]) -> list[Point]:
+    """Variants that have a place on both axes; Base is at 1 by definition."""
+    pairs = pairs_with_base(found)
+    bases = {id(pair.second) for pair in pairs.values()}
+    points = []
+    for index, variant in enumerate(found):
+        pair = pairs.get(variant.classifier)
+        relative = None if pair is None else pair.relative_d_p
+        if id(variant) in bases:
+            relative = Estimate(1.0, Interval(1.0, 1.0))
+        if relative is not None:
+            points.append((variant, relative, variant.clean.metrics.accuracy, line_style(index)))
+    return points
+
+
+def _panel(ax: Axes, points: Sequence[Point]) -> None:
+    for variant, relative, accuracy, style in points:
+        x, y = relative.value, 100 * accuracy.value
+        left, right = x - relative.interval.low, relative.interval.high - x
+        below, above = y - 100 * accuracy.interval.low, 100 * accuracy.interval.high - y
+        ax.errorbar(
+            x,
+            y,
+            xerr=[[max(left, 0.0)], [max(right, 0.0)]],
+            yerr=[[max(below, 0.0)], [max(above, 0.0)]],
+            fmt=style.marker,
+            color=style.color,
+            markerfacecolor=_face(variant, style),
+            markersize=6,
+            linewidth=1,
+            zorder=3,
+        )
+    ax.axvline(GATE_FACTOR, color="0.35", linewidth=1, linestyle="--")
+    ax.set_xlabel("d_p / Base (1: as good a denoiser)")
+    ax.margins(0.08)
+    sns.despine(ax=ax)
+
+
+def _face(variant: Variant, style: LineStyle) -> object:
+    return style.color if variant.passed == len(variant.clean.results) else "white"
+
+
+def _handle(point: Point) -> Line2D:
+    variant, *_, style = point
+    return Line2D(
+        [],
+        [],
+        linestyle="none",
+        color=style.color,
+        marker=style.marker,
+        markerfacecolor=_face(variant, style),  # type: ignore[arg-type]
+        label=variant.name,
+    )
+
+
+def _gate_line() -> Line2D:
+    return Line2D([], [], color="0.35", linewidth=1, linestyle="--", label=f"gate ({GATE_FACTOR})")

@@ -1,0 +1,224 @@
+"""EmoDC's variants in a group: what each was trained with, and how it compares with another.
+
+The matched control counts as one: it is what EmoDC's trunk and budget make without a denoiser.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.bootstrap import two_level_difference, two_level_ratio
+from bench.report.groups import Group, Pooled
+from bench.report.measures import Difference, Estimate, recognised, shared_samples
+from bench.stats import mcnemar
+
+_KINDS = {
+    "base": "plain denoising",
+    "hard_negative": "clipped hard negatives",
+    "margin": "fixed margin",
+    "amdit": "adaptive margin",
+    "cross_entropy": "denoising and cross-entropy of errors",
+}
+_PROMPTS = {"positive": "right", "null": "null", "non_class": "non-class"}
+#: Said only where they differ from these, the config's defaults.
+_USUAL = {"negatives": "all", "reduce": "mean", "limit": None, "detach_margin": True}
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """An EmoDC of a group on clean pictures.
+
+    Attributes:
+        classifier: Its name in the config.
+        clean: Its complete results on clean pictures, one per training seed.
+    """
+
+    classifier: str
+    clean: Pooled
+
+    @property
+    def name(self) -> str:
+        """As tables show it."""
+        return self.clean.name
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What it was trained with: the same for all seeds, but for `seed` and `seconds`."""
+        return self.clean.results[0].manifest.training
+
+    @property
+    def objective(self) -> dict[str, Any]:
+        """The last stage's objective, with its `kind`."""
+        found: dict[str, Any] = self.training["stages"][-1]["objective"]
+        return found
+
+    @property
+    def steps(self) -> int:
+        """Training steps of all stages, as planned: an early stop makes fewer."""
+        return sum(stage["steps"] for stage in self.training["stages"])
+
+    @property
+    def budget(self) -> int:
+        """Pictures seen in training, as planned."""
+        return sum(stage["steps"] * stage.get("batch_size", 1) for stage in self.training["stages"])
+
+    @property
+    def seconds(self) -> float:
+        """Training time of all stages, mean over seeds."""
+        return fmean(r.manifest.training["seconds"] for r in self.clean.results)
+
+    @property
+    def validation(self) -> list[float]:
+        """Validation accuracy of each seed."""
+        return [r.manifest.validation["accuracy"] for r in self.clean.results]
+
+    @property
+    def passed(self) -> int:
+        """How many seeds passed the gate."""
+        gates = (result.manifest.gate for result in self.clean.results)
+        return sum(gate is not None and gate.passed for gate in gates)
+
+    @property
+    def control(self) -> bool:
+        """Whether it is the matched control, which has a head of its own and predicts no noise."""
+        return bool(self.training["kind"] == "control")
+
+    @property
+    def plain(self) -> bool:
+        """Whether it was trained by nothing but plain denoising."""
+        kinds = {stage["objective"]["kind"] for stage in self.training["stages"]}
+        return kinds == {"base"} and not self.control
+
+    @property
+    def words(self) -> str:
+        """The last stage's objective in words, with its parameters."""
+        if self.control:
+            return "control: cross-entropy head on the same trunk"
+        parts = [_KINDS.get(self.objective["kind"], self.objective["kind"])]
+        for key, value in self.objective.items():
+            if key == "kind" or (key in _USUAL and _USUAL[key] == value):
+                continue
+            if key == "c_nn":
+                parts.append(f"d_nn of the {_PROMPTS.get(value, value)} prompt")
+            elif key == "margin":
+                parts[0] += f" {value:g}"
+            else:
+                parts.append(f"{key.replace('_', ' ')} {_plain(value)}")
+        return ", ".join(parts)
+
+    @property
+    def setting(self) -> Any:
+        """What comparable variants share: network, prompts, precision, evaluation."""
+        own = {"kind", "stages", "seed", "seconds"}
+        shared = {key: value for key, value in self.training.items() if key not in own}
+        return shared, self.clean.results[0].manifest.inputs.get("evaluation")
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two variants on the training seeds and samples that both have.
+
+    Attributes:
+        first: One variant.
+        second: The one it is compared with.
+    """
+
+    first: Variant
+    second: Variant
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """The training seeds of both, ascending."""
+        return sorted(set(self.first.clean.seeds) & set(self.second.clean.seeds))
+
+    @cached_property
+    def difference(self) -> Difference:
+        """Accuracy of the first less that of the second, with the paired two-level interval."""
+        one, other = self._scores(recognised)
+        return Difference(float((one - other).mean()), two_level_difference(one, other))
+
+    @cached_property
+    def relative_d_p(self) -> Estimate | None:
+        """The first's d_p in units of the second's, mean over seeds; None without both."""
+        one, other = self._scores(_d_p)
+        if np.isnan(one).any() or np.isnan(other).any() or not (other > 0).all():
+            return None
+        ratio = float((one.mean(axis=1) / other.mean(axis=1)).mean())
+        return Estimate(ratio, two_level_ratio(one, other))
+
+    @cached_property
+    def p_values(self) -> list[float]:
+        """McNemar's exact p of each seed: seeds share pictures, so their rows are not pooled."""
+        one, other = self._scores(recognised)
+        return [mcnemar(a, b) for a, b in zip(one, other, strict=True)]
+
+    @cached_property
+    def discordant(self) -> float:
+        """Share of samples that exactly one of the two recognises, mean over seeds."""
+        one, other = self._scores(recognised)
+        return float((one != other).mean())
+
+    @cached_property
+    def n(self) -> int:
+        """Number of samples."""
+        return len(self._rows[0][0])
+
+    @cached_property
+    def _rows(self) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+        """Rows of each seed: the first's, the second's, of the same samples in the same order."""
+        arms = [
+            [r.rows for r in variant.clean.results if r.cell.seed in self.seeds]
+            for variant in (self.first, self.second)
+        ]
+        shared = shared_samples([*arms[0], *arms[1]])
+        return shared[: len(self.seeds)], shared[len(self.seeds) :]
+
+    def _scores(
+        self, score: Callable[[Sequence[pd.DataFrame]], NDArray[np.float64]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of both, (seeds, samples)."""
+        return score(self._rows[0]), score(self._rows[1])
+
+
+def variants(group: Group) -> list[Variant]:
+    """The group's EmoDCs that have a complete clean cell and say how they were trained.
+
+    Returns:
+        In plan order, with the matched control; none unless there is more than one EmoDC.
+    """
+    found = []
+    for classifier in group.names:
+        clean = group.clean(classifier)
+        if clean is None:
+            continue
+        made_by = [r.manifest.training for r in clean.results]
+        if all(m.get("kind") in ("emodc", "control") and m.get("stages") for m in made_by):
+            found.append(Variant(classifier, clean))
+    return found if sum(not variant.control for variant in found) > 1 else []
+
+
+def base_of(variant: Variant, found: Sequence[Variant]) -> Variant | None:
+    """The first plain denoiser of equal budget, equal but for its stages, with a shared seed.
+
+    Returns:
+        None if there is no such, or it is the variant itself.
+    """
+    for other in found:
+        equal = other.budget == variant.budget and other.setting == variant.setting
+        if other.plain and equal and set(other.clean.seeds) & set(variant.clean.seeds):
+            return None if other is variant else other
+    return None
+
+
+def _d_p(rows: Sequence[pd.DataFrame]) -> NDArray[np.float64]:
+    return np.stack([own["d_p"].to_numpy(np.float64) for own in rows])
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()

@@ -1,0 +1,313 @@
+"""The ablation: numbers against a few lines of arithmetic, the choice of margins, the figure."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+from statsmodels.stats.multitest import multipletests
+
+from bench import rng
+from bench.bootstrap import two_level_difference, two_level_ratio
+from bench.report import write_report
+from bench.report.ablation import ablation_tables, chosen_on_validation, families, p_text
+from bench.report.ablation_figure import ablation_figure, points_of
+from bench.report.render import latex, markdown
+from bench.report.results import read
+from bench.report.variants import Pair, Variant, base_of, variants
+from bench.store import Gate
+
+SEEDS = (0, 1, 2)
+N = 60
+OBJECTIVES = {
+    "base": {"kind": "base"},
+    "hard": {"kind": "hard_negative", "weight": 8.0, "negatives": "all", "limit": None},
+    "margin_small": {"kind": "margin", "weight": 8.0, "margin": 0.03, "reduce": "mean"},
+    "margin_large": {"kind": "margin", "weight": 8.0, "margin": 0.3, "reduce": "hardest"},
+    "amdit": {"kind": "amdit", "weight": 8.0, "alpha": 0.2, "c_nn": "positive",
+              "detach_margin": True},
+    "amdit_null": {"kind": "amdit", "weight": 8.0, "alpha": 0.2, "c_nn": "null"},
+}  # fmt: skip
+SKILL = {"base": 0.3, "hard": 0.5, "margin_small": 0.8, "margin_large": 0.9, "amdit": 0.83,
+         "amdit_null": 0.31}  # fmt: skip
+VALIDATION = {name: skill - 0.01 for name, skill in SKILL.items()} | {"margin_large": 0.99}
+GATE_FAILS = {"margin_large": 1}  # how many seeds
+
+
+def stages(*objectives: dict[str, object], steps: int = 10) -> dict[str, object]:
+    return {
+        "kind": "emodc",
+        "stages": [{"objective": o, "steps": steps, "batch_size": 4} for o in objectives],
+        "seconds": 12.0,
+    }
+
+
+def outcomes(name: str, seed: int) -> tuple[list[bool], list[float]]:
+    """Right or wrong, and d_p, of every picture: pictures and seeds differ in difficulty."""
+    draws, own = rng.generator("pictures"), rng.generator(name, seed)
+    ease = draws.normal(0, 0.15, N) + 0.02 * seed
+    right = own.random(N) < np.clip(SKILL[name] + ease, 0, 1)
+    d_p = (0.3 + 0.05 * draws.random(N)) * (1 + 0.2 * SKILL[name] * (name != "base"))
+    return right.tolist(), d_p.astype(np.float32).tolist()
+
+
+@pytest.fixture
+def ablated(build) -> Path:
+    for name, objective in OBJECTIVES.items():
+        for seed in SEEDS:
+            right, d_p = outcomes(name, seed)
+            build.add(
+                name,
+                "clean",
+                "0",
+                right,
+                d_p=d_p,
+                seed=seed,
+                gate=Gate(passed=seed >= GATE_FAILS.get(name, 0), d_p=0.4, base_d_p=0.3),
+                validation={"accuracy": VALIDATION[name] + 0.001 * seed, "d_p": 0.3},
+                training=stages(OBJECTIVES["base"], objective) | {"seed": seed},
+            )
+    build.add("net", "clean", "0", [True] * N, training={"kind": "baseline", "seconds": 1.0})
+    return build.plan()
+
+
+@pytest.fixture
+def specs(ablated: Path) -> dict[str, object]:
+    return {spec.name: spec for spec in ablation_tables(read(ablated))}
+
+
+def column(spec, title: str) -> dict[str, object]:
+    at = spec.header.index(title)
+    return {str(row[0]).split(" ")[0]: row[at] for row in spec.rows}
+
+
+def grid(name: str, what: int) -> np.ndarray:
+    return np.array([outcomes(name, seed)[what] for seed in SEEDS], dtype=float)
+
+
+def test_one_row_per_emodc_variant(specs) -> None:
+    assert list(specs) == ["faces-ablation", "faces-margins"]
+    spec = specs["faces-ablation"]
+    assert [row[0] for row in spec.rows] == [
+        "base", "hard", "margin_small", "margin_large (gate failed)", "amdit", "amdit_null"
+    ]  # fmt: skip
+    assert set(column(spec, "seeds").values()) == {"3"}
+    assert set(column(spec, "n").values()) == {str(N)}
+
+
+def test_objectives_in_words(specs) -> None:
+    words = column(specs["faces-ablation"], "objective")
+    assert words["base"] == "plain denoising"
+    assert words["hard"] == "clipped hard negatives, weight 8"
+    assert words["margin_small"] == "fixed margin 0.03, weight 8"
+    assert words["margin_large"] == "fixed margin 0.3, weight 8, reduce hardest"
+    assert words["amdit"] == "adaptive margin, weight 8, alpha 0.2, d_nn of the right prompt"
+    assert words["amdit_null"].endswith("d_nn of the null prompt")
+
+
+def test_numbers_are_those_of_a_few_lines(specs) -> None:
+    spec = specs["faces-ablation"]
+    accuracy, difference = column(spec, "accuracy %"), column(spec, "difference to Base")
+    relative, validation = column(spec, "d_p / Base"), column(spec, "validation %")
+    base, base_d_p = grid("base", 0), grid("base", 1)
+    for name in ("hard", "margin_small", "amdit"):
+        right, d_p = grid(name, 0), grid(name, 1)
+        assert accuracy[name].value == pytest.approx(right.mean())
+        assert difference[name].value == pytest.approx(right.mean() - base.mean())
+        assert difference[name].interval == two_level_difference(right, base)
+        ratio = (d_p.mean(1) / base_d_p.mean(1)).mean()
+        interval = two_level_ratio(d_p, base_d_p)
+        assert relative[name] == f"{ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    assert validation["amdit"] == "82.1 (82.0 to 82.2)"
+    assert (difference["base"], relative["base"]) == (None, "1")
+    assert column(spec, "steps")["amdit"] == "20"
+    assert column(spec, "seconds")["amdit"] == "12"
+    gate = column(spec, "gate")
+    assert (gate["amdit"], gate["margin_large"]) == ("3 of 3", "2 of 3")
+
+
+def test_p_is_the_largest_over_seeds_after_holm_over_the_table(specs) -> None:
+    names = [name for name in OBJECTIVES if name != "base"]
+    raw = []
+    for name in names:
+        for one, other in zip(grid(name, 0), grid("base", 0), strict=True):
+            gained, lost = (
+                int(((one == 1) & (other == 0)).sum()),
+                int(((one == 0) & (other == 1)).sum()),
+            )
+            raw.append(binomtest(gained, gained + lost).pvalue)
+    adjusted = multipletests(raw, method="holm")[1].reshape(len(names), len(SEEDS))
+    shown = column(specs["faces-ablation"], "McNemar p")
+    for name, ps in zip(names, adjusted, strict=True):
+        assert shown[name] == p_text(max(ps))
+    assert shown["amdit"] == "< 0.001"
+    assert shown["amdit_null"] == "1.000"
+    assert "over the 15 tests of this table" in specs["faces-ablation"].caption
+    assert "is not valid" in specs["faces-ablation"].caption
+
+
+def test_bold_only_where_the_interval_leaves_zero_out(specs) -> None:
+    spec = specs["faces-ablation"]
+    difference = column(spec, "difference to Base")
+    assert difference["amdit"].distinguishable and not difference["amdit_null"].distinguishable
+    lines = markdown(spec).splitlines()
+    amdit, null = (
+        next(x for x in lines if x.startswith(f"| {n} |")) for n in ("amdit", r"amdit\_null")
+    )
+    assert f"**{difference['amdit'].number}** {difference['amdit'].range}" in amdit
+    assert "not distinguishable" in null and "**" not in null
+    text = latex(spec)
+    assert rf"\textbf{{{difference['amdit'].number}}}" in text
+    assert r"{\tiny not distinguishable}" in text
+
+
+def test_margins_are_chosen_on_validation_among_those_that_passed(specs) -> None:
+    fixed, adaptive = specs["faces-margins"].rows
+    # margin_large has the best validation accuracy, and a seed that failed the gate.
+    assert fixed[1:3] == ("1 of 2", "margin_small: fixed margin 0.03, weight 8")
+    assert adaptive[1] == "1 of 1"  # with the null prompt it is another method
+    assert fixed[-3:] == (None, None, None)
+    difference = column(specs["faces-margins"], "difference to fixed")["adaptive"]
+    assert difference.interval == two_level_difference(grid("amdit", 0), grid("margin_small", 0))
+    assert len(str(adaptive[-2]).split(", ")) == 3
+    caption = specs["faces-margins"].caption
+    assert "the choice rests on the validation split alone" in caption
+    assert "finds a difference of" in caption
+
+
+def test_test_accuracy_never_chooses(ablated: Path) -> None:
+    found = variants(read(ablated).groups[0])
+    fixed, _ = families(found)
+    swapped = {"margin_small": [0.5] * 3, "margin_large": [0.4] * 3}
+    family = [_Judged(v, swapped[v.classifier]) for v in fixed]
+    assert max(family, key=lambda v: v.clean.metrics.accuracy.value).classifier == "margin_large"
+    assert chosen_on_validation(family).classifier == "margin_small"
+    assert chosen_on_validation([]) is None
+
+
+class _Judged(Variant):
+    """A variant with other validation figures, and all gates passed."""
+
+    def __init__(self, variant: Variant, validation: list[float]) -> None:
+        super().__init__(variant.classifier, variant.clean)
+        object.__setattr__(self, "_validation", validation)
+
+    @property
+    def validation(self) -> list[float]:
+        return self._validation
+
+    @property
+    def passed(self) -> int:
+        return 3
+
+
+def test_no_margin_that_passed_is_said_and_not_compared(build) -> None:
+    failed = Gate(passed=False, d_p=0.9, base_d_p=0.3)
+    for name in ("margin_small", "amdit"):
+        build.add(name, "clean", "0", [True] * 6, d_p=[0.5] * 6,
+                  gate=failed if name == "amdit" else Gate(passed=True, d_p=0.3, base_d_p=0.3),
+                  validation={"accuracy": 0.9, "d_p": 0.5},
+                  training=stages(OBJECTIVES["base"], OBJECTIVES[name]))  # fmt: skip
+    spec = ablation_tables(read(build.plan()))[1]
+    assert spec.rows[1] == ("adaptive margin", "0 of 1", *[None] * 10)
+    assert "finds a difference" not in spec.caption
+
+
+def test_a_base_has_the_same_budget_network_and_evaluation(build) -> None:
+    def add(name: str, training: dict[str, object]) -> None:
+        build.add(name, "clean", "0", [True] * 3, d_p=[0.5] * 3,
+                  validation={"accuracy": 1.0}, training=training)  # fmt: skip
+
+    base, amdit = OBJECTIVES["base"], OBJECTIVES["amdit"]
+    add("short", stages(base))
+    add("wide", stages(base, base) | {"head_channels": 64})
+    add("variant", stages(base, amdit))
+    short, wide, variant = variants(read(build.plan()).groups[0])
+    assert base_of(variant, [short, wide, variant]) is None
+    add("equal", stages(base, base))
+    found = variants(read(build.plan()).groups[0])
+    by_name = {v.classifier: v for v in found}
+    assert base_of(by_name["variant"], found) is by_name["equal"]
+    assert base_of(by_name["equal"], found) is None
+
+
+def test_pairs_use_the_seeds_of_both(build) -> None:
+    for name, seeds in (("base", (0, 1)), ("amdit", (1, 2))):
+        for seed in seeds:
+            right, d_p = outcomes(name, seed)
+            build.add(name, "clean", "0", right, d_p=d_p, seed=seed, validation={"accuracy": 1.0},
+                      training=stages(OBJECTIVES["base"], OBJECTIVES[name]))  # fmt: skip
+    base, amdit = variants(read(build.plan()).groups[0])
+    pair = Pair(amdit, base)
+    assert pair.seeds == [1]
+    assert len(pair.p_values) == 1
+    expected = np.mean(outcomes("amdit", 1)[0]) - np.mean(outcomes("base", 1)[0])
+    assert pair.difference.value == pytest.approx(expected)
+
+
+def test_one_variant_or_none_is_no_ablation(out: Path, build) -> None:
+    assert ablation_tables(read(out)) == []
+    for name, kind in (("base", "emodc"), ("control", "control")):
+        build.add(name, "clean", "0", [True] * 3, seed=5, run_seed=5, validation={"accuracy": 1.0},
+                  training=stages(OBJECTIVES["base"]) | {"kind": kind})  # fmt: skip
+    assert ablation_tables(read(build.plan())) == []
+
+
+def test_the_control_is_a_row_without_a_denoiser_s_figures(build) -> None:
+    for name in ("base", "amdit", "control"):
+        kind = "control" if name == "control" else "emodc"
+        right, d_p = outcomes("amdit" if name == "control" else name, 0)
+        made_by = stages(OBJECTIVES["base"], OBJECTIVES.get(name, OBJECTIVES["base"]))
+        build.add(name, "clean", "0", right, d_p=None if name == "control" else d_p,
+                  validation={"accuracy": 0.8},
+                  training=made_by | {"kind": kind})  # fmt: skip
+    results = read(build.plan())
+    (spec,) = ablation_tables(results)
+    assert column(spec, "objective")["control"] == "control: cross-entropy head on the same trunk"
+    for title in ("d_p", "d_p / Base", "gate"):
+        assert column(spec, title)["control"] is None
+    difference = column(spec, "difference to Base")
+    assert difference["control"] == difference["amdit"]
+    assert [p[0].classifier for p in points_of(variants(results.groups[0]))] == ["base", "amdit"]
+
+
+def test_one_seed_says_what_it_cannot_show(build) -> None:
+    for name in ("base", "amdit"):
+        right, d_p = outcomes(name, 0)
+        build.add(name, "clean", "0", right, d_p=d_p, validation={"accuracy": 0.8},
+                  training=stages(OBJECTIVES["base"], OBJECTIVES[name]))  # fmt: skip
+    (spec,) = ablation_tables(read(build.plan()))
+    assert "say nothing about another training" in spec.caption
+    assert column(spec, "validation %")["amdit"] == "80.0"
+
+
+def test_the_figure_shows_every_variant_and_the_gate(ablated: Path) -> None:
+    group = read(ablated).groups[0]
+    points = points_of(variants(group))
+    assert [variant.classifier for variant, *_ in points] == list(OBJECTIVES)
+    assert points[0][1].value == 1.0
+    figure = ablation_figure(group, points)
+    everything, near = figure.axes
+    assert len(everything.containers) == 6 and len(near.containers) == 3
+    assert everything.lines[-1].get_xdata()[0] == 1.2
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels[3] == "margin_large (gate failed)" and labels[-1] == "gate (1.2)"
+    handle = legend.legend_handles[3]
+    assert handle.get_markerfacecolor() == "white" != legend.legend_handles[4].get_markerfacecolor()
+    x, y = everything.containers[4].lines[0].get_data()
+    assert (x[0], y[0]) == pytest.approx((points[4][1].value, 100 * grid("amdit", 0).mean()))
+
+
+def test_the_report_writes_tables_and_figure(ablated: Path) -> None:
+    folder = write_report(ablated).folder
+    text = (folder / "tables" / "faces-ablation.csv").read_text()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["variant"].split(" ")[0] for row in rows] == list(OBJECTIVES)
+    page = (folder / "tables.md").read_text()
+    assert "![faces-ablation](figures/faces-ablation.png)" in page
+    assert "## Fixed and adaptive margins, faces" in page
+    assert (folder / "tables" / "faces-margins.tex").exists()
+    assert (folder / "figures" / "faces-ablation.svg").read_text().startswith("<?xml")
