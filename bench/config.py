@@ -56,6 +56,7 @@ class HardNegativeObjective(_Discrepancy):
     """Clipped hard negatives on batch means."""
 
     kind: Literal["hard_negative"]
+    weight: float = Field(0.9, ge=0, le=1)  # above 1 it diverges
 
 
 class MarginObjective(_Discrepancy):

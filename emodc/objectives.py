@@ -110,9 +110,18 @@ class HardNegative(Discrepancy):
     reaches the right prompt's, with no margin, and for the batch as a whole rather than for every
     sample. Written as a penalty, max(0, mean(d_p) - mean(d_n)) with d_p as a constant level. The
     nearest ancestor of margin training, and its control.
+
+    Raises:
+        ValueError: For a weight above 1, with which raising all errors together lowers the loss:
+            training then diverges.
     """
 
     kind = "hard_negative"
+    weight: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.weight > 1:
+            raise ValueError(f"hard_negative diverges with a weight above 1, got {self.weight}")
 
     def hinges(self, errors: BatchErrors) -> Tensor:
         """One value for the whole batch, repeated, (B, M)."""

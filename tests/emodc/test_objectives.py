@@ -92,13 +92,13 @@ def test_the_limit_keeps_the_penalty_from_outweighing_the_denoising() -> None:
 def test_hard_negatives_act_on_batch_means_and_stop_at_the_positive_error() -> None:
     # One sample has d_n below d_p, the other far above: on average there is nothing to push.
     above = batch((1.0, 0.5), (1.0, 3.0))
-    assert gradients(HardNegative(weight=2.0), above) == ([1.0, 1.0], [0.0, 0.0])
+    assert gradients(HardNegative(weight=0.5), above) == ([1.0, 1.0], [0.0, 0.0])
     below = batch((1.0, 0.5), (1.0, 0.9))
-    loss = HardNegative(weight=2.0)(below)
-    assert loss.tolist() == pytest.approx([1.6, 1.6])  # 1 + 2 * (1 - .7)
-    right, wrong = gradients(HardNegative(weight=2.0), below)
+    loss = HardNegative(weight=0.5)(below)
+    assert loss.tolist() == pytest.approx([1.15, 1.15])  # 1 + .5 * (1 - .7)
+    right, wrong = gradients(HardNegative(weight=0.5), below)
     assert right == [1.0, 1.0]
-    assert wrong == pytest.approx([-2.0, -2.0])  # of the sum over both samples
+    assert wrong == pytest.approx([-0.5, -0.5])  # of the sum over both samples
 
 
 def test_cross_entropy_is_that_of_the_softmax_over_errors() -> None:
@@ -115,3 +115,8 @@ def test_every_objective_lowers_the_right_error_and_never_the_wrong_ones(kind: s
     assert max(wrong, default=0.0) <= 0
     loss = OBJECTIVES[kind]()(batch((1.0, 0.9), (0.5, 0.5)))
     assert loss.shape == (2,)
+
+
+def test_hard_negatives_that_would_diverge_are_refused() -> None:
+    with pytest.raises(ValueError, match="diverges"):
+        HardNegative(weight=2.0)
