@@ -16,7 +16,7 @@ from torch import Tensor
 from emodc import findings
 from emodc.classifier import EmoDC
 from emodc.findings import Bin, Finding
-from emodc.probes import Probe, measure, patterns, pixel_gradient, readings
+from emodc.probes import Probe, measure, noise_slopes, patterns, pixel_gradient, readings
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ def check(model: EmoDC, images: Tensor | None = None, bins: int = 10) -> Report:
     best = {name: _best(found) for name, found in errors.items()}
     linear, zero = probe.wiener_errors(denoiser.process).cpu(), probe.zero_errors().cpu()
     table = _table(model, errors[own], best[own], linear, zero)
+    null = model.prompts.null_index
     middle = (plan.low + plan.high) // 2
     gradient = pixel_gradient(denoiser, images, conditions, middle, plan.seed)
     looked = [
@@ -80,6 +81,7 @@ def check(model: EmoDC, images: Tensor | None = None, bins: int = 10) -> Report:
         *early,
         findings.reading(own, {name: best[name] for name in others}, best[own], linear),
         findings.time(model, probe, conditions, errors[own], linear[:1]),
+        findings.scale(noise_slopes(denoiser, probe, conditions[null : null + 1], plan)),
         findings.prompts(model, conditions),
         findings.response(errors[own][: model.prompts.null_index]),
         findings.denoises(table, latents),
