@@ -81,11 +81,11 @@ def check(model: EmoDC, images: Tensor | None = None, bins: int = 10) -> Report:
         *early,
         findings.reading(own, {name: best[name] for name in others}, best[own], linear),
         findings.time(model, probe, conditions, errors[own], linear[:1]),
-        findings.scale(noise_slopes(denoiser, probe, conditions[null : null + 1], plan)),
         findings.prompts(model, conditions),
         findings.response(errors[own][: model.prompts.null_index]),
         findings.denoises(table, latents),
         findings.falls(table),
+        findings.scale(noise_slopes(denoiser, probe, conditions[null : null + 1], plan)),
         findings.gradients(gradient),
     ]
     return Report(table, tuple(looked))
