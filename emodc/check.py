@@ -16,7 +16,7 @@ from torch import Tensor
 from emodc import findings
 from emodc.classifier import EmoDC
 from emodc.findings import Bin, Finding
-from emodc.probes import Probe, measure, patterns, pixel_gradient, readings
+from emodc.probes import Probe, measure, noise_slopes, patterns, pixel_gradient, readings
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ def check(model: EmoDC, images: Tensor | None = None, bins: int = 10) -> Report:
     best = {name: _best(found) for name, found in errors.items()}
     linear, zero = probe.wiener_errors(denoiser.process).cpu(), probe.zero_errors().cpu()
     table = _table(model, errors[own], best[own], linear, zero)
+    null = model.prompts.null_index
     middle = (plan.low + plan.high) // 2
     gradient = pixel_gradient(denoiser, images, conditions, middle, plan.seed)
     looked = [
@@ -84,6 +85,7 @@ def check(model: EmoDC, images: Tensor | None = None, bins: int = 10) -> Report:
         findings.response(errors[own][: model.prompts.null_index]),
         findings.denoises(table, latents),
         findings.falls(table),
+        findings.scale(noise_slopes(denoiser, probe, conditions[null : null + 1], plan)),
         findings.gradients(gradient),
     ]
     return Report(table, tuple(looked))

@@ -21,6 +21,8 @@ WORSE, OFFSET, MOSTLY = 1.25, 0.05, 0.8
 CLEARLY = 0.8
 #: Root mean square of x_0 that networks are trained on, generously.
 SANE = (0.05, 2.5)
+#: Least slope of true on predicted noise where there is little noise; see `scale`.
+SLOPE = 0.75
 #: Share of a picture's variance that a codec may lose.
 LOSS = 0.25
 
@@ -161,6 +163,27 @@ def time(
             "does not reach it, or in a unit in which all times are the same",
         )
     return Finding("timesteps", True, "no other convention of time predicts the noise better")
+
+
+def scale(slopes: Tensor) -> Finding:
+    """x_0 is no larger than the network expects.
+
+    Where x_0 is too large, the network takes a part of the picture for noise, most of all at the
+    first timesteps. What is too small has no such mark: it looks like a picture of low contrast.
+
+    Args:
+        slopes: See `emodc.probes.noise_slopes`.
+    """
+    slope = slopes[: max(1, len(slopes) // 3)].mean().item()
+    detail = f"at the first timesteps, noise is {slope:.2f} of what the network sees"
+    if slope >= SLOPE:
+        return Finding("scale", True, detail)
+    return Finding(
+        "scale",
+        False,
+        f"{detail}: x_0 is larger than what it was trained on (a scaling factor that is missing or "
+        "wrong), or the picture has noise of its own",
+    )
 
 
 def prompts(model: EmoDC, conditions: Conditions) -> Finding:

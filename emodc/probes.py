@@ -158,6 +158,27 @@ def measure(
     return {name: torch.stack(errors).cpu() for name, errors in found.items()}
 
 
+@torch.no_grad()
+def noise_slopes(
+    denoiser: Denoiser, probe: Probe, condition: Conditions, plan: Evaluation
+) -> Tensor:
+    """Least-squares slope of the true noise on the predicted one, per bin: float32 (bins,).
+
+    1 for an ideal denoiser, whose error has nothing in common with its prediction. Below 1 the
+    network takes a part of the picture for noise.
+    """
+    products = []
+    for rows in torch.arange(len(probe.noisy), device=probe.noisy.device).split(denoiser.rows):
+        noisy, times = probe.noisy[rows], probe.timesteps[rows]
+        with autocast(plan.precision, noisy.device):
+            output = denoiser.predict(noisy, times, condition[torch.zeros_like(rows)]).float()
+        predicted = denoiser.process.predicted_noise(output, noisy, times)
+        pairs = (predicted * probe.noise[rows], predicted.square())
+        products.append(torch.stack([pair.flatten(1).sum(1) for pair in pairs], dim=1))
+    sums = torch.cat(products).unflatten(0, (-1, probe.bins)).sum(0).cpu()
+    return sums[:, 0] / sums[:, 1]
+
+
 @contextlib.contextmanager
 def told_in_other_units(process: Process, factor: float) -> Iterator[None]:
     """The times that the network is told, multiplied."""

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from emodc import (
     UNetDenoiser,
     open_pipeline,
 )
+from emodc.objectives import AMDiT
 from emodc.schedule import Process
+from emodc.train import EmoDCTrainer, TrainConfig
 
 PLAN = Evaluation(steps=4, precision="float32")
 IDS = ["a", "b", "c"]
@@ -323,3 +326,30 @@ def test_the_first_published_file_formats_are_read(tmp_path: Path, images: torch
     assert ids == model.denoiser.tokenizer(PROMPTS.texts()).input_ids
     picture = images[:1].float() / 255
     assert torch.equal(opened.trace(picture).errors, model.trace(picture).errors)
+
+
+@pytest.mark.parametrize("trained", ["all", "text", "lora"])
+@pytest.mark.parametrize("kind", ["v unet", "pixel unet", "flow with t5"])
+def test_every_kind_trains(kind: str, trained: str, images: torch.Tensor, tmp_path: Path) -> None:
+    denoiser = tiny(kind)
+    before = {name: value.clone() for name, value in denoiser.state_dict().items()}
+    config = TrainConfig(
+        objective=AMDiT(), steps=2, warmup=1, checkpointing=True, trained=trained,
+        precision="float32", high=1000,
+    )  # fmt: skip
+    trainer = EmoDCTrainer(denoiser, PROMPTS, config)
+    for _ in range(2):
+        record = trainer.step(images[:3].float() / 255, torch.arange(3))
+        assert math.isfinite(record["loss"])
+    after = trainer.finish().state_dict()
+    assert set(after) == set(before)
+    changed = {name.split(".")[0] for name in after if not torch.equal(after[name], before[name])}
+    network = "transformer" if "flow" in kind else "unet"
+    assert ("text_encoder" in changed) == (trained != "lora")
+    assert (network in changed) == (trained != "text")
+    assert not changed & {"vae", "text_encoder_3"}
+    EmoDC(denoiser, PROMPTS, PLAN).save_pretrained(tmp_path)
+    loaded = EmoDC.from_pretrained(tmp_path).denoiser.network.state_dict()
+    assert all(
+        torch.equal(loaded[name], value) for name, value in denoiser.network.state_dict().items()
+    )

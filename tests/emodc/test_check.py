@@ -172,6 +172,14 @@ def test_a_missing_scaling_factor_is_named(kind: str) -> None:
     assert_refused(examined(denoiser), "latents", "scaling factor")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_scaling_factor_of_another_model_is_named(kind: str) -> None:
+    denoiser = exact(kind)
+    vae = denoiser.parts()["vae"]
+    vae.config = FrozenDict({**vae.config, "scaling_factor": 0.4})  # twice what it should be
+    assert_refused(examined(denoiser), "scale", "scaling factor")
+
+
 @pytest.mark.parametrize("kind", ["epsilon", "flow"])
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
 def test_time_in_another_unit_is_named(kind: str, factor: float) -> None:
