@@ -23,6 +23,7 @@ from bench.checkpoints import Card
 from bench.config import BaselineClassifier, ClassifierConfig, Config, Evaluation, PythonClassifier
 from bench.errors import UserError
 from bench.store import Gate
+from bench.traces import OtherPrompts, Traces
 from emodc import CheckpointError, EmoDC
 from emodc import Evaluation as EmoDCEvaluation
 
@@ -33,13 +34,13 @@ class Measurement:
 
     Attributes:
         logits: float32 (N, K).
-        errors: EmoDC's trace, float32 (N, K, S); None for other classifiers.
+        traces: EmoDC's errors; None for other classifiers.
         evaluations: Network evaluations per picture.
         seconds: Wall time per picture, (N,).
     """
 
     logits: np.ndarray
-    errors: np.ndarray | None
+    traces: Traces | None
     evaluations: int
     seconds: np.ndarray
 
@@ -51,7 +52,7 @@ class Classifier(ABC):
         classes: Class names in logit order.
         digest: Of the weights and of how they are evaluated.
         gate: For EmoDC, whether it is still a denoiser.
-        timesteps: EmoDC's evaluation grid; empty for other classifiers.
+        timesteps: EmoDC's grid for a picture without noise; empty for other classifiers.
     """
 
     classes: tuple[str, ...]
@@ -72,16 +73,23 @@ class Classifier(ABC):
         for batch in self._batches(pictures):
             images = as_images([pictures[i] for i in batch]).to(self.device)
             start = time.perf_counter()
-            logits, errors = self._measure(images, [ids[i] for i in batch])
+            logits, traces = self._measure(images, [ids[i] for i in batch])
             spent = (time.perf_counter() - start) / len(batch)
-            results.append((logits, errors, np.full(len(batch), spent)))
-        logits, errors, seconds = zip(*results, strict=True)
+            results.append((logits, traces, np.full(len(batch), spent)))
+        logits, traces, seconds = zip(*results, strict=True)
         return Measurement(
             logits=np.concatenate(logits),
-            errors=None if errors[0] is None else np.concatenate(errors),
+            traces=None if traces[0] is None else Traces.joined(traces),
             evaluations=max(1, len(self.timesteps) * len(self.classes)),
             seconds=np.concatenate(seconds),
         )
+
+    def other_prompts(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> OtherPrompts:
+        """Errors under the prompts that name no class, for classifiers whose `measure` has traces.
+
+        A call of its own, so that a verdict's logits, seconds and evaluations stay what they are.
+        """
+        raise TypeError(f"{type(self).__name__} knows no prompts")
 
     def require_classes(self, classes: Sequence[str], name: str) -> None:
         """Refuse a data set whose labels this classifier does not know.
@@ -101,8 +109,8 @@ class Classifier(ABC):
         """What an attack on this sample differentiates: images -> logits."""
 
     @abstractmethod
-    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
-        """Logits and errors of float32 images (B, 3, H, W)."""
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
+        """Logits and traces of float32 images (B, 3, H, W)."""
 
     def _batches(self, pictures: Sequence[np.ndarray]) -> list[list[int]]:
         if self.device.type == "cpu":
@@ -137,10 +145,21 @@ class DiffusionClassifier(Classifier):
         """EmoDC on the verdict's own noise, a different share of its steps at each query."""
         return _SubsampledEmoDC(self.model, sample_id, self.attack_steps)
 
-    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
-        errors = self.model.trace(images, ids).errors.cpu().numpy()
+    def other_prompts(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> OtherPrompts:
+        """See `Classifier.other_prompts`."""
+        parts = []
+        for batch in self._batches(pictures):
+            images, names = as_images([pictures[i] for i in batch]), [ids[i] for i in batch]
+            null, non_class = self.model.other_prompts(images.to(self.device), names)
+            parts.append(OtherPrompts(tuple(names), null.cpu().numpy(), non_class.cpu().numpy()))
+        return OtherPrompts.joined(parts)
+
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
+        trace = self.model.trace(images, ids)
+        errors, timesteps = trace.errors.cpu().numpy(), trace.timesteps.cpu().numpy()
         means = errors.astype(np.float64).mean(axis=2)
-        return (-self.model.evaluation.logit_scale * means).astype(np.float32), errors
+        logits = (-self.model.evaluation.logit_scale * means).astype(np.float32)
+        return logits, Traces(tuple(ids), errors, timesteps.astype(np.int32))
 
 
 class _SubsampledEmoDC(nn.Module):
@@ -173,7 +192,7 @@ class DiscriminativeClassifier(Classifier):
         return self.model
 
     @torch.no_grad()
-    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
         return self.model(images).float().cpu().numpy(), None
 
 
@@ -206,7 +225,13 @@ def load_classifier(
         raise UserError(f"classifier {name!r}: {error}", 1) from error
     plan = Evaluation() if isinstance(spec, BaselineClassifier) else spec.evaluation
     emodc.evaluation = EmoDCEvaluation(
-        steps=plan.steps, low=plan.low, high=plan.high, seed=config.seed, precision=config.precision
+        steps=plan.steps,
+        low=plan.low,
+        high=plan.high,
+        seed=config.seed,
+        noise_aware=plan.noise_aware,
+        weighting=plan.weighting,
+        precision=config.precision,
     )
     return DiffusionClassifier(emodc, card.weights, card.gate, plan.attack_steps, device)
 
