@@ -72,6 +72,11 @@ class BaselineTrainer:
             fused=True,
         )
 
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.position >= self.config.steps
+
     def step(self, images: Tensor, labels: Tensor) -> dict[str, float]:
         """One optimiser step on float32 images (B, 3, H, W) in [0, 1] and int64 labels (B,)."""
         self.classifier.train()

@@ -14,6 +14,8 @@ from bench.store import Gate
 GATE_FACTOR = 1.2
 
 _FILE = "bench.json"
+#: What says how the weights came about, and not what they are.
+_NOT_WEIGHTS = (_FILE, "training.jsonl", "README.md")
 
 
 class Card(BaseModel):
@@ -63,9 +65,9 @@ class Card(BaseModel):
 
 
 def fingerprint(folder: Path) -> str:
-    """Sixteen hex digits of SHA-256 over all files of a checkpoint but its card."""
+    """Sixteen hex digits of SHA-256 over a checkpoint's files, less those that describe it."""
     total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != _FILE):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in _NOT_WEIGHTS):
         total.update(path.relative_to(folder).as_posix().encode() + b"\0")
         total.update(path.read_bytes())
     return total.hexdigest()[:16]

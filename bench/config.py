@@ -154,6 +154,16 @@ class EmoDCClassifier(_Section):
     evaluation: Evaluation = Evaluation()
 
 
+class ControlClassifier(EmoDCClassifier):
+    """The matched control: EmoDC's trunk, noised inputs and budget, with a cross-entropy head.
+
+    Its stages train the cross-entropy of the class at every noise level; its verdict averages the
+    log-probabilities over the same steps as EmoDC's.
+    """
+
+    kind: Literal["control"]  # type: ignore[assignment]
+
+
 class BaselineClassifier(_Section):
     """A discriminative network, trained from scratch."""
 
@@ -185,7 +195,11 @@ class PythonClassifier(_Section):
 
 
 ClassifierConfig = Annotated[
-    EmoDCClassifier | BaselineClassifier | CheckpointClassifier | PythonClassifier,
+    EmoDCClassifier
+    | ControlClassifier
+    | BaselineClassifier
+    | CheckpointClassifier
+    | PythonClassifier,
     Field(discriminator="kind"),
 ]
 
@@ -209,12 +223,14 @@ class Execution(_Section):
     shards: int = Field(2, ge=1)
     workers: int | None = Field(None, ge=1)  # None: one per core on a CPU, one on a GPU
     device: str = "auto"
+    trackers: list[Literal["tensorboard", "wandb"]] = []  # of training
 
 
 class Config(_Section):
     """A whole run."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)  # of the data, the perturbations and the evaluation
+    training_seeds: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
     precision: Precision = "auto"
     limit: int | None = Field(None, ge=1)  # test samples per cell
     data: Annotated[FacesData | FolderData, Field(discriminator="kind")] = FacesData()
@@ -223,6 +239,11 @@ class Config(_Section):
     )
     perturbations: Perturbations = Perturbations()
     execution: Execution = Execution()
+
+    @property
+    def seeds(self) -> list[int]:
+        """The training seeds: every trained classifier is trained once with each."""
+        return list(dict.fromkeys(self.training_seeds or [self.seed]))
 
     def select(
         self, classifiers: list[str] | None = None, perturbations: list[str] | None = None

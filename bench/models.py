@@ -10,7 +10,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from bench.store import Gate
 from bench.traces import OtherPrompts, Traces
 from emodc import CheckpointError, EmoDC
 from emodc import Evaluation as EmoDCEvaluation
+from emodc.unet import SharedTrunkClassifier
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,14 @@ class Classifier(ABC):
         digest: Of the weights and of how they are evaluated.
         gate: For EmoDC, whether it is still a denoiser.
         timesteps: EmoDC's grid for a picture without noise; empty for other classifiers.
+        evaluations: Network evaluations per picture.
     """
 
     classes: tuple[str, ...]
     digest: str
     gate: Gate | None = None
     timesteps: tuple[int, ...] = ()
+    evaluations: int = 1
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -80,7 +83,7 @@ class Classifier(ABC):
         return Measurement(
             logits=np.concatenate(logits),
             traces=None if traces[0] is None else Traces.joined(traces),
-            evaluations=max(1, len(self.timesteps) * len(self.classes)),
+            evaluations=self.evaluations,
             seconds=np.concatenate(seconds),
         )
 
@@ -139,6 +142,7 @@ class DiffusionClassifier(Classifier):
         self.model = model.to(device).requires_grad_(False).eval()
         self.classes, self.digest, self.gate = model.classes, digest, gate
         self.timesteps = tuple(model.timesteps.tolist())
+        self.evaluations = len(self.timesteps) * len(self.classes)
         self.attack_steps = min(attack_steps, len(self.timesteps))
 
     def attack_target(self, sample_id: str) -> nn.Module:
@@ -160,6 +164,19 @@ class DiffusionClassifier(Classifier):
         means = errors.astype(np.float64).mean(axis=2)
         logits = (-self.model.evaluation.logit_scale * means).astype(np.float32)
         return logits, Traces(tuple(ids), errors, timesteps.astype(np.int32))
+
+
+class ControlClassifier(DiffusionClassifier):
+    """The matched control: EmoDC's trunk and steps, log-probabilities in the place of errors."""
+
+    def __init__(self, model: EmoDC, digest: str, attack_steps: int, device: torch.device) -> None:
+        model.evaluation = replace(model.evaluation, logit_scale=1.0)
+        super().__init__(model, digest, None, attack_steps, device)
+        self.evaluations, self.timesteps = len(self.timesteps), ()
+
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
+        logits, _ = super()._measure(images, ids)
+        return logits, None  # not noise-prediction errors: no trace, no d_p
 
 
 class _SubsampledEmoDC(nn.Module):
@@ -233,6 +250,8 @@ def load_classifier(
         weighting=plan.weighting,
         precision=config.precision,
     )
+    if isinstance(emodc.denoiser.network, SharedTrunkClassifier):
+        return ControlClassifier(emodc, card.weights, plan.attack_steps, device)
     return DiffusionClassifier(emodc, card.weights, card.gate, plan.attack_steps, device)
 
 

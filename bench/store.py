@@ -204,7 +204,7 @@ class Store:
         return Traces.joined(parts).ordered()
 
     def other_prompts(self, manifest: Manifest) -> OtherPrompts | None:
-        """All errors of a complete cell under prompts that name no class; None if there are none."""
+        """All errors of a complete cell under prompts that name no class; None if it has none."""
         files = [self._file(manifest.cell, "prompts", shard) for shard in range(manifest.shards)]
         read = [OtherPrompts.read(path) for path in files]
         parts = [part for part in read if part is not None and part.ids]

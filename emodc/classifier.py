@@ -113,7 +113,7 @@ class EmoDC(nn.Module):
         return self.prompts.classes
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Self:
+    def from_pretrained(cls, folder: str | Path, prompts: Prompts | None = None) -> Self:
         """Load a folder written by `save_pretrained`; see `emodc.hub.load`."""
         from emodc import hub
 
@@ -248,7 +248,7 @@ class EmoDC(nn.Module):
         return self._over_templates(torch.cat(parts)).T, timesteps
 
     def _over_templates(self, errors: Tensor) -> Tensor:
-        """(S, prompts) -> (S, classes, and what follows): the mean over a class's templates."""
+        """(S, prompts) -> (S, classes and the others): the mean over a class's templates."""
         templates, end = len(self.prompts.templates), self.prompts.null_index
         if templates == 1 or errors.shape[1] < end:  # or no classes among them
             return errors

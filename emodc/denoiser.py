@@ -85,6 +85,11 @@ class Denoiser(nn.Module, ABC):
         """The denoising network itself."""
 
     @property
+    @abstractmethod
+    def image_size(self) -> int:
+        """Side in pixels that pictures are resized to."""
+
+    @property
     def device(self) -> torch.device:
         """Where the networks are."""
         return self.process.signal.device

@@ -48,7 +48,12 @@ class PatchPCA(ModelMixin, ConfigMixin):
     def fit(cls, images: Tensor, **config: Any) -> Self:
         """The components of `images`, uint8 (N, 3, H, W); a thousand pictures are plenty."""
         codec = cls(**config)
-        patches = codec._patches(codec._resized(images.float() / 255.0)).permute(0, 2, 3, 1).flatten(0, 2).double()
+        patches = (
+            codec._patches(codec._resized(images.float() / 255.0))
+            .permute(0, 2, 3, 1)
+            .flatten(0, 2)
+            .double()
+        )
         mean = patches.mean(0)
         variances, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
         keep = codec.shape[0]

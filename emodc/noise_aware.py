@@ -58,7 +58,7 @@ def latent_noise(denoiser: Denoiser, image: Tensor) -> Tensor | None:
 def covering_range(
     process: Process, own_noise: Tensor | None, low: int, high: int
 ) -> tuple[int, int]:
-    """The part of [low, high) whose noise covers the picture's own; never less than `KEPT` of it."""
+    """The part of [low, high) whose noise covers the picture's own; at least `KEPT` of it."""
     if own_noise is None:
         return low, high
     first = int((process.noise_to_signal < own_noise.max()).sum())
@@ -91,4 +91,3 @@ def noised(
     covered = signal * own_noise[None, :, None, None]
     missing = (level.square() - covered.square()).clamp_min(0.0).sqrt() * noise
     return signal * latent + missing, missing / level
-

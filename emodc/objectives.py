@@ -117,8 +117,10 @@ class HardNegative(Discrepancy):
     def hinges(self, errors: BatchErrors) -> Tensor:
         """One value for the whole batch, repeated, (B, M)."""
         level = errors.positive.detach().mean()
-        return (level - errors.negatives.mean(dim=0, keepdim=True)).clamp_min(0.0).expand_as(
-            errors.negatives
+        return (
+            (level - errors.negatives.mean(dim=0, keepdim=True))
+            .clamp_min(0.0)
+            .expand_as(errors.negatives)
         )
 
 

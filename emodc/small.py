@@ -14,7 +14,7 @@ from emodc.denoiser import Conditions, Denoiser
 from emodc.latents import PatchPCA
 from emodc.prompts import Prompts, word_tokenizer
 from emodc.schedule import Process, cosine_scheduler
-from emodc.unet import SharedTrunkUNet
+from emodc.unet import SharedTrunkClassifier, SharedTrunkUNet
 
 
 class SmallDenoiser(Denoiser):
@@ -55,8 +55,15 @@ class SmallDenoiser(Denoiser):
         return {name: getattr(self, name) for name in names}
 
     @property
+    def image_size(self) -> int:
+        """See `Denoiser.image_size`."""
+        return self.vae.image_size
+
+    @property
     def text_modules(self) -> list[nn.Module]:
-        """The text model and the layer that reads it."""
+        """The text model and the layer that reads it; the control reads no text."""
+        if isinstance(self.unet, SharedTrunkClassifier):
+            return []
         return [self.text_encoder, self.unet.prompt_head]
 
     @property
@@ -105,7 +112,7 @@ def small_denoiser(
     image_size: int = 64,
     latent_channels: int = 16,
     patch: int = 4,
-    whitening: float = 0.75,
+    whitening: float = 0.0,
     block_out_channels: tuple[int, int, int] = (32, 64, 96),
     head_channels: int = 48,
     text_width: int = 64,
@@ -123,6 +130,45 @@ def small_denoiser(
         head_channels: Width of the features that the prompts read.
         text_width: Width of the text encoder.
     """
+    unet = SharedTrunkUNet(
+        in_channels=latent_channels,
+        block_out_channels=block_out_channels,
+        head_channels=head_channels,
+        cross_attention_dim=text_width,
+    )
+    vae = PatchPCA.fit(
+        images, image_size=image_size, patch=patch, channels=latent_channels, whitening=whitening
+    )
+    return _assembled(unet, vae, prompts, text_width)
+
+
+def small_control(
+    images: Tensor,
+    prompts: Prompts,
+    *,
+    image_size: int = 64,
+    latent_channels: int = 16,
+    patch: int = 4,
+    whitening: float = 0.0,
+    block_out_channels: tuple[int, int, int] = (32, 64, 96),
+    head_channels: int = 48,
+) -> SmallDenoiser:
+    """The untrained matched control of `small_denoiser`; arguments as there."""
+    unet = SharedTrunkClassifier(
+        num_classes=len(prompts.classes),
+        in_channels=latent_channels,
+        block_out_channels=block_out_channels,
+        head_channels=head_channels,
+    )
+    vae = PatchPCA.fit(
+        images, image_size=image_size, patch=patch, channels=latent_channels, whitening=whitening
+    )
+    return _assembled(unet, vae, prompts, 16)
+
+
+def _assembled(
+    unet: SharedTrunkUNet, vae: PatchPCA, prompts: Prompts, text_width: int
+) -> SmallDenoiser:
     tokenizer = word_tokenizer(prompts.texts())
     text_encoder = CLIPTextModel(
         CLIPTextConfig(
@@ -138,14 +184,4 @@ def small_denoiser(
             eos_token_id=tokenizer.eos_token_id,
         )
     )
-    vae = PatchPCA.fit(
-        images, image_size=image_size, patch=patch, channels=latent_channels, whitening=whitening
-    )
-    unet = SharedTrunkUNet(
-        in_channels=latent_channels,
-        block_out_channels=block_out_channels,
-        head_channels=head_channels,
-        cross_attention_dim=text_width,
-    )
     return SmallDenoiser(unet, text_encoder, tokenizer, vae, cosine_scheduler())
-

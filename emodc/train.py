@@ -14,7 +14,7 @@ many processes share it.
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ from emodc.noise import torch_generator
 from emodc.objectives import Base, Objective
 from emodc.prompts import Prompts
 from emodc.schedule import Weighting
-from emodc.trainable import choose_parameters, merge_adapters
+from emodc.trainable import choose_parameters, merge_adapters, recompute_activations
 from emodc.training_batch import Draws, PromptedErrors, draw, prompted_errors
 from emodc.training_log import TimestepLog
 
@@ -122,7 +122,7 @@ class EmoDCTrainer:
         self.accelerator = accelerator or Accelerator(cpu=denoiser.device.type == "cpu")
         self._parameters = choose_parameters(denoiser, config.trained, config.lora_rank)
         if config.checkpointing:
-            denoiser.network.enable_gradient_checkpointing()
+            recompute_activations(denoiser)
         self._averages = [parameter.detach().clone() for parameter in self._parameters]
         optimizer = torch.optim.AdamW(
             self._parameters,
@@ -189,9 +189,17 @@ class EmoDCTrainer:
             _copy(trained, self._parameters)
             self.denoiser.train()
 
-    def finish(self) -> Denoiser:
-        """End the stage: the denoiser keeps the averaged weights, adapters are merged."""
-        _copy(self._averages, self._parameters)
+    def averages(self) -> list[Tensor]:
+        """A copy of the averaged weights, to come back to in `finish`."""
+        return [average.clone() for average in self._averages]
+
+    def finish(self, averages: list[Tensor] | None = None) -> Denoiser:
+        """End the stage: the denoiser keeps its averaged weights, adapters are merged.
+
+        Args:
+            averages: Earlier averages to keep instead.
+        """
+        _copy(self._averages if averages is None else averages, self._parameters)
         self.denoiser.eval().requires_grad_(False)
         merge_adapters(self.denoiser)
         return self.denoiser
@@ -218,7 +226,7 @@ class EmoDCTrainer:
     def _average(self) -> None:
         # Early weights are forgotten faster, else the average would remember the random start.
         decay = min(self.config.ema, self.position / (self.position + 9))
-        torch._foreach_lerp_(self._averages, self._parameters, 1.0 - decay)
+        torch._foreach_lerp_(self._averages, list[Tensor](self._parameters), 1.0 - decay)
 
 
 class _Losses(nn.Module):
@@ -238,7 +246,7 @@ class _Losses(nn.Module):
 
 
 @torch.no_grad()
-def _copy(source: list[Tensor], target: list[Any]) -> None:
+def _copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
     if len(source) != len(target):
         raise ValueError(f"a state of {len(source)} tensors for a model of {len(target)}")
     for new, old in zip(source, target, strict=True):

@@ -1,6 +1,6 @@
 """Which weights a stage trains: all of them, low-rank adapters, or the text conditioning."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 _ATTENTION = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj")
 
 
-def choose_parameters(
-    denoiser: Denoiser, trained: "Trained", lora_rank: int
-) -> list[nn.Parameter]:
+def choose_parameters(denoiser: Denoiser, trained: "Trained", lora_rank: int) -> list[nn.Parameter]:
     """Freeze what the stage does not train; the parameters that it does train.
 
     The image codec is never trained: its latents are what errors are measured in.
@@ -38,13 +36,25 @@ def choose_parameters(
 
 def merge_adapters(denoiser: Denoiser) -> None:
     """Add low-rank adapters, if there are any, into the weights that they adapt."""
-    network = denoiser.network
+    network: Any = denoiser.network
     if getattr(network, "peft_config", None):
         network.fuse_lora()
         network.unload_lora()
 
 
-def _add_adapters(network: nn.Module, rank: int) -> None:
+def recompute_activations(denoiser: Denoiser) -> None:
+    """Turn the network's gradient checkpointing on.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    network: Any = denoiser.network
+    if not getattr(network, "_supports_gradient_checkpointing", False):
+        raise ValueError(f"{type(network).__name__} has no gradient checkpointing")
+    network.enable_gradient_checkpointing()
+
+
+def _add_adapters(network: Any, rank: int) -> None:
     names = {name for name, module in network.named_modules() if isinstance(module, nn.Linear)}
     if not any(name.endswith(_ATTENTION) for name in names):
         raise ValueError(f"{type(network).__name__} has no attention for LoRA to adapt; train all")

@@ -31,7 +31,8 @@ class Draws:
         labels: The right classes, int64 (B,).
         wrong: Classes of the negative prompts, int64 (B, M).
         template: Which template words the class prompts, int64 (B,).
-        dropout: 0, or 1 / 2 where the null / non-class prompt replaces the positive one, int64 (B,).
+        dropout: 1 where the null prompt replaces the positive one, 2 where the non-class prompt
+            does, else 0; int64 (B,).
     """
 
     noise: Tensor

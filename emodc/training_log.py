@@ -38,8 +38,11 @@ class TimestepLog:
         self._sums.index_add_(0, share.cpu(), rows.double().cpu())
 
     def read(self) -> list[dict[str, float]]:
-        """Per bin: first timestep `low`, mean `d_p`, `d_n`, `gap` = (d_n - d_p) / d_p, and
-        `active`, the share of wrong prompts whose hinge was active. Starts a new count.
+        """One record per timestep bin, and a new count.
+
+        Returns:
+            First timestep `low`, mean `d_p` and `d_n`, `gap` = (d_n - d_p) / d_p, and `active`, the
+            share of wrong prompts whose hinge was active.
         """
         records = []
         for number, (samples, *sums) in enumerate(self._sums.tolist()):

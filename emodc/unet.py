@@ -173,3 +173,40 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
         x = self.up_half(half + F.interpolate(self.from_quarter(x), scale_factor=2.0), time)
         x = self.skip_full(full) + F.interpolate(self.from_half(x), scale_factor=2.0)
         return F.silu(self.norm(self.up_full(x, time)))
+
+
+class SharedTrunkClassifier(SharedTrunkUNet):
+    """The matched control: the same trunk on the same noised inputs, with a cross-entropy head.
+
+    What it calls an error is the negative log-probability of a class at one step, so that it is
+    trained, averaged over steps, attacked and stored exactly as an EmoDC. Whatever an EmoDC gains
+    over it is owed to deciding by noise-prediction errors, and not to the network, the noise or
+    the averaging.
+
+    Args:
+        num_classes: Number of classes K.
+        in_channels: As in `SharedTrunkUNet`, like the others.
+        block_out_channels: See there.
+        head_channels: See there.
+        time_channels: See there.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int = 16,
+        block_out_channels: tuple[int, int, int] = (32, 64, 96),
+        head_channels: int = 48,
+        time_channels: int = 128,
+    ) -> None:
+        super().__init__(in_channels, block_out_channels, head_channels, 1, time_channels)
+        self.class_head = nn.Linear(head_channels, num_classes)
+        del self.shared_head, self.prompt_head
+
+    def errors(  # what it cannot do is predict noise: `forward` is not for it
+        self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, noise: Tensor
+    ) -> Tensor:
+        """-log p(class | x_t), float32 (B, K); takes what `SharedTrunkUNet.errors` takes."""
+        pooled = self.features(sample, timestep).mean(dim=(2, 3))
+        return -F.log_softmax(self.class_head(pooled).float(), dim=1)

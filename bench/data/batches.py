@@ -39,17 +39,20 @@ class Batches:
         images: uint8 (N, 3, S, S).
         labels: int64 (N,).
         batch_size: Rows per batch.
-        seed: Run seed.
+        seed: Names the batches.
+        balanced: Draw every class equally often, however many pictures it has.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, images: Tensor, labels: Tensor, batch_size: int, seed: int, balanced: bool = False
+    ) -> None:
         self.images, self.labels = images, labels
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.balanced = batch_size, seed, balanced
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """float32 images (B, 3, S, S) in [0, 1] and int64 labels (B,)."""
         draws = rng.generator(self.seed, "batch", step)
-        chosen = torch.from_numpy(draws.integers(len(self.images), size=self.batch_size))
+        chosen = choose(draws, self.labels, self.batch_size, self.balanced)
         flips = draws.random(self.batch_size) < 0.5
         corners = draws.integers(2 * SHIFT + 1, size=(self.batch_size, 2))
         size = self.images.shape[-1]
@@ -59,3 +62,24 @@ class Batches:
             for image, flip, (top, left) in zip(padded, flips, corners, strict=True)
         ]
         return torch.stack(rows), self.labels[chosen]
+
+
+def choose(draws: np.random.Generator, labels: Tensor, count: int, balanced: bool) -> Tensor:
+    """Indices of `count` samples, drawn with replacement, int64 (count,).
+
+    Args:
+        draws: Where they are drawn from.
+        labels: int64 (N,).
+        count: How many.
+        balanced: Draw the class first, uniformly among those present, then a sample of it.
+    """
+    if not balanced:
+        return torch.from_numpy(draws.integers(len(labels), size=count))
+    present = labels.unique().tolist()
+    members = [torch.nonzero(labels == label).flatten() for label in present]
+    classes = draws.integers(len(present), size=count)
+    places = draws.random(count)
+    picked = [
+        members[k][int(place * len(members[k]))] for k, place in zip(classes, places, strict=True)
+    ]
+    return torch.stack(picked)

@@ -67,7 +67,7 @@ def dry_run(config: Config, out: Path) -> DryRun:
     missing: dict[str, int] = {}
     weights: dict[str, str] = {}
     counted: set[Path] = set()  # a stage that two classifiers share is trained once
-    for name, chain in training.recipes(config, dataset).items():
+    for (name, _), chain in training.recipes(config, dataset).items():
         for recipe in chain:
             folder = training.checkpoint_folder(out, recipe)
             if folder.exists():
@@ -98,7 +98,8 @@ def run(config: Config, out: Path, reporter: Reporter) -> Store:
         listing = out / "skipped.json"
         reporter.say(f"{len(dataset.skipped)} unreadable pictures skipped, listed in {listing}")
         write_json(listing, [vars(skipped) for skipped in dataset.skipped])
-    folders = training.train_missing(config, dataset, out, reporter)
+    trained = training.train_missing(config, dataset, out, reporter)
+    folders = {name: folder for (name, _), folder in trained.items()}
     runtime.release_freed_memory()
     for name, spec in config.classifiers.items():
         if isinstance(spec, CheckpointClassifier):

@@ -1,0 +1,57 @@
+"""Training a discriminative network."""
+
+from pathlib import Path
+from typing import Any
+
+import baselines
+import baselines.checkpoints
+from baselines.train import BaselineTrainer, TrainConfig
+from bench import rng
+from bench.checkpoints import Card
+from bench.config import BaselineClassifier
+from bench.errors import UserError
+from bench.training.data import TrainingData
+from bench.training.loop import Loop
+
+
+def train_baseline(
+    name: str,
+    spec: BaselineClassifier,
+    recipe: dict[str, Any],
+    folder: Path,
+    data: TrainingData,
+    loop: Loop,
+) -> None:
+    """Train the network of `recipe` into `folder`.
+
+    Raises:
+        UserError: If timm does not know the architecture.
+    """
+    with rng.fenced(recipe["seed"], "weights", spec.architecture):
+        try:
+            classifier = baselines.FaceClassifier(spec.architecture, data.dataset.classes)
+        except RuntimeError as error:
+            raise UserError(
+                f"classifier {name!r}: timm has no architecture {spec.architecture!r} ({error})."
+            ) from error
+    training = TrainConfig(
+        steps=spec.steps,
+        learning_rate=spec.learning_rate,
+        validate_every=max(1, spec.steps // 5),
+        bfloat16=recipe["precision"] == "bfloat16",
+    )
+    trainer = BaselineTrainer(classifier.to(loop.device), training, data.split("val"))
+    batches = data.batches(spec.batch_size, recipe["seed"])
+    seconds = loop.run(f"train {name}", trainer, batches, spec.steps, folder)
+    loop.publish(
+        folder,
+        lambda scratch: baselines.checkpoints.save(trainer.best(), scratch),
+        Card(
+            kind="baseline",
+            recipe=recipe,
+            weights="",
+            validation={"accuracy": trainer.best_accuracy},
+            gate=None,
+            seconds=seconds,
+        ),
+    )

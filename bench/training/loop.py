@@ -1,0 +1,112 @@
+"""One loop for every trainer: shows progress, saves as it goes, continues exactly."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from bench import rng
+from bench.checkpoints import Card, fingerprint
+from bench.files import atomic
+from bench.progress import Reporter
+
+SAVE_EVERY = 60.0  # seconds
+
+
+class Trainer(Protocol):
+    """What the loop needs of a trainer."""
+
+    @property
+    def position(self) -> int: ...  # noqa: D102
+    @property
+    def finished(self) -> bool: ...  # noqa: D102
+    def step(self, images: Tensor, labels: Tensor) -> dict[str, float]: ...  # noqa: D102
+    def state_dict(self) -> dict[str, Any]: ...  # noqa: D102
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...  # noqa: D102
+
+
+class Loop:
+    """The loop, and the processes and the progress that all trainings of a run share.
+
+    Args:
+        accelerator: The processes that train together; only the main one writes.
+        device: Where training computes.
+        reporter: Shows progress.
+    """
+
+    def __init__(self, accelerator: Accelerator, device: torch.device, reporter: Reporter) -> None:
+        self.accelerator, self.device, self.reporter = accelerator, device, reporter
+
+    def run(
+        self,
+        label: str,
+        trainer: Trainer,
+        batches: Callable[[int], tuple[Tensor, Tensor]],
+        steps: int,
+        folder: Path,
+    ) -> float:
+        """Run `trainer` to its end, from where a lost run had saved it; seconds of training."""
+        state_path = folder.with_name(f".{folder.name}.state")
+        before = _restore(trainer, state_path)
+        start = saved = time.monotonic()
+        shown = self.reporter.task(label, steps, trainer.position)
+        with shown as task, _deferred_interrupt() as pressed:
+            while not trainer.finished:
+                images, labels = batches(trainer.position)
+                with rng.fenced("training step", trainer.position):
+                    figures = trainer.step(images.to(self.device), labels.to(self.device))
+                note = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
+                task.advance(1, note)
+                due = pressed.is_set() or time.monotonic() - saved >= SAVE_EVERY
+                if due and self.accelerator.is_main_process:
+                    saved = time.monotonic()
+                    state = {"trainer": trainer.state_dict(), "seconds": before + saved - start}
+                    with atomic(state_path) as scratch:
+                        torch.save(state, scratch)
+                if pressed.is_set():
+                    raise KeyboardInterrupt
+        return before + time.monotonic() - start
+
+    def publish(self, folder: Path, save: Callable[[Path], None], card: Card) -> None:
+        """Write a finished checkpoint in one go, and drop the training state."""
+        if self.accelerator.is_main_process:
+            with atomic(folder) as scratch:
+                scratch.mkdir(parents=True)
+                save(scratch)
+                card.model_copy(update={"weights": fingerprint(scratch)}).write(scratch)
+            folder.with_name(f".{folder.name}.state").unlink(missing_ok=True)
+        self.accelerator.wait_for_everyone()
+
+
+@contextlib.contextmanager
+def _deferred_interrupt() -> Iterator[threading.Event]:
+    """Hold Ctrl-C back until the step in progress is complete and saved."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    previous = signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _restore(trainer: Trainer, path: Path) -> float:
+    """Continue from a saved state if there is a usable one; seconds spent before."""
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        trainer.load_state_dict(state["trainer"])
+        return float(state["seconds"])
+    except FileNotFoundError:
+        return 0.0
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError):
+        path.unlink(missing_ok=True)  # damaged: the stage starts over
+        return 0.0

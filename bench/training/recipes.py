@@ -1,0 +1,78 @@
+"""What determines the weights of a checkpoint, and the folder that is named after it.
+
+An EmoDC is a chain of stages, each with a folder of its own, so variants that begin alike (Base,
+and AMDiT from Base) share what they have in common.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from bench.config import BaselineClassifier, Config, EmoDCClassifier
+from bench.data.base import DataSet
+from bench.files import digest
+from bench.runtime import pick_device
+
+#: Raise when training gives other weights for the same config.
+RECIPE_VERSION = 2
+
+#: Fields of an EmoDC's config that shape its untrained network.
+_NETWORK = {"kind", "pretrained", "whitening", "block_out_channels", "head_channels", "prompts"}
+#: Files larger than this are told apart by their ends and their size.
+_READ_WHOLE = 1 << 20
+
+
+def recipes(config: Config, dataset: DataSet) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    """For each (classifier, training seed): the recipe of each of its checkpoints, in order."""
+    from emodc.classifier import resolve_precision
+
+    precision = str(resolve_precision(config.precision, pick_device(config.execution.device)))
+    common = {
+        "version": RECIPE_VERSION,
+        "data": dataset.digest,
+        "classes": list(dataset.classes),
+        "precision": precision.removeprefix("torch."),
+    }
+    chains: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for name, spec in config.classifiers.items():
+        for seed in config.seeds:
+            seeded = common | {"seed": seed}
+            if isinstance(spec, BaselineClassifier):
+                chains[name, seed] = [seeded | spec.model_dump()]
+            elif isinstance(spec, EmoDCClassifier):
+                network = spec.model_dump(include=_NETWORK)
+                network["timesteps"] = [0, spec.evaluation.high]
+                if spec.pretrained is not None:
+                    network["pretrained"] = [spec.pretrained, _content(Path(spec.pretrained))]
+                stages = [stage.model_dump() for stage in spec.stages]
+                chains[name, seed] = [
+                    seeded | network | {"stages": stages[: k + 1]} for k in range(len(stages))
+                ]
+    return chains
+
+
+def checkpoint_folder(out: Path, recipe: dict[str, Any]) -> Path:
+    """Where the checkpoint of a recipe is, or will be."""
+    if recipe["kind"] == "baseline":
+        stem = recipe["architecture"]
+    elif recipe["kind"] == "control":
+        stem = "control"
+    else:
+        stem = f"emodc-{recipe['stages'][-1]['objective']['kind']}"
+    return out / "checkpoints" / f"{stem}-{digest(recipe)}"
+
+
+def _content(folder: Path) -> str | None:
+    """A digest of a folder's files; None for the name of something on the hub."""
+    if not folder.is_dir():
+        return None
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        size = path.stat().st_size
+        total.update(f"{path.relative_to(folder).as_posix()} {size}".encode())
+        with path.open("rb") as file:
+            total.update(file.read(_READ_WHOLE))
+            if size > _READ_WHOLE:
+                file.seek(-_READ_WHOLE, 2)
+                total.update(file.read())
+    return total.hexdigest()[:16]
