@@ -207,6 +207,10 @@ class SharedTrunkClassifier(SharedTrunkUNet):
     def errors(  # what it cannot do is predict noise: `forward` is not for it
         self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, noise: Tensor
     ) -> Tensor:
-        """-log p(class | x_t), float32 (B, K); takes what `SharedTrunkUNet.errors` takes."""
+        """-log p(class | x_t), float32 (B, P), from what `SharedTrunkUNet.errors` takes.
+
+        The first K prompts are the classes, one each; prompts that name none cost nothing (zero).
+        """
         pooled = self.features(sample, timestep).mean(dim=(2, 3))
-        return -F.log_softmax(self.class_head(pooled).float(), dim=1)
+        surprise = -F.log_softmax(self.class_head(pooled).float(), dim=1)
+        return F.pad(surprise, (0, len(encoder_hidden_states) - surprise.shape[1]))

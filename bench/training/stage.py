@@ -58,7 +58,8 @@ def train_stage(
     )
     previous = checkpoint_folder(out, chain[number - 1]) if number else None
     control = spec.kind == "control"
-    prompts = make_prompts(spec.prompts, data.dataset)
+    # The control reads no prompts; it needs one per class to keep its place.
+    prompts = make_prompts(PromptTexts() if control else spec.prompts, data.dataset)
     denoiser = _starting_point(name, spec, recipe, previous, prompts, data).to(loop.device)
     training = _train_config(spec, stage, number, recipe)
     try:
