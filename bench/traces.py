@@ -103,12 +103,10 @@ class OtherPrompts:
 
     def write(self, path: Path) -> None:
         """Write a shard's file, also if none of the shard's samples is among them."""
-        columns = {
-            "sample_id": self.ids,
-            "null": list(self.null),
-            "non_class": list(self.non_class),
-        }
-        write_parquet(path, pd.DataFrame(columns), PROMPTS_SCHEMA)
+        # As objects: an empty column of numbers is no column of lists.
+        columns = {"null": list(self.null), "non_class": list(self.non_class)}
+        frame = pd.DataFrame({"sample_id": self.ids, **columns}, dtype=object)
+        write_parquet(path, frame, PROMPTS_SCHEMA)
 
     @classmethod
     def read(cls, path: Path) -> "OtherPrompts | None":
