@@ -6,11 +6,15 @@ from pathlib import Path
 import pandas as pd
 
 from bench.files import atomic
+from bench.report import diagnostic_tables
+from bench.report.diagnostic_figures import write_diagnostic_figures
+from bench.report.diagnostics import diagnose
 from bench.report.figures import write_figures
 from bench.report.render import csv_text, latex, markdown, markdown_text
 from bench.report.results import Missing, Results, read
 from bench.report.summary import summary_csv, summary_frame
 from bench.report.tables import TableSpec, tables
+from bench.store import Store
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ def write_report(out: Path) -> Report:
         OUT/report/tables.md           all tables and figures, and the cells still missing
         OUT/report/tables/NAME.md, .csv, .tex
         OUT/report/figures/NAME.png, .svg
+        OUT/report/diagnostics.md, .csv  what the traces say of each EmoDC, and its figures
 
     The folder is replaced as a whole: it never mixes tables of two states of the store.
 
@@ -55,6 +60,7 @@ def write_report(out: Path) -> Report:
         UserError: If `out` holds no plan, or no complete cell.
     """
     results = read(out)
+    diagnoses, absent = diagnose(results, Store(out))
     frame, specs = summary_frame(results.complete), tables(results)
     folder = out / "report"
     with atomic(folder) as scratch:
@@ -68,6 +74,11 @@ def write_report(out: Path) -> Report:
         figures = write_figures(results, scratch / "figures")
         page = _page(specs, [path.stem for path in figures if path.suffix == ".png"], results)
         (scratch / "tables.md").write_text(page, encoding="utf-8")
+        drawn = write_diagnostic_figures(diagnoses, scratch / "figures")
+        page = diagnostic_tables.page(diagnoses, drawn, absent)
+        (scratch / "diagnostics.md").write_text(page, encoding="utf-8")
+        numbers = diagnostic_tables.csv_text(diagnoses)
+        (scratch / "diagnostics.csv").write_text(numbers, encoding="utf-8")
     return Report(folder, results, frame, tuple(specs))
 
 
