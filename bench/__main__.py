@@ -1,5 +1,6 @@
-"""`python -m bench` is `bench`."""
+"""`python -m bench`, which is also what `accelerate launch -m bench train` starts."""
 
 from bench.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -224,6 +224,7 @@ class Execution(_Section):
     workers: int | None = Field(None, ge=1)  # None: one per core on a CPU, one on a GPU
     device: str = "auto"
     trackers: list[Literal["tensorboard", "wandb"]] = []  # of training
+    save_every: float = Field(60.0, gt=0)  # seconds between two saved states of a training
 
 
 class Config(_Section):

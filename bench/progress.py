@@ -50,10 +50,14 @@ class Task:
 
 
 class Reporter:
-    """Tells a person how the work goes, on stderr, so that stdout stays clean for results."""
+    """Tells a person how the work goes, on stderr, so that stdout stays clean for results.
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+    Args:
+        quiet: Say nothing: another process of the same work speaks.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, highlight=False, quiet=quiet)
         self.bars: Progress | None = None
 
     def say(self, line: str) -> None:

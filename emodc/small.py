@@ -33,7 +33,7 @@ class SmallDenoiser(Denoiser):
 
     def __init__(
         self,
-        unet: SharedTrunkUNet,
+        unet: SharedTrunkUNet | SharedTrunkClassifier,
         text_encoder: CLIPTextModel,
         tokenizer: PreTrainedTokenizerBase,
         vae: PatchPCA,
@@ -167,7 +167,7 @@ def small_control(
 
 
 def _assembled(
-    unet: SharedTrunkUNet, vae: PatchPCA, prompts: Prompts, text_width: int
+    unet: SharedTrunkUNet | SharedTrunkClassifier, vae: PatchPCA, prompts: Prompts, text_width: int
 ) -> SmallDenoiser:
     tokenizer = word_tokenizer(prompts.texts())
     text_encoder = CLIPTextModel(

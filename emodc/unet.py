@@ -55,6 +55,57 @@ class ResBlock(nn.Module):
         return x + self.conv2(F.silu(torch.addcmul(shift, h, 1 + scale)))
 
 
+class Trunk(nn.Module):
+    """What all prompts share: features of a noisy picture at a timestep.
+
+    Args:
+        in_channels: Latent channels C.
+        block_out_channels: Widths at full, half and quarter resolution.
+        head_channels: Width of the features.
+        time_channels: Width of the timestep embedding.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        block_out_channels: tuple[int, int, int],
+        head_channels: int,
+        time_channels: int,
+    ) -> None:
+        super().__init__()
+        self.time_channels = time_channels
+        full, half, quarter = block_out_channels
+        self.time = nn.Sequential(
+            nn.Linear(time_channels, time_channels),
+            nn.SiLU(),
+            nn.Linear(time_channels, time_channels),
+        )
+        self.enter = nn.Conv2d(in_channels, full, 3, padding=1)
+        self.down_full = ResBlock(full, time_channels)
+        self.to_half = nn.Conv2d(full, half, 3, stride=2, padding=1)
+        self.down_half = ResBlock(half, time_channels)
+        self.to_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1)
+        self.middle = nn.ModuleList(ResBlock(quarter, time_channels) for _ in range(2))
+        self.from_quarter = nn.Conv2d(quarter, half, 1)
+        self.up_half = ResBlock(half, time_channels)
+        self.from_half = nn.Conv2d(half, head_channels, 1)
+        self.skip_full = nn.Conv2d(full, head_channels, 1)
+        self.up_full = ResBlock(head_channels, time_channels)
+        self.norm = nn.GroupNorm(8, head_channels)
+
+    def forward(self, sample: Tensor, timestep: Tensor) -> Tensor:
+        """Features (B, head_channels, H, W) of (B, C, H, W) at int64 timesteps (B,)."""
+        time = F.silu(self.time(timestep_embedding(timestep, self.time_channels)))
+        full = self.down_full(self.enter(sample), time)
+        half = self.down_half(self.to_half(full), time)
+        x = self.to_quarter(half)
+        for block in self.middle:
+            x = block(x, time)
+        x = self.up_half(half + F.interpolate(self.from_quarter(x), scale_factor=2.0), time)
+        x = self.skip_full(full) + F.interpolate(self.from_half(x), scale_factor=2.0)
+        return F.silu(self.norm(self.up_full(x, time)))
+
+
 class SharedTrunkUNet(ModelMixin, ConfigMixin):
     """Noise prediction with one trunk for all prompts.
 
@@ -76,24 +127,7 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
         time_channels: int = 128,
     ) -> None:
         super().__init__()
-        full, half, quarter = block_out_channels
-        self.time = nn.Sequential(
-            nn.Linear(time_channels, time_channels),
-            nn.SiLU(),
-            nn.Linear(time_channels, time_channels),
-        )
-        self.enter = nn.Conv2d(in_channels, full, 3, padding=1)
-        self.down_full = ResBlock(full, time_channels)
-        self.to_half = nn.Conv2d(full, half, 3, stride=2, padding=1)
-        self.down_half = ResBlock(half, time_channels)
-        self.to_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1)
-        self.middle = nn.ModuleList(ResBlock(quarter, time_channels) for _ in range(2))
-        self.from_quarter = nn.Conv2d(quarter, half, 1)
-        self.up_half = ResBlock(half, time_channels)
-        self.from_half = nn.Conv2d(half, head_channels, 1)
-        self.skip_full = nn.Conv2d(full, head_channels, 1)
-        self.up_full = ResBlock(head_channels, time_channels)
-        self.norm = nn.GroupNorm(8, head_channels)
+        self.trunk = Trunk(in_channels, block_out_channels, head_channels, time_channels)
         self.shared_head = nn.Conv2d(head_channels, in_channels, 3, padding=1)
         self.prompt_head = nn.Linear(cross_attention_dim, head_channels * in_channels)
         nn.init.zeros_(self.shared_head.weight)
@@ -119,7 +153,7 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
             Predicted noise (B, C, H, W).
         """
         timestep = torch.as_tensor(timestep, device=sample.device).expand(len(sample))
-        features = self.features(sample, timestep)
+        features = self.trunk(sample, timestep)
         per_prompt = self.prompt_weights(encoder_hidden_states)  # (B, C, F)
         noise = self.shared_head(features) + torch.einsum("bfhw,bcf->bchw", features, per_prompt)
         return UNetOutput(sample=noise) if return_dict else (noise,)
@@ -145,7 +179,7 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
         Returns:
             float32 (B, P).
         """
-        features = self.features(sample, timestep)
+        features = self.trunk(sample, timestep)
         residual = (self.shared_head(features).float() - noise).flatten(2)  # (B, C, HW)
         weights = self.prompt_weights(encoder_hidden_states)
         with torch.autocast(sample.device.type, enabled=False):  # sums in float32
@@ -162,20 +196,8 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
         pooled = encoder_hidden_states.mean(dim=1)
         return self.prompt_head(pooled).unflatten(1, (self.config.in_channels, -1))
 
-    def features(self, sample: Tensor, timestep: Tensor) -> Tensor:
-        """What all prompts share: (B, head_channels, H, W)."""
-        time = F.silu(self.time(timestep_embedding(timestep, self.config.time_channels)))
-        full = self.down_full(self.enter(sample), time)
-        half = self.down_half(self.to_half(full), time)
-        x = self.to_quarter(half)
-        for block in self.middle:
-            x = block(x, time)
-        x = self.up_half(half + F.interpolate(self.from_quarter(x), scale_factor=2.0), time)
-        x = self.skip_full(full) + F.interpolate(self.from_half(x), scale_factor=2.0)
-        return F.silu(self.norm(self.up_full(x, time)))
 
-
-class SharedTrunkClassifier(SharedTrunkUNet):
+class SharedTrunkClassifier(ModelMixin, ConfigMixin):
     """The matched control: the same trunk on the same noised inputs, with a cross-entropy head.
 
     What it calls an error is the negative log-probability of a class at one step, so that it is
@@ -200,17 +222,18 @@ class SharedTrunkClassifier(SharedTrunkUNet):
         head_channels: int = 48,
         time_channels: int = 128,
     ) -> None:
-        super().__init__(in_channels, block_out_channels, head_channels, 1, time_channels)
-        self.class_head = nn.Linear(head_channels, num_classes)
-        del self.shared_head, self.prompt_head
+        super().__init__()
+        self.trunk = Trunk(in_channels, block_out_channels, head_channels, time_channels)
+        self.class_head = nn.Linear(16 * head_channels, num_classes)
 
-    def errors(  # what it cannot do is predict noise: `forward` is not for it
+    def errors(
         self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, noise: Tensor
     ) -> Tensor:
         """-log p(class | x_t), float32 (B, P), from what `SharedTrunkUNet.errors` takes.
 
         The first K prompts are the classes, one each; prompts that name none cost nothing (zero).
         """
-        pooled = self.features(sample, timestep).mean(dim=(2, 3))
+        # Means over a 4x4 grid: behind a GroupNorm the mean over the whole picture says little.
+        pooled = F.adaptive_avg_pool2d(self.trunk(sample, timestep), 4).flatten(1)
         surprise = -F.log_softmax(self.class_head(pooled).float(), dim=1)
         return F.pad(surprise, (0, len(encoder_hidden_states) - surprise.shape[1]))

@@ -11,6 +11,7 @@ from bench.cli.data import data
 from bench.cli.regress import regress
 from bench.cli.report import report
 from bench.cli.run import run
+from bench.cli.train import train
 from bench.errors import UserError
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run)
+app.command()(train)
 app.command()(report)
 app.command()(regress)
 app.add_typer(data, name="data")

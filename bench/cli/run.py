@@ -42,7 +42,7 @@ def run(
     ] = False,
 ) -> None:
     """Train what is missing, sweep noise, blur and attacks, report. The same command resumes."""
-    chosen = _configure(config, data, limit, classifiers, perturbations, seed, device)
+    chosen = configure(config, data, limit, classifiers, perturbations, seed, device)
     if dry_run:
         from bench.sweep.run import dry_run as plan
 
@@ -58,12 +58,12 @@ def run(
 
     runtime.keep_freed_memory()
     out.mkdir(parents=True, exist_ok=True)
-    with _interruptible():
+    with interruptible():
         sweep(chosen, out, Reporter())
         show(write_report(out), Console())
 
 
-def _configure(
+def configure(
     path: Path,
     data: Path | None,
     limit: int | None,
@@ -122,7 +122,7 @@ def _print_plan(plan: "DryRun") -> None:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Ctrl-C ends with a sentence."""
     from bench.errors import UserError
 

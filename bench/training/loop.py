@@ -17,8 +17,6 @@ from bench.checkpoints import Card, fingerprint
 from bench.files import atomic
 from bench.progress import Reporter
 
-SAVE_EVERY = 60.0  # seconds
-
 
 class Trainer(Protocol):
     """What the loop needs of a trainer."""
@@ -39,10 +37,18 @@ class Loop:
         accelerator: The processes that train together; only the main one writes.
         device: Where training computes.
         reporter: Shows progress.
+        save_every: Seconds between two saved states.
     """
 
-    def __init__(self, accelerator: Accelerator, device: torch.device, reporter: Reporter) -> None:
-        self.accelerator, self.device, self.reporter = accelerator, device, reporter
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        device: torch.device,
+        reporter: Reporter,
+        save_every: float = 60.0,
+    ) -> None:
+        self.accelerator, self.device = accelerator, device
+        self.reporter, self.save_every = reporter, save_every
 
     def run(
         self,
@@ -64,7 +70,7 @@ class Loop:
                     figures = trainer.step(images.to(self.device), labels.to(self.device))
                 note = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
                 task.advance(1, note)
-                due = pressed.is_set() or time.monotonic() - saved >= SAVE_EVERY
+                due = pressed.is_set() or time.monotonic() - saved >= self.save_every
                 if due and self.accelerator.is_main_process:
                     saved = time.monotonic()
                     state = {"trainer": trainer.state_dict(), "seconds": before + saved - start}

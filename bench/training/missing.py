@@ -34,7 +34,10 @@ def train_missing(
     accelerator = Accelerator(cpu=device.type == "cpu")
     if accelerator.num_processes > 1:
         device = accelerator.device
-    data, loop = TrainingData(dataset), Loop(accelerator, device, reporter)
+    data, loop = (
+        TrainingData(dataset),
+        Loop(accelerator, device, reporter, config.execution.save_every),
+    )
     folders: dict[tuple[str, int], Path] = {}
     for (name, seed), chain in recipes(config, dataset).items():
         spec = config.classifiers[name]

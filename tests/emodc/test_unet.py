@@ -19,7 +19,7 @@ def test_one_pass_for_all_prompts_equals_a_pass_per_prompt(tiny_emodc: EmoDC) ->
 def test_prompt_timestep_and_picture_all_matter(tiny_emodc: EmoDC) -> None:
     unet = tiny_emodc.denoiser.unet
     states = tiny_emodc.denoiser.encode_texts(tiny_emodc.prompts.texts()).hidden
-    torch.nn.init.normal_(unet.up_full.conv2.weight, std=0.1)  # blocks start as the identity
+    torch.nn.init.normal_(unet.trunk.up_full.conv2.weight, std=0.1)  # blocks start as the identity
     sample = torch.randn(1, 16, 16, 16)
     reference = unet(sample, 100, states[:1], return_dict=False)[0]
     assert not torch.allclose(reference, unet(sample, 100, states[1:2]).sample)

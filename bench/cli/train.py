@@ -1,0 +1,43 @@
+"""`bench train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.run import DEFAULT_OUT, configure, interruptible
+
+
+def train(
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="YAML file, or the name of a shipped one.")
+    ] = Path("default.yaml"),
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with train/<class>/* and test/<class>/*.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of checkpoints and results.")] = DEFAULT_OUT,
+    classifiers: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Run seed.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+) -> None:
+    """Train what has no checkpoint, and nothing else; `bench run` then finds it.
+
+    On several GPUs: accelerate launch -m bench train ...
+    """
+    chosen = configure(config, data, None, classifiers, None, seed, device)
+
+    from accelerate import PartialState
+
+    from bench import runtime
+    from bench.progress import Reporter
+    from bench.sweep.run import open_dataset
+    from bench.training import train_missing
+
+    runtime.keep_freed_memory()
+    out.mkdir(parents=True, exist_ok=True)
+    with interruptible():
+        on_cpu = runtime.pick_device(chosen.execution.device).type == "cpu"
+        reporter = Reporter(quiet=not PartialState(cpu=on_cpu).is_main_process)
+        dataset = open_dataset(chosen, reporter)
+        for folder in dict.fromkeys(train_missing(chosen, dataset, out, reporter).values()):
+            reporter.say(f"{folder}")
