@@ -1,7 +1,7 @@
 """The one door to classifiers: EmoDC, baselines, a user's own.
 
-With `training`, the only part of the bench that imports emodc or baselines. A classifier is
-measured on pictures at their native size; resizing and normalisation live inside it.
+With `training`, the only part of the bench that imports models of emodc or baselines. A classifier
+is measured on pictures at their native size; resizing and normalisation live inside it.
 """
 
 import hashlib

@@ -216,7 +216,7 @@ def _side(ax: Axes, side: Side, classes: Sequence[str], label: str) -> None:
     ax.set_title(f"{side.condition}\n{said}", fontsize=8.5)
     ax.set_xlabel(f"d above the lowest, which is {errors.mean.min():.4f}")
     ax.margins(x=0.08)
-    ax.set_xlim(left=0)
+    ax.axvline(0, color="black", linewidth=0.8)  # a whisker across it: perhaps not above
     ax.xaxis.set_major_locator(MaxNLocator(4))
     sns.despine(ax=ax)
 

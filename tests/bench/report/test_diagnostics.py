@@ -27,7 +27,7 @@ Y, NO = True, False
 
 
 def simulated(seed: int, late: bool = False) -> Traces:
-    """Errors that fall with t and are .03 higher for a wrong class; labels cycle. `late`: t >= 250."""
+    """Errors that fall with t, .03 higher for wrong classes; labels cycle. `late`: t >= 250."""
     draws = np.random.default_rng(seed)
     grid = np.arange(250 if late else 0, 500, 12.5 if late else 25).astype(np.int32)
     level = 0.8 - grid / 1000 + 0.2 * draws.random((N, 1, 1))
