@@ -99,3 +99,42 @@ def test_other_prompts_alone_are_those_of_the_trace(
     torch.testing.assert_close(null, trace.null)
     torch.testing.assert_close(non_class, trace.non_class)
     assert not torch.equal(null, non_class)
+
+
+def test_memory_saving_gradients_are_those_of_plain_autograd(
+    tiny_emodc: EmoDC, images: torch.Tensor
+) -> None:
+    gradients = {}
+    for rows in (2, 100):  # six steps in three chunks, or in one
+        tiny_emodc.denoiser.rows = rows
+        picture = (images[:1].float() / 255).requires_grad_()
+        tiny_emodc(picture, ["a"])[0, 1].backward()
+        assert picture.grad is not None
+        gradients[rows] = picture.grad
+    torch.testing.assert_close(gradients[2], gradients[100], rtol=1e-5, atol=1e-7)
+
+
+def test_several_templates_are_averaged(tiny_emodc: EmoDC, images: torch.Tensor) -> None:
+    picture = images[:1].float() / 255
+    texts = ("a photo of a {} face", "{} photo")
+    alone = []
+    for template in texts:
+        tiny_emodc.prompts = dataclasses.replace(tiny_emodc.prompts, templates=(template,))
+        tiny_emodc.train().eval()
+        alone.append(tiny_emodc.trace(picture).errors)
+    assert not torch.equal(*alone)
+    tiny_emodc.prompts = dataclasses.replace(tiny_emodc.prompts, templates=texts)
+    tiny_emodc.train().eval()
+    together = tiny_emodc.trace(picture, other_prompts=True)
+    torch.testing.assert_close(together.errors, (alone[0] + alone[1]) / 2)
+    assert together.null is not None and together.null.shape == (1, 6)
+    assert together.non_class is not None
+    assert not torch.equal(together.null, together.non_class)
+
+
+def test_weighted_errors_are_those_of_the_target(tiny_emodc: EmoDC, images: torch.Tensor) -> None:
+    """Noise is the small network's own target: the two weightings must agree."""
+    picture = images[:1].float() / 255
+    plain = tiny_emodc.trace(picture).errors
+    tiny_emodc.evaluation = dataclasses.replace(tiny_emodc.evaluation, weighting="target")
+    assert torch.equal(plain, tiny_emodc.trace(picture).errors)

@@ -151,7 +151,7 @@ def test_margins_split_by_difficulty_and_count_what_is_kept() -> None:
     assert found.fixed == pytest.approx(0.1 * 0.5)
     assert found.easy.tolist() == [True] * 3 + [False] * 6
     assert found.hard.tolist() == [False] * 6 + [True] * 3
-    # Gaps of the easy ones are .02 .04 .06, and .05 is asked; the adaptive margin asks 10 % of 20 %.
+    # Gaps of the easy ones are .02 .04 .06, and .05 is asked; adaptively, 10 % where 20 % are kept.
     easy, hard = found.kept("fixed", found.easy), found.kept("fixed", found.hard)
     assert easy is not None and hard is not None
     assert (easy.value, easy.n, hard.value) == (pytest.approx(1 / 3), 3, 1)
