@@ -128,6 +128,7 @@ class Evaluation(_Section):
     noise_aware: bool = False
     weighting: Literal["noise", "target"] = "noise"
     attack_steps: int = Field(20, ge=1)  # of `steps`, per gradient of an attack
+    other_prompts: int = Field(300, ge=0)  # clean samples measured under null and non-class, too
 
 
 class PromptTexts(_Section):

@@ -1,7 +1,7 @@
 """The one door to classifiers: EmoDC, baselines, a user's own.
 
-With `training`, the only part of the bench that imports emodc or baselines. A classifier is
-measured on pictures at their native size; resizing and normalisation live inside it.
+With `training`, the only part of the bench that imports models of emodc or baselines. A classifier
+is measured on pictures at their native size; resizing and normalisation live inside it.
 """
 
 import hashlib
@@ -32,6 +32,7 @@ from bench.config import (
 )
 from bench.errors import UserError
 from bench.store import Gate
+from bench.traces import OtherPrompts, Traces
 from emodc import CheckpointError, EmoDC
 from emodc import Evaluation as EmoDCEvaluation
 from emodc.unet import SharedTrunkClassifier
@@ -43,13 +44,13 @@ class Measurement:
 
     Attributes:
         logits: float32 (N, K).
-        errors: EmoDC's trace, float32 (N, K, S); None for other classifiers.
+        traces: EmoDC's errors; None for other classifiers.
         evaluations: Network evaluations per picture.
         seconds: Wall time per picture, (N,).
     """
 
     logits: np.ndarray
-    errors: np.ndarray | None
+    traces: Traces | None
     evaluations: int
     seconds: np.ndarray
 
@@ -61,7 +62,7 @@ class Classifier(ABC):
         classes: Class names in logit order.
         digest: Of the weights and of how they are evaluated.
         gate: For EmoDC, whether it is still a denoiser.
-        timesteps: EmoDC's evaluation grid; empty for other classifiers.
+        timesteps: EmoDC's grid for a picture without noise; empty for other classifiers.
         evaluations: Network evaluations per picture.
         validation: Figures of its checkpoint on the validation split.
         training: What made its weights; see `bench.store.Manifest`.
@@ -88,16 +89,23 @@ class Classifier(ABC):
         for batch in self._batches(pictures):
             images = as_images([pictures[i] for i in batch]).to(self.device)
             start = time.perf_counter()
-            logits, errors = self._measure(images, [ids[i] for i in batch])
+            logits, traces = self._measure(images, [ids[i] for i in batch])
             spent = (time.perf_counter() - start) / len(batch)
-            results.append((logits, errors, np.full(len(batch), spent)))
-        logits, errors, seconds = zip(*results, strict=True)
+            results.append((logits, traces, np.full(len(batch), spent)))
+        logits, traces, seconds = zip(*results, strict=True)
         return Measurement(
             logits=np.concatenate(logits),
-            errors=None if errors[0] is None else np.concatenate(errors),
+            traces=None if traces[0] is None else Traces.joined(traces),
             evaluations=self.evaluations,
             seconds=np.concatenate(seconds),
         )
+
+    def other_prompts(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> OtherPrompts:
+        """Errors under the prompts that name no class, for classifiers whose `measure` has traces.
+
+        A call of its own, so that a verdict's logits, seconds and evaluations stay what they are.
+        """
+        raise TypeError(f"{type(self).__name__} knows no prompts")
 
     def require_classes(self, classes: Sequence[str], name: str) -> None:
         """Refuse a data set whose labels this classifier does not know.
@@ -117,8 +125,8 @@ class Classifier(ABC):
         """What an attack on this sample differentiates: images -> logits."""
 
     @abstractmethod
-    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
-        """Logits and errors of float32 images (B, 3, H, W)."""
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
+        """Logits and traces of float32 images (B, 3, H, W)."""
 
     def _batches(self, pictures: Sequence[np.ndarray]) -> list[list[int]]:
         if self.device.type == "cpu":
@@ -154,10 +162,21 @@ class DiffusionClassifier(Classifier):
         """EmoDC on the verdict's own noise, a different share of its steps at each query."""
         return _SubsampledEmoDC(self.model, sample_id, self.attack_steps)
 
-    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
-        errors = self.model.trace(images, ids).errors.cpu().numpy()
+    def other_prompts(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> OtherPrompts:
+        """See `Classifier.other_prompts`."""
+        parts = []
+        for batch in self._batches(pictures):
+            images, names = as_images([pictures[i] for i in batch]), [ids[i] for i in batch]
+            null, non_class = self.model.other_prompts(images.to(self.device), names)
+            parts.append(OtherPrompts(tuple(names), null.cpu().numpy(), non_class.cpu().numpy()))
+        return OtherPrompts.joined(parts)
+
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
+        trace = self.model.trace(images, ids)
+        errors, timesteps = trace.errors.cpu().numpy(), trace.timesteps.cpu().numpy()
         means = errors.astype(np.float64).mean(axis=2)
-        return (-self.model.evaluation.logit_scale * means).astype(np.float32), errors
+        logits = (-self.model.evaluation.logit_scale * means).astype(np.float32)
+        return logits, Traces(tuple(ids), errors, timesteps.astype(np.int32))
 
 
 class ControlClassifier(DiffusionClassifier):
@@ -168,7 +187,7 @@ class ControlClassifier(DiffusionClassifier):
         super().__init__(model, digest, None, attack_steps, device)
         self.evaluations, self.timesteps = len(self.timesteps), ()
 
-    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
         logits, _ = super()._measure(images, ids)
         return logits, None  # not noise-prediction errors: no trace, no d_p
 
@@ -203,7 +222,7 @@ class DiscriminativeClassifier(Classifier):
         return self.model
 
     @torch.no_grad()
-    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
         return self.model(images).float().cpu().numpy(), None
 
 

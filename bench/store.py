@@ -4,6 +4,8 @@
     OUT/cells/<classifier>/<cell id>/cell.json        manifest, written when the cell is complete
     OUT/cells/<classifier>/<cell id>/part-00000.parquet    rows of one shard, immutable
     OUT/cells/<classifier>/<cell id>/trace-00000.parquet   EmoDC's errors of the same samples
+    OUT/cells/<classifier>/<cell id>/prompts-00000.parquet under prompts that name no class; of a
+                                                           clean cell, for some of the samples
 
 A cell id is a digest of everything that determines the result, so a changed config never meets
 stale rows. Parts carry a checksum per column chunk (Parquet) and are read back before they count.
@@ -14,14 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from bench.errors import UserError
-from bench.files import atomic, write_json
+from bench.files import write_json
+from bench.parquet import read_parquet, write_parquet
+from bench.traces import OtherPrompts, Traces
 
 SCHEMA = 2
 
@@ -35,9 +37,6 @@ ROW_SCHEMA = pa.schema(
         ("evaluations", pa.int32()),
         ("seconds", pa.float32()),
     ]
-)
-TRACE_SCHEMA = pa.schema(
-    [("sample_id", pa.string()), ("errors", pa.list_(pa.float32()))]  # class-major, K x S
 )
 
 
@@ -132,15 +131,19 @@ class Store:
     # -- writing ---------------------------------------------------------------------------------
 
     def write_part(
-        self, cell: Cell, shard: int, rows: pd.DataFrame, errors: np.ndarray | None
+        self,
+        cell: Cell,
+        shard: int,
+        rows: pd.DataFrame,
+        traces: Traces | None = None,
+        others: OtherPrompts | None = None,
     ) -> None:
-        """Store one shard: its rows and, for EmoDC, errors float32 (N, K, S)."""
-        folder = self.folder(cell)
-        if errors is not None:
-            flat = list(errors.reshape(len(errors), -1))
-            trace = pd.DataFrame({"sample_id": rows["sample_id"], "errors": flat})
-            _write(folder / f"trace-{shard:05d}.parquet", trace, TRACE_SCHEMA)
-        _write(folder / f"part-{shard:05d}.parquet", rows, ROW_SCHEMA)
+        """Store one shard: its rows and, for EmoDC, what they rest on. Rows last: they count."""
+        if traces is not None:
+            traces.write(self._file(cell, "trace", shard))
+        if others is not None:
+            others.write(self._file(cell, "prompts", shard))
+        write_parquet(self._file(cell, "part", shard), rows, ROW_SCHEMA)
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Declare a cell complete."""
@@ -192,23 +195,55 @@ class Store:
 
     def part(self, cell: Cell, shard: int) -> pd.DataFrame | None:
         """The rows of one shard, None if they are absent or damaged."""
-        rows = _read(self.folder(cell) / f"part-{shard:05d}.parquet", ROW_SCHEMA)
+        rows = read_parquet(self._file(cell, "part", shard), ROW_SCHEMA)
         return None if rows is None else rows.to_pandas()
 
-    def whole_part(self, cell: Cell, shard: int) -> pd.DataFrame | None:
-        """Like `part`, and None also if the trace that the rows rest on is absent or damaged."""
+    def whole_part(self, cell: Cell, shard: int, others: bool = False) -> pd.DataFrame | None:
+        """Like `part`, and None also if what the rows rest on is absent or damaged.
+
+        Args:
+            cell: The cell.
+            shard: Number of the shard.
+            others: Whether an EmoDC's shard has errors under the other prompts, too.
+        """
         rows = self.part(cell, shard)
         if rows is None or rows["d_p"].isna().all():
             return rows
-        trace = _read(self.folder(cell) / f"trace-{shard:05d}.parquet", TRACE_SCHEMA)
-        if trace is None or trace["sample_id"].to_pylist() != list(rows["sample_id"]):
+        traces = Traces.read(self._file(cell, "trace", shard))
+        if traces is None or list(traces.ids) != list(rows["sample_id"]):
+            return None
+        if others and OtherPrompts.read(self._file(cell, "prompts", shard)) is None:
             return None
         return rows
 
     def is_whole(self, manifest: Manifest) -> bool:
-        """Whether every part of a complete cell, and its trace, can still be read."""
-        cell = manifest.cell
-        return all(self.whole_part(cell, shard) is not None for shard in range(manifest.shards))
+        """Whether every part of a complete cell, and what it rests on, can still be read."""
+        cell, others = manifest.cell, has_other_prompts(manifest.cell, manifest.inputs)
+        shards = range(manifest.shards)
+        return all(self.whole_part(cell, shard, others) is not None for shard in shards)
+
+    def traces(self, manifest: Manifest) -> Traces | None:
+        """All errors of a complete cell, ordered by sample id.
+
+        Returns:
+            None for a discriminative classifier, or if a trace is absent or damaged: a report can
+            do without.
+        """
+        files = [self._file(manifest.cell, "trace", shard) for shard in range(manifest.shards)]
+        read = [Traces.read(path) for path in files]
+        parts = [part for part in read if part is not None]
+        if not parts or len(parts) < len(read) or len({p.errors.shape[1:] for p in parts}) > 1:
+            return None
+        return Traces.joined(parts).ordered()
+
+    def other_prompts(self, manifest: Manifest) -> OtherPrompts | None:
+        """All errors of a complete cell under prompts that name no class; None if it has none."""
+        files = [self._file(manifest.cell, "prompts", shard) for shard in range(manifest.shards)]
+        read = [OtherPrompts.read(path) for path in files]
+        parts = [part for part in read if part is not None and part.ids]
+        if not parts or None in read or len({part.null.shape[1] for part in parts}) > 1:
+            return None
+        return OtherPrompts.joined(parts)
 
     def rows(self, manifest: Manifest) -> pd.DataFrame:
         """All rows of a complete cell, ordered by sample id.
@@ -220,28 +255,23 @@ class Store:
         for shard in range(manifest.shards):
             part = self.part(manifest.cell, shard)
             if part is None:
-                path = self.folder(manifest.cell) / f"part-{shard:05d}.parquet"
+                path = self._file(manifest.cell, "part", shard)
                 raise UserError(
                     f"{path} is missing or damaged. The same `bench run` computes it again.", 1
                 )
             parts.append(part)
         return pd.concat(parts, ignore_index=True).sort_values("sample_id", ignore_index=True)
 
+    def _file(self, cell: Cell, kind: Literal["part", "trace", "prompts"], shard: int) -> Path:
+        return self.folder(cell) / f"{kind}-{shard:05d}.parquet"
+
+
+def has_other_prompts(cell: Cell, inputs: dict[str, Any]) -> bool:
+    """Whether an EmoDC's cell with these inputs measures the null and the non-class prompt."""
+    evaluation = inputs.get("evaluation") or {}
+    return cell.family == "clean" and bool(evaluation.get("other_prompts"))
+
 
 def _row_key(cell: Cell) -> tuple[str, str, str, str, int, int]:
     where = cell.classifier, cell.dataset, cell.perturbation, cell.severity
     return *where, cell.seed, cell.run_seed
-
-
-def _write(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
-    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-    with atomic(path) as scratch:
-        pq.write_table(table, scratch, compression="zstd", write_page_checksum=True)
-
-
-def _read(path: Path, schema: pa.Schema) -> pa.Table | None:
-    try:
-        table = pq.read_table(path, page_checksum_verification=True)
-    except (OSError, pa.ArrowException):
-        return None
-    return table if table.schema.names == schema.names else None

@@ -2,18 +2,25 @@
 
 from emodc import EmoDC
 logits = EmoDC.from_pretrained("folder")(images)
+
+Names are imported when they are first used, so that `emodc.diagnostics`, which is arithmetic on
+arrays, does not bring in torch: a report needs the one and not the other.
 """
 
-from emodc.adapters import FlowDenoiser, Pixels, UNetDenoiser, open_pipeline
-from emodc.classifier import EmoDC, Evaluation, Trace
-from emodc.denoiser import Conditions, Denoiser
-from emodc.errors import CheckpointError
-from emodc.latents import PatchPCA
-from emodc.pipeline import EmoDCPipeline
-from emodc.prompts import Prompts
-from emodc.schedule import Process
-from emodc.small import SmallDenoiser, small_denoiser
-from emodc.unet import SharedTrunkUNet
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emodc.adapters import FlowDenoiser, Pixels, UNetDenoiser, open_pipeline
+    from emodc.classifier import EmoDC, Evaluation, Trace
+    from emodc.denoiser import Conditions, Denoiser
+    from emodc.errors import CheckpointError
+    from emodc.latents import PatchPCA
+    from emodc.pipeline import EmoDCPipeline
+    from emodc.prompts import Prompts
+    from emodc.schedule import Process
+    from emodc.small import SmallDenoiser, small_control, small_denoiser
+    from emodc.unet import SharedTrunkClassifier, SharedTrunkUNet
 
 __all__ = [
     "CheckpointError",
@@ -27,10 +34,32 @@ __all__ = [
     "Pixels",
     "Process",
     "Prompts",
+    "SharedTrunkClassifier",
     "SharedTrunkUNet",
     "SmallDenoiser",
     "Trace",
     "UNetDenoiser",
     "open_pipeline",
+    "small_control",
     "small_denoiser",
 ]
+
+_MODULES = {
+    "adapters": ("FlowDenoiser", "Pixels", "UNetDenoiser", "open_pipeline"),
+    "classifier": ("EmoDC", "Evaluation", "Trace"),
+    "denoiser": ("Conditions", "Denoiser"),
+    "errors": ("CheckpointError",),
+    "latents": ("PatchPCA",),
+    "pipeline": ("EmoDCPipeline",),
+    "prompts": ("Prompts",),
+    "schedule": ("Process",),
+    "small": ("SmallDenoiser", "small_control", "small_denoiser"),
+    "unet": ("SharedTrunkClassifier", "SharedTrunkUNet"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"emodc.{module}"), name)
+    raise AttributeError(f"module 'emodc' has no attribute {name!r}")

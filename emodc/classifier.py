@@ -193,7 +193,7 @@ class EmoDC(nn.Module):
         Returns:
             float32 (B, K): -logit_scale times the error averaged over the steps.
         """
-        errors, _ = self._measure(images, ids, steps, len(self.classes))
+        errors, _ = self._measure(images, ids, steps, slice(self.prompts.null_index))
         return -self.evaluation.logit_scale * errors.mean(dim=2)
 
     @torch.no_grad()
@@ -208,9 +208,22 @@ class EmoDC(nn.Module):
             other_prompts: Measure the null and the non-class prompt too.
         """
         k = len(self.classes)
-        errors, timesteps = self._measure(images, ids, None, k + 2 if other_prompts else k)
+        prompts = slice(None if other_prompts else self.prompts.null_index)
+        errors, timesteps = self._measure(images, ids, None, prompts)
         null, non_class = (errors[:, k], errors[:, k + 1]) if other_prompts else (None, None)
         return Trace(errors[:, :k].contiguous(), timesteps, self.classes, null, non_class)
+
+    @torch.no_grad()
+    def other_prompts(
+        self, images: Tensor, ids: Sequence[str] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Only the null and the non-class prompt's errors on the full grid, float32 (B, S) each.
+
+        Measured on the noise of the trace, up to the last bit of matrix products of another shape.
+        """
+        errors, _ = self._measure(images, ids, None, slice(self.prompts.null_index, None))
+        null, non_class = errors.unbind(1)
+        return null, non_class
 
     @property
     def timesteps(self) -> Tensor:
@@ -228,20 +241,19 @@ class EmoDC(nn.Module):
         images: Tensor,
         ids: Sequence[str] | None,
         steps: Sequence[int] | None,
-        count: int,
+        prompts: slice,
     ) -> tuple[Tensor, Tensor]:
-        """Errors float32 (B, count, S) and timesteps int64 (B, S).
+        """Errors float32 (B, P, S) and timesteps int64 (B, S).
 
-        `count` is K for the classes, K + 2 with the null and non-class prompts behind them.
+        `prompts` chooses among the rows of `Prompts.texts()`: the classes', the others' or all. P
+        counts a class once, however many templates it has.
         """
         names = [str(i) for i in range(len(images))] if ids is None else list(ids)
         if len(names) != len(images):
             raise ValueError(f"{len(images)} images but {len(names)} sample ids")
         chosen = list(range(self.evaluation.steps)) if steps is None else list(steps)
         with autocast(self.evaluation.precision, images.device):
-            conditions = self._conditions()
-            if count == len(self.classes):
-                conditions = conditions[: self.prompts.null_index]
+            conditions = self._conditions()[prompts]
             # One picture is one computation: its steps are the rows. The shape of every matrix
             # product is then the same whatever the batch, so a trace is the same to the last bit.
             results = [
@@ -289,7 +301,7 @@ class EmoDC(nn.Module):
     def _over_templates(self, errors: Tensor) -> Tensor:
         """(S, prompts) -> (S, classes and what follows): means over the templates of a class."""
         templates, end = len(self.prompts.templates), self.prompts.null_index
-        if templates == 1:
+        if templates == 1 or errors.shape[1] < end:  # or no classes among them
             return errors
         classes = errors[:, :end].unflatten(1, (-1, templates)).mean(dim=2)
         return torch.cat([classes, errors[:, end:]], dim=1)

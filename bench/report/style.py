@@ -1,5 +1,6 @@
 """How figures look, and how they are written so that the same results give the same bytes."""
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,6 +64,13 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)  # draws off screen, whatever backend is configured
     return figure
+
+
+def footnote(figure: Figure, text: str) -> None:
+    """Small type under everything, wrapped to the figure's width."""
+    width = int(figure.get_figwidth() * 17)  # characters; an inch takes some 18 of them
+    lines = "\n".join(textwrap.wrap(text, width))
+    figure.supxlabel(lines, fontsize=7.5, color="0.3", x=0.01, ha="left")
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:

@@ -6,13 +6,17 @@ from pathlib import Path
 import pandas as pd
 
 from bench.files import atomic
+from bench.report import diagnostic_tables
 from bench.report.ablation import ablation_tables
 from bench.report.ablation_figure import write_ablation_figures
+from bench.report.diagnostic_figures import write_diagnostic_figures
+from bench.report.diagnostics import diagnose
 from bench.report.figures import write_figures
 from bench.report.render import csv_text, latex, markdown, markdown_text
 from bench.report.results import Missing, Results, read
 from bench.report.summary import summary_csv, summary_frame
 from bench.report.tables import TableSpec, tables
+from bench.store import Store
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ def write_report(out: Path) -> Report:
         OUT/report/tables.md           all tables and figures, and the cells still missing
         OUT/report/tables/NAME.md, .csv, .tex
         OUT/report/figures/NAME.png, .svg
+        OUT/report/diagnostics.md, .csv  what the traces say of each EmoDC, and its figures
 
     The folder is replaced as a whole: it never mixes tables of two states of the store.
 
@@ -57,6 +62,7 @@ def write_report(out: Path) -> Report:
         UserError: If `out` holds no plan, or no complete cell.
     """
     results = read(out)
+    diagnoses, absent = diagnose(results, Store(out))
     frame = summary_frame(results.complete)
     specs = tables(results) + ablation_tables(results)
     folder = out / "report"
@@ -72,6 +78,11 @@ def write_report(out: Path) -> Report:
         figures += write_ablation_figures(results, scratch / "figures")
         page = _page(specs, [path.stem for path in figures if path.suffix == ".png"], results)
         (scratch / "tables.md").write_text(page, encoding="utf-8")
+        drawn = write_diagnostic_figures(diagnoses, scratch / "figures")
+        page = diagnostic_tables.page(diagnoses, drawn, absent)
+        (scratch / "diagnostics.md").write_text(page, encoding="utf-8")
+        numbers = diagnostic_tables.csv_text(diagnoses)
+        (scratch / "diagnostics.csv").write_text(numbers, encoding="utf-8")
     return Report(folder, results, frame, tuple(specs))
 
 

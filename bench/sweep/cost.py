@@ -31,4 +31,5 @@ def cell_seconds(config: Config, planned: PlannedCell, workers: int) -> float:
         verdict = _FORWARD["other"]
         gradient = verdict * _GRADIENT
     queries = _QUERIES.get(planned.cell.perturbation, 0)
-    return len(planned.sample_ids) * (verdict + queries * gradient) / workers
+    pictures = len(planned.sample_ids) * (verdict + queries * gradient)
+    return (pictures + len(planned.other_prompts) * verdict) / workers

@@ -8,7 +8,7 @@ from bench.config import BaselineClassifier, Config, EmoDCClassifier
 from bench.data.base import DataSet, Sample, balanced_subset
 from bench.files import digest
 from bench.perturb import CORRUPTIONS
-from bench.store import Cell, Store
+from bench.store import Cell, Store, has_other_prompts
 
 #: Raise when the same inputs give other rows, so that no stale row is ever reused.
 RESULT_VERSION = 2
@@ -22,11 +22,13 @@ class PlannedCell:
         cell: The cell.
         inputs: Everything that determines the rows.
         sample_ids: The test samples, in order.
+        other_prompts: Those of them that an EmoDC measures under the prompts that name no class.
     """
 
     cell: Cell
     inputs: dict[str, Any]
     sample_ids: tuple[str, ...]
+    other_prompts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,10 @@ def make_plan(
                 seed=seed,
                 run_seed=config.seed,
             )
-            plan.append(PlannedCell(cell, inputs, tuple(sample.id for sample in samples)))
+            ids, others = tuple(sample.id for sample in samples), _other_prompts(inputs, samples)
+            plan.append(
+                PlannedCell(cell, inputs, ids, others if family == "clean" else frozenset())
+            )
     return plan
 
 
@@ -118,7 +123,8 @@ def pending(planned: PlannedCell, count: int, store: Store) -> list[Shard]:
         return []  # however it was sharded
     todo = []
     for shard in shards_of(planned, count):
-        part = store.whole_part(cell, shard.number)
+        others = has_other_prompts(cell, planned.inputs)
+        part = store.whole_part(cell, shard.number, others)
         if part is None or list(part["sample_id"]) != list(shard.sample_ids):
             todo.append(shard)
     return todo
@@ -130,8 +136,16 @@ def _evaluation(config: Config, name: str, family: str) -> dict[str, Any] | None
     plan = getattr(spec, "evaluation", None)
     if plan is None:
         return None
-    exclude = set() if family == "attack" else {"attack_steps"}
-    return dict(plan.model_dump(exclude=exclude))
+    # What other families do not measure must not rename their cells.
+    exclude = {"attack": {"other_prompts"}, "clean": {"attack_steps"}}
+    left_out = exclude.get(family, {"attack_steps", "other_prompts"})
+    return dict(plan.model_dump(exclude=left_out))
+
+
+def _other_prompts(inputs: dict[str, Any], samples: list[Sample]) -> frozenset[str]:
+    """The samples to be measured under the prompts that name no class, from every class alike."""
+    count = (inputs["evaluation"] or {}).get("other_prompts", 0)
+    return frozenset(sample.id for sample in balanced_subset(samples, count))
 
 
 def _parameters(perturbation: str, family: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from bench.perturb import CORRUPTIONS
 from bench.perturb.attacks import ATTACK_CLASSES
 from bench.store import Cell, Store
 from bench.sweep.plan import Shard
+from bench.traces import OtherPrompts, Traces
 
 
 class Worker:
@@ -62,16 +63,26 @@ class Worker:
         classifier = self.classifier(cell.classifier, cell.seed)
         samples = [self._samples[identifier] for identifier in shard.sample_ids]
         size = self.config.execution.batch_size
-        frames, traces = [], []
+        frames, traces, others = [], [], []
+        chosen = shard.planned.other_prompts
         for start in range(0, len(samples), size):
             batch = samples[start : start + size]
             pictures = [self.perturbed(cell, sample, classifier) for sample in batch]
             measured = classifier.measure(pictures, [sample.id for sample in batch])
             frames.append(_rows(batch, measured, classifier.classes))
-            if measured.errors is not None:
-                traces.append(measured.errors)
-        errors = np.concatenate(traces) if traces else None
-        self.store.write_part(cell, shard.number, pd.concat(frames, ignore_index=True), errors)
+            if measured.traces is None:
+                continue
+            traces.append(measured.traces)
+            named = [(p, s.id) for p, s in zip(pictures, batch, strict=True) if s.id in chosen]
+            if named:
+                others.append(classifier.other_prompts(*zip(*named, strict=True)))
+        self.store.write_part(
+            cell,
+            shard.number,
+            pd.concat(frames, ignore_index=True),
+            Traces.joined(traces) if traces else None,
+            OtherPrompts.joined(others) if traces and chosen else None,
+        )
         return len(samples)
 
     def perturbed(self, cell: Cell, sample: Sample, classifier: Classifier) -> np.ndarray:
@@ -106,7 +117,7 @@ def _rows(samples: Sequence[Sample], measured: Measurement, classes: Sequence[st
             "label": labels,
             "prediction": [_decide(logits, classes) for logits in measured.logits],
             "logits": list(measured.logits),
-            "d_p": _positive_errors(measured.errors, [list(classes).index(x) for x in labels]),
+            "d_p": _positive_errors(measured.traces, [list(classes).index(x) for x in labels]),
             "evaluations": measured.evaluations,
             "seconds": measured.seconds,
         }
@@ -119,7 +130,9 @@ def _decide(logits: np.ndarray, classes: Sequence[str]) -> str | None:
     return classes[int(best[0])] if len(best) == 1 else None
 
 
-def _positive_errors(errors: np.ndarray | None, labels: Sequence[int]) -> list[float | None]:
-    if errors is None:
+def _positive_errors(traces: Traces | None, labels: Sequence[int]) -> list[float | None]:
+    if traces is None:
         return [None] * len(labels)
-    return [float(errors[row, label].mean(dtype=np.float64)) for row, label in enumerate(labels)]
+    return [
+        float(traces.errors[row, label].mean(dtype=np.float64)) for row, label in enumerate(labels)
+    ]

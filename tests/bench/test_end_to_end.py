@@ -4,13 +4,14 @@ import csv
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import TINY, summary_without_times, write_pictures
 
 from bench.config import Config, FolderData, load, parse
 from bench.progress import Reporter
 from bench.report import write_report
-from bench.store import Store
+from bench.store import Manifest, Store
 from bench.sweep.run import dry_run, run
 
 COLUMNS = (
@@ -110,6 +111,62 @@ def test_a_limit_makes_other_cells_and_replaces_them_in_the_report(
         if cell.perturbation == "clean"
     }
     assert sizes == {"test_resnet": 7, "emodc_base": 21, "emodc_amdit": 21}
+
+
+def test_other_prompts_are_stored_and_change_no_row(tiny_run: Path, trained: Path) -> None:
+    config = load(TINY).select(["emodc_base"], ["clean", "gaussian_noise"])
+    spec = config.classifiers["emodc_base"]
+
+    def with_others(count: int) -> Config:
+        plan = spec.evaluation.model_copy(update={"other_prompts": count})
+        return config.model_copy(
+            update={"classifiers": {"emodc_base": spec.model_copy(update={"evaluation": plan})}}
+        )
+
+    def cells(out: Path) -> dict[str, Manifest]:
+        planned = (c for c in Store(out).planned() if c.classifier == "emodc_base")
+        return {c.perturbation: m for c in planned if (m := Store(out).manifest(c)) is not None}
+
+    run(with_others(0), trained, Reporter())
+    with_all, without = cells(tiny_run), cells(trained)
+    assert with_all["gaussian_noise"].cell == without["gaussian_noise"].cell
+    assert with_all["clean"].cell != without["clean"].cell
+    columns = ["sample_id", "prediction", "d_p", "evaluations"]
+    rows = [
+        Store(out).rows(found["clean"]) for out, found in ((tiny_run, with_all), (trained, without))
+    ]
+    assert rows[0][columns].equals(rows[1][columns])
+    for one, other in zip(rows[0]["logits"], rows[1]["logits"], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert Store(trained).other_prompts(without["clean"]) is None
+
+    others = Store(tiny_run).other_prompts(with_all["clean"])
+    traces = Store(tiny_run).traces(with_all["clean"])
+    assert others is not None and traces is not None
+    assert sorted(others.ids) == list(traces.ids) and others.null.shape == (21, 4)
+    assert Store(tiny_run).other_prompts(with_all["gaussian_noise"]) is None
+
+    run(with_others(9), trained, Reporter())  # some of the samples, from each class
+    others = Store(trained).other_prompts(cells(trained)["clean"])
+    labels = dict(rows[0][["sample_id", "label"]].to_numpy())
+    assert others is not None and len(others.ids) == 9
+    assert len({labels[name] for name in others.ids}) == 7
+
+
+def test_timesteps_follow_the_noise_of_a_picture(tiny_run: Path, trained: Path) -> None:
+    config = load(TINY).select(["emodc_base"], ["clean", "gaussian_noise"])
+    spec = config.classifiers["emodc_base"]
+    plan = spec.evaluation.model_copy(update={"noise_aware": True})
+    aware = {"emodc_base": spec.model_copy(update={"evaluation": plan})}
+    run(config.model_copy(update={"classifiers": aware}), trained, Reporter())
+    store = Store(trained)
+    first = {}
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        traces = None if manifest is None else store.traces(manifest)
+        if cell.classifier == "emodc_base" and traces is not None:
+            first[cell.perturbation] = traces.timesteps[:, 0].mean()
+    assert first["gaussian_noise"] > first["clean"] + 50
 
 
 def test_a_folder_of_pictures_runs(tmp_path: Path) -> None:

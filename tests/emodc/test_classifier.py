@@ -86,6 +86,21 @@ def test_training_forgets_the_encoded_prompts(tiny_emodc: EmoDC, images: torch.T
     assert not torch.equal(before, tiny_emodc.trace(picture, ["a"]).errors)
 
 
+def test_other_prompts_alone_are_those_of_the_trace(
+    tiny_emodc: EmoDC, images: torch.Tensor
+) -> None:
+    templates = ("a photo of a {} face", "a {} face")  # several rows per class, one for the others
+    tiny_emodc.prompts = dataclasses.replace(tiny_emodc.prompts, templates=templates)
+    pictures = images[:3].float() / 255
+    trace = tiny_emodc.trace(pictures, IDS, other_prompts=True)
+    null, non_class = tiny_emodc.other_prompts(pictures, IDS)
+    assert trace.null is not None and trace.non_class is not None
+    assert null.shape == non_class.shape == (3, 6)
+    torch.testing.assert_close(null, trace.null)
+    torch.testing.assert_close(non_class, trace.non_class)
+    assert not torch.equal(null, non_class)
+
+
 def test_memory_saving_gradients_are_those_of_plain_autograd(
     tiny_emodc: EmoDC, images: torch.Tensor
 ) -> None:

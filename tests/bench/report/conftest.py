@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from bench.store import ROW_SCHEMA, Cell, Gate, Manifest, Store
+from bench.traces import Traces
 
 CLASSES = ["happy", "sad", "angry"]
 FAILED = Gate(passed=False, d_p=0.5, base_d_p=0.25)
@@ -72,8 +73,12 @@ class Builder:
         rows = rows.iloc[list(order) if order is not None else slice(None)]
         for shard in range(shards):
             part = rows.iloc[shard::shards].reset_index(drop=True)
-            errors = None if d_p is None else np.zeros((len(part), 3, 2), np.float32)
-            self.store.write_part(cell, shard, part[ROW_SCHEMA.names], errors)
+            traces = None
+            if d_p is not None:
+                grid = np.tile(np.array([100, 200], np.int32), (len(part), 1))
+                errors = np.zeros((len(part), 3, 2), np.float32)
+                traces = Traces(tuple(part["sample_id"]), errors, grid)
+            self.store.write_part(cell, shard, part[ROW_SCHEMA.names], traces)
         self.store.write_manifest(
             Manifest(
                 cell=cell,

@@ -34,8 +34,11 @@ def test_every_file_is_there(out: Path) -> None:
     tables = ("clean", "gaussian_noise", "pgd", "provenance")
     expected = {f"report/tables/faces-{t}.{s}" for t in tables for s in ("md", "csv", "tex")}
     figures = ("corruptions", "attacks", "confusion")
+    diagnostics = ("correlation", "gap_by_timestep", "timesteps", "margins", "example")
+    figures += tuple(f"emodc_x-{f}" for f in diagnostics)
     expected |= {f"report/figures/faces-{f}.{s}" for f in figures for s in ("png", "svg")}
-    assert files == expected | {"report/summary.csv", "report/tables.md"}
+    alone = ("summary.csv", "tables.md", "diagnostics.md", "diagnostics.csv")
+    assert files == expected | {f"report/{name}" for name in alone}
     assert written.folder == out / "report"
     assert len(written.summary) == 9
     assert len(written.missing) == 1
@@ -123,5 +126,5 @@ def test_no_classifier_library_is_loaded() -> None:
     command = [sys.executable, "-c", script]
     modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "'bench.report.write'" in modules
-    for name in ("torch", "emodc", "baselines", "diffusers", "bench.models"):
+    for name in ("torch", "emodc.classifier", "baselines", "diffusers", "bench.models"):
         assert f"'{name}'" not in modules

@@ -1,0 +1,25 @@
+"""Parquet files that are never half written, and that say when they are damaged."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.files import atomic
+
+
+def write_parquet(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
+    """Write `frame`, atomically, with a checksum per page."""
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    with atomic(path) as scratch:
+        pq.write_table(table, scratch, compression="zstd", write_page_checksum=True)
+
+
+def read_parquet(path: Path, schema: pa.Schema) -> pa.Table | None:
+    """The table at `path`, None if it is absent, damaged or has other columns."""
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+    except (OSError, pa.ArrowException):
+        return None
+    return table if table.schema.names == schema.names else None

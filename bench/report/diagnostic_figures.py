@@ -1,0 +1,231 @@
+"""The figures of diagnostics, one set per EmoDC; the numbers are those of `diagnostics`."""
+
+from collections.abc import Sequence
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bench.report.diagnostic_marks import bar, line, note, span, text
+from bench.report.diagnostics import PROMPTS, Diagnosis
+from bench.report.example import Side
+from bench.report.style import house_style, line_style, new_figure, save
+from bench.stats import wilson
+from emodc.estimates import Estimate
+
+_BLUE, _ORANGE = line_style(0).color, line_style(1).color
+_GREY = "0.35"
+
+
+def write_diagnostic_figures(diagnoses: Sequence[Diagnosis], folder: Path) -> dict[str, list[str]]:
+    """Draw all figures into `folder`; their names by the classifier's `file_name`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names: dict[str, list[str]] = {}
+    with house_style():
+        for diagnosis in diagnoses:
+            drawn = {
+                "correlation": correlation(diagnosis),
+                "gap_by_timestep": gap_by_timestep(diagnosis),
+                "timesteps": timesteps(diagnosis),
+                "margins": margins(diagnosis),
+                "example": example(diagnosis),
+            }
+            own = names.setdefault(diagnosis.file_name(""), [])
+            for what, figure in drawn.items():
+                if figure is not None:
+                    save(figure, folder, diagnosis.file_name(what))
+                    own.append(diagnosis.file_name(what))
+    return names
+
+
+def correlation(diagnosis: Diagnosis) -> Figure:
+    """A panel per other prompt: its error against d_p, a point per picture."""
+    found = diagnosis.correlations
+    figure = new_figure(max(2.5 * len(found) + 0.5, 4.0), 3.6)
+    axes = figure.subplots(1, len(found), squeeze=False, sharex=True, sharey=True)[0]
+    d_p = diagnosis.prompts["positive"]
+    values = np.concatenate([d_p, *(diagnosis.prompts[name] for name in found)])
+    limits = span(values)
+    for ax, (name, estimate) in zip(axes, found.items(), strict=True):
+        ax.plot(limits, limits, color=_GREY, linestyle="--", linewidth=1, zorder=1)
+        ax.scatter(d_p, diagnosis.prompts[name], s=9, color=_BLUE, alpha=0.55, linewidths=0)
+        ax.set(xlim=limits, ylim=limits, xlabel="d under the right prompt")
+        ax.set_title(f"{PROMPTS[name]}\n{text(estimate, 'r =', 3)}")
+        sns.despine(ax=ax)
+    axes[0].set_ylabel("d under the other prompt")
+    about = (
+        "A point is a clean picture, d its mean error over the steps; dashed: equal errors. "
+        "Brackets: 95% interval of Fisher's z."
+    )
+    note(figure, diagnosis, f"n = {len(d_p)} pictures. {about}")
+    return figure
+
+
+def gap_by_timestep(diagnosis: Diagnosis) -> Figure:
+    """Histograms of d_n - d_p, a panel per timestep bin, a count per picture and wrong class."""
+    gaps, edges = diagnosis.gaps, diagnosis.edges
+    known = gaps[~np.isnan(gaps)]
+    low, high = np.quantile(known, [0.005, 0.995])
+    width = (max(high, 0.0) - min(low, 0.0)) / 36 or 1.0
+    # Zero is an edge: a bar is on one side of the decision.
+    grid = width * np.arange(
+        np.floor(min(low, 0.0) / width) - 1, np.ceil(max(high, 0.0) / width) + 2
+    )
+    columns = min(5, gaps.shape[2])
+    rows = ceil(gaps.shape[2] / columns)
+    figure = new_figure(max(1.75 * columns, 4.0), 1.65 * rows + 0.8)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for ax in axes.flat[gaps.shape[2] :]:
+        ax.set_axis_off()
+    for number, ax in zip(range(gaps.shape[2]), axes.flat, strict=False):
+        column = gaps[~np.isnan(gaps[:, :, number]).any(axis=1), :, number]
+        ax.set_title(f"t {edges[number]:.0f}–{edges[number + 1]:.0f}", fontsize=9)
+        if len(column):
+            # What lies outside counts in the outermost bars, so that all bars add up to all.
+            values = np.clip(column.ravel(), grid[0], grid[-1])
+            weights = np.full(values.size, 100 / values.size)
+            ax.hist(values, bins=grid, weights=weights, color=_BLUE, histtype="stepfilled")
+            above = (column > 0).mean(axis=1).sum()
+            interval = wilson(above, len(column))
+            ax.set_xlabel(
+                f"{100 * above / len(column):.0f}% above 0\n"
+                f"[{100 * interval.low:.0f}, {100 * interval.high:.0f}], n = {len(column)}",
+                fontsize=7.5,
+            )
+        ax.axvline(0, color="black", linewidth=0.8, linestyle=":")
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.tick_params(labelbottom=True, labelsize=7)
+        sns.despine(ax=ax)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("% of pairs")
+    about = (
+        "Gap d_n - d_p, averaged over the steps of a bin, of each pair of a clean picture and a "
+        "wrong class. Above 0 the right class wins. Brackets: 95% Wilson interval, which counts a "
+        "picture once. The outermost bars hold what lies beyond them."
+    )
+    note(figure, diagnosis, about)
+    return figure
+
+
+def timesteps(diagnosis: Diagnosis) -> Figure:
+    """Accuracy and d' of each timestep bin alone, a line per condition."""
+    figure = new_figure(7.6, 3.2)
+    left, right = figure.subplots(1, 2)
+    centres = (diagnosis.edges[:-1] + diagnosis.edges[1:]) / 2
+    for index, traced in enumerate(diagnosis.conditions):
+        found = diagnosis.informativeness(traced)
+        line(left, centres, [a for a, _ in found], index, f"{traced.name} (n {len(traced.errors)})")
+        line(right, centres, [d for _, d in found], index, None)
+    whole = 100 * diagnosis.clean.result.metrics.accuracy.value
+    left.axhline(whole, color=_GREY, linewidth=1, linestyle="-.", label="clean, all steps")
+    chance = 100 / len(diagnosis.clean.result.manifest.classes)
+    left.axhline(chance, color=_GREY, linewidth=1, linestyle=":", label="chance")
+    right.axhline(0, color=_GREY, linewidth=1, linestyle=":")
+    left.set(ylim=(0, 100), xlabel="timestep t", ylabel="accuracy from one bin (%)")
+    right.set(xlabel="timestep t", ylabel="d' of the gap in one bin")
+    for ax in (left, right):
+        ax.set_xlim(diagnosis.edges[0], diagnosis.edges[-1])
+        sns.despine(ax=ax)
+    figure.legend(loc="outside right upper", frameon=False, handlelength=3.2)
+    steps = diagnosis.clean.errors.shape[2]
+    about = (
+        f"{len(centres)} bins of the {steps} steps, each deciding alone. d': mean over pictures of "
+        "the gap (d_n averaged over wrong classes, minus d_p) over its standard deviation. Bands: "
+        "95% intervals per bin (Wilson; delta method). A bin is missing where no step was measured."
+    )
+    note(figure, diagnosis, about)
+    return figure
+
+
+def margins(diagnosis: Diagnosis) -> Figure:
+    """The lowest wrong error against d_p with two margins; the share of pictures that keep each."""
+    found = diagnosis.margins
+    figure = new_figure(7.2, 3.5)
+    left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
+    middle = ~(found.easy | found.hard)
+    left.scatter(found.d_p[middle], found.d_n[middle], s=7, color="0.6", linewidths=0)
+    for part, marker, color in ((found.easy, "o", _BLUE), (found.hard, "^", _ORANGE)):
+        name = "easy third" if part is found.easy else "hard third"
+        left.scatter(
+            found.d_p[part], found.d_n[part], s=14, marker=marker, color=color, linewidths=0,
+            alpha=0.7, label=name,
+        )  # fmt: skip
+    x = np.array(span(found.d_p))
+    for y, dash, name in (
+        (x, ":", "decision: d_n = d_p"),
+        (x + found.fixed, "--", f"fixed: d_p + {found.fixed:.3f}"),
+        ((1 + found.alpha) * x, "-", f"adaptive: {1 + found.alpha:g} d_p"),
+    ):
+        left.plot(x, y, color="black", linestyle=dash, linewidth=1.2, label=name)
+    left.set(xlim=x, xlabel="d_p", ylabel="lowest d_n")
+    figure.legend(loc="outside upper left", ncols=5, frameon=False, fontsize=7.5, columnspacing=1.2)
+    kept = [(margin, which, e) for margin, which, e in _kept(diagnosis) if e is not None]
+    for place, (_, which, estimate) in enumerate(kept):
+        bar(right, place, estimate, _BLUE if which == "easy" else _ORANGE, which == "hard")
+    names = [f"{margin},\n{which}\nn {estimate.n}" for margin, which, estimate in kept]
+    right.set_xticks(range(len(kept)), names)
+    right.tick_params(axis="x", labelsize=7)
+    right.grid(visible=False, axis="x")
+    right.set(ylim=(0, 100), ylabel="pictures that keep the margin (%)")
+    for ax in (left, right):
+        sns.despine(ax=ax)
+    about = (
+        f"n = {len(found.d_p)} clean pictures, easy and hard by d_p; grey: the middle third. The "
+        "fixed margin is what the adaptive one, alpha d_p, asks on average. Bars with 95% Wilson "
+        "intervals."
+    )
+    note(figure, diagnosis, about)
+    return figure
+
+
+def example(diagnosis: Diagnosis) -> Figure | None:
+    """Errors per class of one picture, clean and corrupted; None if no decision changes."""
+    found = diagnosis.example
+    if found is None:
+        return None
+    classes = diagnosis.clean.result.manifest.classes
+    figure = new_figure(7.2, 0.26 * len(classes) + 2.1)
+    axes = figure.subplots(1, 2, sharey=True)
+    for ax, side in zip(axes, (found.clean, found.corrupted), strict=True):
+        _side(ax, side, classes, found.label)
+    about = (
+        f"Picture {found.sample_id}, {found.rule}, and chosen by nothing else. Whiskers: "
+        "95% Student intervals of paired differences over "
+        f"{found.clean.errors.steps} steps. The picture itself is not in the store."
+    )
+    note(figure, diagnosis, about)
+    return figure
+
+
+def _side(ax: Axes, side: Side, classes: Sequence[str], label: str) -> None:
+    errors, places = side.errors, np.arange(len(classes))
+    bars = ax.barh(places, errors.excess, color=[_ORANGE if c == label else _BLUE for c in classes])
+    bars[classes.index(label)].set_hatch("///")
+    ax.errorbar(errors.excess, places, xerr=errors.half, fmt="none", color="0.2", linewidth=1)
+    lowest = int(errors.excess.argmin())
+    ax.annotate("lowest", (0, lowest), (3, 0), textcoords="offset points", va="center", fontsize=7)
+    ax.set_yticks(places, [f"{name} (label)" if name == label else name for name in classes])
+    ax.grid(visible=False, axis="y")
+    ax.set_ylim(len(classes) - 0.5, -0.5)
+    said = "\n".join(f"{name} says {said or 'tie'}" for name, said in side.decisions.items())
+    ax.set_title(f"{side.condition}\n{said}", fontsize=8.5)
+    ax.set_xlabel(f"d above the lowest, which is {errors.mean.min():.4f}")
+    ax.margins(x=0.08)
+    ax.axvline(0, color="black", linewidth=0.8)  # a whisker across it: perhaps not above
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    sns.despine(ax=ax)
+
+
+def _kept(diagnosis: Diagnosis) -> list[tuple[str, str, Estimate | None]]:
+    found = diagnosis.margins
+    return [
+        ("fixed", "easy", found.kept("fixed", found.easy)),
+        ("fixed", "hard", found.kept("fixed", found.hard)),
+        ("adaptive", "easy", found.kept("adaptive", found.easy)),
+        ("adaptive", "hard", found.kept("adaptive", found.hard)),
+    ]

@@ -1,0 +1,168 @@
+"""Diagnostics as a page and as one long table: `diagnostics.md` and `diagnostics.csv`."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from bench.report import measures
+from bench.report.diagnostics import PROMPTS, Diagnosis
+from bench.report.render import markdown, markdown_text
+from bench.report.tables import DRAWN, TableSpec, Value
+from bench.stats import Interval
+from emodc.estimates import Estimate
+
+_WHERE = ("classifier", "dataset", "seed", "condition")
+_COLUMNS = (*_WHERE, "quantity", "of", "value", "low", "high", "n")
+_INTRO = """# Diagnostics
+
+What the stored noise-prediction errors say of each EmoDC beyond its accuracy. They are measured on
+test pictures, so they explain results: a range of timesteps or a margin is to be chosen on
+validation pictures. Intervals are 95 % and hold for one number at a time.
+"""
+
+
+def page(
+    diagnoses: Sequence[Diagnosis], figures: Mapping[str, Sequence[str]], absent: Sequence[str]
+) -> str:
+    """Tables and figures of every EmoDC, and why others have none."""
+    parts = [_INTRO]
+    for diagnosis in diagnoses:
+        specs = (correlation_table(diagnosis), timestep_table(diagnosis), margin_table(diagnosis))
+        parts += [markdown(spec) for spec in specs if spec.rows]
+        parts += [f"![{name}](figures/{name}.png)\n" for name in figures[diagnosis.file_name("")]]
+        if not PROMPTS.keys() <= diagnosis.prompts.keys():
+            parts.append(
+                f"{markdown_text(diagnosis.name)}: the store holds no errors under the null and the"
+                " non-class prompt (`evaluation.other_prompts`), so only negatives are compared.\n"
+            )
+        if diagnosis.example is None:
+            parts.append(
+                f"{markdown_text(diagnosis.name)}: no example, for no stored corruption turns a "
+                "right decision into a wrong one.\n"
+            )
+    parts += [f"{markdown_text(sentence)}\n" for sentence in absent]
+    return "\n".join(parts)
+
+
+def csv_text(diagnoses: Sequence[Diagnosis]) -> str:
+    """One row per number, fractions in [0, 1]; numbers that are undefined are left out."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for diagnosis in diagnoses:
+        cell = diagnosis.clean.result.cell
+        for condition, quantity, of, found in _numbers(diagnosis):
+            if found is not None:
+                numbers = (f"{v:.6g}" for v in (found.value, found.low, found.high))
+                where = (diagnosis.name, cell.dataset, cell.seed, condition)
+                writer.writerow([*where, quantity, of, *numbers, found.n])
+    return text.getvalue()
+
+
+def correlation_table(diagnosis: Diagnosis) -> TableSpec:
+    """How the error under the right prompt goes together with those under others."""
+    header = ("prompt", "n", "r with d_p", "mean d - d_p")
+    rows: list[tuple[Value, ...]] = [
+        (
+            PROMPTS[name],
+            str(len(diagnosis.prompts["positive"])),
+            _text(found, ".3f"),
+            _text(diagnosis.above[name], ".3g"),
+        )
+        for name, found in diagnosis.correlations.items()
+    ]
+    about = (
+        "Errors of clean pictures, averaged over the steps. r: Pearson's, with the interval of "
+        "Fisher's z. Difference: with Student's interval."
+    )
+    return _spec(diagnosis, "correlation", "Errors under other prompts", about, header, rows)
+
+
+def timestep_table(diagnosis: Diagnosis) -> TableSpec:
+    """What each timestep bin alone tells."""
+    shown = [(t, diagnosis.informativeness(t)) for t in diagnosis.conditions]
+    names = [f"{t.name}: {what}" for t, _ in shown for what in ("accuracy %", "n", "d'")]
+    rows: list[tuple[Value, ...]] = []
+    for number, name in enumerate(_bins(diagnosis)):
+        row: list[Value] = [name]
+        for _, found in shown:
+            accuracy, separation = found[number]
+            row += [_percent(accuracy), _count(accuracy), _text(separation, ".2f")]
+        rows.append(tuple(row))
+    about = (
+        "Decisions from the steps of one timestep bin alone, with Wilson intervals; d' is the mean "
+        "over pictures of the gap (d_n averaged over wrong classes, minus d_p) in units of its "
+        "standard deviation, with the delta method's interval."
+    )
+    return _spec(diagnosis, "timesteps", "Timesteps", about, ("timesteps", *names), rows)
+
+
+def margin_table(diagnosis: Diagnosis) -> TableSpec:
+    """Shares of pictures that keep a fixed and an adaptive margin."""
+    found = diagnosis.margins
+    rows: list[tuple[Value, ...]] = []
+    for name, part in (("easy third", found.easy), ("hard third", found.hard)):
+        fixed, adaptive = found.kept("fixed", part), found.kept("adaptive", part)
+        rows.append((name, _count(fixed), _percent(fixed), _percent(adaptive)))
+    header = ("pictures", "n", f"d_p + {found.fixed:.4f} %", f"{1 + found.alpha:g} d_p %")
+    about = (
+        "Clean pictures whose lowest d_n is at least d_p and a margin, with Wilson intervals. "
+        "Thirds by d_p. The fixed margin is what the adaptive one asks on average."
+    )
+    return _spec(diagnosis, "margins", "Margins", about, header, rows)
+
+
+def _numbers(diagnosis: Diagnosis) -> Iterator[tuple[str, str, str, Estimate | None]]:
+    """(condition, quantity, of what, estimate)."""
+    for name, found in diagnosis.correlations.items():
+        yield "clean", "correlation with d_p", PROMPTS[name], found
+        yield "clean", "mean d - d_p", PROMPTS[name], diagnosis.above[name]
+    for traced in diagnosis.conditions:
+        found_bins = diagnosis.informativeness(traced)
+        for of, (accuracy, separation) in zip(_bins(diagnosis), found_bins, strict=True):
+            yield traced.name, "accuracy of timesteps", of, accuracy
+            yield traced.name, "d' of timesteps", of, separation
+    margins = diagnosis.margins
+    for name, part in (("easy third", margins.easy), ("hard third", margins.hard)):
+        yield "clean", f"kept fixed margin {margins.fixed:.6g}", name, margins.kept("fixed", part)
+        adaptive = f"kept adaptive margin {margins.alpha:g} d_p"
+        yield "clean", adaptive, name, margins.kept("adaptive", part)
+
+
+def _bins(diagnosis: Diagnosis) -> list[str]:
+    return [f"{low:.0f}-{high:.0f}" for low, high in pairwise(diagnosis.edges)]
+
+
+def _spec(
+    diagnosis: Diagnosis,
+    what: str,
+    title: str,
+    about: str,
+    header: tuple[str, ...],
+    rows: list[tuple[Value, ...]],
+) -> TableSpec:
+    drawn = f" {DRAWN}" if diagnosis.group.drawn else ""
+    return TableSpec(
+        diagnosis.file_name(what),
+        f"{title}, {diagnosis.name}, {diagnosis.group.slug}",
+        f"{about} {diagnosis.where}.{drawn}",
+        header,
+        tuple(rows),
+    )
+
+
+def _percent(found: Estimate | None) -> Value:
+    if found is None:
+        return None
+    return measures.Estimate(found.value, Interval(found.low, found.high))
+
+
+def _count(found: Estimate | None) -> str | None:
+    return None if found is None else str(found.n)
+
+
+def _text(found: Estimate | None, form: str) -> str | None:
+    if found is None:
+        return None
+    return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"
