@@ -4,87 +4,29 @@ import csv
 import io
 from pathlib import Path
 
-import numpy as np
 import pytest
+from ablation_store import OBJECTIVES, SEEDS, N, column, fill, grid, outcomes, stages
 from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
-from bench import rng
 from bench.bootstrap import two_level_difference, two_level_ratio
 from bench.report import write_report
 from bench.report.ablation import ablation_tables, chosen_on_validation, families, p_text
 from bench.report.ablation_figure import ablation_figure, points_of
 from bench.report.render import latex, markdown
 from bench.report.results import read
-from bench.report.variants import Pair, Variant, base_of, variants
+from bench.report.variants import Variant, variants
 from bench.store import Gate
-
-SEEDS = (0, 1, 2)
-N = 60
-OBJECTIVES = {
-    "base": {"kind": "base"},
-    "hard": {"kind": "hard_negative", "weight": 8.0, "negatives": "all", "limit": None},
-    "margin_small": {"kind": "margin", "weight": 8.0, "margin": 0.03, "reduce": "mean"},
-    "margin_large": {"kind": "margin", "weight": 8.0, "margin": 0.3, "reduce": "hardest"},
-    "amdit": {"kind": "amdit", "weight": 8.0, "alpha": 0.2, "c_nn": "positive",
-              "detach_margin": True},
-    "amdit_null": {"kind": "amdit", "weight": 8.0, "alpha": 0.2, "c_nn": "null"},
-}  # fmt: skip
-SKILL = {"base": 0.3, "hard": 0.5, "margin_small": 0.8, "margin_large": 0.9, "amdit": 0.83,
-         "amdit_null": 0.31}  # fmt: skip
-VALIDATION = {name: skill - 0.01 for name, skill in SKILL.items()} | {"margin_large": 0.99}
-GATE_FAILS = {"margin_large": 1}  # how many seeds
-
-
-def stages(*objectives: dict[str, object], steps: int = 10) -> dict[str, object]:
-    return {
-        "kind": "emodc",
-        "stages": [{"objective": o, "steps": steps, "batch_size": 4} for o in objectives],
-        "seconds": 12.0,
-    }
-
-
-def outcomes(name: str, seed: int) -> tuple[list[bool], list[float]]:
-    """Right or wrong, and d_p, of every picture: pictures and seeds differ in difficulty."""
-    draws, own = rng.generator("pictures"), rng.generator(name, seed)
-    ease = draws.normal(0, 0.15, N) + 0.02 * seed
-    right = own.random(N) < np.clip(SKILL[name] + ease, 0, 1)
-    d_p = (0.3 + 0.05 * draws.random(N)) * (1 + 0.2 * SKILL[name] * (name != "base"))
-    return right.tolist(), d_p.astype(np.float32).tolist()
 
 
 @pytest.fixture
 def ablated(build) -> Path:
-    for name, objective in OBJECTIVES.items():
-        for seed in SEEDS:
-            right, d_p = outcomes(name, seed)
-            build.add(
-                name,
-                "clean",
-                "0",
-                right,
-                d_p=d_p,
-                seed=seed,
-                gate=Gate(passed=seed >= GATE_FAILS.get(name, 0), d_p=0.4, base_d_p=0.3),
-                validation={"accuracy": VALIDATION[name] + 0.001 * seed, "d_p": 0.3},
-                training=stages(OBJECTIVES["base"], objective) | {"seed": seed},
-            )
-    build.add("net", "clean", "0", [True] * N, training={"kind": "baseline", "seconds": 1.0})
-    return build.plan()
+    return fill(build)
 
 
 @pytest.fixture
 def specs(ablated: Path) -> dict[str, object]:
     return {spec.name: spec for spec in ablation_tables(read(ablated))}
-
-
-def column(spec, title: str) -> dict[str, object]:
-    at = spec.header.index(title)
-    return {str(row[0]).split(" ")[0]: row[at] for row in spec.rows}
-
-
-def grid(name: str, what: int) -> np.ndarray:
-    return np.array([outcomes(name, seed)[what] for seed in SEEDS], dtype=float)
 
 
 def test_one_row_per_emodc_variant(specs) -> None:
@@ -213,38 +155,6 @@ def test_no_margin_that_passed_is_said_and_not_compared(build) -> None:
     spec = ablation_tables(read(build.plan()))[1]
     assert spec.rows[1] == ("adaptive margin", "0 of 1", *[None] * 10)
     assert "finds a difference" not in spec.caption
-
-
-def test_a_base_has_the_same_budget_network_and_evaluation(build) -> None:
-    def add(name: str, training: dict[str, object]) -> None:
-        build.add(name, "clean", "0", [True] * 3, d_p=[0.5] * 3,
-                  validation={"accuracy": 1.0}, training=training)  # fmt: skip
-
-    base, amdit = OBJECTIVES["base"], OBJECTIVES["amdit"]
-    add("short", stages(base))
-    add("wide", stages(base, base) | {"head_channels": 64})
-    add("variant", stages(base, amdit))
-    short, wide, variant = variants(read(build.plan()).groups[0])
-    assert base_of(variant, [short, wide, variant]) is None
-    add("equal", stages(base, base))
-    found = variants(read(build.plan()).groups[0])
-    by_name = {v.classifier: v for v in found}
-    assert base_of(by_name["variant"], found) is by_name["equal"]
-    assert base_of(by_name["equal"], found) is None
-
-
-def test_pairs_use_the_seeds_of_both(build) -> None:
-    for name, seeds in (("base", (0, 1)), ("amdit", (1, 2))):
-        for seed in seeds:
-            right, d_p = outcomes(name, seed)
-            build.add(name, "clean", "0", right, d_p=d_p, seed=seed, validation={"accuracy": 1.0},
-                      training=stages(OBJECTIVES["base"], OBJECTIVES[name]))  # fmt: skip
-    base, amdit = variants(read(build.plan()).groups[0])
-    pair = Pair(amdit, base)
-    assert pair.seeds == [1]
-    assert len(pair.p_values) == 1
-    expected = np.mean(outcomes("amdit", 1)[0]) - np.mean(outcomes("base", 1)[0])
-    assert pair.difference.value == pytest.approx(expected)
 
 
 def test_one_variant_or_none_is_no_ablation(out: Path, build) -> None:
