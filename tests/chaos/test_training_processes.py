@@ -78,6 +78,8 @@ def test_two_processes_train_what_one_does(
     subprocess.run(command(config, out, *launcher), check=True, capture_output=True)
     moved = 0
     for name, value in weights(out).items():
-        torch.testing.assert_close(value, undisturbed[name], rtol=0, atol=0.02)
+        # Adam enlarges what two orders of adding differ by, in single weights to a step's size.
+        difference = (value - undisturbed[name]).abs().mean().item()
+        assert difference < 2e-3, name
         moved += not torch.equal(value, undisturbed[name])
     assert moved, "two processes that agree to the last bit are probably one"
