@@ -52,6 +52,7 @@ class StageTrainer:
         self._best_accuracy, self._best_step = -1.0, 0
         self._best_weights: list[Tensor] = []
         self._start_d_p: float | None = None
+        self._warned = False
 
     @property
     def position(self) -> int:
@@ -94,6 +95,7 @@ class StageTrainer:
             "best_step": self._best_step,
             "best_weights": self._best_weights,
             "start_d_p": self._start_d_p,
+            "warned": self._warned,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -104,6 +106,7 @@ class StageTrainer:
         self._best_step = int(state["best_step"])
         self._best_weights = list(state["best_weights"])
         self._start_d_p = state["start_d_p"]
+        self._warned = bool(state["warned"])
 
     def _validate(self) -> None:
         accuracy, d_p = self._measure()
@@ -115,7 +118,9 @@ class StageTrainer:
             if self.stage.early_stop:
                 self._best_weights = self.trainer.averages()
         start = self._start_d_p
-        if self.stage.objective.kind != "base" and start and d_p > WARN_ABOVE * start:
+        margins = self.stage.objective.kind != "base"
+        if margins and start and d_p > WARN_ABOVE * start and not self._warned:
+            self._warned = True
             self.reporter.say(
                 f"{self.label}: at step {self.position} the validation d_p is {d_p:.4f}, "
                 f"{d_p / start - 1:+.0%} against where the stage began; the model is becoming "
