@@ -43,7 +43,8 @@ def recipes(config: Config, dataset: DataSet) -> dict[tuple[str, int], list[dict
                 network = spec.model_dump(include=_NETWORK)
                 network["timesteps"] = [0, spec.evaluation.high]
                 if spec.pretrained is not None:
-                    network["pretrained"] = [spec.pretrained, _content(Path(spec.pretrained))]
+                    folder = Path(spec.pretrained)
+                    network["pretrained"] = _content(folder) or spec.pretrained
                 stages = [stage.model_dump() for stage in spec.stages]
                 chains[name, seed] = [
                     seeded | network | {"stages": stages[: k + 1]} for k in range(len(stages))
