@@ -83,7 +83,9 @@ def train_stage(
     )
     model = EmoDC(denoiser, prompts, evaluation).eval()
     accuracy, d_p = validation_figures(model, *split)
-    model.evaluation = Evaluation(low=spec.evaluation.low, high=spec.evaluation.high)
+    # Only what the recipe holds: the folder must not depend on how one run evaluates it.
+    scale = {"logit_scale": 1.0} if control else {}
+    model.evaluation = Evaluation(high=spec.evaluation.high, **scale)
     validation = {"accuracy": accuracy, "nll" if control else "d_p": d_p}
     before = Card.verified(previous) if previous else None
     gate = None
