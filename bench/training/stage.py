@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,9 @@ def train_stage(
     model = EmoDC(denoiser, prompts, evaluation).eval()
     accuracy, d_p = validation_figures(model, *split)
     # Only what the recipe holds: the folder must not depend on how one run evaluates it.
-    scale = {"logit_scale": 1.0} if control else {}
-    model.evaluation = Evaluation(high=spec.evaluation.high, **scale)
+    model.evaluation = Evaluation(high=spec.evaluation.high)
+    if control:
+        model.evaluation = replace(model.evaluation, logit_scale=1.0)
     validation = {"accuracy": accuracy, "nll" if control else "d_p": d_p}
     before = Card.verified(previous) if previous else None
     gate = None
