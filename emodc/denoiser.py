@@ -101,13 +101,20 @@ class Denoiser(nn.Module, ABC):
         """
         return None
 
-    def pixel_noise(self, images: Tensor) -> Tensor | None:
+    @property
+    def keeps_noise_white(self) -> bool:
+        """Whether white noise in the picture is white noise in x_0: no nonlinear encoder."""
+        return False
+
+    def pixel_noise(self, images: Tensor) -> Tensor:
         """Estimated white noise in x_0's channels, float32 (B, C), of images (B, 3, h, w).
 
-        Only what exceeds the training pictures' own grain counts. None where white noise in the
-        picture is not white noise in x_0 (a nonlinear encoder).
+        Only what exceeds the training pictures' own grain counts.
+
+        Raises:
+            ValueError: If white noise does not stay white.
         """
-        return None
+        raise ValueError("noise-aware evaluation needs pixels or an orthogonal codec, not a VAE")
 
     def errors(
         self,

@@ -88,8 +88,13 @@ class SmallDenoiser(Denoiser):
         output: Tensor = self.unet(noisy, timesteps, conditions.hidden).sample
         return output
 
+    @property
+    def keeps_noise_white(self) -> bool:
+        """The codec's rows are orthogonal."""
+        return True
+
     def pixel_noise(self, images: Tensor) -> Tensor:
-        """See `Denoiser.pixel_noise`; the codec's rows are orthogonal, white noise stays white."""
+        """See `Denoiser.pixel_noise`."""
         return self.vae.noise_in_latents(images)
 
     def errors(

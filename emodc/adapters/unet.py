@@ -92,9 +92,17 @@ class UNetDenoiser(Denoiser):
         ).sample
         return output[:, : noisy.shape[1]]
 
-    def pixel_noise(self, images: Tensor) -> Tensor | None:
-        """See `Denoiser.pixel_noise`; a VAE colours white noise."""
-        return self.vae.noise_in_latents(images) if isinstance(self.vae, Pixels) else None
+    @property
+    def keeps_noise_white(self) -> bool:
+        """Pixels do; a VAE colours white noise."""
+        return isinstance(self.vae, Pixels)
+
+    def pixel_noise(self, images: Tensor) -> Tensor:
+        """See `Denoiser.pixel_noise`."""
+        if not self.keeps_noise_white:
+            return super().pixel_noise(images)
+        noise: Tensor = self.vae.noise_in_latents(images)
+        return noise
 
     def train(self, mode: bool = True) -> Self:
         """Switch mode; the codec stays as it is, it is not trained."""

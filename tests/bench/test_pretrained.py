@@ -70,6 +70,16 @@ def test_low_rank_then_text_and_a_verdict(published: Path, tmp_path: Path) -> No
     assert measured.evaluations == 14
 
 
+def test_noise_aware_behind_a_vae_is_said(published: Path, tmp_path: Path) -> None:
+    chosen, faces = config(published, STAGE), DrawnFaces(FACES)
+    folder = training.train_missing(chosen, faces, tmp_path, Reporter())["tuned", 0]
+    spec = chosen.classifiers["tuned"]
+    aware = spec.evaluation.model_copy(update={"noise_aware": True})
+    spec = spec.model_copy(update={"evaluation": aware})
+    with pytest.raises(UserError, match="noise_aware to false"):
+        load_classifier("tuned", spec, folder, chosen, pick_device("cpu"))
+
+
 def test_the_recipe_follows_the_content_and_not_the_place(published: Path, tmp_path: Path) -> None:
     faces = DrawnFaces(FACES)
     here = training.recipes(config(published, STAGE), faces)

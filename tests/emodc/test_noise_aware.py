@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from emodc import EmoDC
+from emodc import Denoiser, EmoDC
 from emodc.noise_aware import covering_range, latent_noise, noise_level, noised
 from emodc.schedule import Process, cosine_scheduler
 
@@ -78,7 +78,7 @@ def test_grain_that_the_training_pictures_had_is_not_noise(
 def test_an_encoder_that_colours_noise_is_refused(
     tiny_emodc: EmoDC, smooth: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tiny_emodc.denoiser, "pixel_noise", lambda images: None)
+    monkeypatch.setattr(type(tiny_emodc.denoiser), "pixel_noise", Denoiser.pixel_noise)
     tiny_emodc.evaluation = dataclasses.replace(tiny_emodc.evaluation, noise_aware=True)
     with pytest.raises(ValueError, match="orthogonal codec"):
         tiny_emodc.trace(smooth)

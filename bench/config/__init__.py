@@ -1,0 +1,41 @@
+"""The configuration of a run: YAML in, checked models out.
+
+run.py      the whole run
+emodc.py    an EmoDC: objectives, stages, prompts, evaluation
+parse.py    from YAML, with errors that name the field
+
+Every field that determines a result goes into cell ids; the fields of `Execution` do not.
+"""
+
+from bench.config.emodc import ControlClassifier, EmoDCClassifier, Evaluation, PromptTexts, Stage
+from bench.config.parse import load, parse
+from bench.config.run import (
+    BaselineClassifier,
+    CheckpointClassifier,
+    ClassifierConfig,
+    Config,
+    Execution,
+    FacesData,
+    FolderData,
+    Perturbations,
+    PythonClassifier,
+)
+
+__all__ = [
+    "BaselineClassifier",
+    "CheckpointClassifier",
+    "ClassifierConfig",
+    "Config",
+    "ControlClassifier",
+    "EmoDCClassifier",
+    "Evaluation",
+    "Execution",
+    "FacesData",
+    "FolderData",
+    "Perturbations",
+    "PromptTexts",
+    "PythonClassifier",
+    "Stage",
+    "load",
+    "parse",
+]

@@ -1,0 +1,55 @@
+"""From YAML to a config, with errors that name the file and the field."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from bench import resources
+from bench.config.run import Config
+from bench.errors import UserError, unknown
+from bench.perturb import ATTACKS, CORRUPTIONS
+
+
+def load(path: Path) -> Config:
+    """Read a YAML config.
+
+    Raises:
+        UserError: Naming the file, the field and what is allowed there.
+    """
+    shipped_name = Path("configs") / path.with_suffix(".yaml").name
+    found = path if path.is_file() else resources.find(shipped_name)
+    if found is None:
+        shipped = resources.find(Path("configs"))
+        known = [p.stem for p in shipped.glob("*.yaml")] if shipped else []
+        raise unknown("config file", str(path), known)
+    try:
+        content = yaml.safe_load(found.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{found} is not YAML: {error}") from error
+    return parse(content, str(found))
+
+
+def parse(content: Any, origin: str) -> Config:
+    """Check a config's content; `origin` names it in errors."""
+    if not isinstance(content, dict):
+        raise UserError(f"{origin}: a config is a mapping of fields, not {type(content).__name__}.")
+    try:
+        config = Config.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{origin}: " + "; ".join(map(_sentence, error.errors()))) from error
+    for name in config.perturbations.corruptions:
+        if name not in CORRUPTIONS:
+            raise unknown("corruption", name, CORRUPTIONS)
+    for name in config.perturbations.attacks:
+        if name not in ATTACKS:
+            raise unknown("attack", name, ATTACKS)
+    return config
+
+
+def _sentence(error: Any) -> str:
+    field = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown field {field!r} (a typo? see docs/configuration.md for those that exist)"
+    return f"field {field!r}: {error['msg'].lower()}, got {error['input']!r}"

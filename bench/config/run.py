@@ -1,0 +1,140 @@
+"""The whole run in a config."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bench import resources
+from bench.config.emodc import ControlClassifier, EmoDCClassifier, Evaluation
+from bench.config.section import Section
+from bench.errors import unknown
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+class FacesData(Section):
+    """Drawn faces."""
+
+    kind: Literal["faces"] = "faces"
+    train: int = Field(7000, ge=14)
+    val: int = Field(350, ge=7)
+    test: int = Field(504, ge=7)
+    difficulty: Literal["default", "hard"] = "default"
+
+
+class FolderData(Section):
+    """A folder with train/<class>/* and test/<class>/*."""
+
+    kind: Literal["folder"]
+    root: Path
+
+
+class BaselineClassifier(Section):
+    """A discriminative network, trained from scratch."""
+
+    kind: Literal["baseline"]
+    architecture: str
+    steps: int = Field(625, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    batch_size: int = Field(64, ge=1)
+
+
+class CheckpointClassifier(Section):
+    """A trained EmoDC or baseline, from a folder that a run of the bench wrote."""
+
+    kind: Literal["checkpoint"]
+    path: Path  # beside the working folder, or shipped with the bench
+    evaluation: Evaluation = Evaluation()
+
+    @property
+    def folder(self) -> Path:
+        """The folder that `path` means."""
+        return self.path if self.path.exists() else resources.find(self.path) or self.path
+
+
+class PythonClassifier(Section):
+    """Your own classifier: `factory` is "module:function" and returns a torch module."""
+
+    kind: Literal["python"]
+    factory: str = Field(pattern=r"^[\w.]+:\w+$")
+
+
+ClassifierConfig = Annotated[
+    EmoDCClassifier
+    | ControlClassifier
+    | BaselineClassifier
+    | CheckpointClassifier
+    | PythonClassifier,
+    Field(discriminator="kind"),
+]
+
+
+class Perturbations(Section):
+    """Which perturbations, at which levels. The clean pictures are always measured."""
+
+    corruptions: dict[str, list[Annotated[int, Field(ge=1, le=5)]]] = Field(default_factory=dict)
+    attacks: dict[str, list[Annotated[int, Field(ge=1, le=255)]]] = Field(
+        default_factory=dict  # eps in 1/255
+    )
+    attack_limit: int | None = Field(None, ge=1)  # test samples attacked
+
+    def names(self) -> list[str]:
+        """Names of all perturbations."""
+        return [*self.corruptions, *self.attacks]
+
+
+class Execution(Section):
+    """How the work is done; nothing here changes a result (on a CPU, to the last bit)."""
+
+    batch_size: int = Field(32, ge=1)
+    shards: int = Field(2, ge=1)
+    workers: int | None = Field(None, ge=1)  # None: one per core on a CPU, one on a GPU
+    device: str = "auto"
+    trackers: list[Literal["tensorboard", "wandb"]] = Field(default_factory=list)  # of training
+    save_every: float = Field(60.0, gt=0)  # seconds between two saved states of a training
+
+
+class Config(Section):
+    """A whole run."""
+
+    seed: int = Field(0, ge=0)  # of the data, the perturbations and the evaluation
+    training_seeds: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
+    precision: Precision = "auto"
+    limit: int | None = Field(None, ge=1)  # test samples per cell
+    data: Annotated[FacesData | FolderData, Field(discriminator="kind")] = FacesData()
+    classifiers: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")], ClassifierConfig] = (
+        Field(min_length=1)
+    )
+    perturbations: Perturbations = Perturbations()
+    execution: Execution = Execution()
+
+    @property
+    def seeds(self) -> list[int]:
+        """The training seeds: every trained classifier is trained once with each."""
+        return list(dict.fromkeys(self.training_seeds or [self.seed]))
+
+    def select(
+        self, classifiers: list[str] | None = None, perturbations: list[str] | None = None
+    ) -> "Config":
+        """The same run with only the named classifiers and perturbations.
+
+        Raises:
+            UserError: For a name the config does not have.
+        """
+        for name in classifiers or []:
+            if name not in self.classifiers:
+                raise unknown("classifier", name, self.classifiers)
+        for name in perturbations or []:
+            if name not in ("clean", *self.perturbations.names()):
+                raise unknown("perturbation", name, ["clean", *self.perturbations.names()])
+        chosen = {k: v for k, v in self.classifiers.items() if not classifiers or k in classifiers}
+        table = self.perturbations
+        if perturbations:
+            table = table.model_copy(
+                update={
+                    family: {k: v for k, v in getattr(table, family).items() if k in perturbations}
+                    for family in ("corruptions", "attacks")
+                }
+            )
+        return self.model_copy(update={"classifiers": chosen, "perturbations": table})

@@ -1,0 +1,80 @@
+"""EmoDC, and its matched control."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.models.base import Classifier, as_images
+from bench.store import Gate
+from bench.traces import OtherPrompts, Traces
+from emodc import EmoDC
+
+
+class DiffusionClassifier(Classifier):
+    """EmoDC."""
+
+    def __init__(
+        self,
+        model: EmoDC,
+        digest: str,
+        gate: Gate | None,
+        attack_steps: int,
+        device: torch.device,
+    ) -> None:
+        super().__init__(device)
+        self.model = model.to(device).requires_grad_(False).eval()
+        self.classes, self.digest, self.gate = model.classes, digest, gate
+        self.timesteps = tuple(model.timesteps.tolist())
+        self.evaluations = len(self.timesteps) * len(self.classes)
+        self.attack_steps = min(attack_steps, len(self.timesteps))
+
+    def attack_target(self, sample_id: str) -> nn.Module:
+        """EmoDC on the verdict's own noise, a different share of its steps at each query."""
+        return _SubsampledEmoDC(self.model, sample_id, self.attack_steps)
+
+    def other_prompts(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> OtherPrompts:
+        """See `Classifier.other_prompts`."""
+        parts = []
+        for batch in self._batches(pictures):
+            images, names = as_images([pictures[i] for i in batch]), [ids[i] for i in batch]
+            null, non_class = self.model.other_prompts(images.to(self.device), names)
+            parts.append(OtherPrompts(tuple(names), null.cpu().numpy(), non_class.cpu().numpy()))
+        return OtherPrompts.joined(parts)
+
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
+        trace = self.model.trace(images, ids)
+        errors, timesteps = trace.errors.cpu().numpy(), trace.timesteps.cpu().numpy()
+        means = errors.astype(np.float64).mean(axis=2)
+        logits = (-self.model.evaluation.logit_scale * means).astype(np.float32)
+        return logits, Traces(tuple(ids), errors, timesteps.astype(np.int32))
+
+
+class ControlClassifier(DiffusionClassifier):
+    """The matched control: EmoDC's trunk and steps, log-probabilities in the place of errors."""
+
+    def __init__(self, model: EmoDC, digest: str, attack_steps: int, device: torch.device) -> None:
+        model.evaluation = replace(model.evaluation, logit_scale=1.0)
+        super().__init__(model, digest, None, attack_steps, device)
+        self.evaluations, self.timesteps = len(self.timesteps), ()
+
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
+        logits, _ = super()._measure(images, ids)
+        return logits, None  # not noise-prediction errors: no trace, no d_p
+
+
+class _SubsampledEmoDC(nn.Module):
+    """Logits from `count` of the verdict's steps; successive queries go through all of them."""
+
+    def __init__(self, model: EmoDC, sample_id: str, count: int) -> None:
+        super().__init__()
+        self.model, self.sample_id = model, sample_id
+        self.stride = max(1, model.evaluation.steps // count)
+        self.queries = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        steps = range(self.queries % self.stride, self.model.evaluation.steps, self.stride)
+        self.queries += 1
+        return self.model(images, [self.sample_id], steps)

@@ -1,0 +1,87 @@
+"""From a config's entry to a classifier."""
+
+from pathlib import Path
+
+import torch
+
+import baselines
+import baselines.checkpoints
+from bench.checkpoints import Card
+from bench.config import (
+    BaselineClassifier,
+    CheckpointClassifier,
+    ClassifierConfig,
+    Config,
+    EmoDCClassifier,
+    Evaluation,
+    PythonClassifier,
+)
+from bench.errors import UserError
+from bench.models.base import Classifier
+from bench.models.diffusion import ControlClassifier, DiffusionClassifier
+from bench.models.discriminative import DiscriminativeClassifier, load_python
+from emodc import CheckpointError, EmoDC
+from emodc import Evaluation as EmoDCEvaluation
+from emodc.unet import SharedTrunkClassifier
+
+
+def load_classifier(
+    name: str, spec: ClassifierConfig, folder: Path | None, config: Config, device: torch.device
+) -> Classifier:
+    """Open a classifier.
+
+    Args:
+        name: Its name in the config.
+        spec: Its entry in the config.
+        folder: Its checkpoint, for the kinds that have one.
+        config: The run.
+        device: Where it computes.
+
+    Raises:
+        UserError: If the checkpoint is damaged or the factory fails.
+    """
+    if isinstance(spec, PythonClassifier):
+        return load_python(name, spec, device)
+    if folder is None:
+        raise ValueError(f"{name} needs a checkpoint")
+    card = Card.verified(folder)
+    classifier = _load_checkpoint(name, spec, folder, card, config, device)
+    classifier.validation = card.validation
+    made_by = {key: value for key, value in card.recipe.items() if key not in ("data", "classes")}
+    classifier.training = made_by | {"seconds": card.seconds}
+    return classifier
+
+
+def _load_checkpoint(
+    name: str,
+    spec: BaselineClassifier | CheckpointClassifier | EmoDCClassifier,
+    folder: Path,
+    card: Card,
+    config: Config,
+    device: torch.device,
+) -> Classifier:
+    try:
+        if card.kind == "baseline":
+            model = baselines.checkpoints.load(folder)
+            return DiscriminativeClassifier(model, model.classes, card.weights, device)
+        emodc = EmoDC.from_pretrained(folder)
+    except (CheckpointError, baselines.CheckpointError) as error:
+        raise UserError(f"classifier {name!r}: {error}", 1) from error
+    plan = Evaluation() if isinstance(spec, BaselineClassifier) else spec.evaluation
+    emodc.evaluation = EmoDCEvaluation(
+        steps=plan.steps,
+        low=plan.low,
+        high=plan.high,
+        seed=config.seed,
+        noise_aware=plan.noise_aware,
+        weighting=plan.weighting,
+        precision=config.precision,
+    )
+    if plan.noise_aware and not emodc.denoiser.keeps_noise_white:
+        raise UserError(
+            f"classifier {name!r}: noise_aware needs an encoder that keeps white noise white (the "
+            "small network's, or pixels); this one has a VAE. Set noise_aware to false."
+        )
+    if isinstance(emodc.denoiser.network, SharedTrunkClassifier):
+        return ControlClassifier(emodc, card.weights, plan.attack_steps, device)
+    return DiffusionClassifier(emodc, card.weights, card.gate, plan.attack_steps, device)
