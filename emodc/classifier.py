@@ -270,7 +270,7 @@ class EmoDC(nn.Module):
         plan, denoiser = self.evaluation, self.denoiser
         with torch.autocast(image.device.type, enabled=False):
             latent = denoiser.encode(image[None])
-        own_noise = latent_noise(denoiser, image) if plan.noise_aware else None
+            own_noise = latent_noise(denoiser, image) if plan.noise_aware else None
         low, high = covering_range(denoiser.process, own_noise, plan.low, plan.high)
         timesteps = timestep_grid(plan.steps, low, high)[steps]
         # The null and non-class prompts come last and have one template each.

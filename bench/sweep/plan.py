@@ -9,6 +9,7 @@ from bench.data.base import DataSet, Sample, balanced_subset
 from bench.files import digest
 from bench.perturb import CORRUPTIONS
 from bench.store import Cell, Store, has_other_prompts
+from bench.training.recipes import resolved_precision
 
 #: Raise when the same inputs give other rows, so that no stale row is ever reused.
 RESULT_VERSION = 2
@@ -75,7 +76,7 @@ def make_plan(
         dataset: Its data.
         weights: Digest of the weights of each classifier, for each of its training seeds.
     """
-    plan = []
+    plan, precision = [], resolved_precision(config)
     for name, seed in ((n, s) for n in config.classifiers for s in seeds_of(config, n)):
         for perturbation, family, severity in levels(config):
             samples = test_samples(config, dataset, family)
@@ -84,7 +85,7 @@ def make_plan(
                 "weights": weights[name, seed],
                 "training_seed": seed,
                 "evaluation": _evaluation(config, name, family),
-                "precision": config.precision,
+                "precision": precision,
                 "data": dataset.digest,
                 "samples": digest([sample.id for sample in samples]),
                 "perturbation": _parameters(perturbation, family) | {"severity": severity},

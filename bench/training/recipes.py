@@ -24,14 +24,11 @@ _READ_WHOLE = 1 << 20
 
 def recipes(config: Config, dataset: DataSet) -> dict[tuple[str, int], list[dict[str, Any]]]:
     """For each (classifier, training seed): the recipe of each of its checkpoints, in order."""
-    from emodc.classifier import resolve_precision
-
-    precision = str(resolve_precision(config.precision, pick_device(config.execution.device)))
     common = {
         "version": RECIPE_VERSION,
         "data": dataset.digest,
         "classes": list(dataset.classes),
-        "precision": precision.removeprefix("torch."),
+        "precision": resolved_precision(config),
     }
     chains: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for name, spec in config.classifiers.items():
@@ -50,6 +47,14 @@ def recipes(config: Config, dataset: DataSet) -> dict[tuple[str, int], list[dict
                     seeded | network | {"stages": stages[: k + 1]} for k in range(len(stages))
                 ]
     return chains
+
+
+def resolved_precision(config: Config) -> str:
+    """What networks compute in on the device of a run: "float32" or "bfloat16"."""
+    from emodc.classifier import resolve_precision
+
+    dtype = resolve_precision(config.precision, pick_device(config.execution.device))
+    return str(dtype).removeprefix("torch.")
 
 
 def checkpoint_folder(out: Path, recipe: dict[str, Any]) -> Path:
