@@ -18,6 +18,7 @@ from emodc import CheckpointError, EmoDC, Prompts
 from emodc.check import Report
 from emodc.check import check as self_test
 from emodc.images import as_tensors
+from emodc.unet import SharedTrunkClassifier
 
 
 def run(source: str, classes: tuple[str, ...], image: Path | None, pictures: int) -> Report:
@@ -35,6 +36,8 @@ def run(source: str, classes: tuple[str, ...], image: Path | None, pictures: int
     images = _images(image, pictures)
     try:
         model = _load(source, classes)
+        if isinstance(model.denoiser.network, SharedTrunkClassifier):
+            raise UserError(f"{source} is a matched control: it has no denoiser to test.")
     except (CheckpointError, ValueError) as error:
         raise UserError(f"cannot check {source}: {error}") from error
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -11,6 +11,7 @@ A cell id is a digest of everything that determines the result, so a changed con
 stale rows. Parts carry a checksum per column chunk (Parquet) and are read back before they count.
 """
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -152,15 +153,19 @@ class Store:
     def write_plan(self, cells: Sequence[Cell], config: dict[str, Any]) -> None:
         """Make `cells` what the store stands for, beside cells of other tables planned before.
 
-        A cell planned again with other settings replaces its older self in reports.
+        A cell planned again with other settings replaces its older self in reports, and with it
+        all its training seeds: those of other settings have no place in one mean.
         """
-        try:
-            kept = {_row_key(cell): cell for cell in self.planned()}
-        except UserError:  # nothing planned yet, or a plan that cannot be read: start afresh
-            kept = {}
-        kept |= {_row_key(cell): cell for cell in cells}
+        rows: dict[tuple[str, ...], list[Cell]] = {}  # in the order of tables
+        with contextlib.suppress(UserError):  # nothing planned yet, or unreadable: start afresh
+            for cell in self.planned():
+                rows.setdefault(_row_key(cell), []).append(cell)
+        for cell in cells:
+            rows[_row_key(cell)] = []
+        for cell in cells:
+            rows[_row_key(cell)].append(cell)
         content = {"schema_version": SCHEMA, "config": config}
-        content["cells"] = [cell.model_dump() for cell in kept.values()]
+        content["cells"] = [cell.model_dump() for row in rows.values() for cell in row]
         write_json(self.root / "plan.json", content)
 
     def reopen(self, cell: Cell) -> None:
@@ -272,6 +277,6 @@ def has_other_prompts(cell: Cell, inputs: dict[str, Any]) -> bool:
     return cell.family == "clean" and bool(evaluation.get("other_prompts"))
 
 
-def _row_key(cell: Cell) -> tuple[str, str, str, str, int, int]:
+def _row_key(cell: Cell) -> tuple[str, ...]:
     where = cell.classifier, cell.dataset, cell.perturbation, cell.severity
-    return *where, cell.seed, cell.run_seed
+    return *where, str(cell.run_seed)

@@ -52,6 +52,11 @@ class Objective(ABC):
         """Which prompt d_nn belongs to."""
         return "positive"
 
+    @property
+    def per_sample(self) -> bool:
+        """Whether a sample's loss depends on that sample alone."""
+        return True
+
     def hinges(self, errors: BatchErrors) -> Tensor:
         """The hinge of every negative prompt before weighting, (B, M); logged by training."""
         return torch.zeros_like(errors.negatives)
@@ -91,6 +96,11 @@ class Discrepancy(Objective):
         """See `Objective.negatives`."""
         return self.count
 
+    @property
+    def per_sample(self) -> bool:
+        """Not with a limit, which is on the batch's mean."""
+        return self.limit is None
+
     def __call__(self, errors: BatchErrors) -> Tensor:
         """Loss per sample, (B,)."""
         hinges = self.hinges(errors)
@@ -123,8 +133,13 @@ class HardNegative(Discrepancy):
         if self.weight > 1:
             raise ValueError(f"hard_negative diverges with a weight above 1, got {self.weight}")
 
+    @property
+    def per_sample(self) -> bool:
+        """No: it compares means over the batch."""
+        return False
+
     def hinges(self, errors: BatchErrors) -> Tensor:
-        """One value for the whole batch, repeated, (B, M)."""
+        """One value per column of negatives, repeated for every sample, (B, M)."""
         level = errors.positive.detach().mean()
         return (
             (level - errors.negatives.mean(dim=0, keepdim=True))

@@ -113,10 +113,19 @@ class Process(nn.Module):
         "noise" leaves it (the simple loss of Ho et al. 2020); "target" gives the squared error of
         the network's own target: 1 for eps, noise^2 / signal^2 for x_0, 1 / signal^2
         for v and flow.
+
+        Raises:
+            ValueError: For the target's units at a timestep without any signal, where no error in
+                eps says what the error in the target was.
         """
         signal, level = self.signal[timesteps], self.noise[timesteps]
         if weighting == "noise" or self.prediction == "epsilon":
             return torch.ones_like(signal)
+        if bool((signal == 0).any()):
+            raise ValueError(
+                "weighting 'target' is undefined at timesteps without signal; end the range (high) "
+                "before them or use 'noise'"
+            )
         if self.prediction == "sample":
             return (level / signal) ** 2
         return signal**-2

@@ -3,8 +3,7 @@
     trainer = EmoDCTrainer(denoiser, prompts, config)
     while trainer.position < config.steps:
         trainer.step(*batch(trainer.position))
-    with trainer.averaged_weights():
-        denoiser.save...
+    EmoDC(trainer.finish(), prompts).save_pretrained(folder)
 
 All randomness of a step is addressed by (seed, step), so a trainer restored from `state_dict()`
 continues exactly where the lost one would have gone. Under `accelerate launch` every process is
@@ -30,7 +29,7 @@ from emodc.prompts import Prompts
 from emodc.schedule import Weighting
 from emodc.trainable import choose_parameters, merge_adapters, recompute_activations
 from emodc.training_batch import Draws, PromptedErrors, draw, prompted_errors
-from emodc.training_log import TimestepLog
+from emodc.training_log import Mean, TimestepLog
 
 Trained = Literal["all", "lora", "text"]
 RateSchedule = Literal["linear", "cosine", "constant"]
@@ -104,6 +103,9 @@ class EmoDCTrainer:
         config: The stage.
         accelerator: Devices and processes; one process on the denoiser's device if not given.
 
+    Raises:
+        ValueError: If the network, the prompts and the config do not go together.
+
     Attributes:
         position: Steps done.
         log: What the errors looked like, by timestep.
@@ -116,6 +118,7 @@ class EmoDCTrainer:
         config: TrainConfig,
         accelerator: Accelerator | None = None,
     ) -> None:
+        _require_sense(denoiser, prompts, config)
         self.denoiser, self.prompts, self.config = denoiser.train(), prompts, config
         self.position = 0
         self.log = TimestepLog(config.low, config.high)
@@ -123,7 +126,6 @@ class EmoDCTrainer:
         self._parameters = choose_parameters(denoiser, config.trained, config.lora_rank)
         if config.checkpointing:
             recompute_activations(denoiser)
-        self._averages = [parameter.detach().clone() for parameter in self._parameters]
         optimizer = torch.optim.AdamW(
             self._parameters,
             lr=config.learning_rate,
@@ -134,6 +136,7 @@ class EmoDCTrainer:
         self._losses, self._optimizer = self.accelerator.prepare(
             _Losses(denoiser, prompts, config), optimizer
         )
+        self._averages = [parameter.detach().clone() for parameter in self._parameters]
 
     def step(self, images: Tensor, labels: Tensor, encoded: bool = False) -> dict[str, float]:
         """One optimiser step on a whole batch.
@@ -147,35 +150,37 @@ class EmoDCTrainer:
             `d_p`, `d_n` (mean over the wrong prompts measured, if any) and `loss` of this
             process's part of the batch.
         """
-        config = self.config
+        config, processes = self.config, self.accelerator.num_processes
+        if len(labels) % processes:
+            raise ValueError(f"{len(labels)} samples do not divide among {processes} processes")
+        mine = torch.arange(self.accelerator.process_index, len(labels), processes)
+        parts = mine.chunk(config.accumulate)
+        pictures = [images[rows.to(images.device)] for rows in parts]
         with torch.no_grad():
-            latents = images if encoded else self.denoiser.encode(images)
+            latents = pictures if encoded else [self.denoiser.encode(part) for part in pictures]
         generator = torch_generator(config.seed, "emodc training", self.position)
-        draws = draw(generator, labels, tuple(latents.shape[1:]), self.prompts, config)
-        mine = range(self.accelerator.process_index, len(labels), self.accelerator.num_processes)
-        parts = [part for part in torch.tensor(list(mine)).chunk(config.accumulate) if len(part)]
+        draws = draw(generator, labels, tuple(latents[0].shape[1:]), self.prompts, config)
 
         for group in self._optimizer.param_groups:
             group["lr"] = config.rate(self.position)
         self._optimizer.zero_grad(set_to_none=True)
-        totals = {"d_p": 0.0, "d_n": 0.0, "loss": 0.0}
+        means = {"d_p": Mean(), "d_n": Mean(), "loss": Mean()}
         for number, rows in enumerate(parts):
             last = number == len(parts) - 1
             share = len(rows) / len(mine)
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self._losses):
-                chosen = draws.rows(rows).to(latents.device)
-                losses, errors = self._losses(latents[rows.to(latents.device)], chosen)
+                chosen = draws.rows(rows).to(images.device)
+                losses, errors = self._losses(latents[number], chosen)
                 self.accelerator.backward(losses.mean() * share)
             self.log.add(chosen, errors, config.objective)
-            totals["loss"] += losses.mean().item() * share
-            totals["d_p"] += errors.batch.positive.mean().item() * share
-            if errors.batch.negatives.numel():
-                totals["d_n"] += errors.batch.negatives.mean().item() * share
+            means["loss"].add(losses)
+            means["d_p"].add(errors.batch.positive)
+            means["d_n"].add(errors.batch.negatives)
         torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
         self._optimizer.step()
         self.position += 1
         self._average()
-        return totals
+        return {name: mean.value for name, mean in means.items()}
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[Denoiser]:
@@ -243,6 +248,19 @@ class _Losses(nn.Module):
         with autocast(config.precision, latents.device):
             errors = prompted_errors(self.denoiser, self.prompts, noisy, draws, config)
         return errors.loss(config), errors
+
+
+def _require_sense(denoiser: Denoiser, prompts: Prompts, config: TrainConfig) -> None:
+    objective, wrong = config.objective, len(prompts.classes) - 1
+    if objective.negatives is not None and objective.negatives > wrong:
+        raise ValueError(f"{objective.negatives} negatives asked for, and there are {wrong}")
+    if config.accumulate > 1 and not objective.per_sample:
+        raise ValueError(
+            f"{objective.kind} uses means over the batch, which `accumulate` would cut into parts"
+        )
+    if config.null_share + config.non_class_share >= 1:
+        raise ValueError("null_share and non_class_share leave nothing for the class prompts")
+    denoiser.process.weight(torch.arange(config.low, config.high), config.weighting)
 
 
 @torch.no_grad()

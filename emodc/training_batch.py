@@ -3,8 +3,9 @@
 Where all prompts come with one pass (`Denoiser.shared_trunk`), every prompt is scored, and the null
 and non-class prompts enter the loss by their shares. Where every prompt costs a pass, only the
 prompts that the objective needs are scored; on a share of the rows the positive prompt is replaced
-by the null or the non-class prompt and plain denoising is trained (prompt dropout). The two are
-equal in expectation up to scale: one is the mean of what the other samples.
+by the null or the non-class prompt and plain denoising is trained (prompt dropout). The
+first is the mean of what the second samples, but for the shares: it adds them to a whole objective,
+the second takes them from it.
 """
 
 from dataclasses import dataclass

@@ -13,6 +13,23 @@ BINS = 5
 _COLUMNS = ("samples", "d_p", "d_n", "active")
 
 
+class Mean:
+    """A mean over batches of different sizes; 0 before anything is added."""
+
+    def __init__(self) -> None:
+        self._sum, self._count = 0.0, 0
+
+    def add(self, values: torch.Tensor) -> None:
+        """Count every element."""
+        self._sum += values.detach().double().sum().item()
+        self._count += values.numel()
+
+    @property
+    def value(self) -> float:
+        """The mean so far."""
+        return self._sum / self._count if self._count else 0.0
+
+
 class TimestepLog:
     """Sums per bin of the timestep range since the last reading.
 

@@ -1,5 +1,6 @@
 """`bench train`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -26,8 +27,6 @@ def train(
     """
     chosen = configure(config, data, None, classifiers, None, seed, device)
 
-    from accelerate import PartialState
-
     from bench import runtime
     from bench.progress import Reporter
     from bench.sweep.run import open_dataset
@@ -36,8 +35,7 @@ def train(
     runtime.keep_freed_memory()
     out.mkdir(parents=True, exist_ok=True)
     with interruptible():
-        on_cpu = runtime.pick_device(chosen.execution.device).type == "cpu"
-        reporter = Reporter(quiet=not PartialState(cpu=on_cpu).is_main_process)
+        reporter = Reporter(quiet=os.environ.get("RANK", "0") != "0")  # set by the launcher
         dataset = open_dataset(chosen, reporter)
         for folder in dict.fromkeys(train_missing(chosen, dataset, out, reporter).values()):
             reporter.say(f"{folder}")

@@ -1,8 +1,8 @@
 """An EmoDC in a config: objectives, stages, prompts, evaluation."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.config.section import Section
 
@@ -88,6 +88,12 @@ class Stage(Section):
     cache_latents: bool = False  # encode every picture and its mirror image once, on disk
     early_stop: EarlyStop | None = None
 
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.null_share + self.non_class_share >= 1:
+            raise ValueError("null_share and non_class_share leave nothing for the class prompts")
+        return self
+
 
 class Evaluation(Section):
     """How EmoDC measures errors."""
@@ -99,6 +105,12 @@ class Evaluation(Section):
     weighting: Literal["noise", "target"] = "noise"
     attack_steps: int = Field(20, ge=1)  # of `steps`, per gradient of an attack
     other_prompts: int = Field(300, ge=0)  # clean samples measured under null and non-class, too
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        return self
 
 
 class PromptTexts(Section):
@@ -133,3 +145,11 @@ class ControlClassifier(EmoDCClassifier):
     """
 
     kind: Literal["control"]  # type: ignore[assignment]
+
+    @model_validator(mode="after")
+    def _head(self) -> Self:
+        if any(stage.objective.kind != "base" for stage in self.stages):
+            raise ValueError("a control is trained by cross-entropy alone: objective {kind: base}")
+        if self.pretrained is not None or self.prompts != PromptTexts():
+            raise ValueError("a control starts from new weights and reads no prompts")
+        return self

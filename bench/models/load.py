@@ -24,6 +24,11 @@ from emodc import CheckpointError, EmoDC
 from emodc import Evaluation as EmoDCEvaluation
 from emodc.unet import SharedTrunkClassifier
 
+NEEDS_WHITE_NOISE = (
+    "noise_aware needs an encoder that keeps white noise white (the small network's, or pixels); "
+    "this one has a VAE. Set noise_aware to false."
+)
+
 
 def load_classifier(
     name: str, spec: ClassifierConfig, folder: Path | None, config: Config, device: torch.device
@@ -78,10 +83,11 @@ def _load_checkpoint(
         precision=config.precision,
     )
     if plan.noise_aware and not emodc.denoiser.keeps_noise_white:
-        raise UserError(
-            f"classifier {name!r}: noise_aware needs an encoder that keeps white noise white (the "
-            "small network's, or pixels); this one has a VAE. Set noise_aware to false."
-        )
+        raise UserError(f"classifier {name!r}: {NEEDS_WHITE_NOISE}")
+    try:
+        emodc.denoiser.process.weight(emodc.timesteps, plan.weighting)
+    except ValueError as error:
+        raise UserError(f"classifier {name!r}: {error}.") from error
     if isinstance(emodc.denoiser.network, SharedTrunkClassifier):
         return ControlClassifier(emodc, card.weights, plan.attack_steps, device)
     return DiffusionClassifier(emodc, card.weights, card.gate, plan.attack_steps, device)

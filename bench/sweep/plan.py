@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench.config import BaselineClassifier, Config, EmoDCClassifier
+from bench.config import BaselineClassifier, Config, ControlClassifier, EmoDCClassifier
 from bench.data.base import DataSet, Sample, balanced_subset
 from bench.files import digest
 from bench.perturb import CORRUPTIONS
@@ -140,6 +140,8 @@ def _evaluation(config: Config, name: str, family: str) -> dict[str, Any] | None
     # What other families do not measure must not rename their cells.
     exclude = {"attack": {"other_prompts"}, "clean": {"attack_steps"}}
     left_out = exclude.get(family, {"attack_steps", "other_prompts"})
+    if isinstance(spec, ControlClassifier):
+        left_out = left_out | {"other_prompts"}  # it reads none
     return dict(plan.model_dump(exclude=left_out))
 
 

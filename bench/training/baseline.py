@@ -9,6 +9,7 @@ from baselines.train import BaselineTrainer, TrainConfig
 from bench import rng
 from bench.checkpoints import Card
 from bench.config import BaselineClassifier
+from bench.data.batches import Batches
 from bench.errors import UserError
 from bench.training.data import TrainingData
 from bench.training.loop import Loop
@@ -41,7 +42,7 @@ def train_baseline(
         bfloat16=recipe["precision"] == "bfloat16",
     )
     trainer = BaselineTrainer(classifier.to(loop.device), training, data.split("val"))
-    batches = data.batches(spec.batch_size, recipe["seed"])
+    batches = Batches(*data.split("train"), spec.batch_size, recipe["seed"])
     seconds = loop.run(f"train {name}", trainer, batches, spec.steps, folder)
     loop.publish(
         folder,

@@ -11,7 +11,7 @@ from torch import Tensor
 from baselines.networks import INPUT_SIZE
 from bench import rng
 from bench.data.base import DataSet, Split
-from bench.data.batches import Batches, choose, stacked
+from bench.data.batches import choose, stacked
 from bench.files import atomic, digest
 from bench.training.loop import Loop
 
@@ -32,10 +32,6 @@ class TrainingData:
         if (name, size) not in self._splits:
             self._splits[name, size] = stacked(self.dataset, name, size)
         return self._splits[name, size]
-
-    def batches(self, batch_size: int, seed: int, balanced: bool = False) -> Batches:
-        """Augmented batches of the training split."""
-        return Batches(*self.split("train"), batch_size, seed, balanced)
 
 
 class LatentBatches:

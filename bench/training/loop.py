@@ -1,6 +1,8 @@
 """One loop for every trainer: shows progress, saves as it goes, continues exactly."""
 
 import contextlib
+import copy
+import pickle
 import signal
 import threading
 import time
@@ -16,6 +18,17 @@ from bench import rng
 from bench.checkpoints import Card, fingerprint
 from bench.files import atomic
 from bench.progress import Reporter
+
+#: What a state that cannot be read, or does not fit, raises.
+_UNUSABLE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    pickle.UnpicklingError,
+)
 
 
 class Trainer(Protocol):
@@ -107,12 +120,14 @@ def _deferred_interrupt() -> Iterator[threading.Event]:
 
 def _restore(trainer: Trainer, path: Path) -> float:
     """Continue from a saved state if there is a usable one; seconds spent before."""
+    if not path.exists():
+        return 0.0
+    untouched = copy.deepcopy(trainer.state_dict())
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
         trainer.load_state_dict(state["trainer"])
         return float(state["seconds"])
-    except FileNotFoundError:
-        return 0.0
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError):
-        path.unlink(missing_ok=True)  # damaged: the stage starts over
+    except _UNUSABLE:  # damaged, or of another version: the stage starts over
+        trainer.load_state_dict(untouched)
+        path.unlink(missing_ok=True)
         return 0.0

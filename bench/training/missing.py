@@ -1,8 +1,10 @@
 """Train every checkpoint of a run that is missing."""
 
+from datetime import timedelta
 from pathlib import Path
 
-from accelerate import Accelerator
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
 
 from bench.checkpoints import Card
 from bench.config import BaselineClassifier, Config, EmoDCClassifier
@@ -30,21 +32,25 @@ def train_missing(
     Raises:
         UserError: If an existing checkpoint is damaged.
     """
-    device = pick_device(config.execution.device)
-    accelerator = Accelerator(cpu=device.type == "cpu")
-    if accelerator.num_processes > 1:
-        device = accelerator.device
-    data, loop = (
-        TrainingData(dataset),
-        Loop(accelerator, device, reporter, config.execution.save_every),
-    )
+    accelerator, device = _processes(pick_device(config.execution.device))
+    data = TrainingData(dataset)
+    loop = Loop(accelerator, device, reporter, config.execution.save_every)
+    chains = recipes(config, dataset)
+    # All processes look before any of them writes, and so go through the same list.
+    there = {
+        folder
+        for chain in chains.values()
+        for folder in (checkpoint_folder(out, recipe) for recipe in chain)
+        if folder.exists()
+    }
+    accelerator.wait_for_everyone()
     folders: dict[tuple[str, int], Path] = {}
-    for (name, seed), chain in recipes(config, dataset).items():
+    for (name, seed), chain in chains.items():
         spec = config.classifiers[name]
         label = name if len(config.seeds) == 1 else f"{name} seed {seed}"
         for number, recipe in enumerate(chain):
             folder = checkpoint_folder(out, recipe)
-            if folder.exists():
+            if folder in there:
                 Card.verified(folder)
             elif isinstance(spec, EmoDCClassifier):
                 train_stage(label, spec, chain, number, out, data, loop, config.execution.trackers)
@@ -53,5 +59,15 @@ def train_missing(
                     train_baseline(label, spec, recipe, folder, data, loop)
                 else:
                     accelerator.wait_for_everyone()
+            there.add(folder)
         folders[name, seed] = checkpoint_folder(out, chain[-1])
     return folders
+
+
+def _processes(device: torch.device) -> tuple[Accelerator, torch.device]:
+    """The processes that train together, and where this one computes."""
+    if device.index is not None:
+        torch.cuda.set_device(device)  # accelerate asks torch which GPU is the current one
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))  # while the main one works alone
+    accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[patience])
+    return accelerator, accelerator.device if accelerator.num_processes > 1 else device

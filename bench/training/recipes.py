@@ -18,8 +18,6 @@ RECIPE_VERSION = 2
 
 #: Fields of an EmoDC's config that shape its untrained network.
 _NETWORK = {"kind", "pretrained", "whitening", "block_out_channels", "head_channels", "prompts"}
-#: Files larger than this are told apart by their ends and their size.
-_READ_WHOLE = 1 << 20
 
 
 def recipes(config: Config, dataset: DataSet) -> dict[tuple[str, int], list[dict[str, Any]]]:
@@ -37,7 +35,8 @@ def recipes(config: Config, dataset: DataSet) -> dict[tuple[str, int], list[dict
             if isinstance(spec, BaselineClassifier):
                 chains[name, seed] = [seeded | spec.model_dump()]
             elif isinstance(spec, EmoDCClassifier):
-                network = spec.model_dump(include=_NETWORK)
+                read = _NETWORK - ({"prompts", "pretrained"} if spec.kind == "control" else set())
+                network = spec.model_dump(include=read)
                 network["timesteps"] = [0, spec.evaluation.high]
                 if spec.pretrained is not None:
                     folder = Path(spec.pretrained)
@@ -74,11 +73,7 @@ def _content(folder: Path) -> str | None:
         return None
     total = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        size = path.stat().st_size
-        total.update(f"{path.relative_to(folder).as_posix()} {size}".encode())
+        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
         with path.open("rb") as file:
-            total.update(file.read(_READ_WHOLE))
-            if size > _READ_WHOLE:
-                file.seek(-_READ_WHOLE, 2)
-                total.update(file.read())
+            total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()[:16]

@@ -12,8 +12,10 @@ from bench import rng
 from bench.checkpoints import Card, judge
 from bench.config import EmoDCClassifier, PromptTexts, Stage
 from bench.data.base import DataSet
+from bench.data.batches import Batches
 from bench.errors import UserError
 from bench.files import digest
+from bench.models.load import NEEDS_WHITE_NOISE
 from bench.training.data import LatentBatches, TrainingData, cached_latents
 from bench.training.loop import Loop
 from bench.training.recipes import checkpoint_folder
@@ -52,30 +54,40 @@ def train_stage(
     Raises:
         UserError: If the stage asks for something that its network cannot do.
     """
-    recipe, stage, folder = (
-        chain[number],
-        spec.stages[number],
-        checkpoint_folder(out, chain[number]),
-    )
+    recipe, stage = chain[number], spec.stages[number]
+    folder = checkpoint_folder(out, recipe)
     previous = checkpoint_folder(out, chain[number - 1]) if number else None
     control = spec.kind == "control"
     # The control reads no prompts; it needs one per class to keep its place.
-    prompts = make_prompts(PromptTexts() if control else spec.prompts, data.dataset)
+    names_only = PromptTexts(words={name: name for name in data.dataset.classes})
+    prompts = make_prompts(names_only if control else spec.prompts, data.dataset)
     denoiser = _starting_point(name, spec, recipe, previous, prompts, data).to(loop.device)
     training = _train_config(spec, stage, number, recipe)
+    processes = loop.accelerator.num_processes
+    if stage.batch_size % processes:
+        raise UserError(
+            f"classifier {name!r}: batch_size {stage.batch_size} does not divide among {processes} "
+            "processes; choose a multiple."
+        )
+    if spec.evaluation.noise_aware and not denoiser.keeps_noise_white:
+        raise UserError(f"classifier {name!r}: {NEEDS_WHITE_NOISE}")
     try:
-        trainer = EmoDCTrainer(denoiser, prompts, training, loop.accelerator)
+        with rng.fenced(recipe["seed"], "adapters", number):
+            trainer = EmoDCTrainer(denoiser, prompts, training, loop.accelerator)
     except ValueError as error:
         raise UserError(f"classifier {name!r}: {error}.") from error
-    batches: Any = data.batches(stage.batch_size, training.seed, stage.balanced)
+    batches: Batches | LatentBatches
     if stage.cache_latents:
         batches = _latent_batches(stage, denoiser, recipe, training.seed, out, data, loop)
+    else:
+        split = data.split("train", denoiser.image_size)
+        batches = Batches(*split, stage.batch_size, training.seed, stage.balanced)
 
     label = f"train {name} ({'cross-entropy head' if control else stage.objective.kind})"
     names = trackers if loop.accelerator.is_main_process else []
     with Trackers(names, out, folder.name) as tracked:
         split = data.split("val", denoiser.image_size)
-        run = StageTrainer(trainer, stage, split, tracked, label, loop.reporter)
+        run = StageTrainer(trainer, stage, split, control, tracked, label, loop.reporter)
         seconds = loop.run(label, run, batches, stage.steps, folder)
     run.finish()
 
@@ -92,8 +104,9 @@ def train_stage(
     before = Card.verified(previous) if previous else None
     gate = None
     if not control:
-        base_d_p = before.gate.d_p if before and before.gate else None
-        gate = judge(d_p, d_p if stage.objective.kind == "base" else base_d_p)
+        base_d_p = before.gate.base_d_p if before and before.gate else None
+        plain = all(each.objective.kind == "base" for each in spec.stages[: number + 1])
+        gate = judge(d_p, d_p if plain else base_d_p)
     verdict = "" if gate is None or gate.passed else "  GATE FAILED: no longer a denoiser"
     figures = "  ".join(f"{key} {value:.4f}" for key, value in validation.items())
     loop.reporter.say(f"{label}: validation {figures}{verdict}")

@@ -25,6 +25,7 @@ class StageTrainer:
         trainer: The stage.
         stage: Its config.
         validation: uint8 images (N, 3, S, S) and int64 labels (N,).
+        control: Whether errors are the matched control's: negative log-probabilities.
         trackers: Where figures are shown while training.
         label: Names the stage in messages.
         reporter: Hears warnings.
@@ -38,12 +39,13 @@ class StageTrainer:
         trainer: EmoDCTrainer,
         stage: Stage,
         validation: tuple[Tensor, Tensor],
+        control: bool,
         trackers: Trackers,
         label: str,
         reporter: Reporter,
     ) -> None:
         self.trainer, self.stage, self.trackers = trainer, stage, trackers
-        self.label, self.reporter = label, reporter
+        self.control, self.label, self.reporter = control, label, reporter
         images, labels = validation
         stride = -(-len(labels) // _PICTURES)
         self._validation = images[::stride], labels[::stride]
@@ -74,12 +76,12 @@ class StageTrainer:
         figures = self.trainer.step(images, labels, encoded=self.stage.cache_latents)
         last = self.position == self.stage.steps
         if self.position % LOG_EVERY == 0 or last:
-            self.trackers.log(self.position, figures)
+            self.trackers.log(self.position, self._named(figures))
             for record in self.trainer.log.read():
-                self.records.append({"step": self.position, **record})
+                self.records.append({"step": self.position, **self._named(record)})
         if self.position % self._every == 0 or last:
             self._validate()
-        return figures
+        return self._named(figures)
 
     def finish(self) -> None:
         """Leave the stage's result in the denoiser: averaged weights, the best if it may stop."""
@@ -110,7 +112,8 @@ class StageTrainer:
 
     def _validate(self) -> None:
         accuracy, d_p = self._measure()
-        record = {"step": self.position, "validation_accuracy": accuracy, "validation_d_p": d_p}
+        name = "validation_nll" if self.control else "validation_d_p"
+        record = {"step": self.position, "validation_accuracy": accuracy, name: d_p}
         self.records.append(record)
         self.trackers.log(self.position, record)
         if accuracy > self._best_accuracy:
@@ -126,6 +129,13 @@ class StageTrainer:
                 f"{d_p / start - 1:+.0%} against where the stage began; the model is becoming "
                 "less of a denoiser."
             )
+
+    def _named(self, figures: dict[str, float]) -> dict[str, float]:
+        """The figures under their names: the control has no noise-prediction errors."""
+        if not self.control:
+            return figures
+        kept = {name: value for name, value in figures.items() if name in ("low", "loss")}
+        return {"nll": figures["d_p"], **kept}
 
     def _measure(self) -> tuple[float, float]:
         config = self.trainer.config

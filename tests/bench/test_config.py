@@ -5,10 +5,13 @@ import pytest
 from bench.config import Config, load, parse
 from bench.errors import UserError
 
+STAGE = {"objective": {"kind": "base"}, "steps": 3}
 MINIMAL = {"classifiers": {"resnet18": {"kind": "baseline", "architecture": "resnet18"}}}
 
 
-@pytest.mark.parametrize("name", ["default", "smoke", "regression", "ablation"])
+@pytest.mark.parametrize(
+    "name", ["default", "smoke", "regression", "ablation", "accurate", "reference"]
+)
 def test_shipped_configs_are_valid(name: str) -> None:
     assert isinstance(load(Path(f"{name}.yaml")), Config)
 
@@ -49,3 +52,23 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     broken.write_text("a: [1,")
     with pytest.raises(UserError, match="is not YAML"):
         load(broken)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"evaluation": {"low": 500}}, "low must be below high"),
+        ({"stages": [STAGE | {"null_share": 0.6, "non_class_share": 0.6}]}, "leave nothing"),
+        (
+            {"kind": "control", "stages": [STAGE | {"objective": {"kind": "amdit"}}]},
+            "cross-entropy",
+        ),
+        ({"kind": "control", "pretrained": "some/model"}, "reads no prompts"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(
+    change: dict[str, object], message: str
+) -> None:
+    classifier = {"kind": "emodc", "stages": [STAGE]} | change
+    with pytest.raises(UserError, match=message):
+        parse({"classifiers": {"one": classifier}}, "test")

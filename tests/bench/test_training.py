@@ -45,7 +45,8 @@ class Counter:
         return {"position": self.position, "total": self.total}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.position, self.total = state["position"], state["total"]
+        self.position = state["position"]
+        self.total = state["total"]
 
 
 def batches(step: int) -> tuple[Tensor, Tensor]:
@@ -77,6 +78,15 @@ def test_ctrl_c_finishes_the_step_saves_it_and_the_next_run_continues_exactly(
     loop(resumed, tmp_path)
     assert torch.equal(resumed.total, undisturbed.total)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_state_that_fits_only_in_part_leaves_nothing_behind(tmp_path: Path) -> None:
+    state = {"trainer": {"position": 6}, "seconds": 1.0}  # no total: of another version
+    torch.save(state, tmp_path / ".checkpoint.state")
+    undisturbed, trainer = Counter(), Counter()
+    loop(undisturbed, tmp_path / "undisturbed")
+    loop(trainer, tmp_path)
+    assert torch.equal(trainer.total, undisturbed.total)
 
 
 def test_a_damaged_state_starts_the_stage_over(tmp_path: Path) -> None:
@@ -168,6 +178,16 @@ def test_a_stage_leaves_a_log_of_errors_by_timestep_and_of_validations(tmp_path:
     assert [record["step"] for record in checks] == [2, 4, 6]
 
 
+def test_the_gate_compares_with_base_however_many_stages_follow(tmp_path: Path) -> None:
+    amdit = STAGE | {"objective": {"kind": "amdit"}}
+    last = Card.verified(train(tmp_path, [STAGE, amdit, amdit | {"steps": 5}, STAGE])).gate
+    assert last is not None
+    first = Card.verified(train(tmp_path, [STAGE])).gate
+    assert first is not None
+    assert last.base_d_p == first.d_p == first.base_d_p
+    assert last.d_p != first.d_p
+
+
 def test_early_stop_ends_a_stage_and_keeps_its_best_weights(tmp_path: Path) -> None:
     # With a rate of practically nothing the accuracy cannot get better: the first validation wins.
     patient = STAGE | {
@@ -211,7 +231,15 @@ def test_text_only_training_leaves_the_trunk_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"trained": "lora"}, "no attention"), ({"checkpointing": True}, "no gradient checkpointing")],
+    [
+        ({"trained": "lora"}, "no attention"),
+        ({"checkpointing": True}, "no gradient checkpointing"),
+        (
+            {"objective": {"kind": "amdit", "negatives": 7}},
+            "7 negatives asked for, and there are 6",
+        ),
+        ({"objective": {"kind": "margin", "limit": 1.0}, "accumulate": 2}, "means over the batch"),
+    ],
 )
 def test_what_the_small_network_cannot_do_is_said(
     tmp_path: Path, change: dict[str, Any], message: str
@@ -243,7 +271,8 @@ def test_the_control_learns_the_class_from_noised_inputs(tmp_path: Path) -> None
     )
     faces = DrawnFaces({"train": 28, "val": 14, "test": 7})
     folder = training.train_missing(config, faces, tmp_path, Reporter())["emodc_control", 0]
-    losses = [record["d_p"] for record in records(folder) if "d_p" in record]
+    losses = [record["nll"] for record in records(folder) if "nll" in record]
+    assert not any("d_p" in record for record in records(folder))
     assert sum(losses[-5:]) / 5 < 1.7  # log 7 = 1.946 is chance
     card = Card.verified(folder)
     assert card.gate is None and "nll" in card.validation

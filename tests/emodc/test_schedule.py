@@ -113,3 +113,10 @@ def test_the_grid_is_stratified() -> None:
 def test_an_empty_grid_is_refused(arguments: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="no grid"):
         timestep_grid(*arguments)
+
+
+def test_errors_in_units_of_a_target_without_signal_are_refused() -> None:
+    process = process_of("flow")
+    with pytest.raises(ValueError, match="without signal"):
+        process.weight(torch.tensor([500, 999]), "target")
+    assert process.weight(torch.tensor([999]), "noise").tolist() == [1.0]
