@@ -95,13 +95,21 @@ class Group:
 
     @cached_property
     def seeds(self) -> list[int]:
-        """All training seeds, ascending."""
-        return sorted({cell.seed for cell in self.planned})
+        """All training seeds, ascending; a classifier brought along has none of its own."""
+        each = self._seeds_by_classifier.values()
+        return sorted(set().union(*([seeds for seeds in each if len(seeds) > 1] or each)))
 
     @cached_property
     def several(self) -> bool:
-        """Whether there is more than one training seed, so that numbers are means over seeds."""
-        return len(self.seeds) > 1
+        """Whether a classifier has several training seeds, so that numbers are means over them."""
+        return any(len(seeds) > 1 for seeds in self._seeds_by_classifier.values())
+
+    @cached_property
+    def _seeds_by_classifier(self) -> dict[str, set[int]]:
+        found: dict[str, set[int]] = {}
+        for cell in self.planned:
+            found.setdefault(cell.classifier, set()).add(cell.seed)
+        return found
 
     @cached_property
     def drawn(self) -> bool:
@@ -187,10 +195,10 @@ class Group:
         perturbed = self.under(classifier, perturbation)
         if not perturbed or len(perturbed) < len(self.severities(perturbation)):
             return None
-        if all(len(pooled.results) == 1 for pooled in perturbed):
-            return mean_over_severities([pooled.metrics for pooled in perturbed])
         if len({pooled.seeds for pooled in perturbed}) > 1:
             return None
+        if len(perturbed[0].seeds) == 1:
+            return mean_over_severities([pooled.metrics for pooled in perturbed])
         rows = shared_samples([r.rows for pooled in perturbed for r in pooled.results])
         outcomes = recognised(rows).reshape(len(perturbed), len(perturbed[0].seeds), -1)
         shares = outcomes.mean(axis=0)
