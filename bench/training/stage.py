@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from bench.training.recipes import checkpoint_folder
 from bench.training.stage_trainer import StageTrainer, validation_figures
 from bench.training.trackers import Trackers
 from emodc import CheckpointError, Denoiser, EmoDC, Evaluation, Prompts
+from emodc.classifier import Precision
 from emodc.objectives import OBJECTIVES, Objective
 from emodc.small import small_control, small_denoiser
 from emodc.train import EmoDCTrainer, TrainConfig
@@ -59,18 +59,11 @@ def train_stage(
     previous = checkpoint_folder(out, chain[number - 1]) if number else None
     control = spec.kind == "control"
     # The control reads no prompts; it needs one per class to keep its place.
-    names_only = PromptTexts(words={name: name for name in data.dataset.classes})
-    prompts = make_prompts(names_only if control else spec.prompts, data.dataset)
+    as_named = PromptTexts(words={label: label for label in data.dataset.classes})
+    prompts = make_prompts(as_named if control else spec.prompts, data.dataset)
     denoiser = _starting_point(name, spec, recipe, previous, prompts, data).to(loop.device)
+    _require_sense(name, spec, stage, denoiser, loop)
     training = _train_config(spec, stage, number, recipe)
-    processes = loop.accelerator.num_processes
-    if stage.batch_size % processes:
-        raise UserError(
-            f"classifier {name!r}: batch_size {stage.batch_size} does not divide among {processes} "
-            "processes; choose a multiple."
-        )
-    if spec.evaluation.noise_aware and not denoiser.keeps_noise_white:
-        raise UserError(f"classifier {name!r}: {NEEDS_WHITE_NOISE}")
     try:
         with rng.fenced(recipe["seed"], "adapters", number):
             trainer = EmoDCTrainer(denoiser, prompts, training, loop.accelerator)
@@ -80,35 +73,23 @@ def train_stage(
     if stage.cache_latents:
         batches = _latent_batches(stage, denoiser, recipe, training.seed, out, data, loop)
     else:
-        split = data.split("train", denoiser.image_size)
-        batches = Batches(*split, stage.batch_size, training.seed, stage.balanced)
+        pictures = data.split("train", denoiser.image_size)
+        batches = Batches(*pictures, stage.batch_size, training.seed, stage.balanced)
 
     label = f"train {name} ({'cross-entropy head' if control else stage.objective.kind})"
+    split = data.split("val", denoiser.image_size)
     names = trackers if loop.accelerator.is_main_process else []
     with Trackers(names, out, folder.name) as tracked:
-        split = data.split("val", denoiser.image_size)
         run = StageTrainer(trainer, stage, split, control, tracked, label, loop.reporter)
         seconds = loop.run(label, run, batches, stage.steps, folder)
     run.finish()
 
-    evaluation = Evaluation(
-        steps=_VALIDATION_STEPS, high=spec.evaluation.high, precision=training.precision
-    )
-    model = EmoDC(denoiser, prompts, evaluation).eval()
-    accuracy, d_p = validation_figures(model, *split)
-    # Only what the recipe holds: the folder must not depend on how one run evaluates it.
-    model.evaluation = Evaluation(high=spec.evaluation.high)
-    if control:
-        model.evaluation = replace(model.evaluation, logit_scale=1.0)
-    validation = {"accuracy": accuracy, "nll" if control else "d_p": d_p}
+    model = EmoDC(denoiser, prompts).eval()
     before = Card.verified(previous) if previous else None
-    gate = None
-    if not control:
-        base_d_p = before.gate.base_d_p if before and before.gate else None
-        plain = all(each.objective.kind == "base" for each in spec.stages[: number + 1])
-        gate = judge(d_p, d_p if plain else base_d_p)
-    verdict = "" if gate is None or gate.passed else "  GATE FAILED: no longer a denoiser"
-    figures = "  ".join(f"{key} {value:.4f}" for key, value in validation.items())
+    card = _judged(model, spec, recipe, number, split, training.precision, before)
+    figures = "  ".join(f"{key} {value:.4f}" for key, value in card.validation.items())
+    failed = card.gate is not None and not card.gate.passed
+    verdict = "  GATE FAILED: no longer a denoiser" if failed else ""
     loop.reporter.say(f"{label}: validation {figures}{verdict}")
 
     def save(scratch: Path) -> None:
@@ -116,15 +97,54 @@ def train_stage(
         lines = [json.dumps(record) + "\n" for record in run.records]
         (scratch / "training.jsonl").write_text("".join(lines))
 
-    card = Card(
+    spent = seconds + (before.seconds if before else 0.0)
+    loop.publish(folder, save, card.model_copy(update={"seconds": spent}))
+
+
+def _require_sense(
+    name: str, spec: EmoDCClassifier, stage: Stage, denoiser: Denoiser, loop: Loop
+) -> None:
+    """Refuse before training what would fail after it."""
+    processes = loop.accelerator.num_processes
+    if stage.batch_size % processes:
+        raise UserError(
+            f"classifier {name!r}: batch_size {stage.batch_size} does not divide among {processes} "
+            "processes; choose a multiple."
+        )
+    if spec.evaluation.noise_aware and not denoiser.keeps_noise_white:
+        raise UserError(f"classifier {name!r}: {NEEDS_WHITE_NOISE}")
+
+
+def _judged(
+    model: EmoDC,
+    spec: EmoDCClassifier,
+    recipe: dict[str, Any],
+    number: int,
+    validation: tuple[Tensor, Tensor],
+    precision: Precision,
+    before: Card | None,
+) -> Card:
+    """The card of a trained stage: validation on the whole split, and the gate."""
+    control = spec.kind == "control"
+    high = spec.evaluation.high
+    model.evaluation = Evaluation(steps=_VALIDATION_STEPS, high=high, precision=precision)
+    accuracy, d_p = validation_figures(model, *validation)
+    # Only what the recipe holds: the folder must not depend on how one run evaluates it.
+    scale = 1.0 if control else Evaluation.logit_scale
+    model.evaluation = Evaluation(high=high, logit_scale=scale)
+    gate = None
+    if not control:
+        plain = all(stage.objective.kind == "base" for stage in spec.stages[: number + 1])
+        base_d_p = before.gate.base_d_p if before and before.gate else None
+        gate = judge(d_p, d_p if plain else base_d_p)
+    return Card(
         kind="emodc",
         recipe=recipe,
         weights="",
-        validation=validation,
+        validation={"accuracy": accuracy, "nll" if control else "d_p": d_p},
         gate=gate,
-        seconds=seconds + (before.seconds if before else 0.0),
+        seconds=0.0,
     )
-    loop.publish(folder, save, card)
 
 
 def make_objective(stage: Stage) -> Objective:
