@@ -181,5 +181,5 @@ def test_a_dry_run_lists_cells_and_does_nothing(bench, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, text = bench("run", "robustness", "-c", TINY, "--out", out, "--dry-run")
     assert code == 0
-    assert "12 cells, about" in text and "train emodc_amdit: " in text
+    assert "16 cells, about" in text and "train emodc_amdit: " in text
     assert not out.exists()

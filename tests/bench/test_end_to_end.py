@@ -44,7 +44,7 @@ def test_the_summary_has_a_row_per_cell(tiny_run: Path) -> None:
     with (tiny_run / "report" / "summary.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     assert ",".join(rows[0]) == COLUMNS
-    assert len(rows) == 3 * 4
+    assert len(rows) == 4 * 4
     for row in rows:
         attacked = row["perturbation"] == "pgd"
         assert int(row["n"]) == (7 if attacked else 21)
@@ -54,14 +54,15 @@ def test_the_summary_has_a_row_per_cell(tiny_run: Path) -> None:
             float(row[name]) for name in ("accuracy_low", "accuracy", "accuracy_high")
         )
         assert 0 <= low <= accuracy <= high <= 1
-        generative = row["classifier"].startswith("emodc")
-        assert (row["d_p"] != "") == generative
-        assert float(row["evaluations_per_image"]) == (7 * 4 if generative else 1)
+        generative = row["classifier"] in ("emodc_base", "emodc_amdit")
+        assert (row["d_p"] != "") == generative  # the control predicts no noise
+        evaluations = {"test_resnet": 1, "emodc_control": 4}.get(row["classifier"], 7 * 4)
+        assert float(row["evaluations_per_image"]) == evaluations
 
 
 def test_base_and_amdit_share_their_first_stage(tiny_run: Path) -> None:
     kinds = sorted(p.name.rsplit("-", 1)[0] for p in (tiny_run / "checkpoints").iterdir())
-    assert kinds == ["emodc-amdit", "emodc-base", "test_resnet"]
+    assert kinds == ["control", "emodc-amdit", "emodc-base", "test_resnet"]
 
 
 def test_a_second_run_computes_nothing_and_changes_nothing(tiny_run: Path) -> None:
@@ -104,7 +105,7 @@ def test_a_limit_makes_other_cells_and_replaces_them_in_the_report(
     limited = load(TINY).select(["test_resnet"], ["clean"]).model_copy(update={"limit": 7})
     run(limited, trained, Reporter())
     cells = Store(trained).planned()
-    assert len(cells) == 12
+    assert len(cells) == 16
     sizes = {
         cell.classifier: Store(trained).manifest(cell).n
         for cell in cells
