@@ -33,7 +33,7 @@ def test_each_training_seed_has_cells_of_its_own_with_the_run_s_seed() -> None:
     config = CONFIG.model_copy(update={"training_seeds": [2, 0]})
     plan = make_plan(config, FACES, WEIGHTS)
     assert len({p.cell.id for p in plan}) == len(plan) == 32
-    assert [p.cell.seed for p in plan] == ([2] * 4 + [0] * 4) * 3
+    assert [p.cell.seed for p in plan] == ([2] * 4 + [0] * 4) * 4
     assert {p.cell.run_seed for p in plan} == {0}
     # Seed 0 is the same cell as in a run without training seeds: nothing is computed twice.
     single = {p.cell.id for p in make_plan(CONFIG, FACES, WEIGHTS)}
