@@ -19,11 +19,16 @@ from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from emodc import EmoDC, Evaluation, Prompts, UNetDenoiser
+from emodc.classifier import Precision
 from emodc.probes import patterns
 from emodc.prompts import word_tokenizer
 
 CLASSES = ("neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust")
-WAYS = ("float32", "bfloat16", "bfloat16-weights")
+WAYS: dict[str, Precision] = {
+    "float32": "float32",
+    "bfloat16": "bfloat16",
+    "bfloat16-weights": "bfloat16",
+}
 
 FULL = {
     "unet": {
@@ -92,7 +97,7 @@ def classifier(size: str, precision: str, steps: int, rows: int) -> EmoDC:
         PNDMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"),
     )
     denoiser.rows = rows
-    plan = Evaluation(steps=steps, precision=precision.removesuffix("-weights"))  # type: ignore[arg-type]
+    plan = Evaluation(steps=steps, precision=WAYS[precision])
     return EmoDC(denoiser, prompts, plan).eval().requires_grad_(False)
 
 
@@ -126,7 +131,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--rows", type=int, default=9)
     parser.add_argument("--size", choices=("full", "tiny"), default="full")
-    parser.add_argument("--precision", choices=WAYS)
+    parser.add_argument("--precision", choices=list(WAYS))
     options = parser.parse_args()
     if options.precision:
         print(measure(options.size, options.precision, options.images, options.steps, options.rows))

@@ -7,7 +7,14 @@ parse.py    from YAML, with errors that name the field
 Every field that determines a result goes into cell ids; the fields of `Execution` do not.
 """
 
-from bench.config.emodc import ControlClassifier, EmoDCClassifier, Evaluation, PromptTexts, Stage
+from bench.config.emodc import (
+    ControlClassifier,
+    EmoDCClassifier,
+    Evaluation,
+    PromptTexts,
+    Stage,
+    StagedClassifier,
+)
 from bench.config.parse import load, parse
 from bench.config.run import (
     BaselineClassifier,
@@ -36,6 +43,7 @@ __all__ = [
     "PromptTexts",
     "PythonClassifier",
     "Stage",
+    "StagedClassifier",
     "load",
     "parse",
 ]

@@ -124,32 +124,36 @@ class PromptTexts(Section):
     words: dict[str, str] = Field(default_factory=dict)
 
 
-class EmoDCClassifier(Section):
-    """An EmoDC, trained in stages."""
+class StagedClassifier(Section):
+    """What EmoDC and its matched control have in common: the small network, stages, evaluation."""
 
-    kind: Literal["emodc"]
+    kind: str
     stages: list[Stage] = Field(min_length=1)
-    pretrained: str | None = None  # a diffusers folder or hub id to start from
     whitening: float = Field(0.0, ge=0, le=1)
     block_out_channels: tuple[int, int, int] = (32, 64, 96)
     head_channels: int = 48
-    prompts: PromptTexts = PromptTexts()
     evaluation: Evaluation = Evaluation()
 
 
-class ControlClassifier(EmoDCClassifier):
+class EmoDCClassifier(StagedClassifier):
+    """An EmoDC, trained in stages."""
+
+    kind: Literal["emodc"]
+    pretrained: str | None = None  # a diffusers folder or hub id to start from
+    prompts: PromptTexts = PromptTexts()
+
+
+class ControlClassifier(StagedClassifier):
     """The matched control: EmoDC's trunk, noised inputs and budget, with a cross-entropy head.
 
     Its stages train the cross-entropy of the class at every noise level; its verdict averages the
-    log-probabilities over the same steps as EmoDC's.
+    log-probabilities over the same steps as EmoDC's. It reads no prompts.
     """
 
-    kind: Literal["control"]  # type: ignore[assignment]
+    kind: Literal["control"]
 
     @model_validator(mode="after")
     def _head(self) -> Self:
         if any(stage.objective.kind != "base" for stage in self.stages):
             raise ValueError("a control is trained by cross-entropy alone: objective {kind: base}")
-        if self.pretrained is not None or self.prompts != PromptTexts():
-            raise ValueError("a control starts from new weights and reads no prompts")
         return self

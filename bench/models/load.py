@@ -12,9 +12,9 @@ from bench.config import (
     CheckpointClassifier,
     ClassifierConfig,
     Config,
-    EmoDCClassifier,
     Evaluation,
     PythonClassifier,
+    StagedClassifier,
 )
 from bench.errors import UserError
 from bench.models.base import Classifier
@@ -59,7 +59,7 @@ def load_classifier(
 
 def _load_checkpoint(
     name: str,
-    spec: BaselineClassifier | CheckpointClassifier | EmoDCClassifier,
+    spec: BaselineClassifier | CheckpointClassifier | StagedClassifier,
     folder: Path,
     card: Card,
     config: Config,

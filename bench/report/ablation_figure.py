@@ -7,6 +7,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.typing import ColorType
 
 from bench.checkpoints import GATE_FACTOR
 from bench.report.ablation import pairs_with_base
@@ -103,7 +104,7 @@ def _panel(ax: Axes, points: Sequence[Point]) -> None:
     sns.despine(ax=ax)
 
 
-def _face(variant: Variant, style: LineStyle) -> object:
+def _face(variant: Variant, style: LineStyle) -> ColorType:
     return style.color if variant.passed == len(variant.clean.results) else "white"
 
 
@@ -115,7 +116,7 @@ def _handle(point: Point) -> Line2D:
         linestyle="none",
         color=style.color,
         marker=style.marker,
-        markerfacecolor=_face(variant, style),  # type: ignore[arg-type]
+        markerfacecolor=_face(variant, style),
         label=variant.name,
     )
 

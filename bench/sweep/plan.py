@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench.config import BaselineClassifier, Config, ControlClassifier, EmoDCClassifier
+from bench.config import BaselineClassifier, Config, ControlClassifier, StagedClassifier
 from bench.data.base import DataSet, Sample, balanced_subset
 from bench.files import digest
 from bench.perturb import CORRUPTIONS
@@ -62,7 +62,7 @@ def test_samples(config: Config, dataset: DataSet, family: str) -> list[Sample]:
 
 def seeds_of(config: Config, name: str) -> list[int]:
     """The training seeds of a classifier; the run's seed for one that is not trained here."""
-    trained = isinstance(config.classifiers[name], EmoDCClassifier | BaselineClassifier)
+    trained = isinstance(config.classifiers[name], StagedClassifier | BaselineClassifier)
     return config.seeds if trained else [config.seed]
 
 

@@ -35,12 +35,21 @@ class Trainer(Protocol):
     """What the loop needs of a trainer."""
 
     @property
-    def position(self) -> int: ...  # noqa: D102
+    def position(self) -> int:
+        """Steps done."""
+
     @property
-    def finished(self) -> bool: ...  # noqa: D102
-    def step(self, images: Tensor, labels: Tensor) -> dict[str, float]: ...  # noqa: D102
-    def state_dict(self) -> dict[str, Any]: ...  # noqa: D102
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...  # noqa: D102
+    def finished(self) -> bool:
+        """Whether there is no step left."""
+
+    def step(self, images: Tensor, labels: Tensor) -> dict[str, float]:
+        """One optimiser step; figures to show."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to continue exactly."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a `state_dict()`."""
 
 
 class Loop:

@@ -7,7 +7,7 @@ import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 
 from bench.checkpoints import Card
-from bench.config import BaselineClassifier, Config, EmoDCClassifier
+from bench.config import BaselineClassifier, Config, StagedClassifier
 from bench.data.base import DataSet
 from bench.progress import Reporter
 from bench.runtime import pick_device
@@ -52,7 +52,7 @@ def train_missing(
             folder = checkpoint_folder(out, recipe)
             if folder in there:
                 Card.verified(folder)
-            elif isinstance(spec, EmoDCClassifier):
+            elif isinstance(spec, StagedClassifier):
                 train_stage(label, spec, chain, number, out, data, loop, config.execution.trackers)
             elif isinstance(spec, BaselineClassifier):
                 if accelerator.is_main_process:

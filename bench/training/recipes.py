@@ -8,7 +8,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from bench.config import BaselineClassifier, Config, EmoDCClassifier
+from bench.config import BaselineClassifier, Config, EmoDCClassifier, StagedClassifier
 from bench.data.base import DataSet
 from bench.files import digest
 from bench.runtime import pick_device
@@ -34,11 +34,10 @@ def recipes(config: Config, dataset: DataSet) -> dict[tuple[str, int], list[dict
             seeded = common | {"seed": seed}
             if isinstance(spec, BaselineClassifier):
                 chains[name, seed] = [seeded | spec.model_dump()]
-            elif isinstance(spec, EmoDCClassifier):
-                read = _NETWORK - ({"prompts", "pretrained"} if spec.kind == "control" else set())
-                network = spec.model_dump(include=read)
+            elif isinstance(spec, StagedClassifier):
+                network = spec.model_dump(include=_NETWORK)
                 network["timesteps"] = [0, spec.evaluation.high]
-                if spec.pretrained is not None:
+                if isinstance(spec, EmoDCClassifier) and spec.pretrained is not None:
                     folder = Path(spec.pretrained)
                     network["pretrained"] = _content(folder) or spec.pretrained
                 stages = [stage.model_dump() for stage in spec.stages]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench import rng
 from bench.checkpoints import Card, judge
-from bench.config import EmoDCClassifier, PromptTexts, Stage
+from bench.config import EmoDCClassifier, PromptTexts, Stage, StagedClassifier
 from bench.data.base import DataSet
 from bench.data.batches import Batches
 from bench.errors import UserError
@@ -31,7 +31,7 @@ _VALIDATION_STEPS = 20
 
 def train_stage(
     name: str,
-    spec: EmoDCClassifier,
+    spec: StagedClassifier,
     chain: list[dict[str, Any]],
     number: int,
     out: Path,
@@ -57,10 +57,11 @@ def train_stage(
     recipe, stage = chain[number], spec.stages[number]
     folder = checkpoint_folder(out, recipe)
     previous = checkpoint_folder(out, chain[number - 1]) if number else None
-    control = spec.kind == "control"
+    control = not isinstance(spec, EmoDCClassifier)
     # The control reads no prompts; it needs one per class to keep its place.
     as_named = PromptTexts(words={label: label for label in data.dataset.classes})
-    prompts = make_prompts(as_named if control else spec.prompts, data.dataset)
+    texts = spec.prompts if isinstance(spec, EmoDCClassifier) else as_named
+    prompts = make_prompts(texts, data.dataset)
     denoiser = _starting_point(name, spec, recipe, previous, prompts, data).to(loop.device)
     _require_sense(name, spec, stage, denoiser, loop)
     training = _train_config(spec, stage, number, recipe)
@@ -102,7 +103,7 @@ def train_stage(
 
 
 def _require_sense(
-    name: str, spec: EmoDCClassifier, stage: Stage, denoiser: Denoiser, loop: Loop
+    name: str, spec: StagedClassifier, stage: Stage, denoiser: Denoiser, loop: Loop
 ) -> None:
     """Refuse before training what would fail after it."""
     processes = loop.accelerator.num_processes
@@ -117,7 +118,7 @@ def _require_sense(
 
 def _judged(
     model: EmoDC,
-    spec: EmoDCClassifier,
+    spec: StagedClassifier,
     recipe: dict[str, Any],
     number: int,
     validation: tuple[Tensor, Tensor],
@@ -175,7 +176,7 @@ def make_prompts(texts: PromptTexts, dataset: DataSet) -> Prompts:
 
 
 def _train_config(
-    spec: EmoDCClassifier, stage: Stage, number: int, recipe: dict[str, Any]
+    spec: StagedClassifier, stage: Stage, number: int, recipe: dict[str, Any]
 ) -> TrainConfig:
     control = spec.kind == "control"  # its head reads no prompts
     return TrainConfig(
@@ -200,7 +201,7 @@ def _train_config(
 
 def _starting_point(
     name: str,
-    spec: EmoDCClassifier,
+    spec: StagedClassifier,
     recipe: dict[str, Any],
     previous: Path | None,
     prompts: Prompts,
@@ -210,7 +211,7 @@ def _starting_point(
     try:
         if previous is not None:
             return EmoDC.from_pretrained(previous).denoiser
-        if spec.pretrained is not None:
+        if isinstance(spec, EmoDCClassifier) and spec.pretrained is not None:
             return EmoDC.from_pretrained(spec.pretrained, prompts=prompts).denoiser
     except CheckpointError as error:
         raise UserError(f"classifier {name!r}: {error}", 1) from error

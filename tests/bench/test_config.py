@@ -63,7 +63,7 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
             {"kind": "control", "stages": [STAGE | {"objective": {"kind": "amdit"}}]},
             "cross-entropy",
         ),
-        ({"kind": "control", "pretrained": "some/model"}, "reads no prompts"),
+        ({"kind": "control", "pretrained": "some/model"}, "unknown field"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
