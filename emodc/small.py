@@ -114,9 +114,6 @@ def small_denoiser(
     images: Tensor,
     prompts: Prompts,
     *,
-    image_size: int = 64,
-    latent_channels: int = 16,
-    patch: int = 4,
     whitening: float = 0.0,
     block_out_channels: tuple[int, int, int] = (32, 64, 96),
     head_channels: int = 48,
@@ -127,33 +124,23 @@ def small_denoiser(
     Args:
         images: uint8 (N, 3, H, W) to fit the latents on.
         prompts: Their words make the tokenizer's vocabulary.
-        image_size: Side in pixels that pictures are resized to.
-        latent_channels: Channels of a latent.
-        patch: Pixels of the image side that become one latent position.
         whitening: See `PatchPCA`.
         block_out_channels: Widths of the U-Net.
         head_channels: Width of the features that the prompts read.
         text_width: Width of the text encoder.
     """
     unet = SharedTrunkUNet(
-        in_channels=latent_channels,
         block_out_channels=block_out_channels,
         head_channels=head_channels,
         cross_attention_dim=text_width,
     )
-    vae = PatchPCA.fit(
-        images, image_size=image_size, patch=patch, channels=latent_channels, whitening=whitening
-    )
-    return _assembled(unet, vae, prompts, text_width)
+    return _assembled(unet, images, whitening, prompts, text_width)
 
 
 def small_control(
     images: Tensor,
     prompts: Prompts,
     *,
-    image_size: int = 64,
-    latent_channels: int = 16,
-    patch: int = 4,
     whitening: float = 0.0,
     block_out_channels: tuple[int, int, int] = (32, 64, 96),
     head_channels: int = 48,
@@ -161,19 +148,20 @@ def small_control(
     """The untrained matched control of `small_denoiser`; arguments as there."""
     unet = SharedTrunkClassifier(
         num_classes=len(prompts.classes),
-        in_channels=latent_channels,
         block_out_channels=block_out_channels,
         head_channels=head_channels,
     )
-    vae = PatchPCA.fit(
-        images, image_size=image_size, patch=patch, channels=latent_channels, whitening=whitening
-    )
-    return _assembled(unet, vae, prompts, 16)
+    return _assembled(unet, images, whitening, prompts, text_width=16)
 
 
 def _assembled(
-    unet: SharedTrunkUNet | SharedTrunkClassifier, vae: PatchPCA, prompts: Prompts, text_width: int
+    unet: SharedTrunkUNet | SharedTrunkClassifier,
+    images: Tensor,
+    whitening: float,
+    prompts: Prompts,
+    text_width: int,
 ) -> SmallDenoiser:
+    vae = PatchPCA.fit(images, channels=unet.config.in_channels, whitening=whitening)
     tokenizer = word_tokenizer(prompts.texts())
     text_encoder = CLIPTextModel(
         CLIPTextConfig(

@@ -7,6 +7,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
+from emodc.denoiser import Denoiser
 from emodc.images import resized
 from emodc.noise_aware import noise_level
 
@@ -47,6 +48,37 @@ class Pixels(ModelMixin, ConfigMixin):
         level = noise_level(resized(images, self.size))
         excess = (level.square() - self.grain.square()).clamp_min(0.0).sqrt()
         return 2.0 * excess[:, None].expand(-1, 3)  # [0, 1] is [-1, 1] inside
+
+
+class CodecDenoiser(Denoiser):
+    """What all published pipelines share: a codec that is not trained, and one picture size.
+
+    Attributes:
+        vae: The codec; `Pixels`, or an `AutoencoderKL`.
+        size: Height and width in pixels of what it encodes.
+    """
+
+    vae: Any
+    size: tuple[int, int]
+
+    @property
+    def image_size(self) -> int:
+        """See `Denoiser.image_size`; the longer side of a network that is not square."""
+        return max(self.size)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """See `Denoiser.encode`."""
+        return encode(self.vae, images, self.size)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """See `Denoiser.decode`."""
+        return decode(self.vae, latents)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch mode; the codec stays as it is, it is not trained."""
+        super().train(mode)
+        self.vae.eval()
+        return self
 
 
 def encode(codec: Any, images: Tensor, size: tuple[int, int]) -> Tensor:

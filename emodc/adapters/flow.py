@@ -7,16 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emodc.adapters import codec
+from emodc.adapters.codec import CodecDenoiser, pixel_size
 from emodc.adapters.text import clip_length, tokens
-from emodc.denoiser import Conditions, Denoiser
+from emodc.denoiser import Conditions
 from emodc.schedule import Process
 
 #: Tokens that the T5 encoder's part of a prompt is padded to.
 T5_TOKENS = 256
 
 
-class FlowDenoiser(Denoiser):
+class FlowDenoiser(CodecDenoiser):
     """A diffusers `SD3Transformer2DModel` with two CLIP text models and, if there is one, a T5.
 
     Args:
@@ -65,7 +65,7 @@ class FlowDenoiser(Denoiser):
             )
         if text_encoder_3 is not None:
             text_encoder_3.requires_grad_(False)
-        self._size = codec.pixel_size(vae, transformer.config.sample_size)
+        self.size = pixel_size(vae, transformer.config.sample_size)
         self.eval()
 
     def parts(self) -> dict[str, Any]:
@@ -73,11 +73,6 @@ class FlowDenoiser(Denoiser):
         names = ("transformer", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2",
                  "text_encoder_3", "tokenizer_3", "vae", "scheduler")  # fmt: skip
         return {name: getattr(self, name) for name in names}
-
-    @property
-    def image_size(self) -> int:
-        """See `Denoiser.image_size`; the longer side of a network that is not square."""
-        return max(self._size)
 
     @property
     def text_modules(self) -> list[nn.Module]:
@@ -88,14 +83,6 @@ class FlowDenoiser(Denoiser):
     def network(self) -> nn.Module:
         """The transformer."""
         return self.transformer
-
-    def encode(self, images: Tensor) -> Tensor:
-        """See `Denoiser.encode`."""
-        return codec.encode(self.vae, images, self._size)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """See `Denoiser.decode`."""
-        return codec.decode(self.vae, latents)
 
     def encode_texts(self, texts: Sequence[str]) -> Conditions:
         """See `Denoiser.encode_texts`.
@@ -128,9 +115,8 @@ class FlowDenoiser(Denoiser):
         return output
 
     def train(self, mode: bool = True) -> Self:
-        """Switch mode; the VAE and the T5 (which has dropout) stay as they are, not trained."""
+        """Switch mode; the T5, which has dropout and is not trained, stays as it is."""
         super().train(mode)
-        self.vae.eval()
         if self.text_encoder_3 is not None:
             self.text_encoder_3.eval()
         return self

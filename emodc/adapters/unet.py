@@ -1,19 +1,18 @@
 """Conditional U-Nets: Stable Diffusion 1.x and 2.x, and pixel-space ones of that build."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from emodc.adapters import codec
-from emodc.adapters.codec import Pixels
+from emodc.adapters.codec import CodecDenoiser, Pixels, pixel_size
 from emodc.adapters.text import clip_length, tokens
-from emodc.denoiser import Conditions, Denoiser
+from emodc.denoiser import Conditions
 from emodc.schedule import Process
 
 
-class UNetDenoiser(Denoiser):
+class UNetDenoiser(CodecDenoiser):
     """A diffusers `UNet2DConditionModel` with a CLIP text model.
 
     Args:
@@ -38,18 +37,13 @@ class UNetDenoiser(Denoiser):
         self.tokenizer, self.scheduler = tokenizer, scheduler
         self.process = Process.of_scheduler(scheduler)
         self._refuse_other_inputs()
-        self._size = codec.pixel_size(vae, unet.config.sample_size)
+        self.size = pixel_size(vae, unet.config.sample_size)
         self.eval()
 
     def parts(self) -> dict[str, Any]:
         """See `Denoiser.parts`."""
         names = ("unet", "text_encoder", "tokenizer", "vae", "scheduler")
         return {name: getattr(self, name) for name in names}
-
-    @property
-    def image_size(self) -> int:
-        """See `Denoiser.image_size`; the longer side of a network that is not square."""
-        return max(self._size)
 
     @property
     def text_modules(self) -> list[nn.Module]:
@@ -60,14 +54,6 @@ class UNetDenoiser(Denoiser):
     def network(self) -> nn.Module:
         """The U-Net."""
         return self.unet
-
-    def encode(self, images: Tensor) -> Tensor:
-        """See `Denoiser.encode`."""
-        return codec.encode(self.vae, images, self._size)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """See `Denoiser.decode`."""
-        return codec.decode(self.vae, latents)
 
     def encode_texts(self, texts: Sequence[str]) -> Conditions:
         """See `Denoiser.encode_texts`.
@@ -103,12 +89,6 @@ class UNetDenoiser(Denoiser):
             return super().pixel_noise(images)
         noise: Tensor = self.vae.noise_in_latents(images)
         return noise
-
-    def train(self, mode: bool = True) -> Self:
-        """Switch mode; the codec stays as it is, it is not trained."""
-        super().train(mode)
-        self.vae.eval()
-        return self
 
     def _refuse_other_inputs(self) -> None:
         config = self.unet.config
