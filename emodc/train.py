@@ -22,7 +22,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from emodc.classifier import Precision, autocast
-from emodc.denoiser import Denoiser
+from emodc.denoiser import Conditions, Denoiser
 from emodc.noise import torch_generator
 from emodc.objectives import Base, Objective
 from emodc.prompts import Prompts
@@ -240,14 +240,25 @@ class _Losses(nn.Module):
     def __init__(self, denoiser: Denoiser, prompts: Prompts, config: TrainConfig) -> None:
         super().__init__()
         self.denoiser, self.prompts, self.config = denoiser, prompts, config
+        self._frozen: Conditions | None = None
 
     def forward(self, latents: Tensor, draws: Draws) -> tuple[Tensor, PromptedErrors]:
         """Loss per sample (B,), and the errors it was made of."""
         config = self.config
         noisy = self.denoiser.process.noised(latents, draws.noise, draws.timesteps)
         with autocast(config.precision, latents.device):
-            errors = prompted_errors(self.denoiser, self.prompts, noisy, draws, config)
+            conditions = self._conditions()
+            errors = prompted_errors(self.denoiser, self.prompts, conditions, noisy, draws, config)
         return errors.loss(config), errors
+
+    def _conditions(self) -> Conditions:
+        """Of all prompts; encoded once if the stage does not train their encoder."""
+        modules = self.denoiser.text_modules
+        if any(p.requires_grad for module in modules for p in module.parameters()):
+            return self.denoiser.encode_texts(self.prompts.texts())
+        if self._frozen is None:
+            self._frozen = self.denoiser.encode_texts(self.prompts.texts())
+        return self._frozen
 
 
 def _require_sense(denoiser: Denoiser, prompts: Prompts, config: TrainConfig) -> None:

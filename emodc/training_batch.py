@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
-from emodc.denoiser import Denoiser
+from emodc.denoiser import Conditions, Denoiser
 from emodc.objectives import BatchErrors
 from emodc.prompts import Prompts
 
@@ -102,17 +102,29 @@ def draw(
 
 
 def prompted_errors(
-    denoiser: Denoiser, prompts: Prompts, noisy: Tensor, draws: Draws, config: "TrainConfig"
+    denoiser: Denoiser,
+    prompts: Prompts,
+    conditions: Conditions,
+    noisy: Tensor,
+    draws: Draws,
+    config: "TrainConfig",
 ) -> PromptedErrors:
-    """The errors that `config.objective` needs, of x_t float32 (B, C, H, W)."""
+    """The errors that `config.objective` needs, of x_t float32 (B, C, H, W).
+
+    `conditions` are those of all prompts.
+    """
     score = _score_all if denoiser.shared_trunk else _score_some
-    return score(denoiser, prompts, noisy, draws, config)
+    return score(denoiser, prompts, conditions, noisy, draws, config)
 
 
 def _score_all(
-    denoiser: Denoiser, prompts: Prompts, noisy: Tensor, draws: Draws, config: "TrainConfig"
+    denoiser: Denoiser,
+    prompts: Prompts,
+    conditions: Conditions,
+    noisy: Tensor,
+    draws: Draws,
+    config: "TrainConfig",
 ) -> PromptedErrors:
-    conditions = denoiser.encode_texts(prompts.texts())
     errors = denoiser.errors(noisy, draws.timesteps, draws.noise, conditions)
     errors = errors * denoiser.process.weight(draws.timesteps, config.weighting)[:, None]
     end = prompts.null_index
@@ -133,7 +145,12 @@ def _score_all(
 
 
 def _score_some(
-    denoiser: Denoiser, prompts: Prompts, noisy: Tensor, draws: Draws, config: "TrainConfig"
+    denoiser: Denoiser,
+    prompts: Prompts,
+    conditions: Conditions,
+    noisy: Tensor,
+    draws: Draws,
+    config: "TrainConfig",
 ) -> PromptedErrors:
     templates, kept = len(prompts.templates), draws.dropout == 0
     others = {"null": prompts.null_index, "non_class": prompts.non_class_index}
@@ -146,7 +163,6 @@ def _score_some(
         columns.append(torch.full_like(positive, others[name])[:, None])
     chosen = torch.cat(columns, dim=1)
     # A dropped row needs its first prompt only; scoring it apart would cost a second pass.
-    conditions = denoiser.encode_texts(prompts.texts())
     errors = denoiser.errors(noisy, draws.timesteps, draws.noise, conditions, chosen)
     errors = errors * denoiser.process.weight(draws.timesteps, config.weighting)[:, None]
     first, last = errors[:, 0], errors[:, -1]

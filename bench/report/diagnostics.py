@@ -100,9 +100,11 @@ class Diagnosis:
 
     @cached_property
     def alpha(self) -> float:
-        """What the last stage was trained with, else `ALPHA`."""
+        """What the last stage was trained with if its margin is on d_p, else `ALPHA`."""
         stages = _training(self.clean.result).get("stages") or [{}]
-        return float(stages[-1].get("objective", {}).get("alpha", ALPHA))
+        objective = stages[-1].get("objective", {})
+        own = objective.get("alpha") if objective.get("c_nn") == "positive" else None
+        return ALPHA if own is None else float(own)
 
 
 def diagnose(results: Results, store: Store) -> tuple[list[Diagnosis], list[str]]:

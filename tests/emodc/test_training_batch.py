@@ -28,7 +28,8 @@ def errors_of(
     table = denoiser.errors(noisy, draws.timesteps, draws.noise, conditions)
     type(denoiser).shared_trunk = shared
     try:
-        return prompted_errors(denoiser, model.prompts, noisy, draws, config), draws, table
+        found = prompted_errors(denoiser, model.prompts, conditions, noisy, draws, config)
+        return found, draws, table
     finally:
         type(denoiser).shared_trunk = True
 
