@@ -6,7 +6,8 @@ from statistics import fmean
 from bench.checkpoints import GATE_FACTOR
 from bench.report.groups import Group
 from bench.report.results import Results
-from bench.report.tables import DRAWN, SEEDS, TableSpec, Value, interval_name, setting
+from bench.report.spec import TableSpec, Value
+from bench.report.tables import DRAWN, SEEDS, interval_name, setting
 from bench.report.variants import Pair, Variant, base_of, variants
 from bench.stats import detectable_difference, holm
 

@@ -13,8 +13,8 @@ from bench.checkpoints import GATE_FACTOR
 from bench.report.ablation import pairs_with_base
 from bench.report.figures import footnote
 from bench.report.groups import Group
-from bench.report.measures import Estimate
 from bench.report.results import Results
+from bench.report.spec import Estimate
 from bench.report.style import LineStyle, house_style, line_style, new_figure, save
 from bench.report.tables import interval_name
 from bench.report.variants import Variant, variants

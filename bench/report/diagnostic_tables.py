@@ -5,10 +5,11 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from bench.report import measures
+from bench.report import spec
 from bench.report.diagnostics import PROMPTS, Diagnosis
 from bench.report.render import markdown, markdown_text
-from bench.report.tables import DRAWN, TableSpec, Value
+from bench.report.spec import TableSpec, Value
+from bench.report.tables import DRAWN
 from bench.stats import Interval
 from emodc.estimates import Estimate
 
@@ -155,7 +156,7 @@ def _spec(
 def _percent(found: Estimate | None) -> Value:
     if found is None:
         return None
-    return measures.Estimate(found.value, Interval(found.low, found.high))
+    return spec.Estimate(found.value, Interval(found.low, found.high))
 
 
 def _count(found: Estimate | None) -> str | None:

@@ -10,57 +10,8 @@ from numpy.typing import NDArray
 
 from bench import metrics
 from bench.bootstrap import two_level
-from bench.stats import Interval, wilson
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """An accuracy with its interval, both fractions in [0, 1]; as text in percent."""
-
-    value: float
-    interval: Interval
-
-    def __str__(self) -> str:
-        """Such as "87.3 [84.1, 90.0]"."""
-        return f"{self.number} {self.range}"
-
-    @property
-    def number(self) -> str:
-        """The accuracy in percent, such as "87.3"."""
-        return f"{100 * self.value:.1f}"
-
-    @property
-    def range(self) -> str:
-        """The interval in percent, such as "[84.1, 90.0]"."""
-        return f"[{100 * self.interval.low:.1f}, {100 * self.interval.high:.1f}]"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A difference of two accuracies with its interval, both fractions; as text in points."""
-
-    value: float
-    interval: Interval
-
-    def __str__(self) -> str:
-        """Such as "+1.3 [0.4, 2.2]"; says so where the interval holds 0."""
-        text = f"{self.number} {self.range}"
-        return text if self.distinguishable else f"{text} not distinguishable"
-
-    @property
-    def distinguishable(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return not self.interval.low <= 0 <= self.interval.high
-
-    @property
-    def number(self) -> str:
-        """The difference in points, with its sign, such as "+1.3"."""
-        return f"{100 * self.value:+.1f}"
-
-    @property
-    def range(self) -> str:
-        """The interval in points, such as "[0.4, 2.2]"."""
-        return f"[{100 * self.interval.low:.1f}, {100 * self.interval.high:.1f}]"
+from bench.report.spec import Estimate
+from bench.stats import wilson
 
 
 @dataclass(frozen=True)

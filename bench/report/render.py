@@ -4,8 +4,7 @@ import csv
 import io
 import re
 
-from bench.report.measures import Difference, Estimate
-from bench.report.tables import TableSpec, Value
+from bench.report.spec import Difference, Estimate, TableSpec, Value
 
 _LATEX = {
     "\\": r"\textbackslash{}",

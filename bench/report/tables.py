@@ -1,37 +1,16 @@
 """The tables of a report: what stands in them, not how they are written (see `render`)."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from bench.report.groups import Group, Pooled, Result
-from bench.report.measures import Difference, Estimate
 from bench.report.results import Results
+from bench.report.spec import TableSpec, Value
 
 DRAWN = "Drawn faces are not evidence about real faces."
 SEEDS = (
     "Numbers are means over training seeds, with intervals of a two-level bootstrap over seeds and "
     "pictures; few seeds that differ greatly make them too narrow. A single seed has Wilson's."
 )
-Value = str | Estimate | Difference | None  # None: not applicable, or not measured
-
-
-@dataclass(frozen=True)
-class TableSpec:
-    """A table.
-
-    Attributes:
-        name: Base of its file names, unique in a report.
-        title: A few words.
-        caption: Whatever is needed to read the numbers: data set, n, classes, intervals, seed.
-        header: Column names, (C,).
-        rows: Values, each row (C,).
-    """
-
-    name: str
-    title: str
-    caption: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[Value, ...], ...]
 
 
 def tables(results: Results) -> list[TableSpec]:

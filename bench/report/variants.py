@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from bench.bootstrap import two_level_difference, two_level_ratio
 from bench.report.groups import Group, Pooled
-from bench.report.measures import Difference, Estimate, recognised, shared_samples
+from bench.report.measures import recognised, shared_samples
+from bench.report.spec import Difference, Estimate
 from bench.stats import mcnemar
 
 _KINDS = {

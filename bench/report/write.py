@@ -14,8 +14,9 @@ from bench.report.diagnostics import diagnose
 from bench.report.figures import write_figures
 from bench.report.render import csv_text, latex, markdown, markdown_text
 from bench.report.results import Missing, Results, read
+from bench.report.spec import TableSpec
 from bench.report.summary import summary_csv, summary_frame
-from bench.report.tables import TableSpec, tables
+from bench.report.tables import tables
 from bench.store import Store
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.report import render
-from bench.report.measures import Estimate
 from bench.report.results import read
-from bench.report.tables import DRAWN, TableSpec, tables
+from bench.report.spec import Estimate, TableSpec
+from bench.report.tables import DRAWN, tables
 from bench.stats import Interval
 
 Y, N = True, False
