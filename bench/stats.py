@@ -146,3 +146,31 @@ def detectable_difference(
         return None
     found = (a * sqrt(n) + sqrt(root)) / (n + b**2)
     return found if 0 < found <= discordant else None
+
+
+def mean_of_proportions(
+    successes: Sequence[int], trials: Sequence[int], confidence: float = 0.95
+) -> Interval:
+    """Interval of the unweighted mean of independent proportions, such as of class recalls (UAR).
+
+    G. Y. Zou and A. Donner, "Construction of confidence limits about effect measures: a general
+    approach", Statistics in Medicine 27 (2008), eq. 3 (MOVER): distances of the proportions' own
+    limits, here Wilson's, add as squares, lower and upper apart. Unlike the normal approximation it
+    is not empty where every proportion is 0 or 1.
+
+    Args:
+        successes: Number of successes of each proportion, (K,), at least one proportion.
+        trials: Number of trials of each, (K,).
+        confidence: Coverage, in (0, 1).
+
+    Raises:
+        ValueError: If there is no proportion, the lengths differ, or one is not a proportion.
+    """
+    if not len(successes):
+        raise ValueError("no proportions: nothing to average")
+    pairs = list(zip(successes, trials, strict=True))
+    own = [wilson(s, n, confidence) for s, n in pairs]
+    mean = sum(s / n for s, n in pairs) / len(pairs)
+    below = sqrt(sum((s / n - i.low) ** 2 for (s, n), i in zip(pairs, own, strict=True)))
+    above = sqrt(sum((i.high - s / n) ** 2 for (s, n), i in zip(pairs, own, strict=True)))
+    return Interval(max(0.0, mean - below / len(pairs)), min(1.0, mean + above / len(pairs)))

@@ -256,16 +256,24 @@ class Store:
         Raises:
             UserError: If a part is missing or damaged.
         """
+        return self.table(manifest).to_pandas().sort_values("sample_id", ignore_index=True)
+
+    def table(self, manifest: Manifest) -> pa.Table:
+        """All rows of a complete cell as they are stored (`ROW_SCHEMA`), in no order.
+
+        Raises:
+            UserError: If a part is missing or damaged.
+        """
         parts = []
         for shard in range(manifest.shards):
-            part = self.part(manifest.cell, shard)
+            path = self._file(manifest.cell, "part", shard)
+            part = read_parquet(path, ROW_SCHEMA)
             if part is None:
-                path = self._file(manifest.cell, "part", shard)
                 raise UserError(
                     f"{path} is missing or damaged. The same `bench run` computes it again.", 1
                 )
             parts.append(part)
-        return pd.concat(parts, ignore_index=True).sort_values("sample_id", ignore_index=True)
+        return pa.concat_tables(parts)
 
     def _file(self, cell: Cell, kind: Literal["part", "trace", "prompts"], shard: int) -> Path:
         return self.folder(cell) / f"{kind}-{shard:05d}.parquet"

@@ -142,7 +142,7 @@ def _diagnosis(group: Group, clean: Traced, store: Store) -> Diagnosis:
 
 def _prompts(clean: Traced, store: Store) -> dict[str, Floats]:
     stored = store.other_prompts(clean.result.manifest)
-    position = {name: i for i, name in enumerate(clean.result.rows["sample_id"])}
+    position = {name: i for i, name in enumerate(clean.result.outcomes.ids)}
     if stored is None or not set(stored.ids) <= position.keys():
         return diagnostics.prompt_means(clean.errors, clean.labels)
     rows = [position[name] for name in stored.ids]

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bench.report.groups import Group, Result
+from bench.report.outcomes import shared_samples
 from bench.report.traced import Traced
 from emodc import diagnostics
 
@@ -54,23 +57,15 @@ def find_example(group: Group, clean: Traced, corrupted: Sequence[Traced]) -> Ex
         for traced in corrupted:
             after = _under(group, judge, traced.result)
             changed = [] if after is None else _changed(judge, after)
-            both = set(own.rows["sample_id"]) & set(traced.result.rows["sample_id"])
-            name = next((name for name in changed if name in both), None)
-            if after is None or name is None:
+            both = [i for i in changed if i in own.outcomes.ids and i in traced.result.outcomes.ids]
+            if after is None or not both:
                 continue
             rule = f"the first that {judge.name} gets right clean and wrong under {traced.name}"
             if judge is own:
                 rule += ", as no other classifier has such a one"
-            first, second = (
-                Side(
-                    condition.name,
-                    {r.name: _decisions(r)[name] for r in (judged, condition.result)},
-                    diagnostics.class_errors(condition.errors[condition.row(name)]),
-                )
-                for condition, judged in ((clean, judge), (traced, after))
-            )
-            label = str(own.rows["label"].iloc[clean.row(name)])
-            return Example(name, label, rule, first, second)
+            label = judge.outcomes.label(both[0])
+            sides = (_side(both[0], clean, judge), _side(both[0], traced, after))
+            return Example(both[0], label, rule, *sides)
     return None
 
 
@@ -84,15 +79,13 @@ def _under(group: Group, judge: Result, like: Result) -> Result | None:
     return None
 
 
+def _side(sample_id: str, condition: Traced, judged: Result) -> Side:
+    row = int(np.searchsorted(condition.result.outcomes.ids, sample_id))
+    decisions = {r.name: r.outcomes.decision(sample_id) for r in (judged, condition.result)}
+    return Side(condition.name, decisions, diagnostics.class_errors(condition.errors[row]))
+
+
 def _changed(clean: Result, corrupted: Result) -> list[str]:
     """Samples recognised in the one and not in the other, by id."""
-    labels = dict(zip(clean.rows["sample_id"], clean.rows["label"], strict=True))
-    before, after = _decisions(clean), _decisions(corrupted)
-    both = sorted(before.keys() & after.keys())
-    return [name for name in both if before[name] == labels[name] != after[name]]
-
-
-def _decisions(result: Result) -> dict[str, str | None]:
-    """Predictions by sample id; None is a tie."""
-    names, predictions = result.rows["sample_id"], result.rows["prediction"]
-    return {n: None if p != p else p for n, p in zip(names, predictions, strict=True)}
+    before, after = shared_samples([clean.outcomes, corrupted.outcomes])
+    return list(before.ids[before.right & ~after.right])

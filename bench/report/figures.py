@@ -173,11 +173,10 @@ def _legend(group: Group, perturbations: Sequence[str]) -> list[Line2D]:
 
 
 def _matrix(ax: Axes, group: Group, result: Pooled) -> None:
-    labels, predictions = result.rows["label"].to_numpy(), result.rows["prediction"].to_numpy()
-    counts = metrics.confusion_matrix(labels, predictions, group.classes)
+    each = [metrics.confusion(o.labels, o.predictions, len(o.classes)) for o in result.outcomes]
+    counts = sum(each)
     # Over the support, ties included, so that the diagonal is recall.
-    support = np.array([(labels == name).sum() for name in group.classes])[:, None]
-    percent = 100 * counts / np.maximum(support, 1)
+    percent = 100 * counts[:, :-1] / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     texts = [[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in percent]
     sns.heatmap(
         percent,
@@ -192,9 +191,9 @@ def _matrix(ax: Axes, group: Group, result: Pooled) -> None:
         linewidths=0.5,
         linecolor="0.9",
     )
-    ties = len(labels) - int(counts.sum())
+    ties = int(counts[:, -1].sum())
     tied = f", {ties} tied" if ties else ""
-    ax.set_title(f"{result.name}\nUAR {100 * result.metrics.uar:.1f}%{tied}")
+    ax.set_title(f"{result.name}\nUAR {result.metrics.uar.number}%{tied}")
     centres = np.arange(len(group.classes)) + 0.5
     ax.set_xticks(centres, group.classes, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_yticks(centres, group.classes, rotation=0)

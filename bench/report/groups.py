@@ -4,27 +4,23 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.bootstrap import two_level
-from bench.report.measures import (
-    Estimate,
-    Metrics,
-    mean_over_severities,
-    measure_seeds,
-    recognised,
-    shared_samples,
-)
+from bench.report.measures import Metrics, mean_over_severities, measure_seeds
+from bench.report.outcomes import Outcomes, recognised, shared_samples
+from bench.report.spec import Estimate
 from bench.store import Cell, Manifest
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A complete cell: what stands behind it, its rows and its metrics."""
+    """A complete cell: what stands behind it, what was said of its samples, and its metrics."""
 
     manifest: Manifest
     name: str  # of the classifier, as shown
-    rows: pd.DataFrame  # ordered by sample id, without logits
+    outcomes: Outcomes
     metrics: Metrics
 
     @property
@@ -58,12 +54,17 @@ class Pooled:
         """The result's own metrics if there is one, else means over seeds."""
         if len(self.results) == 1:
             return self.results[0].metrics
-        return measure_seeds([r.rows for r in self.results], self.results[0].manifest.classes)
+        return measure_seeds([result.outcomes for result in self.results])
 
     @cached_property
-    def rows(self) -> pd.DataFrame:
-        """The rows of all seeds, one after the other."""
-        return pd.concat([result.rows for result in self.results], ignore_index=True)
+    def outcomes(self) -> tuple[Outcomes, ...]:
+        """Those of each seed, on the samples that all seeds have."""
+        return tuple(shared_samples([result.outcomes for result in self.results]))
+
+    @cached_property
+    def right(self) -> NDArray[np.float64]:
+        """1 where a sample is recognised, else 0, (seeds, samples)."""
+        return recognised(self.outcomes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,16 +166,15 @@ class Group:
             the perturbed ones are not all of the same samples.
         """
         clean, perturbed = self.clean(classifier), self.under(classifier, perturbation)
-        samples = {tuple(r.rows["sample_id"]) for pooled in perturbed for r in pooled.results}
-        if clean is None or len(samples) != 1:
+        each = [r.outcomes.ids for pooled in perturbed for r in pooled.results]
+        if clean is None or not each or not all(np.array_equal(ids, each[0]) for ids in each):
             return None
-        wanted = samples.pop()
         attacked = {seed for pooled in perturbed for seed in pooled.seeds}
-        same = [r for r in clean.results if r.cell.seed in attacked]
-        rows = [r.rows[r.rows["sample_id"].isin(wanted)] for r in same]
-        if not rows or any(len(own) != len(wanted) for own in rows):
+        same = [r.outcomes for r in clean.results if r.cell.seed in attacked]
+        own = [outcomes.at(np.isin(outcomes.ids, each[0])) for outcomes in same]
+        if not own or any(len(outcomes) != len(each[0]) for outcomes in own):
             return None
-        return measure_seeds(rows, clean.results[0].manifest.classes)
+        return measure_seeds(own)
 
     def reference(self, classifier: str, perturbation: str) -> Metrics | None:
         """What a perturbation's accuracies are read against: clean pictures.
@@ -199,7 +199,7 @@ class Group:
             return None
         if len(perturbed[0].seeds) == 1:
             return mean_over_severities([pooled.metrics for pooled in perturbed])
-        rows = shared_samples([r.rows for pooled in perturbed for r in pooled.results])
-        outcomes = recognised(rows).reshape(len(perturbed), len(perturbed[0].seeds), -1)
-        shares = outcomes.mean(axis=0)
+        shared = shared_samples([r.outcomes for pooled in perturbed for r in pooled.results])
+        right = recognised(shared).reshape(len(perturbed), len(perturbed[0].seeds), -1)
+        shares = right.mean(axis=0)
         return Estimate(float(shares.mean()), two_level(shares))

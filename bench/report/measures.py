@@ -1,17 +1,19 @@
-"""What is measured over the rows of a cell, of a part of it, or of several trainings."""
+"""What is measured over a cell, a part of it, or several trainings."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bench import metrics
 from bench.bootstrap import two_level
-from bench.report.spec import Estimate
-from bench.stats import wilson
+from bench.metrics import confusion
+from bench.report.outcomes import Outcomes, recognised, shared_samples
+from bench.report.spec import Estimate, Number
+from bench.stats import Interval, mean_of_proportions, wilson
+from emodc import estimates
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,10 @@ class Metrics:
         n: Number of samples.
         accuracy: Share of samples recognised, with its 95% interval: Wilson's for one training,
             else the two-level bootstrap's over trainings and samples.
-        uar: Unweighted average recall, in [0, 1].
+        uar: Unweighted average recall, with its 95% interval.
         macro_f1: Mean F1 of the classes, in [0, 1].
-        d_p: Mean error of EmoDC under the right prompt; None unless every sample has one.
+        d_p: Mean error of EmoDC under the right prompt, with its 95% interval: Student's for one
+            training, else as accuracy's; None unless every sample has one.
         evaluations: Mean network evaluations per image; None unless every sample has them.
         seconds: Mean seconds per image; None unless every sample has them.
         seeds: Number of trainings, of which everything here is the mean.
@@ -32,75 +35,60 @@ class Metrics:
 
     n: int
     accuracy: Estimate
-    uar: float
+    uar: Estimate
     macro_f1: float
-    d_p: float | None
+    d_p: Number | None
     evaluations: float | None
     seconds: float | None
     seeds: int = 1
 
 
-def measure(rows: pd.DataFrame, classes: Sequence[str]) -> Metrics:
-    """Measure some rows of a cell.
-
-    Args:
-        rows: Rows with the columns of `bench.store.ROW_SCHEMA` (logits apart), one per sample.
-            Their order does not change a bit of the result.
-        classes: The data set's class names.
+def measure(outcomes: Outcomes) -> Metrics:
+    """Measure a cell, or a part of it.
 
     Raises:
-        ValueError: If there is no row, or a label or prediction is not a class.
+        ValueError: If there is no sample.
     """
-    labels, predictions = rows["label"].to_numpy(), rows["prediction"].to_numpy()
-    n, accuracy = len(rows), metrics.accuracy(labels, predictions)
+    counts = confusion(outcomes.labels, outcomes.predictions, len(outcomes.classes))
+    n, right = len(outcomes), int(outcomes.right.sum())
+    found, each = np.diag(counts).tolist(), counts.sum(axis=1).tolist()
+    present = [(s, m) for s, m in zip(found, each, strict=True) if m]
     return Metrics(
         n=n,
-        accuracy=Estimate(accuracy, wilson(round(accuracy * n), n)),
-        uar=metrics.uar(labels, predictions),
-        macro_f1=metrics.macro_f1(labels, predictions, classes),
-        d_p=_mean(rows["d_p"]),
-        evaluations=_mean(rows["evaluations"]),
-        seconds=_mean(rows["seconds"]),
+        accuracy=Estimate(right / n, wilson(right, n)),
+        uar=Estimate(metrics.uar(counts), mean_of_proportions(*zip(*present, strict=True))),
+        macro_f1=metrics.macro_f1(counts),
+        d_p=_error([outcomes]),
+        evaluations=_mean(outcomes.evaluations),
+        seconds=_mean(outcomes.seconds),
     )
 
 
-def measure_seeds(rows: Sequence[pd.DataFrame], classes: Sequence[str]) -> Metrics:
+def measure_seeds(several: Sequence[Outcomes]) -> Metrics:
     """Measure several trainings on the samples that all of them have: means over trainings.
 
-    Args:
-        rows: Per training seed, rows as in `measure`; at least one.
-        classes: The data set's class names.
-
     Raises:
-        ValueError: As `measure`, and if the trainings share no sample.
+        ValueError: If there is no training, or the trainings share no sample.
     """
-    if len(rows) == 1:
-        return measure(rows[0], classes)
-    shared = shared_samples(rows)
-    each = [measure(own, classes) for own in shared]
+    if len(several) == 1:
+        return measure(several[0])
+    shared = shared_samples(several)
+    each = [measure(own) for own in shared]
     right = recognised(shared)
+    # UAR is a mean over samples that weighs each class alike.
+    labels = shared[0].labels
+    _, own_class, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    balanced = right * (len(labels) / (len(sizes) * sizes))[own_class]
     return Metrics(
         n=each[0].n,
         accuracy=Estimate(float(right.mean()), two_level(right)),
-        uar=math.fsum(m.uar for m in each) / len(each),
-        macro_f1=math.fsum(m.macro_f1 for m in each) / len(each),
-        d_p=_mean(pd.Series([m.d_p for m in each])),
-        evaluations=_mean(pd.Series([m.evaluations for m in each])),
-        seconds=_mean(pd.Series([m.seconds for m in each])),
+        uar=Estimate(fmean(m.uar.value for m in each), two_level(balanced)),
+        macro_f1=fmean(m.macro_f1 for m in each),
+        d_p=_error(shared),
+        evaluations=_mean(np.array([m.evaluations for m in each], np.float64)),
+        seconds=_mean(np.array([m.seconds for m in each], np.float64)),
         seeds=len(each),
     )
-
-
-def shared_samples(rows: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """Of each frame, the rows of the samples that occur in all, in the order of sample ids."""
-    shared = set.intersection(*(set(own["sample_id"]) for own in rows))
-    kept = [own[own["sample_id"].isin(shared)] for own in rows]
-    return [own.sort_values("sample_id", ignore_index=True) for own in kept]
-
-
-def recognised(rows: Sequence[pd.DataFrame]) -> NDArray[np.float64]:
-    """1 where a sample is recognised, else 0, (k, N), for k frames of the same samples in order."""
-    return np.stack([(own["prediction"] == own["label"]).to_numpy(np.float64) for own in rows])
 
 
 def mean_over_severities(measured: Sequence[Metrics]) -> Estimate:
@@ -109,16 +97,23 @@ def mean_over_severities(measured: Sequence[Metrics]) -> Estimate:
     Images are the trials of the interval, not pairs of image and severity, for one image's outcomes
     hang together: Wilson's interval of a mean of scores in [0, 1] (see `bench.stats.wilson`).
     """
-    value = math.fsum(m.accuracy.value for m in measured) / len(measured)
+    value = fmean(m.accuracy.value for m in measured)
     n = min(m.n for m in measured)
     return Estimate(value, wilson(min(value * n, n), n))
 
 
-def _mean(column: pd.Series) -> float | None:
-    """Mean in float64, None unless every row has a value.
-
-    `fsum` rounds once, so the mean is the same bits in whatever order the rows come.
-    """
-    if column.isna().any():
+def _error(several: Sequence[Outcomes]) -> Number | None:
+    """Mean d_p; None unless every sample has one."""
+    errors = np.stack([own.d_p for own in several]).astype(np.float64)
+    if np.isnan(errors).any():
         return None
-    return math.fsum(column.astype("float64")) / len(column)
+    if len(errors) > 1:
+        return Number(float(errors.mean()), 4, two_level(errors))
+    alone = estimates.mean(errors[0])
+    interval = None if alone is None else Interval(alone.low, alone.high)  # one sample has none
+    return Number(float(errors.mean()), 4, interval)
+
+
+def _mean(column: NDArray[np.floating]) -> float | None:
+    """Mean in float64, None unless every row has a value."""
+    return None if np.isnan(column).any() else float(column.mean(dtype=np.float64))

@@ -4,15 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from bench.errors import UserError
 from bench.report.groups import Group, Result
 from bench.report.measures import measure
+from bench.report.outcomes import Outcomes
 from bench.store import Cell, Gate, Manifest, Store
 
 _FAMILIES = ("clean", "corruption", "attack")  # in report order
-_COLUMNS = ["sample_id", "label", "prediction", "d_p", "evaluations", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -68,18 +66,20 @@ def read(root: Path) -> Results:
     names = _names(planned, manifests)
     complete: list[Result] = []
     missing: list[Missing] = []
+    like: dict[str, Outcomes] = {}  # by family: cells of one mostly have the same samples
     for cell in planned:
         manifest, name = manifests[cell], names[_group_key(cell), cell.classifier]
         if manifest is None:
             missing.append(Missing(cell, name, "not finished"))
             continue
         try:
-            rows = _checked_rows(store, manifest)
-            measured = measure(rows, manifest.classes)
+            known = like.get(cell.family)
+            outcomes = like[cell.family] = _checked(store, manifest, known)
+            measured = measure(outcomes)
         except (UserError, ValueError) as error:
             missing.append(Missing(cell, name, str(error)))
         else:
-            complete.append(Result(manifest, name, rows, measured))
+            complete.append(Result(manifest, name, outcomes, measured))
     if not complete:
         raise UserError(
             f"{root} holds no complete cell of the {len(planned)} planned, so there is nothing to "
@@ -113,13 +113,12 @@ def report_order(cells: Sequence[Cell]) -> list[Cell]:
     return sorted(cells, key=key)
 
 
-def _checked_rows(store: Store, manifest: Manifest) -> pd.DataFrame:
-    """The rows without what reports do not need, refused unless they are what was promised."""
-    rows = store.rows(manifest)[_COLUMNS]
-    if len(rows) != manifest.n or rows["sample_id"].duplicated().any():
-        distinct = rows["sample_id"].nunique()
-        raise UserError(f"holds {len(rows)} rows of {distinct} samples, promised {manifest.n}")
-    return rows
+def _checked(store: Store, manifest: Manifest, like: Outcomes | None) -> Outcomes:
+    """The rows, refused unless they are what was promised."""
+    outcomes = Outcomes.of(store.table(manifest), manifest.classes, like)
+    if len(outcomes) != manifest.n:
+        raise UserError(f"holds {len(outcomes)} rows, promised {manifest.n}")
+    return outcomes
 
 
 def _group_key(cell: Cell) -> tuple[str, int]:

@@ -50,9 +50,9 @@ def summary_frame(results: Sequence[Result]) -> pd.DataFrame:
                 "accuracy": measured.accuracy.value,
                 "accuracy_low": interval.low,
                 "accuracy_high": interval.high,
-                "uar": measured.uar,
+                "uar": measured.uar.value,
                 "macro_f1": measured.macro_f1,
-                "d_p": measured.d_p,
+                "d_p": None if measured.d_p is None else measured.d_p.value,
                 "evaluations_per_image": measured.evaluations,
                 "seconds_per_image": measured.seconds,
             }

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.report.groups import Group, Pooled, Result
 from bench.report.results import Results
-from bench.report.spec import TableSpec, Value
+from bench.report.spec import Number, TableSpec, Value
 
 DRAWN = "Drawn faces are not evidence about real faces."
 SEEDS = (
@@ -38,8 +38,8 @@ def clean_table(group: Group) -> TableSpec:
             continue
         used.append(result)
         m = result.metrics
-        means = (f"{100 * m.uar:.1f}", f"{100 * m.macro_f1:.1f}", _decimals(m.d_p, 4))
-        costs = (_decimals(m.evaluations, 1), _decimals(m.seconds, 4))
+        means = (m.uar, f"{100 * m.macro_f1:.1f}", m.d_p)
+        costs = (_number(m.evaluations, 1), _number(m.seconds, 4))
         counts = (str(m.n), str(m.seeds)) if group.several else (str(m.n),)
         rows.append((name, *counts, m.accuracy, *means, *costs))
     about = f"Clean pictures: accuracy (WAR) in percent with its {interval_name(group)} interval."
@@ -131,7 +131,7 @@ def _sweep_rows(group: Group, perturbation: str) -> list[tuple[str, tuple[Value,
         row: tuple[Value, ...] = (
             name,
             *counts,
-            None if reference is None else _decimals(reference.d_p, 4),
+            None if reference is None else reference.d_p,
             None if reference is None else reference.accuracy,
             *(by_severity.get(severity) for severity in group.severities(perturbation)),
         )
@@ -194,8 +194,8 @@ def sizes(counts: Sequence[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _decimals(value: float | None, digits: int) -> str | None:
-    return None if value is None else f"{value:.{digits}f}"
+def _number(value: float | None, digits: int) -> Number | None:
+    return None if value is None else Number(value, digits)
 
 
 def _each(texts: Iterable[str]) -> str | None:

@@ -41,10 +41,10 @@ def _say(console: Console, line: str, style: str = "") -> None:
 def _lines(report: Report) -> Iterator[str]:
     for result in report.results.complete:
         cell, m = result.cell, result.metrics
-        d_p = "" if m.d_p is None else f", d_p {m.d_p:.4f}"
+        d_p = "" if m.d_p is None else f", d_p {m.d_p.number}"
         yield (
             f"{result.name}, {cell.dataset}, {cell.perturbation} {cell.severity}, "
-            f"seed {cell.seed}: accuracy {m.accuracy} %, n {m.n}, UAR {100 * m.uar:.1f} %, "
+            f"seed {cell.seed}: accuracy {m.accuracy} %, n {m.n}, UAR {m.uar.number} %, "
             f"macro-F1 {100 * m.macro_f1:.1f} %{d_p}"
         )
 
@@ -71,8 +71,8 @@ def _clean(group: Group, where: str) -> Table:
             _row(table, name)
             continue
         m = result.metrics
-        d_p = None if m.d_p is None else f"{m.d_p:.4f}"
-        _row(table, name, m.n, m.accuracy, f"{100 * m.uar:.1f}", f"{100 * m.macro_f1:.1f}", d_p)
+        d_p = None if m.d_p is None else m.d_p.number
+        _row(table, name, m.n, m.accuracy, m.uar.number, f"{100 * m.macro_f1:.1f}", d_p)
     return table
 
 

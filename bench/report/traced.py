@@ -1,7 +1,6 @@
 """EmoDC's complete cells together with their traces."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -13,10 +12,10 @@ from emodc.estimates import Floats
 
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """A complete EmoDC cell and its trace; rows, errors and timesteps are in the same order.
+    """A complete EmoDC cell and its trace; outcomes, errors and timesteps are in one order.
 
     Attributes:
-        result: The cell's rows and metrics.
+        result: The cell.
         errors: float32 (N, K, S).
         timesteps: int32 (N, S).
     """
@@ -25,11 +24,10 @@ class Traced:
     errors: np.ndarray
     timesteps: np.ndarray
 
-    @cached_property
+    @property
     def labels(self) -> np.ndarray:
         """Indices of the right classes, (N,)."""
-        order = {name: k for k, name in enumerate(self.result.manifest.classes)}
-        return np.array([order[label] for label in self.result.rows["label"]])
+        return self.result.outcomes.labels
 
     @property
     def name(self) -> str:
@@ -37,10 +35,6 @@ class Traced:
         cell = self.result.cell
         level = "" if cell.family == "clean" else f" {cell.severity}"
         return f"{cell.perturbation.replace('_', ' ')}{level}"
-
-    def row(self, sample_id: str) -> int:
-        """Where a sample stands."""
-        return int(np.flatnonzero(self.result.rows["sample_id"] == sample_id)[0])
 
     def binned(self, edges: Floats) -> Floats:
         """Mean errors by timestep bin, (N, K, B)."""
@@ -50,7 +44,7 @@ class Traced:
 def with_traces(result: Result, store: Store) -> Traced | None:
     """A result with its trace; None if the store has none that fits its rows."""
     traces = store.traces(result.manifest)
-    if traces is None or list(traces.ids) != list(result.rows["sample_id"]):
+    if traces is None or list(traces.ids) != list(result.outcomes.ids):
         return None
     if traces.errors.shape[1] != len(result.manifest.classes):
         return None

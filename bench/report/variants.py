@@ -10,12 +10,11 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bench.bootstrap import two_level_difference, two_level_ratio
 from bench.report.groups import Group, Pooled
-from bench.report.measures import recognised, shared_samples
+from bench.report.outcomes import Outcomes, recognised, shared_samples
 from bench.report.spec import Difference, Estimate
 from bench.stats import mcnemar
 
@@ -168,23 +167,23 @@ class Pair:
     @cached_property
     def n(self) -> int:
         """Number of samples."""
-        return len(self._rows[0][0])
+        return len(self._outcomes[0][0])
 
     @cached_property
-    def _rows(self) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
-        """Rows of each seed: the first's, the second's, of the same samples in the same order."""
+    def _outcomes(self) -> tuple[list[Outcomes], list[Outcomes]]:
+        """Of each seed, the first's and the second's, of the same samples."""
         arms = [
-            [r.rows for r in variant.clean.results if r.cell.seed in self.seeds]
+            [r.outcomes for r in variant.clean.results if r.cell.seed in self.seeds]
             for variant in (self.first, self.second)
         ]
         shared = shared_samples([*arms[0], *arms[1]])
         return shared[: len(self.seeds)], shared[len(self.seeds) :]
 
     def _scores(
-        self, score: Callable[[Sequence[pd.DataFrame]], NDArray[np.float64]]
+        self, score: Callable[[Sequence[Outcomes]], NDArray[np.float64]]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Of both, (seeds, samples)."""
-        return score(self._rows[0]), score(self._rows[1])
+        return score(self._outcomes[0]), score(self._outcomes[1])
 
 
 def variants(group: Group) -> list[Variant]:
@@ -217,8 +216,8 @@ def base_of(variant: Variant, found: Sequence[Variant]) -> Variant | None:
     return None
 
 
-def _d_p(rows: Sequence[pd.DataFrame]) -> NDArray[np.float64]:
-    return np.stack([own["d_p"].to_numpy(np.float64) for own in rows])
+def _d_p(several: Sequence[Outcomes]) -> NDArray[np.float64]:
+    return np.stack([own.d_p for own in several]).astype(np.float64)
 
 
 def _plain(value: object) -> str:
