@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench import metrics
 from bench.report.groups import Group, Pooled
-from bench.report.measures import Metrics
+from bench.report.measures import Metrics, confusion_counts
 from bench.report.results import Results
 from bench.report.style import house_style, line_style, new_figure, save
 from bench.report.tables import DRAWN, interval_name, setting
@@ -173,11 +172,10 @@ def _legend(group: Group, perturbations: Sequence[str]) -> list[Line2D]:
 
 
 def _matrix(ax: Axes, group: Group, result: Pooled) -> None:
-    labels, predictions = result.rows["label"].to_numpy(), result.rows["prediction"].to_numpy()
-    counts = metrics.confusion_matrix(labels, predictions, group.classes)
+    counts = confusion_counts(result.rows, group.classes)
     # Over the support, ties included, so that the diagonal is recall.
-    support = np.array([(labels == name).sum() for name in group.classes])[:, None]
-    percent = 100 * counts / np.maximum(support, 1)
+    support = counts.sum(axis=1, keepdims=True)
+    percent = 100 * counts[:, :-1] / np.maximum(support, 1)
     texts = [[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in percent]
     sns.heatmap(
         percent,
@@ -192,7 +190,7 @@ def _matrix(ax: Axes, group: Group, result: Pooled) -> None:
         linewidths=0.5,
         linecolor="0.9",
     )
-    ties = len(labels) - int(counts.sum())
+    ties = int(counts[:, -1].sum())
     tied = f", {ties} tied" if ties else ""
     ax.set_title(f"{result.name}\nUAR {100 * result.metrics.uar:.1f}%{tied}")
     centres = np.arange(len(group.classes)) + 0.5

@@ -51,17 +51,29 @@ def measure(rows: pd.DataFrame, classes: Sequence[str]) -> Metrics:
     Raises:
         ValueError: If there is no row, or a label or prediction is not a class.
     """
-    labels, predictions = rows["label"].to_numpy(), rows["prediction"].to_numpy()
-    n, accuracy = len(rows), metrics.accuracy(labels, predictions)
+    counts = confusion_counts(rows, classes)
+    n, accuracy = len(rows), metrics.accuracy(counts)
     return Metrics(
         n=n,
         accuracy=Estimate(accuracy, wilson(round(accuracy * n), n)),
-        uar=metrics.uar(labels, predictions),
-        macro_f1=metrics.macro_f1(labels, predictions, classes),
+        uar=metrics.uar(counts),
+        macro_f1=metrics.macro_f1(counts),
         d_p=_mean(rows["d_p"]),
         evaluations=_mean(rows["evaluations"]),
         seconds=_mean(rows["seconds"]),
     )
+
+
+def confusion_counts(rows: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
+    """Count by label and prediction, ties in the last column, (K, K + 1)."""
+    named = set(rows["label"]) | set(rows["prediction"].dropna())
+    if named - set(classes):
+        raise ValueError(f"not among the classes {', '.join(classes)}: {named - set(classes)}")
+    order = pd.Index(classes)
+    labels, predictions = (
+        order.get_indexer(pd.Index(rows[column])) for column in ("label", "prediction")
+    )
+    return metrics.confusion(labels, predictions, len(classes))
 
 
 def measure_seeds(rows: Sequence[pd.DataFrame], classes: Sequence[str]) -> Metrics:
