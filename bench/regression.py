@@ -10,7 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import metrics, resources, runtime
+import numpy as np
+
+from bench import resources, runtime
 from bench.config import Config, load
 from bench.errors import UserError
 from bench.files import write_json
@@ -123,7 +125,8 @@ def _cells(config: Config) -> dict[str, dict[str, Any]]:
             manifest = store.manifest(cell)
             assert manifest is not None
             rows = store.rows(manifest)
-            correct = metrics.accuracy(rows["label"].to_numpy(), rows["prediction"].to_numpy())
+            # A tie is None, which equals no label.
+            correct = np.mean(rows["label"].to_numpy() == rows["prediction"].to_numpy())
             d_p = rows["d_p"].astype(float).mean()
             figures[f"{cell.classifier} {cell.perturbation} {cell.severity}"] = {
                 "n": len(rows),

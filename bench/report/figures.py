@@ -174,7 +174,7 @@ def _legend(group: Group, perturbations: Sequence[str]) -> list[Line2D]:
 
 def _matrix(ax: Axes, group: Group, result: Pooled) -> None:
     each = [metrics.confusion(o.labels, o.predictions, len(o.classes)) for o in result.outcomes]
-    counts = sum(each)
+    counts = np.sum(each, axis=0)
     # Over the support, ties included, so that the diagonal is recall.
     percent = 100 * counts[:, :-1] / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     texts = [[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in percent]

@@ -167,11 +167,11 @@ class Group:
         """
         clean, perturbed = self.clean(classifier), self.under(classifier, perturbation)
         each = [r.outcomes.ids for pooled in perturbed for r in pooled.results]
-        if clean is None or not each or not all(np.array_equal(ids, each[0]) for ids in each):
+        if clean is None or not each or not all(_same(ids, each[0]) for ids in each):
             return None
         attacked = {seed for pooled in perturbed for seed in pooled.seeds}
         same = [r.outcomes for r in clean.results if r.cell.seed in attacked]
-        own = [outcomes.at(np.isin(outcomes.ids, each[0])) for outcomes in same]
+        own = [outcomes.among(each[0]) for outcomes in same]
         if not own or any(len(outcomes) != len(each[0]) for outcomes in own):
             return None
         return measure_seeds(own)
@@ -203,3 +203,7 @@ class Group:
         right = recognised(shared).reshape(len(perturbed), len(perturbed[0].seeds), -1)
         shares = right.mean(axis=0)
         return Estimate(float(shares.mean()), two_level(shares))
+
+
+def _same(ids: NDArray[np.object_], others: NDArray[np.object_]) -> bool:
+    return ids is others or np.array_equal(ids, others)

@@ -51,12 +51,12 @@ def measure(outcomes: Outcomes) -> Metrics:
     """
     counts = confusion(outcomes.labels, outcomes.predictions, len(outcomes.classes))
     n, right = len(outcomes), int(outcomes.right.sum())
-    found, each = np.diag(counts).tolist(), counts.sum(axis=1).tolist()
-    present = [(s, m) for s, m in zip(found, each, strict=True) if m]
+    support = counts.sum(axis=1)
+    found, sizes = np.diag(counts)[support > 0].tolist(), support[support > 0].tolist()
     return Metrics(
         n=n,
         accuracy=Estimate(right / n, wilson(right, n)),
-        uar=Estimate(metrics.uar(counts), mean_of_proportions(*zip(*present, strict=True))),
+        uar=Estimate(metrics.uar(counts), mean_of_proportions(found, sizes)),
         macro_f1=metrics.macro_f1(counts),
         d_p=_error([outcomes]),
         evaluations=_mean(outcomes.evaluations),

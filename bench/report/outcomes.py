@@ -84,6 +84,10 @@ class Outcomes:
         columns = ("ids", "labels", "predictions", "logits", "d_p", "evaluations", "seconds")
         return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
 
+    def among(self, ids: NDArray[np.object_]) -> Self:
+        """Those of the samples that `ids` names."""
+        return self if ids is self.ids else self.at(np.isin(self.ids, ids))
+
     def label(self, sample_id: str) -> str:
         """The class of a sample."""
         return self.classes[self.labels[self._row(sample_id)]]
@@ -102,8 +106,8 @@ def shared_samples(several: Sequence[Outcomes]) -> list[Outcomes]:
     first = several[0]
     if all(other.ids is first.ids for other in several):
         return list(several)
-    shared = sorted(set.intersection(*(set(other.ids) for other in several)))
-    return [other.at(np.isin(other.ids, shared)) for other in several]
+    shared = np.array(sorted(set.intersection(*(set(other.ids) for other in several))), object)
+    return [other.among(shared) for other in several]
 
 
 def recognised(several: Sequence[Outcomes]) -> NDArray[np.float64]:

@@ -9,7 +9,14 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from bench import rng
-from bench.stats import Interval, detectable_difference, holm, mcnemar, wilson
+from bench.stats import (
+    Interval,
+    detectable_difference,
+    holm,
+    mcnemar,
+    mean_of_proportions,
+    wilson,
+)
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 100, 3068])
@@ -136,3 +143,21 @@ def test_no_difference_is_detectable_with_too_few_samples() -> None:
     assert detectable_difference(1000, 0.0) is None
     with pytest.raises(ValueError, match="no such design"):
         detectable_difference(0, 0.1)
+
+
+def test_the_mean_of_one_proportion_has_its_own_interval() -> None:
+    found, own = mean_of_proportions([7], [10]), wilson(7, 10)
+    assert (found.low, found.high) == pytest.approx((own.low, own.high))
+
+
+def test_the_mean_of_proportions_adds_distances_as_squares() -> None:
+    # Wilson's limits of 1/2 are (0.0945, 0.9055), those of 2/2 are (0.3424, 1).
+    found = mean_of_proportions([2, 1, 1], [2, 2, 2])
+    below = (0.6576**2 + 2 * 0.4055**2) ** 0.5 / 3
+    above = (2 * 0.4055**2) ** 0.5 / 3
+    assert (found.low, found.high) == pytest.approx((2 / 3 - below, 2 / 3 + above), abs=1e-4)
+
+
+def test_the_mean_of_no_proportion_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing to average"):
+        mean_of_proportions([], [])

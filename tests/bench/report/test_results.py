@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from scipy.stats import ttest_1samp
 
 from bench.errors import UserError
 from bench.report import display_name
@@ -10,6 +11,7 @@ from bench.report.results import read
 from bench.store import Gate
 
 Y, N = True, False
+D_P = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75]  # of the fixture `out`
 
 
 def keys(out: Path) -> list[tuple[str, str, str]]:
@@ -36,11 +38,13 @@ def test_metrics_by_hand(out: Path) -> None:
     # net: happy 2/2, sad 1/2 (a tie), angry 1/2; predictions happy 3, sad 1, angry 1.
     assert net.n == 6
     assert net.accuracy.value == pytest.approx(4 / 6)
-    assert net.uar == pytest.approx((1 + 0.5 + 0.5) / 3)
+    assert net.uar.value == pytest.approx((1 + 0.5 + 0.5) / 3)
     assert net.macro_f1 == pytest.approx((4 / 5 + 2 / 3 + 2 / 3) / 3)
     assert (net.d_p, net.evaluations) == (None, 1.0)
     assert net.seconds == pytest.approx(0.35, abs=1e-6)
-    assert (emodc.d_p, emodc.evaluations) == (0.4375, 6.0)
+    assert (emodc.d_p.value, emodc.evaluations) == (0.4375, 6.0)
+    low, high = ttest_1samp(D_P, 0).confidence_interval()
+    assert (emodc.d_p.interval.low, emodc.d_p.interval.high) == pytest.approx((low, high))
 
 
 def test_missing_cells_are_listed_not_fatal(out: Path) -> None:
@@ -63,7 +67,7 @@ def test_rows_that_were_not_promised_make_a_cell_missing(build) -> None:
     manifest = build.store.manifest(cell)
     build.store.write_manifest(manifest.model_copy(update={"n": 3}))
     (missing,) = read(build.plan()).missing
-    assert "holds 2 rows of 2 samples, promised 3" in missing.reason
+    assert "holds 2 rows, promised 3" in missing.reason
 
 
 def test_a_sample_counted_twice_makes_a_cell_missing(build) -> None:

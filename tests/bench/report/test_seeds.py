@@ -52,7 +52,7 @@ def test_a_table_shows_the_mean_with_the_two_level_interval(seeded: Path) -> Non
     outcomes = np.array([RIGHT[seed] for seed in range(3)], dtype=float)
     assert net[3].value == pytest.approx(10 / 18)
     assert net[3].interval == two_level(outcomes)
-    assert net[:3] == ("net", "6", "3") and net[6] == "0.2000"
+    assert net[:3] == ("net", "6", "3") and net[6].number == "0.2000"
     # One training is what it always was.
     assert [str(value) for value in mine[:4]] == ["mine", "6", "1", "83.3 [43.6, 97.0]"]
     assert SEEDS in spec.caption
@@ -61,9 +61,9 @@ def test_a_table_shows_the_mean_with_the_two_level_interval(seeded: Path) -> Non
 
 def test_uar_is_the_mean_of_the_seeds_uar(seeded: Path) -> None:
     (group,) = read(seeded).groups
-    each = [r.metrics.uar for r in group.clean("net").results]
+    each = [r.metrics.uar.value for r in group.clean("net").results]
     assert len(set(each)) > 1
-    assert group.clean("net").metrics.uar == pytest.approx(sum(each) / 3)
+    assert group.clean("net").metrics.uar.value == pytest.approx(sum(each) / 3)
 
 
 def test_a_mean_over_severities_resamples_shares_of_pictures(seeded: Path) -> None:
