@@ -1,28 +1,59 @@
 """The tables of a report: what stands in them; `bench.report.render` writes them.
 
 - `clean`: everything measured on clean pictures
+- `grid`, `errors`: all corruptions at a glance: accuracy; CE, mCE and relative mCE
 - `sweeps`: accuracy by severity of a corruption, by budget of an attack
 - `provenance`: what stands behind the numbers
-- `captions`: what captions say alike
+- `captions`, `swept`: what captions say alike; a classifier under all corruptions
 """
 
+from collections.abc import Iterator
+
+from bench.report.groups import Group
 from bench.report.results import Results
 from bench.report.spec import TableSpec
 from bench.report.tables.captions import DRAWN, SEEDS, interval_name, seeds_text, setting, sizes
 from bench.report.tables.clean import clean_table
+from bench.report.tables.errors import check_reference, errors_table, reference_of
+from bench.report.tables.grid import grid_table
 from bench.report.tables.provenance import provenance_table
 from bench.report.tables.sweeps import attack_table, corruption_table
+from bench.report.tables.swept import sweeps
 
 __all__ = ["DRAWN", "SEEDS", "interval_name", "seeds_text", "setting", "sizes", "tables"]
 
 
-def tables(results: Results) -> list[TableSpec]:
-    """All tables: per group the clean one, one per corruption, one per attack, the provenance."""
-    specs = []
-    for group in results.groups:
-        if group.perturbations("clean"):
-            specs.append(clean_table(group))
-        specs += [corruption_table(group, name) for name in group.perturbations("corruption")]
-        specs += [attack_table(group, name) for name in group.perturbations("attack")]
-        specs.append(provenance_table(group))
-    return specs
+def tables(results: Results, reference: str | None = None) -> list[TableSpec]:
+    """All tables, in the order of a report.
+
+    Args:
+        results: What was measured.
+        reference: The classifier whose errors are the unit of mCE; if not given, the first
+            discriminative one.
+
+    Raises:
+        UserError: If there is no such classifier.
+    """
+    check_reference(results, reference)
+    return [spec for group in results.groups for spec in _of_group(group, reference)]
+
+
+def _of_group(group: Group, reference: str | None) -> Iterator[TableSpec]:
+    if group.perturbations("clean"):
+        yield clean_table(group)
+    yield from _corruptions(group, reference)
+    yield from (attack_table(group, name) for name in group.perturbations("attack"))
+    yield provenance_table(group)
+
+
+def _corruptions(group: Group, reference: str | None) -> Iterator[TableSpec]:
+    names = group.perturbations("corruption")
+    if not names:
+        return
+    swept = sweeps(group)
+    if len(names) > 1:
+        yield grid_table(group, swept)
+    unit = reference_of(group, swept, reference)
+    if unit is not None:
+        yield errors_table(group, swept, unit)
+    yield from (corruption_table(group, name) for name in names)
