@@ -31,7 +31,7 @@ def show(report: Report, console: Console) -> None:
     rest = len(report.missing) - _SHOWN_MISSING
     if rest > 0:
         _say(console, f"missing: {rest} more, listed in the report", "yellow")
-    _say(console, f"report: {report.folder / 'tables.md'}")
+    _say(console, f"report: {report.folder / 'index.html'}")
 
 
 def _say(console: Console, line: str, style: str = "") -> None:
