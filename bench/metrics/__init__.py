@@ -4,6 +4,7 @@
 - `robustness`: CE, rCE, mCE; drops and curves over severities; flips and changed decisions
 - `calibration`: forecasts of logits; ECE, NLL, Brier; accuracy against coverage
 - `agreement`: error consistency of two classifiers
+- `influence`: macro-F1 as a mean over samples, for its interval
 """
 
 from bench.metrics.agreement import error_consistency
@@ -20,7 +21,15 @@ from bench.metrics.calibration import (
     reliability,
     selective_accuracy,
 )
-from bench.metrics.recognition import accuracy, confusion, macro_f1, per_class_recall, uar
+from bench.metrics.influence import macro_f1_scores
+from bench.metrics.recognition import (
+    Counts,
+    accuracy,
+    confusion,
+    macro_f1,
+    per_class_recall,
+    uar,
+)
 from bench.metrics.robustness import (
     area_under_curve,
     changed_decisions,
@@ -35,6 +44,7 @@ from bench.metrics.robustness import (
 )
 
 __all__ = [
+    "Counts",
     "Forecasts",
     "Reliability",
     "accuracy",
@@ -53,6 +63,7 @@ __all__ = [
     "forecasts",
     "half_drop",
     "macro_f1",
+    "macro_f1_scores",
     "mean_corruption_error",
     "mean_over_severities",
     "nll",

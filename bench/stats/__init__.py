@@ -1,6 +1,6 @@
 """Uncertainty of what the bench reports: pure functions on numbers and arrays.
 
-- `proportions`: Wilson, Clopper-Pearson, Newcombe; the range of several proportions
+- `proportions`: Wilson, Clopper-Pearson, Newcombe; mean and range of several proportions
 - `significance`: McNemar's exact test; Holm's correction
 - `power`: the smallest difference that n samples can show
 

@@ -10,15 +10,13 @@ from functools import cache
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import binom, chi2
+from scipy.stats import binom
 
 from bench import rng
-from bench.bootstrap import paired_bootstrap, two_level, two_level_difference, two_level_ratio
+from bench.bootstrap import paired_bootstrap, two_level
 from bench.stats import (
     Interval,
     clopper_pearson,
-    holm,
-    mcnemar,
     newcombe,
     range_of_proportions,
     wilson,
