@@ -4,7 +4,7 @@
 - `robustness`: CE, rCE, mCE; drops and curves over severities; flips and changed decisions
 - `calibration`: forecasts of logits; ECE, NLL, Brier; accuracy against coverage
 - `agreement`: error consistency of two classifiers
-- `influence`: macro-F1 as a mean over samples, for its interval
+- `influence`: macro-F1, ratios, kappa and AURC as means over samples, for their intervals
 """
 
 from bench.metrics.agreement import error_consistency
@@ -21,7 +21,7 @@ from bench.metrics.calibration import (
     reliability,
     selective_accuracy,
 )
-from bench.metrics.influence import macro_f1_scores
+from bench.metrics.influence import aurc_scores, kappa_scores, macro_f1_scores, ratio_scores
 from bench.metrics.recognition import (
     Counts,
     accuracy,
@@ -52,6 +52,7 @@ __all__ = [
     "adaptive_reliability",
     "area_under_curve",
     "aurc",
+    "aurc_scores",
     "brier",
     "changed_decisions",
     "confusion",
@@ -62,12 +63,14 @@ __all__ = [
     "flip_rate",
     "forecasts",
     "half_drop",
+    "kappa_scores",
     "macro_f1",
     "macro_f1_scores",
     "mean_corruption_error",
     "mean_over_severities",
     "nll",
     "per_class_recall",
+    "ratio_scores",
     "relative_corruption_error",
     "relative_drop",
     "reliability",

@@ -12,7 +12,7 @@ import numpy as np
 from bench import metrics
 from bench.errors import unknown
 from bench.report.groups import Group
-from bench.report.ratios import Scores, above_zero, influence, percent
+from bench.report.ratios import Scores, above_zero, percent
 from bench.report.results import Results
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header
@@ -90,10 +90,12 @@ class _Unit:
 
     def ce(self, own: Swept, corruption: str) -> Ratio | None:
         """The classifier's error under a corruption, and what its interval rests on."""
-        if corruption not in self.errors or corruption not in own.under or not self._pairs(own):
+        if corruption not in self.errors or corruption not in own.entries or not self._pairs(own):
             return None
         value = metrics.corruption_error(*(_errors(s, corruption) for s in (own, self.swept)))
-        scores = influence(1 - own.shares[corruption], self._like(own, self.errors[corruption]))
+        scores = metrics.ratio_scores(
+            1 - own.shares[corruption], self._like(own, self.errors[corruption])
+        )
         return None if value is None else (value, scores)
 
     def relative_ce(self, own: Swept, corruption: str) -> Ratio | None:
@@ -107,7 +109,7 @@ class _Unit:
             if s.clean is not None
         )
         value = metrics.relative_corruption_error(*one, *other)
-        scores = influence(added[corruption], self._like(own, self.added[corruption]))
+        scores = metrics.ratio_scores(added[corruption], self._like(own, self.added[corruption]))
         return None if value is None else (value, scores)
 
     def caveat(self, names: Sequence[str]) -> str:
@@ -115,7 +117,7 @@ class _Unit:
         said = ""
         if len(self.swept.seeds) > 1:
             said += " Classifiers with other training seeds are measured in its mean over seeds."
-        known = [name for name in names if name in self.swept.under]
+        known = [name for name in names if name in self.swept.entries]
         for what, units in (("error", self.errors), ("added error", self.added)):
             lost = [name.replace("_", " ") for name in known if name not in units]
             if lost:

@@ -5,7 +5,7 @@ from math import inf
 
 from bench import metrics
 from bench.report.groups import Group
-from bench.report.ratios import above_zero, influence, percent
+from bench.report.ratios import above_zero, percent
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name
 from bench.report.tables.swept import Swept, behind, counts, reasons, share
@@ -42,5 +42,5 @@ def _drop(own: Swept) -> Number | None:
     if own.clean is None or own.mean is None or not above_zero(own.clean):
         return None
     value = metrics.relative_drop(float(own.clean.mean()), float(own.mean.mean()))
-    lost = 1 - influence(own.mean, own.clean)
+    lost = 1 - metrics.ratio_scores(own.mean, own.clean)
     return None if value is None else percent(value, lost, (-inf, 1.0))

@@ -1,6 +1,6 @@
 """A classifier under every corruption, on the same pictures: what means and ratios need."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,34 +17,48 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Swept:
-    """One classifier's outcomes on clean pictures and under every corruption.
+    """One classifier on clean pictures and under every corruption.
 
     Attributes:
         name: As tables show it.
         ids: Sample ids, (N,), the same in all that follows.
         seeds: Of training, k, likewise.
-        clean: 1 where a clean picture is recognised, (k, N); None if that was not measured.
-        under: The same by corruption and severity ascending, (S, k, N).
-        why_not: By corruption that is missing in `under`, the reason.
+        baseline: Its results on clean pictures; None if there are none.
+        entries: Its results by corruption, S severities ascending.
+        why_not: By corruption that is missing in `entries`, the reason.
     """
 
     name: str
     ids: NDArray[np.object_]
     seeds: tuple[int, ...]
-    clean: Scores | None
-    under: Mapping[str, Scores]
+    baseline: Pooled | None
+    entries: Mapping[str, Sequence[Pooled]]
     why_not: Mapping[str, str]
+
+    @property
+    def clean(self) -> Scores | None:
+        """1 where a clean picture is recognised, (k, N)."""
+        return None if self.baseline is None else self.baseline.right
+
+    @cached_property
+    def under(self) -> dict[str, Scores]:
+        """By corruption, 1 where a picture is recognised, (S, k, N)."""
+        return {name: np.stack([e.right for e in own]) for name, own in self.entries.items()}
 
     @cached_property
     def shares(self) -> dict[str, Scores]:
         """By corruption, the share of severities at which a picture is recognised, (k, N)."""
         return {name: right.mean(axis=0) for name, right in self.under.items()}
 
+    @property
+    def complete(self) -> bool:
+        """Whether every corruption is there."""
+        return bool(self.entries) and not self.why_not
+
     @cached_property
     def mean(self) -> Scores | None:
         """Mean of `shares` over corruptions, (k, N); None unless every corruption is there."""
-        complete = self.under and not self.why_not
-        return np.mean(list(self.shares.values()), axis=0) if complete else None
+        return np.mean(list(self.shares.values()), axis=0) if self.complete else None
 
 
 def sweeps(group: Group) -> dict[str, Swept]:
@@ -93,19 +107,21 @@ def _swept(group: Group, classifier: str) -> Swept | None:
     first = clean or next((own[0] for own in entries.values() if own), None)
     if first is None:
         return None
-    under, why_not = {}, {}
+    found: dict[str, Sequence[Pooled]] = {}
+    why_not = {}
     for name, own in entries.items():
         if len(own) < len(group.severities(name)):
             why_not[name] = "lacks severities"
-        elif not all(_pair(first, entry) for entry in own):
+        elif not all(pair(first, entry) for entry in own):
             why_not[name] = "is on other pictures or training seeds"
         else:
-            under[name] = np.stack([entry.right for entry in own])
-    ids, right = first.outcomes[0].ids, None if clean is None else clean.right
-    return Swept(group.names[classifier], ids, first.seeds, right, under, why_not)
+            found[name] = own
+    ids = first.outcomes[0].ids
+    return Swept(group.names[classifier], ids, first.seeds, clean, found, why_not)
 
 
-def _pair(one: Pooled, other: Pooled) -> bool:
+def pair(one: Pooled, other: Pooled) -> bool:
+    """Whether these are the same samples and training seeds."""
     return one.seeds == other.seeds and same(one.outcomes[0].ids, other.outcomes[0].ids)
 
 
