@@ -21,7 +21,16 @@ from bench.metrics.calibration import (
     reliability,
     selective_accuracy,
 )
-from bench.metrics.influence import aurc_scores, kappa_scores, macro_f1_scores, ratio_scores
+from bench.metrics.influence import (
+    Scores,
+    aurc_scores,
+    brier_scores,
+    kappa_scores,
+    macro_f1_scores,
+    nll_scores,
+    ratio_scores,
+    selective_scores,
+)
 from bench.metrics.recognition import (
     Counts,
     accuracy,
@@ -47,6 +56,7 @@ __all__ = [
     "Counts",
     "Forecasts",
     "Reliability",
+    "Scores",
     "accuracy",
     "adaptive_ece",
     "adaptive_reliability",
@@ -54,6 +64,7 @@ __all__ = [
     "aurc",
     "aurc_scores",
     "brier",
+    "brier_scores",
     "changed_decisions",
     "confusion",
     "corruption_error",
@@ -69,11 +80,13 @@ __all__ = [
     "mean_corruption_error",
     "mean_over_severities",
     "nll",
+    "nll_scores",
     "per_class_recall",
     "ratio_scores",
     "relative_corruption_error",
     "relative_drop",
     "reliability",
     "selective_accuracy",
+    "selective_scores",
     "uar",
 ]

@@ -5,6 +5,8 @@ They are the number's linear expansion in the samples' weights, whose error is o
 1993, ch. 21): an interval of their mean, such as `bench.bootstrap.two_level`, is one of the number.
 """
 
+from math import ceil
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -105,3 +107,35 @@ def aurc_scores(given: Forecasts) -> Scores:
     block = np.repeat(np.arange(len(size)), size)
     own, times, against = (np.bincount(block, v) / size for v in (risk, *from_here))
     return np.asarray(own[which] + ~given.right * times[which] - against[which])
+
+
+def selective_scores(given: Forecasts, coverage: float) -> Scores:
+    """Accuracy over the most confident share of samples, for the threshold as it is.
+
+    The ratio of those answered and right to those answered. That other samples would put the
+    threshold elsewhere is left out.
+
+    Args:
+        given: At least one sample.
+        coverage: Share that is answered, rounded up to whole samples, in (0, 1].
+
+    Returns:
+        (M,), with the mean `selective_accuracy(given)[ceil(coverage * M) - 1]`.
+    """
+    _, which, size = np.unique(-given.confidence, return_inverse=True, return_counts=True)
+    wanted = ceil(coverage * len(which) - 1e-9)
+    # Of samples of equal confidence at the threshold each is answered in part.
+    before = np.cumsum(size) - size
+    answered = np.clip((wanted - before) / size, 0, 1)[which]
+    return ratio_scores((answered * given.right)[None], answered[None])[0]
+
+
+def nll_scores(given: Forecasts) -> Scores:
+    """Negative log-likelihood of each label, (M,)."""
+    return np.asarray(-given.log_probabilities[np.arange(len(given.labels)), given.labels])
+
+
+def brier_scores(given: Forecasts) -> Scores:
+    """Squared distance of each sample's probabilities and label, (M,)."""
+    truth = np.eye(given.log_probabilities.shape[1])[given.labels]
+    return np.asarray(((np.exp(given.log_probabilities) - truth) ** 2).sum(axis=1))

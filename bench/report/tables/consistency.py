@@ -6,8 +6,8 @@ import numpy as np
 
 from bench import metrics
 from bench.bootstrap import two_level
+from bench.metrics import Scores
 from bench.report.groups import Group, Pooled
-from bench.report.ratios import Scores
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header
 from bench.report.tables.swept import Swept, counts, pair
@@ -20,20 +20,20 @@ _ABOUT = (
 )
 
 
-def clean_consistency_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
-    """Pairs of classifiers on clean pictures."""
-    entries = {c: [own.baseline] for c, own in swept.items() if own.baseline is not None}
-    about = _ABOUT.format(where="on clean pictures")
-    return _table(group, swept, entries, "consistency", "Error consistency, clean", about)
-
-
-def shifted_consistency_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
-    """Pairs of classifiers at the strongest severity, mean over corruptions."""
-    complete = {c: own for c, own in swept.items() if own.complete}
-    entries = {c: [own[-1] for own in s.entries.values()] for c, s in complete.items()}
-    about = _ABOUT.format(where="at the strongest severity, mean over all corruptions")
-    name, title = "consistency-corrupted", "Error consistency, strongest severity"
-    return _table(group, swept, entries, name, title, about)
+def consistency_tables(group: Group, swept: Mapping[str, Swept]) -> list[TableSpec]:
+    """On clean pictures, and at the strongest severity; where there are two classifiers or more."""
+    clean = {c: [own.baseline] for c, own in swept.items() if own.baseline is not None}
+    complete = {c: own.entries.values() for c, own in swept.items() if own.complete}
+    strongest = {c: [entries[-1] for entries in each] for c, each in complete.items()}
+    found = []
+    if len(clean) > 1:
+        title, where = "Error consistency, clean", "on clean pictures"
+        found.append(_table(group, swept, clean, "consistency", title, where))
+    if len(strongest) > 1:
+        title = "Error consistency, strongest severity"
+        where = "at the strongest severity, mean over corruptions"
+        found.append(_table(group, swept, strongest, "consistency-corrupted", title, where))
+    return found
 
 
 def _table(
@@ -42,7 +42,7 @@ def _table(
     entries: Mapping[str, Sequence[Pooled]],
     name: str,
     title: str,
-    about: str,
+    where: str,
 ) -> TableSpec:
     """The lower triangle: a row per classifier but the first, a column per one but the last."""
     known = list(entries)
@@ -54,7 +54,7 @@ def _table(
         own = swept[classifier]
         rows.append((group.names[classifier], *counts(group, own), *found, *empty))
     used = [entry for own in entries.values() for entry in own]
-    return captioned(group, name, title, about, used, header, rows)
+    return captioned(group, name, title, _ABOUT.format(where=where), used, header, rows)
 
 
 def kappa(first: Sequence[Pooled], second: Sequence[Pooled]) -> Number | None:

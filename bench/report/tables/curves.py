@@ -6,8 +6,8 @@ import numpy as np
 
 from bench import metrics
 from bench.bootstrap import two_level
+from bench.metrics import Scores
 from bench.report.groups import Group
-from bench.report.ratios import Scores
 from bench.report.spec import Estimate, Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name
 from bench.report.tables.swept import Swept, behind, counts, reasons, share

@@ -11,11 +11,12 @@ import numpy as np
 
 from bench import metrics
 from bench.errors import unknown
+from bench.metrics import Scores
 from bench.report.groups import Group
-from bench.report.ratios import Scores, above_zero, percent
 from bench.report.results import Results
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header
+from bench.report.tables.ratios import above_zero, percent
 from bench.report.tables.swept import Swept, behind, counts, reasons, same
 
 #: A metric's value, and the scores (k, N) that its interval rests on.

@@ -5,9 +5,9 @@ from math import inf
 
 from bench import metrics
 from bench.report.groups import Group
-from bench.report.ratios import above_zero, percent
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name
+from bench.report.tables.ratios import above_zero, percent
 from bench.report.tables.swept import Swept, behind, counts, reasons, share
 
 

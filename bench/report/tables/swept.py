@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.bootstrap import two_level
+from bench.metrics import Scores
 from bench.report.groups import Group, Pooled
 from bench.report.spec import Estimate
 from bench.stats import wilson
-
-Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,13 +1,9 @@
-"""Ratios of means over the same pictures, with two-level intervals."""
-
-import numpy as np
-from numpy.typing import NDArray
+"""Percentages that are no plain means, with two-level intervals."""
 
 from bench.bootstrap import two_level
+from bench.metrics import Scores
 from bench.report.spec import Number
 from bench.stats import Interval
-
-Scores = NDArray[np.float64]
 
 
 def above_zero(scores: Scores) -> bool:
@@ -20,6 +16,12 @@ def above_zero(scores: Scores) -> bool:
 
 
 def percent(value: float, scores: Scores, bounds: tuple[float, float]) -> Number:
-    """A fraction in percent, with the two-level interval of scores that mean it, inside `bounds`."""
+    """A fraction in percent, with an interval.
+
+    Args:
+        value: The fraction.
+        scores: Whose mean it is (`bench.metrics.influence`), (k, N).
+        bounds: Fractions that it cannot pass.
+    """
     interval = two_level(scores, bounds=bounds)
     return Number(100 * value, 1, Interval(100 * interval.low, 100 * interval.high))
