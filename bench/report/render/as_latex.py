@@ -12,6 +12,8 @@ _HEAD = r"""% Needs \usepackage{booktabs,siunitx,graphicx,array}.
 % A number above its interval; define these before the first table for another look.
 \providecommand{\benchcell}[2]{\begin{tabular}[t]{@{}c@{}}#1\\[-0.4ex]\scriptsize #2\end{tabular}}
 \providecommand{\benchunclear}{\\[-0.4ex]\scriptsize not distinguishable}
+% Stands before labels, so that tables of several reports can be told apart.
+\providecommand{\benchrun}{}
 """
 _SETUP = [
     r"  \centering\footnotesize\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{1ex}",
@@ -20,6 +22,7 @@ _SETUP = [
 # Shrinks what is too wide for the column that it stands in, and nothing else.
 _FIT = r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 _LONGEST_WORD = 16
+_INFINITE = r"\infty"
 _TIED = r"\rlap{$^{\approx}$}"
 
 
@@ -53,7 +56,7 @@ def _number(text: str, finite: bool) -> str:
     r"""`\num` refuses what is not finite."""
     if finite:
         return rf"\num{{{text}}}"
-    return text.replace("inf", r"$\infty$")
+    return f"${text.replace('inf', _INFINITE)}$" if "inf" in text else text
 
 
 def _table(spec: TableSpec, part: Part, index: int, count: int) -> str:
@@ -90,7 +93,7 @@ def _caption(spec: TableSpec, index: int, count: int) -> list[str]:
         return [r"  \addtocounter{table}{-1}", rf"  \caption[]{{{again}}}"]
     more = f" Part 1 of {count}." if count > 1 else ""
     whole = rf"\textbf{{{title}.}} {latex_text(spec.caption)}{more}"
-    return [rf"  \caption[{{{title}}}]{{{whole}}}", rf"  \label{{tab:{spec.name}}}"]
+    return [rf"  \caption[{{{title}}}]{{{whole}}}", rf"  \label{{tab:\benchrun {spec.name}}}"]
 
 
 def _header(spec: TableSpec, column: int) -> str:

@@ -164,7 +164,7 @@ def test_latex_is_a_booktabs_table_of_ascii() -> None:
     rules = [line.strip() for line in text.splitlines() if line.endswith("rule")]
     assert rules == [r"\toprule", r"\midrule", r"\bottomrule"]
     assert r"\begin{tabular}{@{}lcccl@{}}" in text
-    assert r"\label{tab:faces-t}" in text
+    assert r"\label{tab:\benchrun faces-t}" in text
     # Digits are padded to those of 100.0, so that decimal points stand in a line.
     assert (
         r"\benchcell{\phantom{00}\num{4.1}}{[\num{1.0}, \num{10.0}]} "
@@ -208,7 +208,7 @@ def test_every_number_has_a_macro_that_equals_the_table(out: Path) -> None:
     assert r"\benchdefine{faces-gaussian_noise/net/1}{\num{50.0}}{[\num{18.8}, \num{81.2}]}" in text
 
 
-def test_all_tables_of_a_store_and_hostile_ones_compile(build, out: Path, tmp_path: Path) -> None:
+def test_all_tables_of_a_store_and_hostile_ones_compile(out: Path, tmp_path: Path) -> None:
     letters = table(("x", "y"), [(text, f"is {text}") for text in FALLBACK], "faces-letters")
     odd = [
         ("inf", Number(math.inf, 1), Number(math.nan, 1)),
@@ -230,15 +230,21 @@ def test_all_tables_of_a_store_and_hostile_ones_compile(build, out: Path, tmp_pa
     write_tables(tmp_path, specs)
     pdf = typeset(tmp_path / "all.tex")
     assert pdf.overfull <= 10
-    text = pdf.text
+    text = pdf.text.replace("_", "")
     for hostile_text in HOSTILE:
         assert drawn(hostile_text) in text, hostile_text
     for shown in FALLBACK.values():
         assert f"is{shown}" in text
-    for shown in ("net666.766.771.1–1.00.3500", "-1234567[-2000000,∞]", "∞nan", "100.0[20.0,100.0]"):
+    assert "norows" in text
+    for shown in (
+        "net666.766.771.1–1.00.3500",
+        "-1234567[-2000000,∞]",
+        "∞nan",
+        "100.0[20.0,100.0]",
+    ):
         assert shown in text, shown
     for key, value in cited(specs):
-        assert drawn(f"{key}{value.number}{value.range}") in text, key
+        assert drawn(key + f"{value.number}{value.range}".replace("inf", "∞")) in text, key
 
 
 def test_prose_can_cite_a_number(tmp_path: Path) -> None:
@@ -259,6 +265,24 @@ def test_prose_can_cite_a_number(tmp_path: Path) -> None:
     assert "There is no number with the key 'faces-t/nobody/ECE'" in done.stdout.replace("\n", "")
     source.write_text(page % r"\benchrange{faces-t/b/ECE}")
     assert "There is no range with the key" in run_pdflatex(source).stdout.replace("\n", "")
+
+
+def test_two_reports_in_one_document(tmp_path: Path) -> None:
+    for name, value in (("first", HALF), ("second", CLEAR)):
+        (tmp_path / name).mkdir()
+        write_tables(tmp_path / name, [table(("c", "x"), [("net", value)])])
+    source = tmp_path / "both.tex"
+    start = (
+        r"\documentclass{article}\usepackage{booktabs,siunitx,graphicx,array}\begin{document}"
+        r"\input{first/macros}\input{first/faces-t}"
+    )
+    again = r"\input{second/macros}\input{second/faces-t}"
+    cite = r"Cite \bench{faces-t/net/x} and \bench{second/faces-t/net/x}.\end{document}"
+    source.write_text(start + r"\renewcommand{\benchrun}{second/}" + again + cite)
+    assert "Cite50.0and+6.2." in typeset(source).text
+    assert r"\newlabel{tab:second/faces-t}" in source.with_suffix(".aux").read_text()
+    source.write_text(start + again + cite)
+    assert "already defined" in run_pdflatex(source).stdout
 
 
 def drawn(text: str) -> str:
