@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-PROGRAMS = ("pdflatex", "pdftotext")
+PROGRAMS = ("pdflatex", "pdftotext", "pdffonts")
 
 
 # How fonts draw ASCII in text and formulas.
@@ -43,6 +43,11 @@ def run_pdflatex(source: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=source.parent, capture_output=True, text=True, errors="replace", timeout=120
     )
+
+
+def fonts(pdf: Path) -> str:
+    """A table of the document's fonts and their types."""
+    return subprocess.run(["pdffonts", pdf], capture_output=True, text=True, check=True).stdout
 
 
 def typeset(source: Path) -> Pdf:

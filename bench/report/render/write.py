@@ -58,4 +58,4 @@ def _line(key: str, has_range: bool) -> str:
     parts = (rf"\detokenize{{{part}}}" for part in key.split("/"))
     shown = r"/\allowbreak{}".join(parts)
     interval = rf" \benchrange{{{key}}}" if has_range else ""
-    return rf"\texttt{{{shown}}} \hfill \bench{{{key}}}{interval}\par" + "\n"
+    return rf"\texttt{{{shown}}}\quad \bench{{{key}}}{interval}\par" + "\n"

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from markdown_it import MarkdownIt
-from typeset import run_pdflatex, typeset
+from typeset import fonts, run_pdflatex, typeset
 
 from bench.report.ablation import ablation_tables
 from bench.report.render import csv_text, latex, macros, markdown, write_tables
@@ -148,7 +149,8 @@ def test_csv_names_are_unique() -> None:
 
 def test_latex_escapes_everything_special() -> None:
     assert latex_text("50% of d_p & #1 {x} ~ ^ \\ $") == (
-        r"50\% of $d_{p}$ \& \#1 \{x\} \textasciitilde{} \textasciicircum{} \textbackslash{} \$"
+        r"50\% of $d_{p}$ \& \#1 \{x\} \textasciitilde{} \textasciicircum{} \textbackslash{} "
+        r"\ensuremath{\mathdollar}"
     )
     assert latex_text("Ω–αβ ≈ d_nn") == (
         r"\ensuremath{\Omega}--\ensuremath{\alpha}\ensuremath{\beta} \ensuremath{\approx} $d_{nn}$"
@@ -156,6 +158,18 @@ def test_latex_escapes_everything_special() -> None:
     assert latex_text("old_prefix") == r"old\_prefix"
     # An unprotected star or bracket after a row's \\ would be taken for its argument.
     assert latex_text("*[x]") == "{*}{[}x{]}"
+
+
+def test_every_character_compiles(tmp_path: Path) -> None:
+    source = tmp_path / "characters.tex"
+    text = " ".join(latex_text(chr(code)) for code in range(0x2500))
+    assert text.isascii()
+    start = r"\documentclass{article}\begin{document}\raggedright\footnotesize "
+    source.write_text(start + text + r"\end{document}")
+    shown = typeset(source).text
+    assert all(char in shown for char in '!"#$%&()*+,./:;<=>?@[]^`{|}~\\éÅñçüšøßæαβλΩ±×≤≈§†')
+    assert "Type 3" not in fonts(source.with_suffix(".pdf"))
+    assert "[U+0416]" in shown and "[U+20AC]" in shown
 
 
 def test_latex_is_a_booktabs_table_of_ascii() -> None:
@@ -283,6 +297,14 @@ def test_two_reports_in_one_document(tmp_path: Path) -> None:
     assert r"\newlabel{tab:second/faces-t}" in source.with_suffix(".aux").read_text()
     source.write_text(start + again + cite)
     assert "already defined" in run_pdflatex(source).stdout
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip), ("true", pytest.fail)])
+def test_without_latex_nothing_passes_in_ci(ci, outcome, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome.Exception, match="pdflatex, pdftotext, pdffonts not found"):
+        run_pdflatex(tmp_path / "x.tex")
 
 
 def drawn(text: str) -> str:
