@@ -101,8 +101,8 @@ def test_bold_only_where_the_interval_leaves_zero_out(specs) -> None:
     assert f"**{difference['amdit'].number}** {difference['amdit'].range}" in amdit
     assert "not distinguishable" in null and "**" not in null
     text = latex(spec)
-    assert rf"\textbf{{{difference['amdit'].number}}}" in text
-    assert r"{\tiny not distinguishable}" in text
+    assert rf"\textbf{{\num{{{difference['amdit'].number}}}}}" in text
+    assert text.count(r"\benchunclear} &") == 1
 
 
 def test_margins_are_chosen_on_validation_among_those_that_passed(specs) -> None:
