@@ -202,4 +202,4 @@ class Group:
         rows = shared_samples([r.rows for pooled in perturbed for r in pooled.results])
         outcomes = recognised(rows).reshape(len(perturbed), len(perturbed[0].seeds), -1)
         shares = outcomes.mean(axis=0)
-        return Estimate(float(shares.mean()), two_level(shares))
+        return Estimate(float(shares.mean()), two_level(shares, bounds=(0, 1)))

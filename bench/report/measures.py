@@ -93,7 +93,7 @@ def measure_seeds(rows: Sequence[pd.DataFrame], classes: Sequence[str]) -> Metri
     right = recognised(shared)
     return Metrics(
         n=each[0].n,
-        accuracy=Estimate(float(right.mean()), two_level(right)),
+        accuracy=Estimate(float(right.mean()), two_level(right, bounds=(0, 1))),
         uar=math.fsum(m.uar for m in each) / len(each),
         macro_f1=math.fsum(m.macro_f1 for m in each) / len(each),
         d_p=_mean(pd.Series([m.d_p for m in each])),
