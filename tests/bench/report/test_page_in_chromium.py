@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import pairwise
 
 import pages
 import pytest
@@ -238,7 +238,7 @@ def test_headings_descend_one_by_one_from_a_single_first(page: Page) -> None:
     levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])")
     assert levels.count(1) == 1
     assert levels[0] == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
 def test_tables_and_controls_have_names(page: Page) -> None:
