@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
 from bench import rng
-from bench.bootstrap import paired_bootstrap, two_level
+from bench.bootstrap import paired_bootstrap, two_level, two_level_difference, two_level_ratio
 from bench.stats import (
     Interval,
     clopper_pearson,
+    holm,
+    mcnemar,
     newcombe,
     range_of_proportions,
     wilson,
@@ -167,7 +169,6 @@ def test_where_nothing_but_chance_is_at_work_they_cover_more() -> None:
     # No picture is hard, no seed is good: the variance may not fall below that of the pictures.
     found = coverage(outcomes(3, 100, 0.0, 0.0, 4000), two_level)
     assert HIGH < found < 0.995
-    # Where drawn seeds were too narrow for seeds, they are too wide for chance.
 
 
 @pytest.mark.parametrize(("k", "seeds"), [(1, 0.0), (3, 0.04), (3, 0.01), (5, 0.03)])

@@ -22,7 +22,7 @@ def shown(spec: TableSpec) -> list[list[str]]:
 
 
 def test_one_table_per_family_and_perturbation(specs: dict[str, TableSpec]) -> None:
-    names = ["clean", "gaussian_noise", "pgd", "provenance"]
+    names = ["clean", "corruption-errors", "gaussian_noise", "pgd", "provenance"]
     assert list(specs) == [f"faces-{name}" for name in names]
 
 
