@@ -1,6 +1,7 @@
 """The whole of `bench run robustness` on a tiny config, in process."""
 
 import csv
+import shlex
 import shutil
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from bench.config import Config, FolderData, load, parse
 from bench.progress import Reporter
 from bench.report import write_report
 from bench.store import Manifest, Store
-from bench.sweep.run import dry_run, run
+from bench.sweep.run import dry_run, open_dataset, run
 
 EMODCS = ("emodc_base", "emodc_amdit", "emodc_control")
 COLUMNS = (
-    "classifier,dataset,perturbation,severity,seed,n,accuracy,accuracy_low,accuracy_high,uar,macro_f1,"
-    "d_p,evaluations_per_image,seconds_per_image"
+    "classifier,dataset,perturbation,severity,seed,run_seed,n,accuracy,accuracy_low,accuracy_high,"
+    "uar,uar_low,uar_high,macro_f1,macro_f1_low,macro_f1_high,d_p,d_p_low,d_p_high,"
+    "evaluations_per_image,seconds_per_image"
 )
 
 
@@ -29,7 +31,7 @@ def execution(config: Config, **changes: object) -> Config:
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An undisturbed run of the tiny config, reported."""
     out = tmp_path_factory.mktemp("tiny")
-    run(load(TINY), out, Reporter())
+    run(load(TINY), out, Reporter(), command=["run", "robustness", "-c", str(TINY)])
     write_report(out)
     return out
 
@@ -64,6 +66,37 @@ def test_the_summary_has_a_row_per_cell(tiny_run: Path) -> None:
 def test_base_and_amdit_share_their_first_stage(tiny_run: Path) -> None:
     kinds = sorted(p.name.rsplit("-", 1)[0] for p in (tiny_run / "checkpoints").iterdir())
     assert kinds == ["control", "emodc-amdit", "emodc-base", "test_resnet"]
+
+
+def test_the_command_of_a_cell_computes_that_cell(tiny_run: Path) -> None:
+    store, plans = Store(tiny_run), {}
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        assert manifest is not None
+        *given, _, classifier, _, perturbation = shlex.split(manifest.command)
+        assert given == ["bench", "run", "robustness", "-c", str(TINY)]
+        if (classifier, perturbation) not in plans:
+            config = load(TINY).select([classifier], [perturbation])
+            planned = [planned.cell for planned, _, _ in dry_run(config, tiny_run).cells]
+            plans[classifier, perturbation] = planned
+        assert cell in plans[classifier, perturbation]
+
+
+def test_the_store_knows_the_data_of_every_cell(tiny_run: Path) -> None:
+    store, dataset = Store(tiny_run), open_dataset(load(TINY))
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        assert manifest is not None
+        address = cell.dataset, manifest.inputs["data"]
+        record, samples = store.dataset(*address), store.samples(*address)
+        assert record is not None and samples is not None
+        assert record.classes == manifest.classes and record.synthetic
+        assert sum(record.counts["test"].values()) == len(samples) == 21
+        found = store.rows(manifest).merge(samples, on=["sample_id", "label"])
+        assert len(found) == manifest.n
+        assert found["light"].isin(record.groups["light"]).all()
+    for sample, light in zip(dataset.samples("test"), samples["light"], strict=True):
+        assert dataset.groups(sample)["light"] == light
 
 
 def test_a_second_run_computes_nothing_and_changes_nothing(tiny_run: Path) -> None:
