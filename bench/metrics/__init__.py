@@ -1,10 +1,10 @@
 """What is measured on predictions: pure functions on arrays, one estimator each.
 
 - `recognition`: confusion counts; accuracy (WAR), per-class recall, UAR, macro-F1
-- `influence`: macro-F1 as a mean over samples, for its interval
 - `robustness`: CE, rCE, mCE; drops and curves over severities; flips and changed decisions
 - `calibration`: forecasts of logits; ECE, NLL, Brier; accuracy against coverage
 - `agreement`: error consistency of two classifiers
+- `influence`: macro-F1, ratios, kappa and AURC as means over samples, for their intervals
 """
 
 from bench.metrics.agreement import error_consistency
@@ -21,7 +21,16 @@ from bench.metrics.calibration import (
     reliability,
     selective_accuracy,
 )
-from bench.metrics.influence import macro_f1_scores
+from bench.metrics.influence import (
+    Scores,
+    aurc_scores,
+    brier_scores,
+    kappa_scores,
+    macro_f1_scores,
+    nll_scores,
+    ratio_scores,
+    selective_scores,
+)
 from bench.metrics.recognition import (
     Counts,
     accuracy,
@@ -47,12 +56,15 @@ __all__ = [
     "Counts",
     "Forecasts",
     "Reliability",
+    "Scores",
     "accuracy",
     "adaptive_ece",
     "adaptive_reliability",
     "area_under_curve",
     "aurc",
+    "aurc_scores",
     "brier",
+    "brier_scores",
     "changed_decisions",
     "confusion",
     "corruption_error",
@@ -62,15 +74,19 @@ __all__ = [
     "flip_rate",
     "forecasts",
     "half_drop",
+    "kappa_scores",
     "macro_f1",
     "macro_f1_scores",
     "mean_corruption_error",
     "mean_over_severities",
     "nll",
+    "nll_scores",
     "per_class_recall",
+    "ratio_scores",
     "relative_corruption_error",
     "relative_drop",
     "reliability",
     "selective_accuracy",
+    "selective_scores",
     "uar",
 ]
