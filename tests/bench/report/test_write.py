@@ -33,6 +33,7 @@ def test_every_file_is_there(out: Path) -> None:
     files = {str(p.relative_to(out)) for p in (out / "report").rglob("*") if p.is_file()}
     tables = ("clean", "corruption-errors", "gaussian_noise", "pgd", "provenance")
     expected = {f"report/tables/faces-{t}.{s}" for t in tables for s in ("md", "csv", "tex")}
+    expected |= {"report/tables/macros.tex", "report/tables/all.tex"}
     figures = ("corruptions", "attacks", "confusion")
     diagnostics = ("correlation", "gap_by_timestep", "timesteps", "margins", "example")
     figures += tuple(f"emodc_x-{f}" for f in diagnostics)
