@@ -20,17 +20,23 @@ from bench.report.tables.curves import curves_table
 from bench.report.tables.errors import check_reference, errors_table, reference_of
 from bench.report.tables.grid import grid_table
 from bench.report.tables.provenance import provenance_table
+from bench.report.tables.samples import group_tables
 from bench.report.tables.sweeps import attack_table, corruption_table
 from bench.report.tables.swept import Swept, sweeps
+from bench.store import Store
 
 __all__ = ["DRAWN", "SEEDS", "interval_name", "seeds_text", "setting", "sizes", "tables"]
 
 
-def tables(results: Results, reference: str | None = None) -> list[TableSpec]:
+def tables(
+    results: Results, store: Store | None = None, reference: str | None = None
+) -> list[TableSpec]:
     """All tables, in the order of a report.
 
     Args:
         results: What was measured.
+        store: Where groups of pictures, data sets and traces are; without it their tables are left
+            out.
         reference: The classifier whose errors are the unit of mCE; if not given, the first
             discriminative one.
 
@@ -38,10 +44,10 @@ def tables(results: Results, reference: str | None = None) -> list[TableSpec]:
         UserError: If there is no such classifier.
     """
     check_reference(results, reference)
-    return [spec for group in results.groups for spec in _of_group(group, reference)]
+    return [spec for group in results.groups for spec in _of_group(group, store, reference)]
 
 
-def _of_group(group: Group, reference: str | None) -> Iterator[TableSpec]:
+def _of_group(group: Group, store: Store | None, reference: str | None) -> Iterator[TableSpec]:
     swept = sweeps(group)
     if group.perturbations("clean"):
         yield clean_table(group)
@@ -51,6 +57,7 @@ def _of_group(group: Group, reference: str | None) -> Iterator[TableSpec]:
     if swept:
         yield calibration_table(group, swept)
     yield from consistency_tables(group, swept)
+    yield from group_tables(group, swept, store)
     yield provenance_table(group)
 
 
