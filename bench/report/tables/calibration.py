@@ -12,7 +12,7 @@ from bench import metrics
 from bench.metrics import Forecasts, Scores
 from bench.report.groups import Group, Pooled
 from bench.report.spec import Number, TableSpec
-from bench.report.tables.captions import captioned, counts_header
+from bench.report.tables.captions import bootstrap_name, captioned, counts_header
 from bench.report.tables.pending import ALIKE, Pending, Row, drawn
 from bench.report.tables.swept import Swept, reasons
 
@@ -41,10 +41,9 @@ def calibration_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
         "in nats. Brier: summed over classes, 0 to 2. AURC: mean error over all coverages. "
         f"Accuracy of the {100 * COVERAGE:.0f}% most confident pictures, at the threshold that "
         "makes them so. ECE: 15 bins of equal width; adaptive ECE: of equal mass. For all but "
-        "accuracy lower is better. Intervals are 95% bootstraps over pictures; the binned errors "
-        "have none, for they are biased upwards and a bootstrap would add to the bias. Corrupted: "
-        "each corruption's strongest severity, means over corruptions. "
-        f"{ALIKE}{_about_emodc(group, swept)}{reasons(swept)}"
+        f"accuracy lower is better. Intervals are {bootstrap_name(group)}; the binned errors "
+        "have none, for they are biased upwards and a bootstrap would add to the bias. "
+        f"{ALIKE}{_about_corrupted(swept)}{_about_emodc(group, swept)}{reasons(swept)}"
     )
     if excluded:
         about += f" Pictures without finite logits are left out: {', '.join(excluded)}."
@@ -56,6 +55,12 @@ def _conditions(own: Swept) -> list[tuple[str, list[Pooled]]]:
     if own.complete:
         found.append(("corrupted", [entries[-1] for entries in own.entries.values()]))
     return found
+
+
+def _about_corrupted(swept: Mapping[str, Swept]) -> str:
+    if not any(own.complete for own in swept.values()):
+        return ""
+    return " Corrupted: each corruption's strongest severity, means over corruptions."
 
 
 def _about_emodc(group: Group, swept: Mapping[str, Swept]) -> str:

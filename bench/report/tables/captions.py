@@ -8,7 +8,7 @@ from bench.report.spec import TableSpec, Value
 DRAWN = "Drawn faces are not evidence about real faces."
 SEEDS = (
     "Numbers are means over training seeds, with intervals of a two-level bootstrap over seeds and "
-    "pictures; few seeds that differ greatly make them too narrow. A single seed has Wilson's."
+    "pictures; those of two seeds cover less than 95%. A single seed has Wilson's."
 )
 
 
@@ -62,6 +62,12 @@ def seeds_text(group: Group) -> str:
 def interval_name(group: Group) -> str:
     """Which intervals accuracies have."""
     return "95%" if group.several else "95% Wilson"
+
+
+def bootstrap_name(group: Group) -> str:
+    """Which intervals other numbers have."""
+    seeds = " and training seeds" if group.several else ""
+    return f"95% bootstraps over pictures{seeds}"
 
 
 def counts_header(group: Group) -> tuple[str, ...]:

@@ -9,14 +9,14 @@ from bench import metrics
 from bench.metrics import Scores
 from bench.report.groups import Group, Pooled
 from bench.report.spec import TableSpec
-from bench.report.tables.captions import captioned, counts_header
+from bench.report.tables.captions import bootstrap_name, captioned, counts_header
 from bench.report.tables.pending import ALIKE, Pending, Row, drawn
 from bench.report.tables.swept import Swept, counts, pair
 
 _ABOUT = (
     "Error consistency (Cohen's kappa; Geirhos et al., 2020) of pairs of classifiers {where}: 0 "
     "where they err on the same pictures as often as chance would have it at their accuracies, 1 "
-    "where always. Intervals are 95% bootstraps over pictures. There is no number for classifiers "
+    "where always. Intervals are {bootstrap}. There is no number for classifiers "
     "of other pictures or training seeds, and for two that are always right or always wrong. "
     f"{ALIKE}"
 )
@@ -56,7 +56,15 @@ def _table(
         own = swept[classifier]
         rows.append((group.names[classifier], *counts(group, own), *found, *empty))
     used = [entry for own in entries.values() for entry in own]
-    return captioned(group, name, title, _ABOUT.format(where=where), used, header, drawn(rows))
+    return captioned(
+        group,
+        name,
+        title,
+        _ABOUT.format(where=where, bootstrap=bootstrap_name(group)),
+        used,
+        header,
+        drawn(rows),
+    )
 
 
 def kappa(first: Sequence[Pooled], second: Sequence[Pooled]) -> Pending | None:

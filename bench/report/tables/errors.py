@@ -15,7 +15,7 @@ from bench.metrics import Scores
 from bench.report.groups import Group
 from bench.report.results import Results
 from bench.report.spec import Number, TableSpec
-from bench.report.tables.captions import captioned, counts_header
+from bench.report.tables.captions import bootstrap_name, captioned, counts_header
 from bench.report.tables.pending import ALIKE, Pending, Row, above_zero, drawn
 from bench.report.tables.swept import Swept, behind, counts, reasons, same
 
@@ -47,7 +47,7 @@ def errors_table(group: Group, swept: Mapping[str, Swept], reference: str) -> Ta
         "errors at all severities over that sum of the reference, mCE the mean of the CEs "
         "(Hendrycks and Dietterich, 2019). The relative mCE is the same of what a corruption adds "
         f"to the error on clean pictures. Lower is better; {shown} has 100 by definition. "
-        "Intervals are 95% bootstraps over pictures, of both classifiers and all severities "
+        f"Intervals are {bootstrap_name(group)}, of both classifiers and all severities "
         f"together. {ALIKE}{unit.caveat(names)}{reasons(swept)}"
     )
     title = "Corruption errors"

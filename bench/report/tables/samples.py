@@ -78,7 +78,7 @@ def gaps_table(group: Group, swept: Mapping[str, Swept], found: Sequence[Attribu
     ]
     about = (
         "Accuracy of the best group of pictures less that of the worst, in points, by attribute "
-        f"(the tables of groups have them one by one). {_ABOUT_GAPS}{_CORRUPTED}{reasons(swept)}"
+        f"(the tables of groups have them one by one). {_ABOUT_GAPS}{_about_corrupted(swept)}{reasons(swept)}"
     )
     return captioned(group, "gaps", "Gaps between groups", about, behind(group), header, rows)
 
@@ -98,7 +98,7 @@ def group_table(group: Group, swept: Mapping[str, Swept], attribute: Attribute) 
     what = "Recall of each class" if attribute.name == "class" else "Accuracy by group of pictures"
     about = (
         f"{what} in percent with {interval_name(group)} intervals; n in the header. Gap: the best "
-        f"less the worst, in points. {_ABOUT_GAPS}{_CORRUPTED}{reasons(swept)}"
+        f"less the worst, in points. {_ABOUT_GAPS}{_about_corrupted(swept)}{reasons(swept)}"
     )
     small = [v for v, c in zip(attribute.values, each_n, strict=True) if min(c) < FEWEST]
     if small:
@@ -113,7 +113,11 @@ _ABOUT_GAPS = (
     "Bonferroni's level), so it is wide; a gap of several groups is above 0 by chance alone. "
     "It is over pictures, for the trainings at hand."
 )
-_CORRUPTED = " Corrupted: the mean over all corruptions and severities."
+
+
+def _about_corrupted(swept: Mapping[str, Swept]) -> str:
+    complete = any(own.complete for own in swept.values())
+    return " Corrupted: the mean over all corruptions and severities." if complete else ""
 
 
 def _attribute(
