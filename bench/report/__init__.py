@@ -8,6 +8,7 @@ spec.py      what a table is and what may stand in it
 tables.py    what stands in each table; render.py writes them as Markdown, CSV and LaTeX
 variants.py  EmoDC's variants, and pairs of them; ablation.py and ablation_figure.py compare them
 figures.py   curves and confusion matrices, in the looks of style.py
+page/        everything on one HTML page
 terminal.py  the compact form on a terminal
 write.py     everything together: OUT/report/
 """
