@@ -202,7 +202,7 @@ class Group:
         shared = shared_samples([r.outcomes for pooled in perturbed for r in pooled.results])
         right = recognised(shared).reshape(len(perturbed), len(perturbed[0].seeds), -1)
         shares = right.mean(axis=0)
-        return Estimate(float(shares.mean()), two_level(shares))
+        return Estimate(float(shares.mean()), two_level(shares, bounds=(0, 1)))
 
 
 def _same(ids: NDArray[np.object_], others: NDArray[np.object_]) -> bool:

@@ -9,8 +9,11 @@ from bench.report.render.latex_text import latex_text
 from bench.report.spec import Difference, TableSpec, Value
 
 _HEAD = r"""% Needs \usepackage{booktabs,siunitx,graphicx,array}.
-% A number above its interval; redefine it before the first table for another look.
-\providecommand{\benchcell}[2]{\begin{tabular}[t]{@{}c@{}}#1\\[-0.5ex]\tiny #2\end{tabular}}
+% A number above its interval; define these before the first table for another look.
+\providecommand{\benchcell}[2]{\begin{tabular}[t]{@{}c@{}}#1\\[-0.4ex]\scriptsize #2\end{tabular}}
+\providecommand{\benchunclear}{\\[-0.4ex]\scriptsize not distinguishable}
+% Stands before labels, so that tables of several reports can be told apart.
+\providecommand{\benchrun}{}
 """
 _SETUP = [
     r"  \centering\footnotesize\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{1ex}",
@@ -18,6 +21,8 @@ _SETUP = [
 ]
 # Shrinks what is too wide for the column that it stands in, and nothing else.
 _FIT = r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+_LONGEST_WORD = 16
+_INFINITE = r"\infty"
 _TIED = r"\rlap{$^{\approx}$}"
 
 
@@ -51,7 +56,7 @@ def _number(text: str, finite: bool) -> str:
     r"""`\num` refuses what is not finite."""
     if finite:
         return rf"\num{{{text}}}"
-    return text.replace("inf", r"$\infty$")
+    return f"${text.replace('inf', _INFINITE)}$" if "inf" in text else text
 
 
 def _table(spec: TableSpec, part: Part, index: int, count: int) -> str:
@@ -59,11 +64,9 @@ def _table(spec: TableSpec, part: Part, index: int, count: int) -> str:
     stacked = any(
         _is_stacked(spec.rows[row][column]) for row in part.rows for column in part.columns
     )
-    end = r" \\[0.6ex]" if stacked else r" \\"
-    body = [
-        "  " + " & ".join(_value(spec, row, column) for column in part.columns) + end
-        for row in part.rows
-    ]
+    end = " \\\\\n  \\addlinespace[0.7ex]\n" if stacked else " \\\\\n"
+    rows = ("  " + " & ".join(_value(spec, r, c) for c in part.columns) for r in part.rows)
+    body = end.join(rows) if part.rows else rf"  \multicolumn{{{len(names)}}}{{c}}{{no rows}}"
     under = latex_text(" ".join(notes(spec, part.rows, part.columns)))
     lines = [
         r"\begin{table}",
@@ -74,7 +77,7 @@ def _table(spec: TableSpec, part: Part, index: int, count: int) -> str:
         r"  \toprule",
         f"  {' & '.join(names)} \\\\",
         r"  \midrule",
-        *body,
+        body + r" \\",
         r"  \bottomrule",
         r"  \end{tabular}}",
         *([rf"  \par\smallskip {under}"] if under else []),
@@ -90,11 +93,11 @@ def _caption(spec: TableSpec, index: int, count: int) -> list[str]:
         return [r"  \addtocounter{table}{-1}", rf"  \caption[]{{{again}}}"]
     more = f" Part 1 of {count}." if count > 1 else ""
     whole = rf"\textbf{{{title}.}} {latex_text(spec.caption)}{more}"
-    return [rf"  \caption[{{{title}}}]{{{whole}}}", rf"  \label{{tab:{spec.name}}}"]
+    return [rf"  \caption[{{{title}}}]{{{whole}}}", rf"  \label{{tab:\benchrun {spec.name}}}"]
 
 
 def _header(spec: TableSpec, column: int) -> str:
-    lines = [latex_text(line) for line in header_lines(spec.header[column])]
+    lines = [latex_text(line) for line in header_lines(spec, column)]
     if len(lines) == 1:
         return lines[0]
     side = "l" if holds_text(spec, column) else _alignment(spec, column)
@@ -104,7 +107,7 @@ def _header(spec: TableSpec, column: int) -> str:
 def _alignment(spec: TableSpec, column: int) -> str:
     """Numbers are padded to equal width and centred, so that their points stand in a line."""
     if wrapped(spec, column):
-        return rf">{{\raggedright\arraybackslash}}p{{{WRAP / 2.2:.1f}em}}"
+        return rf">{{\raggedright\arraybackslash}}p{{{WRAP / 2:g}em}}"
     if holds_text(spec, column):
         return "l"
     values = [row[column] for row in spec.rows]
@@ -116,19 +119,27 @@ def _value(spec: TableSpec, row: int, column: int) -> str:
     if value is None:
         return "--"
     if isinstance(value, str):
-        text = latex_text(value)
-        return text.replace(r"\_", r"\_\allowbreak{}") if wrapped(spec, column) else text
+        return _breakable(value) if wrapped(spec, column) else latex_text(value)
     shown = number_latex(value)
     if bold(spec, row, column):
         shown = rf"\textbf{{{shown}}}"
     if spec.marks.get((row, column)) == "tied":
         shown += _TIED
     shown = _padding(spec, column, value) + shown
-    below = [interval_latex(value)]
+    under = interval_latex(value)
     if isinstance(value, Difference) and not value.distinguishable:
-        below.append("not distinguishable")
-    under = r"\\[-0.5ex]\tiny ".join(text for text in below if text)
+        under = rf"{under}\benchunclear"
     return rf"\benchcell{{{shown}}}{{{under}}}" if under else shown
+
+
+def _breakable(text: str) -> str:
+    """Text whose long words may be broken after their signs, and after a run of letters."""
+    words = []
+    for word in text.split():
+        whole = len(word) <= _LONGEST_WORD
+        pieces = [word] if whole else re.findall(r"[^\W_]{1,12}[\W_]?|[\W_]", word)
+        words.append(r"\allowbreak{}".join(map(latex_text, pieces)))
+    return " ".join(words)
 
 
 def _is_stacked(value: Value) -> bool:

@@ -12,14 +12,14 @@ _PAGE_WIDTH = 460.0
 _PAGE_LINES = 46
 
 # Of Computer Modern in the sizes that `as_latex` uses, averaged over text.
-_CHAR = 4.3
-_SMALL_CHAR = 3.0
+_CHAR = 4.2
+_SMALL_CHAR = 3.2
 _SEPARATION = 6.0
 
 #: Text wider than this is broken into lines, in characters.
 WRAP = 24
 
-_WORTH_A_LINE = 4  # characters
+_WORTH_A_LINE = 3  # characters
 
 #: A table is not shrunk further than to this part of its size, but cut into parts.
 _SMALLEST = 0.8
@@ -45,15 +45,17 @@ def wrapped(spec: TableSpec, column: int) -> bool:
     return holds_text(spec, column) and any(len(str(text)) > WRAP for text in texts)
 
 
-def header_lines(name: str) -> list[str]:
-    """A column's name in two lines of about equal length, where that makes it narrower.
+def header_lines(spec: TableSpec, column: int) -> list[str]:
+    """The column's name, in two lines of about equal length where that makes it narrower.
 
     It is cut at spaces and before a denominator, but no % stands alone.
     """
+    name, room = spec.header[column], _content_width(spec, column) / _CHAR
     cuts = [match.start() for match in re.finditer(r" (?!%)|(?<=[^ ])/(?=[^\W\d])", name)]
     halves = [(name[:cut].strip(), name[cut:].strip()) for cut in cuts]
     best = min(halves, key=lambda half: max(map(len, half)), default=(name, ""))
-    return list(best) if max(map(len, best)) <= len(name) - _WORTH_A_LINE else [name]
+    saved = len(name) - max(max(map(len, best)), room)
+    return list(best) if saved >= _WORTH_A_LINE else [name]
 
 
 def _column_runs(spec: TableSpec) -> list[tuple[int, ...]]:
@@ -86,8 +88,12 @@ def _row_runs(spec: TableSpec) -> list[range]:
 
 
 def _width(spec: TableSpec, column: int) -> float:
-    header = max(map(len, header_lines(spec.header[column])))
-    return max([header * _CHAR, *(_value_width(row[column]) for row in spec.rows)]) + _SEPARATION
+    header = _CHAR * max(map(len, header_lines(spec, column)))
+    return max(header, _content_width(spec, column)) + _SEPARATION
+
+
+def _content_width(spec: TableSpec, column: int) -> float:
+    return max((_value_width(row[column]) for row in spec.rows), default=0.0)
 
 
 def _value_width(value: Value) -> float:

@@ -18,21 +18,22 @@ _ASCII = {
     "[": "{[}",
     "]": "{]}",
     "*": "{*}",
-} | {char: f"\\{char}" for char in "_%&#$"}
+} | {char: f"\\{char}" for char in "_%&#"}
 
-# What the old encoding of TeX's fonts has; signs of TS1 would need fonts of their own.
+# What Computer Modern has: signs from elsewhere would be bitmaps, which publishers refuse.
 _LETTERS = {
     "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}",
     "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}", "ȷ": r"\j{}",
     "–": "--", "—": "---", "‘": "`", "’": "'", "“": "``", "”": "''", "…": r"\dots{}",
-    "¡": r"\textexclamdown{}", "¿": r"\textquestiondown{}", "£": r"\pounds{}",
-    "§": r"\S{}", "¶": r"\P{}", "†": r"\dag{}", "‡": r"\ddag{}",
+    "¡": r"\textexclamdown{}", "¿": r"\textquestiondown{}",
 }  # fmt: skip
 _MATH = {
     "≈": r"\approx", "≤": r"\leq", "≥": r"\geq", "≠": r"\neq", "−": "-", "±": r"\pm",
     "×": r"\times", "·": r"\cdot", "÷": r"\div", "→": r"\rightarrow", "←": r"\leftarrow",
     "∞": r"\infty", "°": r"^{\circ}", "²": "^{2}", "³": "^{3}", "«": r"\ll", "»": r"\gg",
     "•": r"\bullet", "µ": r"\mu", "ℓ": r"\ell", "∈": r"\in", "√": r"\surd",
+    "§": r"\mathsection", "¶": r"\mathparagraph", "†": r"\dagger", "‡": r"\ddagger",
+    "£": r"\mathsterling", "$": r"\mathdollar",
 }  # fmt: skip
 _GREEK = {
     "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma",
@@ -68,12 +69,12 @@ def latex_text(text: str) -> str:
 def _character(char: str) -> str:
     if char in _ASCII or char in _LETTERS:
         return _ASCII.get(char) or _LETTERS[char]
+    if char in _MATH:
+        return rf"\ensuremath{{{_MATH[char]}}}"
     if char == "-":
         return "\0"  # until dashes are told from hyphens
     if char.isascii() and char.isprintable():
         return char
-    if char in _MATH:
-        return rf"\ensuremath{{{_MATH[char]}}}"
     return _accented(char) or f"{{[}}U+{ord(char):04X}{{]}}"
 
 

@@ -11,13 +11,15 @@ from bench.report.spec import TableSpec, Value
 
 _HEAD = r"""% Needs \usepackage{siunitx}.
 % \bench{KEY} is a number as its table shows it, without a unit, and \benchrange{KEY} its interval.
-% A key is TABLE/ROW/COLUMN; all.tex lists them.
-\newcommand*{\benchdefine}[3]{%
-  \expandafter\newcommand\expandafter*\csname bench number \detokenize{#1}\endcsname{#2}%
+% A key is TABLE/ROW/COLUMN; all.tex lists them. Where \benchrun is defined, it stands before each,
+% so that the numbers of several reports can be told apart.
+\providecommand{\benchrun}{}
+\providecommand*{\benchdefine}[3]{%
+  \expandafter\newcommand\expandafter*\csname bench number \benchrun\detokenize{#1}\endcsname{#2}%
   \if\relax\detokenize{#3}\relax\else
-    \expandafter\newcommand\expandafter*\csname bench range \detokenize{#1}\endcsname{#3}%
+    \expandafter\newcommand\expandafter*\csname bench range \benchrun\detokenize{#1}\endcsname{#3}%
   \fi}
-\newcommand*{\benchlookup}[2]{%
+\providecommand*{\benchlookup}[2]{%
   \ifcsname bench #1 \detokenize{#2}\endcsname
     {\sisetup{retain-explicit-plus}\csname bench #1 \detokenize{#2}\endcsname}%
   \else

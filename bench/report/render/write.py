@@ -13,7 +13,7 @@ from bench.report.spec import TableSpec
 _DOCUMENT = r"""% All tables and all numbers that macros.tex knows: pdflatex all.tex
 \documentclass{article}
 \usepackage[margin=1in]{geometry}
-\usepackage{booktabs,siunitx,graphicx,array,longtable}
+\usepackage{booktabs,siunitx,graphicx,array}
 \usepackage[font=small]{caption}
 \makeatletter
 \renewenvironment{table}{\par\noindent\begin{minipage}{\linewidth}\def\@captype{table}}%
@@ -24,14 +24,8 @@ _DOCUMENT = r"""% All tables and all numbers that macros.tex knows: pdflatex all
 """
 _LISTING = r"""\clearpage
 \section*{Numbers by key}
-\footnotesize
-\begin{longtable}{@{}lrl@{}}
-\toprule
-\texttt{key} & \texttt{\string\bench} & \texttt{\string\benchrange} \\
-\midrule
-\endhead
-\bottomrule
-\endfoot
+Each line has a key, \texttt{\string\bench} of it, and \texttt{\string\benchrange} if there is one.
+\par\medskip\footnotesize\raggedright
 """
 
 
@@ -55,9 +49,13 @@ def write_tables(folder: Path, specs: Sequence[TableSpec]) -> None:
 
 def _document(specs: Sequence[TableSpec]) -> str:
     tables = "".join(rf"\input{{{spec.name}}}" + "\n" for spec in specs)
-    rows = []
-    for key, value in cited(specs):
-        interval = rf"\benchrange{{{key}}}" if value.range else ""
-        rows.append(rf"\texttt{{\detokenize{{{key}}}}} & \bench{{{key}}} & {interval} \\" + "\n")
-    listing = _LISTING + "".join(rows) + "\\end{longtable}\n" if rows else ""
-    return _DOCUMENT + tables + listing + "\\end{document}\n"
+    lines = [_line(key, bool(value.range)) for key, value in cited(specs)]
+    return _DOCUMENT + tables + _LISTING + "".join(lines) + "\\end{document}\n"
+
+
+def _line(key: str, has_range: bool) -> str:
+    """A key, which may be broken between its parts, and what it stands for."""
+    parts = (rf"\detokenize{{{part}}}" for part in key.split("/"))
+    shown = r"/\allowbreak{}".join(parts)
+    interval = rf" \benchrange{{{key}}}" if has_range else ""
+    return rf"\texttt{{{shown}}}\quad \bench{{{key}}}{interval}\par" + "\n"
