@@ -71,7 +71,7 @@ def _mean_lines(group: Group) -> Iterator[str]:
 def _show_group(group: Group, console: Console) -> None:
     where = f"{group.dataset}, {len(group.classes)} classes, {seeds_text(group)}"
     if group.perturbations("clean"):
-        n = sizes([pooled.metrics.n for c in group.names for pooled in group.under(c, "clean")])
+        n = sizes([r.metrics.n for r in map(group.clean, group.names) if r is not None])
         title = f"Clean pictures of {where}, n {n}"
         console.print(fitted(title, "classifier", _CLEAN, _clean(group), console.width))
     for family, title in _FAMILIES.items():
