@@ -97,7 +97,7 @@ def caption(first: Side, second: Side, rows: Sequence[Row]) -> str:
         "A difference is distinguishable if its interval leaves 0 out and p is below 0.05.",
         f"Detectable: the smallest difference found with a power of 80% at level 0.05 / "
         f"{len(rows)} and the observed share of disagreement; – if none would be.",
-        "UAR differences have no test and are given for clean pictures and means.",
+        "UAR differences have no test.",
     ]
     return " ".join([*parts, *drawn(rows)])
 
@@ -186,7 +186,7 @@ def _row(row: Row) -> dict[str, Any]:
         "a": _estimate(row.first),
         "b": _estimate(row.second),
         "difference": _estimate(row.difference),
-        "uar_difference": None if row.uar is None else _estimate(row.uar),
+        "uar_difference": _estimate(row.uar),
         "p": row.p,
         "p_holm": row.difference.p,
         "detectable": None if row.detectable is None else round(row.detectable, _DIGITS),

@@ -7,9 +7,8 @@ under their numbers; and at last each number gets a line of its own. Names may f
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from bench.report.spec import Value
@@ -58,41 +57,50 @@ def fitted(
         widths = [_width(columns[i], [v[i] for _, v in rows], under) for i in range(len(columns))]
         for rank in sorted({column.rank for column in columns}, reverse=True):
             shown = [i for i, column in enumerate(columns) if column.rank <= rank]
-            left = room - sum(_GAP + widths[i] for i in shown)
-            if left >= 0:
-                head = (names, *(columns[i].title for i in shown))
-                label = min(natural, room + natural, width - room + left)
-                body = _table(head, [label, *(widths[i] for i in shown)], shown, lines, under)
-                return Group(Text(title, "italic"), body)
+            taken = sum(_GAP + widths[i] for i in shown)
+            if taken <= room:
+                label = min(natural, width - taken)
+                head = _row(names, [[columns[i].title] for i in shown], label, widths, shown)
+                body = _table(lines, label, widths, shown, under)
+                return Group(Text(title, "italic"), Text("\n".join(head), "bold"), *body)
     shown = [i for i, column in enumerate(columns) if not column.rank]
-    return Group(Text(title, "italic"), *_stacked(columns, shown, lines))
+    return Group(Text(title, "italic"), *_stacked(columns, shown, lines, width))
 
 
 def _table(
-    head: Sequence[str],
-    widths: Sequence[int],
-    shown: Sequence[int],
-    lines: Sequence[Line],
-    under: bool,
-) -> Table:
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
-    table.add_column(Text(head[0]), width=widths[0], overflow="fold")
-    for title, width in zip(head[1:], widths[1:], strict=True):
-        table.add_column(Text(title), width=width, justify="right", no_wrap=True)
+    lines: Sequence[Line], label: int, widths: Sequence[int], shown: Sequence[int], under: bool
+) -> Iterator[Text]:
     for line in lines:
         if isinstance(line, str):
-            table.add_row(Text(line, "bold"))
+            yield Text(line, "bold")
         else:
-            name, values = line
-            cells = (Text("\n".join(_parts(values[i], under))) for i in shown)
-            table.add_row(Text(name), *cells)
-    return table
+            parts = [_parts(line[1][i], under) for i in shown]
+            yield Text("\n".join(_row(line[0], parts, label, widths, shown)))
+
+
+def _row(
+    name: str,
+    cells: Sequence[Sequence[str]],
+    label: int,
+    widths: Sequence[int],
+    shown: Sequence[int],
+) -> list[str]:
+    """The lines of a row: names to the left, folded where they must be, numbers to the right."""
+    stacks = [chop_cells(name, label), *cells]
+    found = []
+    for number in range(max(map(len, stacks))):
+        first, *rest = (stack[number] if number < len(stack) else "" for stack in stacks)
+        line = first + " " * (label - cell_len(first))
+        for text, i in zip(rest, shown, strict=True):
+            line += " " * (_GAP + widths[i] - cell_len(text)) + text
+        found.append(line.rstrip())
+    return found
 
 
 def _stacked(
-    columns: Sequence[Column], shown: Sequence[int], lines: Sequence[Line]
+    columns: Sequence[Column], shown: Sequence[int], lines: Sequence[Line], width: int
 ) -> Iterator[Text]:
-    """A line per number, under the name of its row."""
+    """A line per number under the name of its row; two where even that is too long."""
     pad = max(cell_len(columns[i].title) for i in shown)
     for line in lines:
         if isinstance(line, str):
@@ -101,8 +109,10 @@ def _stacked(
         name, values = line
         yield Text(name)
         for i in shown:
-            text = " ".join(_parts(values[i], False))
-            yield Text(f"    {columns[i].title.ljust(pad)} {text}", no_wrap=True)
+            before = f"    {columns[i].title}{' ' * (pad - cell_len(columns[i].title))} "
+            (text,) = _parts(values[i], under=False)
+            fits = cell_len(before) + cell_len(text) <= width
+            yield Text(before + ("\n" + " " * cell_len(before)).join(_parts(values[i], not fits)))
 
 
 def _width(column: Column, values: Sequence[Value], under: bool) -> int:

@@ -14,9 +14,9 @@ from bench.errors import unknown
 from bench.metrics import Scores
 from bench.report.groups import Group
 from bench.report.results import Results
-from bench.report.spec import Number, TableSpec
+from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import bootstrap_name, captioned, counts_header
-from bench.report.tables.pending import ALIKE, Pending, Row, above_zero, drawn
+from bench.report.tables.numbers import ALIKE, above_zero, bootstrapped
 from bench.report.tables.swept import Swept, behind, counts, reasons, same
 
 #: A metric's value, and the scores (k, N) that its interval rests on.
@@ -30,7 +30,7 @@ def errors_table(group: Group, swept: Mapping[str, Swept], reference: str) -> Ta
     means = (f"mCE % ({shown})", f"relative mCE % ({shown})")
     each = tuple(f"CE % {name.replace('_', ' ')}" for name in names)
     header = ("classifier", *counts_header(group), *means, *each)
-    rows: list[Row] = []
+    rows: list[tuple[Value, ...]] = []
     for classifier, name in group.names.items():
         own = swept.get(classifier)
         if own is None:
@@ -51,7 +51,7 @@ def errors_table(group: Group, swept: Mapping[str, Swept], reference: str) -> Ta
         f"together. {ALIKE}{unit.caveat(names)}{reasons(swept)}"
     )
     title = "Corruption errors"
-    return captioned(group, "corruption-errors", title, about, behind(group), header, drawn(rows))
+    return captioned(group, "corruption-errors", title, about, behind(group), header, rows)
 
 
 def reference_of(group: Group, swept: Mapping[str, Swept], wanted: str | None) -> str | None:
@@ -153,7 +153,7 @@ def _mean(ratios: Sequence[Ratio | None]) -> Ratio | None:
     return None if value is None else (value, np.mean([scores for _, scores in known], axis=0))
 
 
-def _shown(ratio: Ratio | None, itself: bool, least: float) -> Number | Pending | None:
+def _shown(ratio: Ratio | None, itself: bool, least: float) -> Number | None:
     if ratio is None or itself:
         return None if ratio is None else Number(100.0, 1)
-    return Pending(*ratio, (least, inf))
+    return bootstrapped(*ratio, (least, inf))
