@@ -9,8 +9,8 @@
 - `samples`: groups of pictures, and gaps between them
 - `cost`: accuracy from fewer steps of a trace
 - `provenance`: what stands behind the numbers
-- `captions`, `swept`, `pending`: what captions say alike; a classifier under all corruptions;
-  numbers whose intervals are drawn at once
+- `captions`, `swept`, `numbers`: what captions say alike; a classifier under all corruptions;
+  numbers with intervals
 """
 
 from collections.abc import Iterator, Mapping

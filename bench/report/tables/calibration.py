@@ -1,7 +1,6 @@
 """Whether confidences can be believed, on clean pictures and at the strongest severity."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from math import inf
 from statistics import fmean
@@ -11,9 +10,9 @@ import numpy as np
 from bench import metrics
 from bench.metrics import Forecasts, Scores
 from bench.report.groups import Group, Pooled
-from bench.report.spec import Number, TableSpec
+from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import bootstrap_name, captioned, counts_header
-from bench.report.tables.pending import ALIKE, Pending, Row, drawn
+from bench.report.tables.numbers import ALIKE, bootstrapped
 from bench.report.tables.swept import Swept, reasons
 
 COVERAGE = 0.8
@@ -24,7 +23,7 @@ def calibration_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
     answered = f"accuracy % at {100 * COVERAGE:.0f}% coverage"
     columns = ("NLL", "Brier", "AURC", answered, "ECE", "adaptive ECE")
     header = ("classifier", "pictures", *counts_header(group), *columns)
-    rows: list[Row] = []
+    rows: list[tuple[Value, ...]] = []
     used: list[Pooled] = []
     excluded: list[str] = []
     for own in swept.values():
@@ -47,7 +46,7 @@ def calibration_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
     )
     if excluded:
         about += f" Pictures without finite logits are left out: {', '.join(excluded)}."
-    return captioned(group, "calibration", "Calibration", about, used, header, drawn(rows))
+    return captioned(group, "calibration", "Calibration", about, used, header, rows)
 
 
 def _conditions(own: Swept) -> list[tuple[str, list[Pooled]]]:
@@ -87,24 +86,30 @@ def _forecasts(entries: Sequence[Pooled]) -> tuple[Conditions, int]:
     return found, int((~usable).sum())
 
 
-def _values(found: Conditions) -> Row:
+def _values(found: Conditions) -> tuple[Value, ...]:
     """In the order of the table's columns, means over conditions and seeds."""
     if not len(found[0][0].labels):
         return (None,) * 6
     selective = partial(metrics.selective_scores, coverage=COVERAGE)
     return (
-        _pending(found, metrics.nll_scores, inf),
-        _pending(found, metrics.brier_scores, 2),
-        _pending(found, metrics.aurc_scores, 1),
-        replace(_pending(found, selective, 1), digits=1, factor=100),
+        _number(found, metrics.nll_scores, inf),
+        _number(found, metrics.brier_scores, 2),
+        _number(found, metrics.aurc_scores, 1),
+        _number(found, selective, 1, digits=1, factor=100),
         *(Number(_mean(found, error), 3) for error in (metrics.ece, metrics.adaptive_ece)),
     )
 
 
-def _pending(found: Conditions, scores: Callable[[Forecasts], Scores], highest: float) -> Pending:
+def _number(
+    found: Conditions,
+    scores: Callable[[Forecasts], Scores],
+    highest: float,
+    digits: int = 3,
+    factor: float = 1,
+) -> Number:
     each = [np.stack([scores(one) for one in seeds]) for seeds in found]
     mean = np.mean(each, axis=0)
-    return Pending(float(mean.mean()), mean, (0, highest), digits=3, factor=1)
+    return bootstrapped(float(mean.mean()), mean, (0, highest), digits, factor)
 
 
 def _mean(found: Conditions, metric: Callable[[Forecasts], float]) -> float:

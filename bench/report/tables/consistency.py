@@ -8,9 +8,9 @@ import numpy as np
 from bench import metrics
 from bench.metrics import Scores
 from bench.report.groups import Group, Pooled
-from bench.report.spec import TableSpec
+from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import bootstrap_name, captioned, counts_header
-from bench.report.tables.pending import ALIKE, Pending, Row, drawn
+from bench.report.tables.numbers import ALIKE, bootstrapped
 from bench.report.tables.swept import Swept, counts, pair
 
 _ABOUT = (
@@ -49,26 +49,19 @@ def _table(
     """The lower triangle: a row per classifier but the first, a column per one but the last."""
     known = list(entries)
     header = ("classifier", *counts_header(group), *(group.names[c] for c in known[:-1]))
-    rows: list[Row] = []
+    rows: list[tuple[Value, ...]] = []
     for i, classifier in enumerate(known[1:], start=1):
         found = [kappa(entries[classifier], entries[other]) for other in known[:i]]
         empty = ("",) * (len(known) - 1 - i)
         own = swept[classifier]
         rows.append((group.names[classifier], *counts(group, own), *found, *empty))
     used = [entry for own in entries.values() for entry in own]
-    return captioned(
-        group,
-        name,
-        title,
-        _ABOUT.format(where=where, bootstrap=bootstrap_name(group)),
-        used,
-        header,
-        drawn(rows),
-    )
+    about = _ABOUT.format(where=where, bootstrap=bootstrap_name(group))
+    return captioned(group, name, title, about, used, header, rows)
 
 
-def kappa(first: Sequence[Pooled], second: Sequence[Pooled]) -> Pending | None:
-    """Error consistency, mean over conditions and training seeds, with the scores of its interval.
+def kappa(first: Sequence[Pooled], second: Sequence[Pooled]) -> Number | None:
+    """Error consistency, mean over conditions and training seeds, with its two-level interval.
 
     Args:
         first: A classifier's results under each condition, at least one.
@@ -88,4 +81,4 @@ def kappa(first: Sequence[Pooled], second: Sequence[Pooled]) -> Pending | None:
                 return None
             values.append(value)
         scores.append(metrics.kappa_scores(one.right, other.right))
-    return Pending(fmean(values), np.mean(scores, axis=0), (-1, 1), digits=2, factor=1)
+    return bootstrapped(fmean(values), np.mean(scores, axis=0), (-1, 1), digits=2, factor=1)

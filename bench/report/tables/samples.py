@@ -78,7 +78,8 @@ def gaps_table(group: Group, swept: Mapping[str, Swept], found: Sequence[Attribu
     ]
     about = (
         "Accuracy of the best group of pictures less that of the worst, in points, by attribute "
-        f"(the tables of groups have them one by one). {_ABOUT_GAPS}{_about_corrupted(swept)}{reasons(swept)}"
+        f"(the tables of groups have them one by one). {_ABOUT_GAPS}{_about_corrupted(swept)}"
+        f"{reasons(swept)}"
     )
     return captioned(group, "gaps", "Gaps between groups", about, behind(group), header, rows)
 
