@@ -1,6 +1,5 @@
 """Bootstrap intervals over samples, and over training seeds and samples: pure functions."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 from math import inf, sqrt
 
@@ -117,13 +116,6 @@ def two_level(
     )
     estimate = float(values.mean())
     return Interval(max(estimate - below, bounds[0]), min(estimate + above, bounds[1]))
-
-
-def two_levels(
-    many: Sequence[NDArray[np.float64]], bounds: Sequence[tuple[float, float]]
-) -> list[Interval]:
-    """`two_level` of each."""
-    return [two_level(own, bounds=limits) for own, limits in zip(many, bounds, strict=True)]
 
 
 def two_level_difference(
