@@ -66,9 +66,10 @@ def write_report(out: Path) -> Report:
         UserError: If `out` holds no plan, or no complete cell.
     """
     results = read(out)
-    diagnoses, absent = diagnose(results, Store(out))
+    store = Store(out)
+    diagnoses, absent = diagnose(results, store)
     frame = summary_frame(results.complete)
-    specs = tables(results) + ablation_tables(results)
+    specs = tables(results, store) + ablation_tables(results)
     folder = out / "report"
     with atomic(folder) as scratch:
         scratch.mkdir()

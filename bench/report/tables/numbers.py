@@ -1,5 +1,7 @@
 """Numbers of tables with two-level intervals."""
 
+from math import exp, inf
+
 import numpy as np
 
 from bench.bootstrap import two_level
@@ -31,6 +33,24 @@ def bootstrapped(
         return Number(factor * value, digits)
     found = two_level(scores, bounds=bounds)
     return Number(factor * value, digits, Interval(factor * found.low, factor * found.high))
+
+
+def bootstrapped_ratio(value: float, scores: Scores) -> Number:
+    """A ratio in percent, with an interval on the logarithmic scale if it can be told from 0.
+
+    A denominator is uncertain, too, so that what lies above a ratio reaches farther than what lies
+    below it; its logarithm is less skewed.
+
+    Args:
+        value: The ratio.
+        scores: Whose mean it is (`bench.metrics.ratio_scores`), (k, N).
+    """
+    plain = bootstrapped(value, scores, (-inf, inf))
+    if plain.interval is None or plain.interval.low <= 0:
+        return plain
+    found = two_level(scores / value)
+    low, high = (100 * value * exp(end - 1) for end in (found.low, found.high))
+    return Number(100 * value, 1, Interval(low, high))
 
 
 def above_zero(scores: Scores) -> bool:
