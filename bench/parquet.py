@@ -19,7 +19,9 @@ def write_parquet(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
 def read_parquet(path: Path, schema: pa.Schema) -> pa.Table | None:
     """The table at `path`, None if it is absent, damaged or has other columns."""
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
+        # Parts are small and many: threads and a search for partitions cost more than they give.
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read(use_threads=False)
     except (OSError, pa.ArrowException):
         return None
     # No checksum covers the footer: names may be no text and types others than were written.
