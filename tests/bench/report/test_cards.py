@@ -141,8 +141,8 @@ def test_a_card_per_training(build, tmp_path: Path) -> None:
 def test_text_stays_text(build, tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script>: & _a_ *b* `c` | [d](e) %\\ ü\n---\n# x"
     classes = [hostile, "sad", "angry"]
-    cell = build.add("net", "clean", "0", [True, True, True], classes=["happy", "sad", "angry"],
-                     dataset="set: {a} | b", training={"kind": hostile, hostile: hostile})  # fmt: skip
+    training = {"kind": hostile, hostile: hostile}
+    cell = build.add("net", "clean", "0", [True] * 3, dataset="set: {a} | b", training=training)
     rows = build.store.part(cell, 0)
     rows["label"] = rows["prediction"] = [hostile, "sad", "angry"]
     build.store.write_part(cell, 0, rows)
