@@ -11,6 +11,7 @@ variants.py  EmoDC's variants, and pairs of them; ablation.py and ablation_figur
 figures.py   curves and confusion matrices, in the looks of style.py
 cards.py     a model card per checkpoint; card_results.py says what it reached
 fitted.py    tables for a terminal of any width
+page/        everything on one HTML page
 terminal.py  the compact form on a terminal
 write.py     everything together: OUT/report/
 """

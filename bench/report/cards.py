@@ -1,6 +1,7 @@
 """Model cards: what is known of each checkpoint that a run measured, and what it is not for."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,16 +73,24 @@ def write_cards(results: Results, store: Store, folder: Path) -> list[Path]:
     """
     folder.mkdir()
     found = subjects(results)
-    files = []
+    files: list[Path] = []
     for subject in found:
-        siblings = [other for other in found if other.classifier == subject.classifier]
-        same_seed = [other for other in siblings if other.seed == subject.seed]
-        name = subject.classifier
-        name += f"-seed{subject.seed}" if len(siblings) > 1 else ""
-        name += f"-{subject.checkpoint[:8]}" if len(same_seed) > 1 else ""
-        files.append(folder / f"{name}.md")
-        files[-1].write_text(card(subject, store), encoding="utf-8")
+        file = folder / f"{_file_name(subject, found)}.md"
+        if file in files:  # names that differ in nothing that a file name may hold
+            file = file.with_stem(f"{file.stem}-{len(files)}")
+        file.write_text(card(subject, store), encoding="utf-8")
+        files.append(file)
     return files
+
+
+def _file_name(subject: Subject, found: Sequence[Subject]) -> str:
+    siblings = [other for other in found if other.classifier == subject.classifier]
+    name = subject.classifier
+    if len(siblings) > 1:
+        name += f"-seed{subject.seed}"
+    if sum(other.seed == subject.seed for other in siblings) > 1:
+        name += f"-{subject.checkpoint[:8]}"
+    return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")
 
 
 def subjects(results: Results) -> list[Subject]:

@@ -86,7 +86,10 @@ class Outcomes:
 
     def among(self, ids: NDArray[np.object_]) -> Self:
         """Those of the samples that `ids` names."""
-        return self if ids is self.ids else self.at(np.isin(self.ids, ids))
+        if ids is self.ids:
+            return self
+        wanted = set(ids)  # np.isin would sort the names
+        return self.at(np.array([name in wanted for name in self.ids], bool))
 
     def label(self, sample_id: str) -> str:
         """The class of a sample."""

@@ -1,11 +1,12 @@
 """Accuracy-severity curves in three numbers: their area, where half is lost, decisions changed."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 
 import numpy as np
 
 from bench import metrics
-from bench.bootstrap import two_level
+from bench.bootstrap import two_levels
 from bench.metrics import Scores
 from bench.report.groups import Group
 from bench.report.spec import Estimate, Number, TableSpec, Value
@@ -72,7 +73,8 @@ def _half_drop(own: Swept, levels: Sequence[Levels], chance: float) -> Number | 
     if means[0] <= chance:
         return None
     value = metrics.half_drop(x, means, chance)
-    band = [two_level(right - (curve[0] + chance) / 2) for right in curve]
+    above = [right - (curve[0] + chance) / 2 for right in curve]
+    band = two_levels(above, [(-inf, inf)] * len(above))
     low = _crossing(x, [interval.low for interval in band])
     high = _crossing(x, [interval.high for interval in band])
     if value is not None and low is not None and high is not None:

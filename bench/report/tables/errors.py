@@ -14,9 +14,9 @@ from bench.errors import unknown
 from bench.metrics import Scores
 from bench.report.groups import Group
 from bench.report.results import Results
-from bench.report.spec import Number, TableSpec, Value
-from bench.report.tables.captions import captioned, counts_header
-from bench.report.tables.ratios import above_zero, percent
+from bench.report.spec import Number, TableSpec
+from bench.report.tables.captions import bootstrap_name, captioned, counts_header
+from bench.report.tables.pending import ALIKE, Pending, Row, above_zero, drawn
 from bench.report.tables.swept import Swept, behind, counts, reasons, same
 
 #: A metric's value, and the scores (k, N) that its interval rests on.
@@ -30,7 +30,7 @@ def errors_table(group: Group, swept: Mapping[str, Swept], reference: str) -> Ta
     means = (f"mCE % ({shown})", f"relative mCE % ({shown})")
     each = tuple(f"CE % {name.replace('_', ' ')}" for name in names)
     header = ("classifier", *counts_header(group), *means, *each)
-    rows: list[tuple[Value, ...]] = []
+    rows: list[Row] = []
     for classifier, name in group.names.items():
         own = swept.get(classifier)
         if own is None:
@@ -38,19 +38,20 @@ def errors_table(group: Group, swept: Mapping[str, Swept], reference: str) -> Ta
             continue
         ces = [unit.ce(own, corruption) for corruption in names]
         rces = [unit.relative_ce(own, corruption) for corruption in names]
-        found = (_mean(ces), _mean(rces), *ces)
-        shown_ratios = (_shown(ratio, itself=own is unit.swept) for ratio in found)
-        rows.append((name, *counts(group, own), *shown_ratios))
+        itself = own is unit.swept
+        found = [_shown(ratio, itself, 0.0) for ratio in (_mean(ces), *ces)]
+        relative = _shown(_mean(rces), itself, -inf)
+        rows.append((name, *counts(group, own), found[0], relative, *found[1:]))
     about = (
         f"Errors under corruption in units of those of {shown}, in percent: CE is the sum of the "
         "errors at all severities over that sum of the reference, mCE the mean of the CEs "
         "(Hendrycks and Dietterich, 2019). The relative mCE is the same of what a corruption adds "
         f"to the error on clean pictures. Lower is better; {shown} has 100 by definition. "
-        "Intervals are 95% bootstraps over pictures, of both classifiers and all severities "
-        f"together.{unit.caveat(names)}{reasons(swept)}"
+        f"Intervals are {bootstrap_name(group)}, of both classifiers and all severities "
+        f"together. {ALIKE}{unit.caveat(names)}{reasons(swept)}"
     )
     title = "Corruption errors"
-    return captioned(group, "corruption-errors", title, about, behind(group), header, rows)
+    return captioned(group, "corruption-errors", title, about, behind(group), header, drawn(rows))
 
 
 def reference_of(group: Group, swept: Mapping[str, Swept], wanted: str | None) -> str | None:
@@ -152,7 +153,7 @@ def _mean(ratios: Sequence[Ratio | None]) -> Ratio | None:
     return None if value is None else (value, np.mean([scores for _, scores in known], axis=0))
 
 
-def _shown(ratio: Ratio | None, itself: bool) -> Number | None:
+def _shown(ratio: Ratio | None, itself: bool, least: float) -> Number | Pending | None:
     if ratio is None or itself:
         return None if ratio is None else Number(100.0, 1)
-    return percent(*ratio, (-inf, inf))
+    return Pending(*ratio, (least, inf))

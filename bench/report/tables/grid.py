@@ -5,9 +5,9 @@ from math import inf
 
 from bench import metrics
 from bench.report.groups import Group
-from bench.report.spec import Number, TableSpec, Value
+from bench.report.spec import TableSpec
 from bench.report.tables.captions import captioned, counts_header, interval_name
-from bench.report.tables.ratios import above_zero, percent
+from bench.report.tables.pending import ALIKE, Pending, Row, above_zero, drawn
 from bench.report.tables.swept import Swept, behind, counts, reasons, share
 
 
@@ -16,7 +16,7 @@ def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
     names = group.perturbations("corruption")
     shown = tuple(name.replace("_", " ") for name in names)
     header = ("classifier", *counts_header(group), "clean", "mean", "relative drop %", *shown)
-    rows: list[tuple[Value, ...]] = []
+    rows: list[Row] = []
     for classifier, name in group.names.items():
         own = swept.get(classifier)
         if own is None:
@@ -32,15 +32,15 @@ def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
         "drop: the share of the clean accuracy that is lost in that mean; its interval is a "
         "bootstrap over pictures, clean and corrupted together. Intervals count each picture once "
         f"in all cells{'' if group.several else ', and those of means are conservative'}."
-        f"{reasons(swept)}"
+        f" {ALIKE}{reasons(swept)}"
     )
-    return captioned(group, "corruptions", "Corruptions", about, behind(group), header, rows)
+    return captioned(group, "corruptions", "Corruptions", about, behind(group), header, drawn(rows))
 
 
-def _drop(own: Swept) -> Number | None:
+def _drop(own: Swept) -> Pending | None:
     """Of the clean accuracy, the share lost in the mean over corruptions; None if that was 0."""
     if own.clean is None or own.mean is None or not above_zero(own.clean):
         return None
     value = metrics.relative_drop(float(own.clean.mean()), float(own.mean.mean()))
     lost = 1 - metrics.ratio_scores(own.mean, own.clean)
-    return None if value is None else percent(value, lost, (-inf, 1.0))
+    return None if value is None else Pending(value, lost, (-inf, 1.0))
