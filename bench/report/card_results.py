@@ -34,6 +34,10 @@ def _rows(group: Group) -> Iterator[tuple[str, str, str, str]]:
     if clean is not None:
         yield "clean", str(clean.metrics.n), str(clean.metrics.accuracy), str(clean.metrics.uar)
     corruptions = group.perturbations("corruption")
+    own = sweeps(group).get(classifier)
+    if own is not None and own.mean is not None and len(corruptions) > 1:
+        title = f"mean of all {len(corruptions)} corruptions"
+        yield title, str(len(own.ids)), str(share(own.mean)), ""
     for name in corruptions:
         under = group.under(classifier, name)
         mean, last = group.mean(classifier, name), under[-1]
@@ -42,10 +46,6 @@ def _rows(group: Group) -> Iterator[tuple[str, str, str, str]]:
             yield f"{name}, mean of {len(levels)} severities", n, str(mean), ""
         severity = last.results[0].cell.severity
         yield f"{name} {severity}", n, str(last.metrics.accuracy), str(last.metrics.uar)
-    own = sweeps(group).get(classifier)
-    if own is not None and own.mean is not None and len(corruptions) > 1:
-        title = f"mean of all {len(corruptions)} corruptions"
-        yield title, str(len(own.ids)), str(share(own.mean)), ""
     for name in group.perturbations("attack"):
         before = group.baseline(classifier, name)
         if before is not None:

@@ -135,7 +135,8 @@ def card(subject: Subject, store: Store) -> str:
         table(("fact", "value"), list(_facts(subject))),
     ]
     parts += ["## Data", *(_data(group, store) for group in subject.groups)]
-    parts += ["## Training", _training(subject), recipe(manifest.training)]
+    parts += ["## Training", _training(subject)]
+    parts += [recipe(manifest.training)] if manifest.training else []
     parts.append("## Results")
     for group in subject.groups:
         parts += [part for part in (results_table(group), calibration(group)) if part]
