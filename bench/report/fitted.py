@@ -87,7 +87,7 @@ def _row(
     shown: Sequence[int],
 ) -> list[str]:
     """The lines of a row: names to the left, folded where they must be, numbers to the right."""
-    stacks = [chop_cells(name, label), *cells]
+    stacks = [_folded(name, label), *cells]
     found = []
     for number in range(max(map(len, stacks))):
         first, *rest = (stack[number] if number < len(stack) else "" for stack in stacks)
@@ -96,6 +96,18 @@ def _row(
             line += " " * (_GAP + widths[i] - cell_len(text)) + text
         found.append(line.rstrip())
     return found
+
+
+def _folded(name: str, width: int) -> list[str]:
+    """The name in lines of at most `width`, cut between words where that is possible."""
+    lines = [""]
+    for word in name.split(" "):
+        longer = f"{lines[-1]} {word}" if lines != [""] else word
+        if cell_len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines += chop_cells(word, width)
+    return lines if lines[0].strip() else lines[1:]
 
 
 def _stacked(

@@ -119,6 +119,13 @@ def test_long_names_fold_and_numbers_stay() -> None:
     ]
 
 
+def test_names_fold_between_words() -> None:
+    found = lines_of(40, "emodc_amdit_03 (gate failed)", "emodc_x and so on and on")
+    assert [line[:16].rstrip() for line in found[2:]] == [
+        "emodc_amdit_03", "(gate failed)", "emodc_x and so", "on and on",
+    ]  # fmt: skip
+
+
 def test_columns_without_a_value_are_left_out() -> None:
     table = fitted("title", "name", (Column("one"), Column("none")), [("a", ("7", None))], 40)
     text = io.StringIO()
