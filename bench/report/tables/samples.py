@@ -78,7 +78,8 @@ def gaps_table(group: Group, swept: Mapping[str, Swept], found: Sequence[Attribu
     ]
     about = (
         "Accuracy of the best group of pictures less that of the worst, in points, by attribute "
-        f"(the tables of groups have them one by one). {_ABOUT_GAPS}{_about_corrupted(swept)}{reasons(swept)}"
+        f"(the tables of groups have them one by one). {_ABOUT_GAPS}{_about_corrupted(swept)}"
+        f"{reasons(swept)}"
     )
     return captioned(group, "gaps", "Gaps between groups", about, behind(group), header, rows)
 
@@ -98,7 +99,8 @@ def group_table(group: Group, swept: Mapping[str, Swept], attribute: Attribute) 
     what = "Recall of each class" if attribute.name == "class" else "Accuracy by group of pictures"
     about = (
         f"{what} in percent with {interval_name(group)} intervals; n in the header. Gap: the best "
-        f"less the worst, in points. {_ABOUT_GAPS}{_about_corrupted(swept)}{reasons(swept)}"
+        f"less the worst, in points. {_ABOUT_GAPS}{_about_corrupted(swept)}"
+        f"{reasons(swept)}"
     )
     small = [v for v, c in zip(attribute.values, each_n, strict=True) if min(c) < FEWEST]
     if small:
