@@ -100,14 +100,16 @@ def _row(
 
 def _folded(name: str, width: int) -> list[str]:
     """The name in lines of at most `width`, cut between words where that is possible."""
-    lines = [""]
-    for word in name.split(" "):
-        longer = f"{lines[-1]} {word}" if lines != [""] else word
+    words = name.split()
+    indent = name[: len(name) - len(name.lstrip())]
+    lines: list[str] = []
+    for word in words:
+        longer = f"{lines[-1]} {word}" if lines else indent + word
         if cell_len(longer) <= width:
-            lines[-1] = longer
+            lines[-1:] = [longer]
         else:
-            lines += chop_cells(word, width)
-    return lines if lines[0].strip() else lines[1:]
+            lines += [indent + part for part in chop_cells(word, width - len(indent))]
+    return lines or [""]
 
 
 def _stacked(

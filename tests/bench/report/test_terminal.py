@@ -126,6 +126,17 @@ def test_names_fold_between_words() -> None:
     ]  # fmt: skip
 
 
+def test_rows_under_headings_are_indented() -> None:
+    lines = ["heading", ("a name of several words", ("7",))]
+    text = io.StringIO()
+    Console(file=text, width=20, color_system=None).print(
+        fitted("title", "name", [Column("one")], lines, 20)
+    )
+    assert [line.rstrip() for line in text.getvalue().splitlines()][2:] == [
+        "heading", " a name of         7", " several words",
+    ]  # fmt: skip
+
+
 def test_columns_without_a_value_are_left_out() -> None:
     table = fitted("title", "name", (Column("one"), Column("none")), [("a", ("7", None))], 40)
     text = io.StringIO()
