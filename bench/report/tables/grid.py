@@ -5,10 +5,11 @@ from math import inf
 
 from bench import metrics
 from bench.report.groups import Group
+from bench.report.measures import share
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name
 from bench.report.tables.numbers import ALIKE, above_zero, bootstrapped
-from bench.report.tables.swept import Swept, behind, counts, reasons, share
+from bench.report.tables.swept import Swept, behind, counts, reasons
 
 
 def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from bench.metrics import Scores
 from bench.report.groups import Group
+from bench.report.measures import share
 from bench.report.outcomes import Outcomes
 from bench.report.ranking import FEWEST
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name, sizes
-from bench.report.tables.swept import Swept, behind, counts, reasons, share
+from bench.report.tables.swept import Swept, behind, counts, reasons
 from bench.stats import Interval, range_of_proportions
 from bench.store import Store
 
