@@ -9,6 +9,8 @@ ranking.py   which number of a column is distinguishable from the others
 tables.py    what stands in each table; render/ writes them as Markdown, CSV and LaTeX
 variants.py  EmoDC's variants, and pairs of them; ablation.py and ablation_figure.py compare them
 figures.py   curves and confusion matrices, in the looks of style.py
+cards.py     a model card per checkpoint; card_results.py says what it reached
+fitted.py    tables for a terminal of any width
 page/        everything on one HTML page
 terminal.py  the compact form on a terminal
 write.py     everything together: OUT/report/

@@ -38,7 +38,7 @@ Line = tuple[str, Sequence[Value]] | str
 def fitted(
     title: str, names: str, columns: Sequence[Column], lines: Sequence[Line], width: int
 ) -> Group:
-    """A table in the widest form that fits.
+    """A table in the widest form that fits; columns without any value are left out.
 
     Args:
         title: Above it.
@@ -51,19 +51,20 @@ def fitted(
     if len(rows) < len(lines):  # under headings
         lines = [line if isinstance(line, str) else (f" {line[0]}", line[1]) for line in lines]
         rows = [line for line in lines if not isinstance(line, str)]
+    filled = [i for i in range(len(columns)) if any(values[i] is not None for _, values in rows)]
     natural = max(cell_len(text) for text in (names, *(name for name, _ in rows)))
     room = width - min(natural, max(_NAMES, width // 3))
     for under in (False, True):
         widths = [_width(columns[i], [v[i] for _, v in rows], under) for i in range(len(columns))]
-        for rank in sorted({column.rank for column in columns}, reverse=True):
-            shown = [i for i, column in enumerate(columns) if column.rank <= rank]
+        for rank in sorted({columns[i].rank for i in filled}, reverse=True):
+            shown = [i for i in filled if columns[i].rank <= rank]
             taken = sum(_GAP + widths[i] for i in shown)
             if taken <= room:
                 label = min(natural, width - taken)
                 head = _row(names, [[columns[i].title] for i in shown], label, widths, shown)
                 body = _table(lines, label, widths, shown, under)
                 return Group(Text(title, "italic"), Text("\n".join(head), "bold"), *body)
-    shown = [i for i, column in enumerate(columns) if not column.rank]
+    shown = [i for i in filled if not columns[i].rank]
     return Group(Text(title, "italic"), *_stacked(columns, shown, lines, width))
 
 
@@ -86,7 +87,7 @@ def _row(
     shown: Sequence[int],
 ) -> list[str]:
     """The lines of a row: names to the left, folded where they must be, numbers to the right."""
-    stacks = [chop_cells(name, label), *cells]
+    stacks = [_folded(name, label), *cells]
     found = []
     for number in range(max(map(len, stacks))):
         first, *rest = (stack[number] if number < len(stack) else "" for stack in stacks)
@@ -95,6 +96,20 @@ def _row(
             line += " " * (_GAP + widths[i] - cell_len(text)) + text
         found.append(line.rstrip())
     return found
+
+
+def _folded(name: str, width: int) -> list[str]:
+    """The name in lines of at most `width`, cut between words where that is possible."""
+    words = name.split()
+    indent = name[: len(name) - len(name.lstrip())]
+    lines: list[str] = []
+    for word in words:
+        longer = f"{lines[-1]} {word}" if lines else indent + word
+        if cell_len(longer) <= width:
+            lines[-1:] = [longer]
+        else:
+            lines += [indent + part for part in chop_cells(word, width - len(indent))]
+    return lines or [""]
 
 
 def _stacked(
@@ -111,8 +126,10 @@ def _stacked(
         for i in shown:
             before = f"    {columns[i].title}{' ' * (pad - cell_len(columns[i].title))} "
             (text,) = _parts(values[i], under=False)
-            fits = cell_len(before) + cell_len(text) <= width
-            yield Text(before + ("\n" + " " * cell_len(before)).join(_parts(values[i], not fits)))
+            number, *rest = _parts(values[i], cell_len(before) + cell_len(text) > width)
+            indents = [min(cell_len(before), max(0, width - cell_len(part))) for part in rest]
+            under = [" " * indent + part for indent, part in zip(indents, rest, strict=True)]
+            yield Text("\n".join([before + number, *under]))
 
 
 def _width(column: Column, values: Sequence[Value], under: bool) -> int:

@@ -83,7 +83,9 @@ def _show_group(group: Group, console: Console) -> None:
             )
     means = ", means over training seeds" if group.several else ""
     about = f"Accuracy in % with its {interval_name(group)} interval{means}."
-    console.print(Text(f"{about} {DRAWN}" if group.drawn else about, "dim"))
+    console.print(Text(about, "dim"))
+    if group.drawn:
+        console.print(Text(DRAWN, "dim"))
 
 
 def _clean(group: Group) -> list[Line]:

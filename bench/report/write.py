@@ -9,6 +9,7 @@ from bench.files import atomic
 from bench.report import diagnostic_tables
 from bench.report.ablation import ablation_tables
 from bench.report.ablation_figure import write_ablation_figures
+from bench.report.cards import write_cards
 from bench.report.diagnostic_figures import write_diagnostic_figures
 from bench.report.diagnostics import diagnose
 from bench.report.figures import write_figures
@@ -52,6 +53,7 @@ def write_report(out: Path) -> Report:
         OUT/report/tables.md           all tables and figures, and the cells still missing
         OUT/report/tables/NAME.md, .csv, .tex; macros.tex, all.tex (`bench.report.render`)
         OUT/report/figures/NAME.png, .svg
+        OUT/report/cards/CLASSIFIER.md   a model card per checkpoint
         OUT/report/diagnostics.md, .csv  what the traces say of each EmoDC, and its figures
 
     The folder is replaced as a whole: it never mixes tables of two states of the store.
@@ -80,6 +82,7 @@ def write_report(out: Path) -> Report:
         figures += write_ablation_figures(results, scratch / "figures")
         page = _page(specs, [path.stem for path in figures if path.suffix == ".png"], results)
         (scratch / "tables.md").write_text(page, encoding="utf-8")
+        write_cards(results, Store(out), scratch / "cards")
         drawn = write_diagnostic_figures(diagnoses, scratch / "figures")
         page = diagnostic_tables.page(diagnoses, drawn, absent)
         (scratch / "diagnostics.md").write_text(page, encoding="utf-8")

@@ -177,6 +177,26 @@ def test_no_difference_is_no_test() -> None:
         sign_flip([])
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "verdict"),
+    [
+        ([True], [False], "not distinguishable"),
+        ([True] * 40, [True] * 40, "not distinguishable"),
+        ([False] * 40, [True] * 40, "better"),
+        ([None] * 40, [False] * 40, "not distinguishable"),
+    ],
+)
+def test_extremes_have_an_outcome(new_build, a, b, verdict: str) -> None:
+    build = new_build("extremes")
+    build.add("net", "clean", "0", a)
+    build.add("other", "clean", "0", b)
+    row = compared("net", "other", build.plan())["clean"]
+    assert row.verdict == verdict
+    interval = row.difference.interval
+    assert -1 <= interval.low <= row.difference.value <= interval.high <= 1
+    json.dumps(vars(interval), allow_nan=False)
+
+
 # -- what is paired, and what is not -------------------------------------------------------------
 
 
@@ -274,6 +294,18 @@ def test_unfinished_cells_and_foreign_seeds_are_refused(new_build) -> None:
     ]
 
 
+def test_refusals_are_told_by_reason(bench, run: Path, new_build) -> None:
+    build = new_build("unfinished")
+    build.add("net", "clean", "0", outcomes("net", "clean", "0"))
+    for severity in ("1", "2"):
+        build.plan_only("net", "noise", severity, "faces", 0)
+    code, out, _ = bench(run, build.plan())
+    assert code == 0
+    assert out.splitlines()[-1] == (
+        "not compared: net on faces, noise 1 and 1 more: not finished in B"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -336,7 +368,7 @@ def test_a_pipe_gets_a_line_per_row(bench, run: Path) -> None:
     _, out, _ = bench("net", "other", "--out", run)
     lines = out.splitlines()
     assert len([line for line in lines if " points, p " in line]) == 7
-    assert "Of 5 cells B is better in" in out
+    assert "Of 5 cells (n 60) B is better in" in out
 
 
 def test_the_table_is_saved(bench, run: Path, tmp_path: Path) -> None:
