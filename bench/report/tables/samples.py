@@ -40,11 +40,10 @@ class Attribute:
 
 
 def group_tables(group: Group, swept: Mapping[str, Swept], store: Store | None) -> list[TableSpec]:
-    """The gaps of all attributes at a glance, and a table of each."""
+    """A table of each attribute; before them, if there are several, their gaps at a glance."""
     found = [own for own in attributes(group, swept, store) if len(own.values) > 1]
-    if not found:
-        return []
-    return [gaps_table(group, swept, found), *(group_table(group, swept, own) for own in found)]
+    gaps = [gaps_table(group, swept, found)] if len(found) > 1 else []
+    return [*gaps, *(group_table(group, swept, own) for own in found)]
 
 
 def attributes(
