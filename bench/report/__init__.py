@@ -1,10 +1,11 @@
 """Reports: tables and figures from a store alone; no classifier is loaded.
 
 results.py   reads a store: complete cells measured, missing ones listed
-measures.py  what is measured over a cell's rows
+outcomes.py  a cell's rows as columns of numbers; measures.py measures them
 groups.py    the results of one data set and seed, as tables and figures ask for them
 summary.py   one row per cell: summary.csv, JSON
 spec.py      what a table is and what may stand in it
+ranking.py   which number of a column is distinguishable from the others
 tables.py    what stands in each table; render.py writes them as Markdown, CSV and LaTeX
 variants.py  EmoDC's variants, and pairs of them; ablation.py and ablation_figure.py compare them
 figures.py   curves and confusion matrices, in the looks of style.py

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from bench import metrics
 from bench.bootstrap import two_level
-from bench.metrics import confusion
 from bench.report.outcomes import Outcomes, recognised, shared_samples
 from bench.report.spec import Estimate, Number
 from bench.stats import Interval, mean_of_proportions, wilson
@@ -25,7 +24,8 @@ class Metrics:
         accuracy: Share of samples recognised, with its 95% interval: Wilson's for one training,
             else the two-level bootstrap's over trainings and samples.
         uar: Unweighted average recall, with its 95% interval.
-        macro_f1: Mean F1 of the classes, in [0, 1].
+        macro_f1: Mean F1 of the classes, with its 95% interval: Student's over samples for one
+            training, else as accuracy's (`bench.metrics.macro_f1_scores`).
         d_p: Mean error of EmoDC under the right prompt, with its 95% interval: Student's for one
             training, else as accuracy's; None unless every sample has one.
         evaluations: Mean network evaluations per image; None unless every sample has them.
@@ -36,7 +36,7 @@ class Metrics:
     n: int
     accuracy: Estimate
     uar: Estimate
-    macro_f1: float
+    macro_f1: Estimate
     d_p: Number | None
     evaluations: float | None
     seconds: float | None
@@ -49,15 +49,16 @@ def measure(outcomes: Outcomes) -> Metrics:
     Raises:
         ValueError: If there is no sample.
     """
-    counts = confusion(outcomes.labels, outcomes.predictions, len(outcomes.classes))
+    counts = _counts(outcomes)
     n, right = len(outcomes), int(outcomes.right.sum())
+    accuracy = Estimate(right / n, wilson(right, n))
     support = counts.sum(axis=1)
     found, sizes = np.diag(counts)[support > 0].tolist(), support[support > 0].tolist()
     return Metrics(
         n=n,
-        accuracy=Estimate(right / n, wilson(right, n)),
+        accuracy=accuracy,
         uar=Estimate(metrics.uar(counts), mean_of_proportions(found, sizes)),
-        macro_f1=metrics.macro_f1(counts),
+        macro_f1=_macro_f1([outcomes], accuracy),
         d_p=_error([outcomes]),
         evaluations=_mean(outcomes.evaluations),
         seconds=_mean(outcomes.seconds),
@@ -75,15 +76,16 @@ def measure_seeds(several: Sequence[Outcomes]) -> Metrics:
     shared = shared_samples(several)
     each = [measure(own) for own in shared]
     right = recognised(shared)
+    accuracy = Estimate(float(right.mean()), two_level(right))
     # UAR is a mean over samples that weighs each class alike.
     labels = shared[0].labels
     _, own_class, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     balanced = right * (len(labels) / (len(sizes) * sizes))[own_class]
     return Metrics(
         n=each[0].n,
-        accuracy=Estimate(float(right.mean()), two_level(right)),
+        accuracy=accuracy,
         uar=Estimate(fmean(m.uar.value for m in each), two_level(balanced)),
-        macro_f1=fmean(m.macro_f1 for m in each),
+        macro_f1=_macro_f1(shared, accuracy),
         d_p=_error(shared),
         evaluations=_mean(np.array([m.evaluations for m in each], np.float64)),
         seconds=_mean(np.array([m.seconds for m in each], np.float64)),
@@ -102,16 +104,40 @@ def mean_over_severities(measured: Sequence[Metrics]) -> Estimate:
     return Estimate(value, wilson(min(value * n, n), n))
 
 
+def _macro_f1(several: Sequence[Outcomes], accuracy: Estimate) -> Estimate:
+    """Mean over trainings, with its interval over samples (and trainings)."""
+    counts = [_counts(own) for own in several]
+    scores = np.stack(
+        [
+            metrics.macro_f1_scores(table)[own.labels, own.predictions]  # TIE is the last column
+            for table, own in zip(counts, several, strict=True)
+        ]
+    )
+    value = fmean(metrics.macro_f1(table) for table in counts)
+    if np.ptp(scores) == 0:  # all are right, or all wrong: macro-F1 is accuracy
+        return Estimate(value, accuracy.interval)
+    interval = _over_samples(scores) or accuracy.interval
+    return Estimate(value, Interval(max(0.0, interval.low), min(1.0, interval.high)))
+
+
 def _error(several: Sequence[Outcomes]) -> Number | None:
     """Mean d_p; None unless every sample has one."""
     errors = np.stack([own.d_p for own in several]).astype(np.float64)
     if np.isnan(errors).any():
         return None
-    if len(errors) > 1:
-        return Number(float(errors.mean()), 4, two_level(errors))
-    alone = estimates.mean(errors[0])
-    interval = None if alone is None else Interval(alone.low, alone.high)  # one sample has none
-    return Number(float(errors.mean()), 4, interval)
+    return Number(float(errors.mean()), 4, _over_samples(errors))
+
+
+def _over_samples(scores: NDArray[np.float64]) -> Interval | None:
+    """Of a mean of (k, N): Student's for one training, None for a single sample."""
+    if len(scores) > 1:
+        return two_level(scores)
+    alone = estimates.mean(scores[0])
+    return None if alone is None else Interval(alone.low, alone.high)
+
+
+def _counts(outcomes: Outcomes) -> metrics.Counts:
+    return metrics.confusion(outcomes.labels, outcomes.predictions, len(outcomes.classes))
 
 
 def _mean(column: NDArray[np.floating]) -> float | None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.report.groups import Result
+from bench.report.spec import Estimate, Number
 
 # Decimals of each number; None for text and counts.
 COLUMNS: dict[str, int | None] = {
@@ -16,13 +17,20 @@ COLUMNS: dict[str, int | None] = {
     "perturbation": None,
     "severity": None,
     "seed": None,
+    "run_seed": None,
     "n": None,
     "accuracy": 6,
     "accuracy_low": 6,
     "accuracy_high": 6,
     "uar": 6,
+    "uar_low": 6,
+    "uar_high": 6,
     "macro_f1": 6,
+    "macro_f1_low": 6,
+    "macro_f1_high": 6,
     "d_p": 6,
+    "d_p_low": 6,
+    "d_p_high": 6,
     "evaluations_per_image": 1,
     "seconds_per_image": 4,
 }
@@ -31,14 +39,15 @@ COLUMNS: dict[str, int | None] = {
 def summary_frame(results: Sequence[Result]) -> pd.DataFrame:
     """One row per result, in their order, with the columns of `COLUMNS`.
 
-    `accuracy_low` and `accuracy_high` bound the 95% Wilson interval; accuracy, UAR and macro-F1 are
+    `_low` and `_high` bound 95% intervals: Wilson's of accuracy, from Wilson's of the class recalls
+    of UAR (`bench.stats.mean_of_proportions`), Student's of macro-F1 and d_p. Accuracy, UAR and macro-F1 are
     fractions in [0, 1]. A number that does not exist is None: `d_p` of a discriminative classifier.
-    `seed` is that of training: several seeds have a row each.
+    `seed` is that of training, and several have a row each; `run_seed` is that of data,
+    perturbations and evaluation noise.
     """
     records = []
     for result in results:
         cell, measured = result.cell, result.metrics
-        interval = measured.accuracy.interval
         records.append(
             {
                 "classifier": result.name,
@@ -46,13 +55,12 @@ def summary_frame(results: Sequence[Result]) -> pd.DataFrame:
                 "perturbation": cell.perturbation,
                 "severity": cell.severity,
                 "seed": cell.seed,
+                "run_seed": cell.run_seed,
                 "n": measured.n,
-                "accuracy": measured.accuracy.value,
-                "accuracy_low": interval.low,
-                "accuracy_high": interval.high,
-                "uar": measured.uar.value,
-                "macro_f1": measured.macro_f1,
-                "d_p": None if measured.d_p is None else measured.d_p.value,
+                **_bounded("accuracy", measured.accuracy),
+                **_bounded("uar", measured.uar),
+                **_bounded("macro_f1", measured.macro_f1),
+                **_bounded("d_p", measured.d_p),
                 "evaluations_per_image": measured.evaluations,
                 "seconds_per_image": measured.seconds,
             }
@@ -81,6 +89,15 @@ def summary_json(frame: pd.DataFrame) -> str:
         for row in frame.to_dict("records")
     ]
     return json.dumps(rows, indent=1)
+
+
+def _bounded(name: str, found: Estimate | Number | None) -> dict[str, float | None]:
+    interval = None if found is None else found.interval
+    return {
+        name: None if found is None else found.value,
+        f"{name}_low": None if interval is None else interval.low,
+        f"{name}_high": None if interval is None else interval.high,
+    }
 
 
 def _field(value: str | float | None, digits: int | None) -> str:

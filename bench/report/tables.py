@@ -38,7 +38,7 @@ def clean_table(group: Group) -> TableSpec:
             continue
         used.append(result)
         m = result.metrics
-        means = (m.uar, f"{100 * m.macro_f1:.1f}", m.d_p)
+        means = (m.uar, m.macro_f1, m.d_p)
         costs = (_number(m.evaluations, 1), _number(m.seconds, 4))
         counts = (str(m.n), str(m.seeds)) if group.several else (str(m.n),)
         rows.append((name, *counts, m.accuracy, *means, *costs))

@@ -31,7 +31,7 @@ def show(report: Report, console: Console) -> None:
     rest = len(report.missing) - _SHOWN_MISSING
     if rest > 0:
         _say(console, f"missing: {rest} more, listed in the report", "yellow")
-    _say(console, f"report: {report.folder / 'tables.md'}")
+    _say(console, f"report: {report.folder / 'index.html'}")
 
 
 def _say(console: Console, line: str, style: str = "") -> None:
@@ -45,7 +45,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield (
             f"{result.name}, {cell.dataset}, {cell.perturbation} {cell.severity}, "
             f"seed {cell.seed}: accuracy {m.accuracy} %, n {m.n}, UAR {m.uar.number} %, "
-            f"macro-F1 {100 * m.macro_f1:.1f} %{d_p}"
+            f"macro-F1 {m.macro_f1.number} %{d_p}"
         )
 
 
@@ -72,7 +72,7 @@ def _clean(group: Group, where: str) -> Table:
             continue
         m = result.metrics
         d_p = None if m.d_p is None else m.d_p.number
-        _row(table, name, m.n, m.accuracy, m.uar.number, f"{100 * m.macro_f1:.1f}", d_p)
+        _row(table, name, m.n, m.accuracy, m.uar.number, m.macro_f1.number, d_p)
     return table
 
 

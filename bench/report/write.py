@@ -12,6 +12,8 @@ from bench.report.ablation_figure import write_ablation_figures
 from bench.report.diagnostic_figures import write_diagnostic_figures
 from bench.report.diagnostics import diagnose
 from bench.report.figures import write_figures
+from bench.report.page import write_page
+from bench.report.page.assembly import assemble
 from bench.report.render import csv_text, latex, markdown, markdown_text
 from bench.report.results import Missing, Results, read
 from bench.report.spec import TableSpec
@@ -45,6 +47,7 @@ class Report:
 def write_report(out: Path) -> Report:
     """Read the store in `out` and write its report.
 
+        OUT/report/index.html          everything as one page
         OUT/report/summary.csv         one row per complete cell
         OUT/report/tables.md           all tables and figures, and the cells still missing
         OUT/report/tables/NAME.md, .csv, .tex
@@ -84,6 +87,8 @@ def write_report(out: Path) -> Report:
         (scratch / "diagnostics.md").write_text(page, encoding="utf-8")
         numbers = diagnostic_tables.csv_text(diagnoses)
         (scratch / "diagnostics.csv").write_text(numbers, encoding="utf-8")
+        whole = assemble(out, results, specs, figures, diagnoses, drawn, absent)
+        write_page(scratch / "index.html", whole)
     return Report(folder, results, frame, tuple(specs))
 
 

@@ -16,8 +16,9 @@ from bench.sweep.run import dry_run, run
 
 EMODCS = ("emodc_base", "emodc_amdit", "emodc_control")
 COLUMNS = (
-    "classifier,dataset,perturbation,severity,seed,n,accuracy,accuracy_low,accuracy_high,uar,macro_f1,"
-    "d_p,evaluations_per_image,seconds_per_image"
+    "classifier,dataset,perturbation,severity,seed,run_seed,n,accuracy,accuracy_low,accuracy_high,"
+    "uar,uar_low,uar_high,macro_f1,macro_f1_low,macro_f1_high,d_p,d_p_low,d_p_high,"
+    "evaluations_per_image,seconds_per_image"
 )
 
 

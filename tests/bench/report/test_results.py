@@ -39,7 +39,7 @@ def test_metrics_by_hand(out: Path) -> None:
     assert net.n == 6
     assert net.accuracy.value == pytest.approx(4 / 6)
     assert net.uar.value == pytest.approx((1 + 0.5 + 0.5) / 3)
-    assert net.macro_f1 == pytest.approx((4 / 5 + 2 / 3 + 2 / 3) / 3)
+    assert net.macro_f1.value == pytest.approx((4 / 5 + 2 / 3 + 2 / 3) / 3)
     assert (net.d_p, net.evaluations) == (None, 1.0)
     assert net.seconds == pytest.approx(0.35, abs=1e-6)
     assert (emodc.d_p.value, emodc.evaluations) == (0.4375, 6.0)

@@ -39,9 +39,9 @@ def spec_of(out: Path, name: str):
 
 def test_the_summary_has_a_row_per_seed(seeded: Path) -> None:
     lines = summary_csv(summary_frame(read(seeded).complete)).splitlines()
-    clean = [line.split(",")[:7] for line in lines if ",clean," in line]
+    clean = [line.split(",")[:8] for line in lines if ",clean," in line]
     assert [row[4] for row in clean] == ["0", "1", "2", "0"]
-    assert [row[6] for row in clean] == ["0.666667", "0.666667", "0.333333", "0.833333"]
+    assert [row[7] for row in clean] == ["0.666667", "0.666667", "0.333333", "0.833333"]
     assert len(lines) == 1 + 4 * 3 + 2
 
 

@@ -37,7 +37,7 @@ def test_every_file_is_there(out: Path) -> None:
     diagnostics = ("correlation", "gap_by_timestep", "timesteps", "margins", "example")
     figures += tuple(f"emodc_x-{f}" for f in diagnostics)
     expected |= {f"report/figures/faces-{f}.{s}" for f in figures for s in ("png", "svg")}
-    alone = ("summary.csv", "tables.md", "diagnostics.md", "diagnostics.csv")
+    alone = ("index.html", "summary.csv", "tables.md", "diagnostics.md", "diagnostics.csv")
     assert files == expected | {f"report/{name}" for name in alone}
     assert written.folder == out / "report"
     assert len(written.summary) == 9
@@ -77,7 +77,7 @@ def test_a_terminal_gets_tables_of_at_most_80_columns(out: Path) -> None:
     assert row.split("  ")[0] == " emodc_x (gate failed)"
     assert "pgd 2/255-4/255, n 3" in text
     assert "Drawn faces are not evidence about real faces." in text
-    assert lines[-1] == f"report: {out / 'report' / 'tables.md'}"
+    assert lines[-1] == f"report: {out / 'report' / 'index.html'}"
 
 
 def test_a_pipe_gets_one_unwrapped_line_per_cell(out: Path) -> None:

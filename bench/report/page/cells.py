@@ -1,0 +1,126 @@
+"""Table values as the page wants them: what is shown, in how many parts, and what is sorted by."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.report.spec import Difference, Estimate, Mark, Number, TableSpec, Value
+
+# A number, or a text that begins with one: "504", "< 0.001", "4/255", "87.3 (85.1 to 89.0)".
+_NUMBER = re.compile(
+    r"(?:< )?(?P<top>[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?:/(?P<bottom>[1-9]\d*))?(?=$|[ ,%-])"
+)
+_WITH_RANGE = re.compile(r"(?P<number>\S+) (?P<range>\[[^\[\]]*\])")
+_FILTER_FROM = 12  # rows; fewer are seen at a glance
+_SCROLL_FROM = 40  # rows; more scroll below a header that stays
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value.
+
+    Attributes:
+        text: The number or the text.
+        range: Its interval, in small type; empty if it has none.
+        key: What a numeric column sorts by; empty for nothing, which sorts last.
+        remark: Said below it: "not distinguishable".
+        strong: Whether it is bold.
+        tied: Whether it cannot be told from the best of its column.
+    """
+
+    text: str
+    range: str = ""
+    key: str = ""
+    remark: str = ""
+    strong: bool = False
+    tied: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cells, and the numbers of the classifiers they name, space-separated."""
+
+    cells: tuple[Cell, ...]
+    classifiers: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, ready for the template.
+
+    Attributes:
+        anchor: Its address in the page.
+        spec: What it was made of.
+        numeric: Whether a column holds numbers, (C,).
+        rows: All of them.
+        marked: Whether a number is marked as tied with the best.
+        filtered: Whether it has a filter of its own.
+        tall: Whether it scrolls below its header.
+    """
+
+    anchor: str
+    spec: TableSpec
+    numeric: tuple[bool, ...]
+    rows: tuple[Row, ...]
+    marked: bool
+    filtered: bool
+    tall: bool
+
+
+def table(spec: TableSpec, anchor: str, classifiers: Sequence[str]) -> Table:
+    """What the template needs of a table."""
+    numbers = {name: str(number) for number, name in enumerate(classifiers)}
+    columns = ([row[column] for row in spec.rows] for column in range(len(spec.header)))
+    rows = []
+    for i, row in enumerate(spec.rows):
+        cells = tuple(cell(value, spec.marks.get((i, j))) for j, value in enumerate(row))
+        own = dict.fromkeys(numbers[v] for v in row if isinstance(v, str) and v in numbers)
+        rows.append(Row(cells, " ".join(own)))
+    return Table(
+        anchor,
+        spec,
+        tuple(map(_numeric, columns)),
+        tuple(rows),
+        marked="tied" in spec.marks.values(),
+        filtered=len(rows) >= _FILTER_FROM,
+        tall=len(rows) >= _SCROLL_FROM,
+    )
+
+
+def cell(value: Value, mark: Mark | None = None) -> Cell:
+    """One value; a difference is bold where it is distinguishable."""
+    strong, tied = mark == "best", mark == "tied"
+    if value is None:
+        return Cell("–")
+    key = sort_key(value)
+    if isinstance(value, Difference):
+        remark = "" if value.distinguishable else "not distinguishable"
+        strong = strong or value.distinguishable
+        return Cell(value.number, value.range, key, remark, strong, tied)
+    if isinstance(value, Estimate | Number):
+        return Cell(value.number, value.range, key, "", strong, tied)
+    split = _WITH_RANGE.fullmatch(value) if key else None
+    if split:
+        return Cell(split["number"], split["range"], key, "", strong, tied)
+    return Cell(value, "", key, "", strong, tied)
+
+
+def sort_key(value: Value) -> str:
+    """The number that a value is sorted by, in the unit shown; empty if it is none."""
+    if isinstance(value, Estimate | Difference):
+        number = 100 * value.value
+    elif isinstance(value, Number):
+        number = value.value
+    else:
+        found = _NUMBER.match(value or "")
+        if found is None:
+            return ""
+        number = float(found["top"]) / float(found["bottom"] or 1)
+    return f"{number:.9g}" if math.isfinite(number) else ""
+
+
+def _numeric(values: Sequence[Value]) -> bool:
+    """Whether a column has values and all are numbers, NaN included."""
+    known = [value for value in values if value is not None]
+    return bool(known) and all(not isinstance(v, str) or sort_key(v) for v in known)
