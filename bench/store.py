@@ -6,6 +6,9 @@
     OUT/cells/<classifier>/<cell id>/trace-00000.parquet   EmoDC's errors of the same samples
     OUT/cells/<classifier>/<cell id>/prompts-00000.parquet under prompts that name no class; of a
                                                            clean cell, for some of the samples
+    OUT/datasets/<name>/<digest>.json                 facts of a data set; the digest is
+    OUT/datasets/<name>/<digest>.parquet              `inputs["data"]` of its cells' manifests;
+                                                      labels and groups of its test samples
 
 A cell id is a digest of everything that determines the result, so a changed config never meets
 stale rows. Parts carry a checksum per column chunk (Parquet) and are read back before they count.
@@ -21,6 +24,8 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from bench import dataset_record
+from bench.dataset_record import DatasetRecord
 from bench.errors import UserError
 from bench.files import write_json
 from bench.parquet import read_parquet, write_parquet
@@ -168,6 +173,10 @@ class Store:
         content["cells"] = [cell.model_dump() for row in rows.values() for cell in row]
         write_json(self.root / "plan.json", content)
 
+    def write_dataset(self, record: DatasetRecord, samples: pd.DataFrame) -> None:
+        """Store what is known of a data set (see `dataset_record.describe`), if it is news."""
+        dataset_record.write(self.root, record, samples)
+
     def reopen(self, cell: Cell) -> None:
         """Take back that a cell is complete, before any of its parts changes."""
         (self.folder(cell) / "cell.json").unlink(missing_ok=True)
@@ -249,6 +258,14 @@ class Store:
         if not parts or None in read or len({part.null.shape[1] for part in parts}) > 1:
             return None
         return OtherPrompts.joined(parts)
+
+    def dataset(self, name: str, digest: str) -> DatasetRecord | None:
+        """The facts of a data set, None if they are absent or damaged: a report can do without."""
+        return dataset_record.read(self.root, name, digest)
+
+    def samples(self, name: str, digest: str) -> pd.DataFrame | None:
+        """Labels and groups of a data set's test samples, ordered by id; None like `dataset`."""
+        return dataset_record.read_samples(self.root, name, digest)
 
     def rows(self, manifest: Manifest) -> pd.DataFrame:
         """All rows of a complete cell, ordered by sample id.

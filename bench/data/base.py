@@ -1,8 +1,9 @@
 """What a data set is to the bench: an index of samples, and their pictures."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -38,13 +39,19 @@ class DataSet(ABC):
         name: How tables call it.
         classes: Class names, in table order.
         digest: Changes whenever a sample, a label, a split or a picture changes.
+        kind: What it is, in words.
+        synthetic: Whether its pictures are generated; such a set is no evidence about real faces.
         skipped: Files left out, for the report.
+        group_values: Values of each group attribute, in table order.
     """
 
     name: str
     classes: tuple[str, ...]
     digest: str
+    kind: str
+    synthetic: bool = False
     skipped: tuple[Skipped, ...] = ()
+    group_values: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     @abstractmethod
     def samples(self, split: Split) -> Sequence[Sample]:
@@ -54,8 +61,16 @@ class DataSet(ABC):
     def picture(self, sample: Sample) -> np.ndarray:
         """The picture at its native size, uint8 RGB (H, W, 3)."""
 
+    @abstractmethod
+    def size(self, sample: Sample) -> tuple[int, int]:
+        """Height and width of the picture in pixels, without reading it again."""
+
     def attributes(self, sample: Sample) -> dict[str, str | float | int | bool]:
         """What is known of a sample besides its label, as table columns; empty by default."""
+        return {}
+
+    def groups(self, sample: Sample) -> dict[str, str]:
+        """The groups that a sample is in: a value for each group attribute that applies to it."""
         return {}
 
 

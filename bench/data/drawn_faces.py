@@ -43,6 +43,9 @@ class DrawnFaces(DataSet):
     """
 
     classes = faces.EXPRESSIONS
+    kind = "drawn faces"
+    synthetic = True
+    group_values = faces.GROUPS
 
     def __init__(self, sizes: dict[Split, int], difficulty: str = "default", seed: int = 0) -> None:
         self.sizes, self.difficulty, self.seed = sizes, difficulty, seed
@@ -59,9 +62,15 @@ class DrawnFaces(DataSet):
 
     def attributes(self, sample: Sample) -> dict[str, str | float | int | bool]:
         """All that was sampled for a picture: identity, pose, light, action units..."""
-        split, _, index = sample.id.partition("-")
-        face = faces.sample_face(self.seed, split, int(index), self._difficulty)
-        return face.attributes()
+        return self._face(sample).attributes()
+
+    def groups(self, sample: Sample) -> dict[str, str]:
+        """Skin tone, age, glasses... (see `faces.groups`); 0.2 ms."""
+        return faces.groups_of(self._face(sample))
+
+    def size(self, sample: Sample) -> tuple[int, int]:
+        """Height and width, without drawing."""
+        return 64, 64
 
     def picture(self, sample: Sample) -> np.ndarray:
         """The picture, from the cache."""
@@ -82,6 +91,10 @@ class DrawnFaces(DataSet):
     def __getstate__(self) -> dict[str, object]:
         """Workers reopen the cache instead of receiving the pictures."""
         return {**self.__dict__, "_pictures": {}}
+
+    def _face(self, sample: Sample) -> faces.Face:
+        split, _, index = sample.id.partition("-")
+        return faces.sample_face(self.seed, split, int(index), self._difficulty)
 
     def _drawing(self) -> list[object]:
         """Everything that determines a picture besides its split and index."""

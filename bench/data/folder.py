@@ -42,11 +42,14 @@ class FolderDataSet(DataSet):
         UserError: If the folder, a split or a second class is missing.
     """
 
+    kind = "folder of pictures"
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.name = root.resolve().name
         if not root.is_dir():
             raise UserError(f"--data {root}: there is no such folder ({LAYOUT}).")
+        self._sizes: dict[str, tuple[int, int]] = {}
         skipped: list[Skipped] = []
         hashes: dict[str, str] = {}
         train = self._index("train", hashes, skipped)
@@ -74,6 +77,10 @@ class FolderDataSet(DataSet):
         """Decode the sample's file."""
         return read_picture(self.root / sample.id)
 
+    def size(self, sample: Sample) -> tuple[int, int]:
+        """Height and width of the upright picture, known since the folder was read."""
+        return self._sizes[sample.id]
+
     def _index(self, split: str, hashes: dict[str, str], skipped: list[Skipped]) -> list[Sample]:
         samples = []
         for path in sorted((self.root / split).glob("*/*")):
@@ -81,7 +88,7 @@ class FolderDataSet(DataSet):
                 continue
             identifier = path.relative_to(self.root).as_posix()
             try:
-                read_picture(path)
+                height, width, _ = read_picture(path).shape
             except (
                 OSError,
                 UnidentifiedImageError,
@@ -90,6 +97,7 @@ class FolderDataSet(DataSet):
             ) as error:
                 skipped.append(Skipped(identifier, str(error)))
                 continue
+            self._sizes[identifier] = height, width
             hashes[identifier] = hashlib.sha256(path.read_bytes()).hexdigest()
             samples.append(Sample(identifier, canonical(path.parent.name)))
         if not samples:

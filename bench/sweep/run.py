@@ -13,6 +13,7 @@ from bench.config import CheckpointClassifier, Config, FacesData, PythonClassifi
 from bench.data.base import DataSet, Split
 from bench.data.drawn_faces import DrawnFaces
 from bench.data.folder import FolderDataSet
+from bench.dataset_record import describe
 from bench.files import write_json
 from bench.models import Classifier, load_python
 from bench.progress import Reporter
@@ -105,6 +106,7 @@ def run(config: Config, out: Path, reporter: Reporter) -> Store:
     plan = make_plan(config, dataset, weights | _given_weights(config))
 
     store = Store(out)
+    store.write_dataset(*describe(dataset))
     store.write_plan([planned.cell for planned in plan], config.model_dump(mode="json"))
     todo = [shard for planned in plan for shard in _reopened(planned, config, store)]
     arguments = (config, dataset, out, folders)

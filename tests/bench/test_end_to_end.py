@@ -12,7 +12,7 @@ from bench.config import Config, FolderData, load, parse
 from bench.progress import Reporter
 from bench.report import write_report
 from bench.store import Manifest, Store
-from bench.sweep.run import dry_run, run
+from bench.sweep.run import dry_run, open_dataset, run
 
 EMODCS = ("emodc_base", "emodc_amdit", "emodc_control")
 COLUMNS = (
@@ -65,6 +65,23 @@ def test_the_summary_has_a_row_per_cell(tiny_run: Path) -> None:
 def test_base_and_amdit_share_their_first_stage(tiny_run: Path) -> None:
     kinds = sorted(p.name.rsplit("-", 1)[0] for p in (tiny_run / "checkpoints").iterdir())
     assert kinds == ["control", "emodc-amdit", "emodc-base", "test_resnet"]
+
+
+def test_the_store_knows_the_data_of_every_cell(tiny_run: Path) -> None:
+    store, dataset = Store(tiny_run), open_dataset(load(TINY))
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        assert manifest is not None
+        address = cell.dataset, manifest.inputs["data"]
+        record, samples = store.dataset(*address), store.samples(*address)
+        assert record is not None and samples is not None
+        assert record.classes == manifest.classes and record.synthetic
+        assert sum(record.counts["test"].values()) == len(samples) == 21
+        found = store.rows(manifest).merge(samples, on=["sample_id", "label"])
+        assert len(found) == manifest.n
+        assert found["light"].isin(record.groups["light"]).all()
+    for sample, light in zip(dataset.samples("test"), samples["light"], strict=True):
+        assert dataset.groups(sample)["light"] == light
 
 
 def test_a_second_run_computes_nothing_and_changes_nothing(tiny_run: Path) -> None:

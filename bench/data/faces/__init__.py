@@ -8,6 +8,7 @@
 - `shapes`, `canvas`   drawing primitives, projection, painting
 - `head`, `hair`, `eyes`, `mouth`, `accessories`, `backdrop`   the parts of a picture
 - `render`        `draw` and `generate`
+- `groups`        groups of faces for reports
 
 The drawings are no evidence about real faces.
 """
@@ -21,17 +22,20 @@ from bench.data.faces.action_units import (
     Difficulty,
 )
 from bench.data.faces.face import Face, sample_face
+from bench.data.faces.groups import GROUPS, groups_of
 from bench.data.faces.render import draw, generate
 
 __all__ = [
     "AU_NAMES",
     "DIFFICULTIES",
     "EXPRESSIONS",
+    "GROUPS",
     "PROTOTYPES",
     "ActionUnits",
     "Difficulty",
     "Face",
     "draw",
     "generate",
+    "groups_of",
     "sample_face",
 ]

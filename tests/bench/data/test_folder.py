@@ -16,6 +16,7 @@ def test_splits_labels_and_order(picture_folder: Path) -> None:
     assert counts == {"train": 16, "val": 4, "test": 10}
     assert dataset.samples("test")[0].id == "test/happy/000.png"
     assert dataset.samples("test")[0].label == "happiness"
+    assert dataset.groups(dataset.samples("test")[0]) == {}
 
 
 def test_validation_goes_by_content_not_by_name(picture_folder: Path) -> None:
@@ -61,6 +62,17 @@ def test_pictures_are_turned_upright(tmp_path: Path) -> None:
     exif[0x0112] = 6  # rotate by 90 degrees
     image.save(tmp_path / "a.jpg", exif=exif)
     assert read_picture(tmp_path / "a.jpg").shape == (6, 4, 3)
+
+
+def test_sizes_are_those_of_the_upright_pictures(picture_folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees
+    Image.new("RGB", (9, 5)).save(picture_folder / "test" / "happy" / "a.jpg", exif=exif)
+    dataset = FolderDataSet(picture_folder)
+    for sample in dataset.samples("test"):
+        assert dataset.size(sample) == dataset.picture(sample).shape[:2]
+    turned = next(sample for sample in dataset.samples("test") if sample.id.endswith("a.jpg"))
+    assert dataset.size(turned) == (9, 5)
 
 
 def test_files_that_are_no_pictures_are_skipped_and_listed(picture_folder: Path) -> None:
