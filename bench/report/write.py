@@ -8,10 +8,8 @@ import pandas as pd
 from bench.files import atomic
 from bench.report import diagnostic_tables
 from bench.report.ablation import ablation_tables
-from bench.report.ablation_figure import write_ablation_figures
-from bench.report.diagnostic_figures import write_diagnostic_figures
 from bench.report.diagnostics import diagnose
-from bench.report.figures import write_figures
+from bench.report.figures import write_diagnostic_figures, write_figures
 from bench.report.page import write_page
 from bench.report.page.assembly import assemble
 from bench.report.render import csv_text, latex, markdown, markdown_text
@@ -51,7 +49,7 @@ def write_report(out: Path) -> Report:
         OUT/report/summary.csv         one row per complete cell
         OUT/report/tables.md           all tables and figures, and the cells still missing
         OUT/report/tables/NAME.md, .csv, .tex
-        OUT/report/figures/NAME.png, .svg
+        OUT/report/figures/NAME.png, .svg, .pdf
         OUT/report/diagnostics.md, .csv  what the traces say of each EmoDC, and its figures
 
     The folder is replaced as a whole: it never mixes tables of two states of the store.
@@ -78,12 +76,12 @@ def write_report(out: Path) -> Report:
             base = scratch / "tables" / spec.name
             for suffix, render in ((".md", markdown), (".csv", csv_text), (".tex", latex)):
                 base.with_name(spec.name + suffix).write_text(render(spec), encoding="utf-8")
-        figures = write_figures(results, scratch / "figures")
-        figures += write_ablation_figures(results, scratch / "figures")
-        page = _page(specs, [path.stem for path in figures if path.suffix == ".png"], results)
+        figures = write_figures(results, Store(out), scratch / "figures")
+        page = _page(specs, [figure.name for figure in figures], results)
         (scratch / "tables.md").write_text(page, encoding="utf-8")
         drawn = write_diagnostic_figures(diagnoses, scratch / "figures")
-        page = diagnostic_tables.page(diagnoses, drawn, absent)
+        names = {key: [figure.name for figure in own] for key, own in drawn.items()}
+        page = diagnostic_tables.page(diagnoses, names, absent)
         (scratch / "diagnostics.md").write_text(page, encoding="utf-8")
         numbers = diagnostic_tables.csv_text(diagnoses)
         (scratch / "diagnostics.csv").write_text(numbers, encoding="utf-8")

@@ -1,1 +1,71 @@
-"""wip"""
+"""The figures of a report, one module per kind, each written as PNG, SVG and PDF.
+
+curves.py        accuracy against severity or budget
+heatmap.py       mean accuracy of classifiers and corruptions
+confusion.py     confusion matrices on clean pictures
+recall.py        recall of each class, groups.py accuracy of each group: forest.py draws both,
+                 conditions.py says what clean pictures are compared with
+calibration.py   reliability diagrams
+steps.py         accuracy against evaluations
+ablation.py      EmoDC's variants
+diagnostics.py   what traces say of an EmoDC, in the marks of marks.py
+parts.py style.py  what all share: titles, footnotes, looks, files
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from bench.report.diagnostics import Diagnosis
+from bench.report.figures.ablation import ablation_drawings
+from bench.report.figures.calibration import calibration_drawings
+from bench.report.figures.confusion import confusion_drawings
+from bench.report.figures.curves import curve_drawings
+from bench.report.figures.diagnostics import diagnostic_drawings
+from bench.report.figures.groups import group_drawings
+from bench.report.figures.heatmap import heatmap_drawings
+from bench.report.figures.parts import Drawing, Drawn
+from bench.report.figures.recall import recall_drawings
+from bench.report.figures.steps import steps_drawings
+from bench.report.figures.style import house_style, save
+from bench.report.groups import Group
+from bench.report.results import Results
+from bench.store import Store
+
+__all__ = ["Drawn", "write_diagnostic_figures", "write_figures"]
+
+
+def write_figures(results: Results, store: Store, folder: Path) -> list[Drawn]:
+    """Draw every figure that the results allow into `folder`, in the order of a report.
+
+    Args:
+        results: What is shown.
+        store: For traces and for groups of pictures.
+        folder: Made if it is not there.
+    """
+    with house_style():
+        return _written((d for group in results.groups for d in _drawings(group, store)), folder)
+
+
+def write_diagnostic_figures(diagnoses: Sequence[Diagnosis], folder: Path) -> dict[str, list[Drawn]]:
+    """Draw what traces say into `folder`; by the classifier's `Diagnosis.file_name`."""
+    with house_style():
+        return {d.file_name(""): _written(diagnostic_drawings(d), folder) for d in diagnoses}
+
+
+def _drawings(group: Group, store: Store) -> Iterator[Drawing]:
+    yield from confusion_drawings(group)
+    yield from calibration_drawings(group)
+    yield from heatmap_drawings(group)
+    yield from curve_drawings(group, "corruption")
+    yield from recall_drawings(group)
+    yield from curve_drawings(group, "attack")
+    yield from group_drawings(group, store)
+    yield from steps_drawings(group, store)
+    yield from ablation_drawings(group)
+
+
+def _written(drawings: Iterable[Drawing], folder: Path) -> list[Drawn]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        Drawn(d.name, d.title, d.alt, d.section, *save(d.figure, folder, d.name)) for d in drawings
+    ]

@@ -1,137 +1,183 @@
-"""The figures of a report: accuracy against severity or budget, and confusion matrices."""
+"""Accuracy against severity or budget: a panel per perturbation, a line per classifier."""
 
-from collections.abc import Sequence
-from math import ceil
-from pathlib import Path
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
-import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from bench import metrics
+from bench.report.figures.parts import (
+    Drawing,
+    chance_line,
+    evenly,
+    extremes,
+    footnote,
+    listed,
+    numbered,
+    part_of,
+)
+from bench.report.figures.style import GREY, line_style, new_figure, shown
 from bench.report.groups import Group, Pooled
 from bench.report.measures import Metrics
-from bench.report.results import Results
-from bench.report.style import house_style, line_style, new_figure, save
-from bench.report.tables import DRAWN, interval_name, setting
+from bench.report.tables import interval_name
 
-_PANEL = (2.9, 2.6)  # inches
-_PER_ROW = 3
-_NOTE_WIDTH = 3.6  # inches for a footnote
-_TITLE_WIDTH = 2.2  # inches for a classifier's name and its UAR
+_LINES = 8  # lines that can be told apart in a panel
+_BANDS = 5  # lines whose bands can
+_PANELS = 20  # panels on a page
 
 
-def write_figures(results: Results, folder: Path) -> list[Path]:
-    """Draw every figure that the results allow into `folder`, as PNG and SVG."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    with house_style():
-        for group in results.groups:
-            for family in ("corruption", "attack"):
-                if group.perturbations(family):
-                    name = group.file_name(f"{family}s")
-                    paths += save(curves(group, family), folder, name)
-            if group.perturbations("clean"):
-                paths += save(confusions(group), folder, group.file_name("confusion"))
-    return paths
+def curve_drawings(group: Group, family: str) -> Iterator[Drawing]:
+    """The curves of all perturbations of a family ("corruption" or "attack").
+
+    Where classifiers are too many for one panel, each figure shows some of them, before the others
+    in grey.
+    """
+    shares = evenly(list(group.names), _LINES)
+    parts = [
+        (names, own)
+        for names in evenly(group.perturbations(family), _PANELS)
+        for own in shares
+        if any(group.under(c, name) for c in own for name in names)
+    ]
+    what = "severity" if family == "corruption" else "budget"
+    for number, (names, own) in enumerate(parts):
+        yield Drawing(
+            group.file_name(numbered(f"{family}s", number, len(parts))),
+            part_of(f"Accuracy against {what}, {group.slug}", number, len(parts)),
+            _alt(group, names, own, what),
+            "corruptions" if family == "corruption" else "attacks",
+            curves(group, family, names, own),
+        )
 
 
-def curves(group: Group, family: str) -> Figure:
-    """Accuracy against severity or eps: a panel per perturbation, a line per classifier.
+def curves(
+    group: Group,
+    family: str,
+    names: Sequence[str] | None = None,
+    classifiers: Sequence[str] | None = None,
+) -> Figure:
+    """Accuracy against severity or eps, of all classifiers and perturbations if not said.
 
     Bands are 95% intervals, the dotted line is chance (1 / classes). A missing cell is a gap
     in its line. Clean accuracy stands at 0, for an attack over the attacked samples only.
     """
-    names = group.perturbations(family)
-    rows, columns = _grid(len(names))
-    figure = new_figure(columns * _PANEL[0] + 1.9, rows * _PANEL[1] + 0.5)
+    names = group.perturbations(family) if names is None else names
+    classifiers = list(group.names) if classifiers is None else classifiers
+    columns, width, height = _layout(len(names))
+    rows = math.ceil(len(names) / columns)
+    figure = new_figure(columns * width + 1.9, rows * height + 0.6)
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for ax in axes.flat[len(names) :]:
         ax.set_axis_off()
-    for ax, name in zip(axes.flat, names, strict=False):
-        _panel(ax, group, name, family)
+    for number, (ax, name) in enumerate(zip(axes.flat, names, strict=False)):
+        _panel(ax, group, name, family, classifiers)
+        if number + columns >= len(names):  # nothing below it
+            ax.set_xlabel(_x_label(group.severities(name), family))
     for ax in axes[:, 0]:
         ax.set_ylabel("accuracy (%)")
-    lines = _legend(group, names)
+    handles = [
+        line_style(index).handle(shown(name).replace(" (", "\n("))
+        for index, (classifier, name) in enumerate(group.names.items())
+        if classifier in classifiers and any(group.under(classifier, p) for p in names)
+    ]
     # Samples long enough to show how a line is dashed.
-    figure.legend(handles=lines, loc="outside right upper", frameon=False, handlelength=3.2)
-    used = [r for name in names for c in group.names for r in group.under(c, name)]
-    footnote(figure, group, used, f"Bands: {interval_name(group)} intervals.")
+    handles.append(chance_line(group))
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, handlelength=3.2)
+    used = [r for name in names for c in classifiers for r in group.under(c, name)]
+    footnote(figure, group, used, _about(group, used, classifiers))
     return figure
 
 
-def confusions(group: Group) -> Figure:
-    """Confusion matrices on clean pictures: a panel per classifier, rows in percent of support."""
-    results = [r for c in group.names if (r := group.clean(c)) is not None]
-    k = len(group.classes)
-    rows, columns = _grid(len(results))
-    side, names = 0.34 * k, 0.07 * max(map(len, group.classes))  # inches
-    named = 1 if len(results) == rows * columns else 2  # rows with names below a panel
-    width = columns * max(side + 0.2, _TITLE_WIDTH) + names + 0.5
-    # Nearly square cells by size alone: a fixed aspect would undo the layout's margins.
-    height = rows * (side + 0.6) + named * (0.75 * names + 0.35) + 0.4
-    figure = new_figure(max(width, _NOTE_WIDTH), height)
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for ax in axes.flat[len(results) :]:
-        ax.set_axis_off()
-    for ax, result in zip(axes.flat, results, strict=False):
-        _matrix(ax, group, result)
-    for ax in axes[:, 0]:
-        ax.set_ylabel("label")
-    for i, ax in enumerate(axes.flat[: len(results)]):
-        if i + columns >= len(results):  # nothing below it
-            ax.set_xlabel("prediction")
-            ax.tick_params(axis="x", labelbottom=True)
-    footnote(figure, group, results, "Percent of each label's clean pictures; empty: below 0.5.")
-    return figure
+def _layout(panels: int) -> tuple[int, float, float]:
+    """Columns, and inches of a panel: few stand large, many fill a page."""
+    if panels > 6:
+        return 4, 1.9, 1.6
+    return (2 if panels in (2, 4) else min(panels, 3)), 2.9, 2.6
 
 
-def _grid(panels: int) -> tuple[int, int]:
-    """Rows and columns of panels: four stand two by two, others up to three in a row."""
-    columns = 2 if panels == 4 else min(panels, _PER_ROW)
-    return ceil(panels / columns), columns
+def _about(group: Group, used: Sequence[Pooled], classifiers: Sequence[str]) -> str:
+    if len(classifiers) <= _BANDS:
+        return f"Bands: {interval_name(group)} intervals."
+    intervals = [pooled.metrics.accuracy.interval for pooled in used]
+    widest = max(50 * (interval.high - interval.low) for interval in intervals)
+    about = f"{interval_name(group)} intervals, not drawn, are at most {widest:.1f} points to a side."
+    return f"{about} Grey: other classifiers." if len(classifiers) < len(group.names) else about
 
 
-def _panel(ax: Axes, group: Group, perturbation: str, family: str) -> None:
+def _alt(group: Group, names: Sequence[str], classifiers: Sequence[str], what: str) -> str:
+    shown_names = [group.names[c] for c in classifiers]
+    strongest = []
+    for name in names:
+        last = group.severities(name)[-1]
+        at = [(group.names[c], group.get(c, name, last)) for c in classifiers]
+        known = [(who, pooled.metrics.accuracy) for who, pooled in at if pooled is not None]
+        if known:
+            strongest.append(f"{name.replace('_', ' ')} {last}: {extremes(known)}")
+    about = (
+        f"Line charts of accuracy against {what}, a panel for each of "
+        f"{listed([name.replace('_', ' ') for name in names])}; lines: {listed(shown_names)}."
+    )
+    return f"{about} At the strongest, {'; '.join(strongest)}." if strongest else about
+
+
+def _panel(
+    ax: Axes, group: Group, perturbation: str, family: str, classifiers: Sequence[str]
+) -> None:
     severities = group.severities(perturbation)
     levels = {c.severity: c.level for c in group.planned if c.perturbation == perturbation}
     x = [0.0, *(levels[s] for s in severities)]
+    others = []
     for index, classifier in enumerate(group.names):
         swept = (group.get(classifier, perturbation, s) for s in severities)
         points = [None if r is None else r.metrics for r in swept]
-        _line(ax, x, [group.reference(classifier, perturbation), *points], index)
-    ax.axhline(100 / len(group.classes), color="0.35", linewidth=1, linestyle=":")
-    ax.set_title(perturbation.replace("_", " "))
+        points.insert(0, group.reference(classifier, perturbation))
+        if classifier in classifiers:
+            _line(ax, x, points, index, band=len(classifiers) <= _BANDS)
+        else:
+            others.append(list(zip(x, _percent(points, "value"), strict=True)))
+    if others:
+        ax.add_collection(LineCollection(others, colors="0.82", linewidths=0.7, zorder=1))
+    ax.axhline(100 / len(group.classes), color=GREY, linewidth=1, linestyle=":")
+    ax.set_title(shown(perturbation.replace("_", " ")))
     ax.set_ylim(0, 100)
-    ax.set_xticks(x, *_ticks(severities, family))
-    ax.set_xlabel(_x_label(severities, family))
+    ax.set_xticks(x, _ticks(severities, family))
     ax.margins(x=0.04)
     sns.despine(ax=ax)
 
 
-def _line(ax: Axes, x: Sequence[float], points: Sequence[Metrics | None], index: int) -> None:
+def _line(
+    ax: Axes, x: Sequence[float], points: Sequence[Metrics | None], index: int, band: bool
+) -> None:
     style = line_style(index)
-    known = [None if point is None else point.accuracy for point in points]
-    nan = float("nan")
-    y = [nan if e is None else 100 * e.value for e in known]
-    low = [nan if e is None else 100 * e.interval.low for e in known]
-    high = [nan if e is None else 100 * e.interval.high for e in known]
-    ax.fill_between(x, low, high, color=style.color, alpha=0.15, linewidth=0)
+    if band:
+        low, high = _percent(points, "low"), _percent(points, "high")
+        ax.fill_between(x, low, high, color=style.color, alpha=0.15, linewidth=0)
     ax.plot(
         x,
-        y,
+        _percent(points, "value"),
         color=style.color,
         marker=style.marker,
         linestyle=style.linestyle,
-        linewidth=1.5,
-        markersize=4.5,
+        linewidth=1.5 if band else 1.2,
+        markersize=4.5 if band else 3.8,
         markeredgecolor="white",
         markeredgewidth=0.5,
         clip_on=False,  # a marker at 0 or 100 is whole
         zorder=3,
     )
+
+
+def _percent(
+    points: Sequence[Metrics | None], part: Literal["value", "low", "high"]
+) -> list[float]:
+    """Accuracies or ends of their intervals; NaN, a gap, where there is none."""
+    known = [None if point is None else point.accuracy for point in points]
+    if part == "value":
+        return [math.nan if e is None else 100 * e.value for e in known]
+    return [math.nan if e is None else 100 * getattr(e.interval, part) for e in known]
 
 
 def _common_denominator(severities: Sequence[str]) -> str | None:
@@ -140,11 +186,11 @@ def _common_denominator(severities: Sequence[str]) -> str | None:
     return denominators.pop() or None if len(denominators) == 1 else None
 
 
-def _ticks(severities: Sequence[str], family: str) -> tuple[list[str]]:
+def _ticks(severities: Sequence[str], family: str) -> list[str]:
     """Tick labels for clean and each severity; bare numerators under a shared denominator."""
     if family == "attack" and _common_denominator(severities):
-        return (["0", *(severity.partition("/")[0] for severity in severities)],)
-    return (["0", *severities],)
+        return ["0", *(severity.partition("/")[0] for severity in severities)]
+    return ["0", *severities]
 
 
 def _x_label(severities: Sequence[str], family: str) -> str:
@@ -152,56 +198,3 @@ def _x_label(severities: Sequence[str], family: str) -> str:
         return "severity (0: clean)"
     denominator = _common_denominator(severities)
     return f"budget eps, in 1/{denominator} (0: clean)" if denominator else "budget eps (0: clean)"
-
-
-def _legend(group: Group, perturbations: Sequence[str]) -> list[Line2D]:
-    handles = []
-    for index, (classifier, name) in enumerate(group.names.items()):
-        if any(group.under(classifier, perturbation) for perturbation in perturbations):
-            style = line_style(index)
-            handles.append(
-                Line2D(
-                    [],
-                    [],
-                    color=style.color,
-                    marker=style.marker,
-                    linestyle=style.linestyle,
-                    label=name.replace(" (", "\n("),
-                )
-            )
-    return [*handles, Line2D([], [], color="0.35", linewidth=1, linestyle=":", label="chance")]
-
-
-def _matrix(ax: Axes, group: Group, result: Pooled) -> None:
-    each = [metrics.confusion(o.labels, o.predictions, len(o.classes)) for o in result.outcomes]
-    counts = np.sum(each, axis=0)
-    # Over the support, ties included, so that the diagonal is recall.
-    percent = 100 * counts[:, :-1] / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    texts = [[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in percent]
-    sns.heatmap(
-        percent,
-        ax=ax,
-        vmin=0,
-        vmax=100,
-        cmap="Blues",
-        cbar=False,
-        annot=np.array(texts),
-        fmt="",
-        annot_kws={"size": 7},
-        linewidths=0.5,
-        linecolor="0.9",
-    )
-    ties = int(counts[:, -1].sum())
-    tied = f", {ties} tied" if ties else ""
-    ax.set_title(f"{result.name}\nUAR {result.metrics.uar.number}%{tied}")
-    centres = np.arange(len(group.classes)) + 0.5
-    ax.set_xticks(centres, group.classes, rotation=45, ha="right", rotation_mode="anchor")
-    ax.set_yticks(centres, group.classes, rotation=0)
-
-
-def footnote(figure: Figure, group: Group, used: Sequence[Pooled], about: str) -> None:
-    """Say below `figure` what it rests on, and what is drawn."""
-    if group.several:
-        about = f"{about} Means over seeds."
-    lines = [f"{setting(group, used)}.", about, *([DRAWN] if group.drawn else [])]
-    figure.supxlabel("\n".join(lines), fontsize=7.5, color="0.3", x=0.01, ha="left")
