@@ -108,6 +108,7 @@ class Manifest(_Record):
             for a classifier that was not trained here.
         inputs: Everything that the cell id digests.
         environment: Versions of libraries, kind of device.
+        command: What computes the cell in a folder without results; empty if no command did.
     """
 
     schema_version: int = SCHEMA
@@ -122,6 +123,7 @@ class Manifest(_Record):
     training: dict[str, Any]
     inputs: dict[str, Any]
     environment: dict[str, str]
+    command: str = ""
 
 
 class Store:

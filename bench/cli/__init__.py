@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.check import check
+from bench.cli.compare import compare
 from bench.cli.data import data
 from bench.cli.regress import regress
 from bench.cli.report import report
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(train)
 app.command()(report)
+app.command()(compare)
 app.command()(regress)
 app.add_typer(data, name="data")
 app.add_typer(check, name="check")

@@ -1,6 +1,7 @@
 """`bench run SUITE`."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -93,7 +94,7 @@ def run(
     runtime.keep_freed_memory()
     out.mkdir(parents=True, exist_ok=True)
     with interruptible():
-        sweep(chosen, out, Reporter())
+        sweep(chosen, out, Reporter(), command=sys.argv[1:])
         show(write_report(out), Console())
 
 

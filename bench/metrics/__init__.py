@@ -1,10 +1,36 @@
 """What is measured on predictions: pure functions on arrays, one estimator each.
 
 - `recognition`: confusion counts; accuracy (WAR), per-class recall, UAR, macro-F1
-- `influence`: macro-F1 as a mean over samples, for its interval
+- `robustness`: CE, rCE, mCE; drops and curves over severities; flips and changed decisions
+- `calibration`: forecasts of logits; ECE, NLL, Brier; accuracy against coverage
+- `agreement`: error consistency of two classifiers
+- `influence`: macro-F1, ratios, kappa and AURC as means over samples, for their intervals
 """
 
-from bench.metrics.influence import macro_f1_scores
+from bench.metrics.agreement import error_consistency
+from bench.metrics.calibration import (
+    Forecasts,
+    Reliability,
+    adaptive_ece,
+    adaptive_reliability,
+    aurc,
+    brier,
+    ece,
+    forecasts,
+    nll,
+    reliability,
+    selective_accuracy,
+)
+from bench.metrics.influence import (
+    Scores,
+    aurc_scores,
+    brier_scores,
+    kappa_scores,
+    macro_f1_scores,
+    nll_scores,
+    ratio_scores,
+    selective_scores,
+)
 from bench.metrics.recognition import (
     Counts,
     accuracy,
@@ -13,13 +39,54 @@ from bench.metrics.recognition import (
     per_class_recall,
     uar,
 )
+from bench.metrics.robustness import (
+    area_under_curve,
+    changed_decisions,
+    corruption_error,
+    flip_probability,
+    flip_rate,
+    half_drop,
+    mean_corruption_error,
+    mean_over_severities,
+    relative_corruption_error,
+    relative_drop,
+)
 
 __all__ = [
     "Counts",
+    "Forecasts",
+    "Reliability",
+    "Scores",
     "accuracy",
+    "adaptive_ece",
+    "adaptive_reliability",
+    "area_under_curve",
+    "aurc",
+    "aurc_scores",
+    "brier",
+    "brier_scores",
+    "changed_decisions",
     "confusion",
+    "corruption_error",
+    "ece",
+    "error_consistency",
+    "flip_probability",
+    "flip_rate",
+    "forecasts",
+    "half_drop",
+    "kappa_scores",
     "macro_f1",
     "macro_f1_scores",
+    "mean_corruption_error",
+    "mean_over_severities",
+    "nll",
+    "nll_scores",
     "per_class_recall",
+    "ratio_scores",
+    "relative_corruption_error",
+    "relative_drop",
+    "reliability",
+    "selective_accuracy",
+    "selective_scores",
     "uar",
 ]

@@ -1,9 +1,19 @@
-"""What each sample contributes to a ratio of counts, so that means of samples give its interval."""
+"""What each sample contributes to a number that is no mean: scores whose mean is that number.
+
+They are the number's linear expansion in the samples' weights, whose error is of the order of 1 / N
+(the infinitesimal jackknife; B. Efron and R. J. Tibshirani, "An introduction to the bootstrap",
+1993, ch. 21): an interval of their mean, such as `bench.bootstrap.two_level`, is one of the number.
+"""
+
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metrics.calibration import Forecasts, selective_accuracy
 from bench.metrics.recognition import Counts, macro_f1
+
+Scores = NDArray[np.float64]
 
 
 def macro_f1_scores(counts: Counts) -> NDArray[np.float64]:
@@ -36,3 +46,96 @@ def macro_f1_scores(counts: Counts) -> NDArray[np.float64]:
     scores[:, :-1] -= weight * f1
     scores[np.arange(classes), np.arange(classes)] += 2 * weight
     return scores
+
+
+def ratio_scores(first: Scores, second: Scores) -> Scores:
+    """The ratio of two means over the same samples: r + (x - r y) / mean(y) of each sample.
+
+    Args:
+        first: x, (k, N).
+        second: y, (k, N) of the same seeds, or (1, N), with a mean other than 0.
+
+    Returns:
+        (k, N).
+    """
+    unit = float(second.mean())
+    ratio = float(first.mean()) / unit
+    return np.asarray(ratio + (first - ratio * second) / unit)
+
+
+def kappa_scores(first: Scores, second: Scores) -> Scores:
+    """Error consistency (`bench.metrics.error_consistency`), each row of its own.
+
+    kappa = (o - e) / (1 - e) moves with the observed agreement o and the expected one e, and e =
+    p q + (1 - p) (1 - q) with both accuracies.
+
+    Args:
+        first: 1 where the first classifier recognises a sample, else 0, (k, N).
+        second: The same of the second; no row of ones, or zeros, in both.
+
+    Returns:
+        (k, N).
+    """
+    p, q = first.mean(axis=1, keepdims=True), second.mean(axis=1, keepdims=True)
+    agree = first == second
+    observed = agree.mean(axis=1, keepdims=True)
+    expected = p * q + (1 - p) * (1 - q)
+    moved = (2 * q - 1) * (first - p) + (2 * p - 1) * (second - q)
+    scores = (agree - observed) / (1 - expected)
+    scores -= (1 - observed) / (1 - expected) ** 2 * moved
+    return np.asarray((observed - expected) / (1 - expected) + scores)
+
+
+def aurc_scores(given: Forecasts) -> Scores:
+    """Area under the risk-coverage curve (`bench.metrics.aurc`).
+
+    AURC is the mean over samples of the risk r(j) of answering those at least as confident as the
+    j-th. A sample moves it as one of these thresholds, and by being among those answered at all
+    thresholds that are no more confident than it.
+
+    Args:
+        given: At least one sample.
+
+    Returns:
+        (M,).
+    """
+    _, which, size = np.unique(-given.confidence, return_inverse=True, return_counts=True)
+    risk = 1 - selective_accuracy(given)
+    answered = np.arange(1, len(risk) + 1)
+    from_here = np.cumsum((1 / answered)[::-1])[::-1], np.cumsum((risk / answered)[::-1])[::-1]
+    # Samples of equal confidence share their ranks, so each has the mean of their places.
+    block = np.repeat(np.arange(len(size)), size)
+    own, times, against = (np.bincount(block, v) / size for v in (risk, *from_here))
+    return np.asarray(own[which] + ~given.right * times[which] - against[which])
+
+
+def selective_scores(given: Forecasts, coverage: float) -> Scores:
+    """Accuracy over the most confident share of samples, for the threshold as it is.
+
+    The ratio of those answered and right to those answered. That other samples would put the
+    threshold elsewhere is left out.
+
+    Args:
+        given: At least one sample.
+        coverage: Share that is answered, rounded up to whole samples, in (0, 1].
+
+    Returns:
+        (M,), with the mean `selective_accuracy(given)[ceil(coverage * M) - 1]`.
+    """
+    _, which, size = np.unique(-given.confidence, return_inverse=True, return_counts=True)
+    wanted = ceil(coverage * len(which) - 1e-9)
+    # Of samples of equal confidence at the threshold each is answered in part.
+    before = np.cumsum(size) - size
+    answered = np.clip((wanted - before) / size, 0, 1)[which]
+    return ratio_scores((answered * given.right)[None], answered[None])[0]
+
+
+def nll_scores(given: Forecasts) -> Scores:
+    """Negative log-likelihood of each label, (M,)."""
+    return np.asarray(-given.log_probabilities[np.arange(len(given.labels)), given.labels])
+
+
+def brier_scores(given: Forecasts) -> Scores:
+    """Squared distance of each sample's probabilities and label, (M,)."""
+    truth = np.eye(given.log_probabilities.shape[1])[given.labels]
+    return np.asarray(((np.exp(given.log_probabilities) - truth) ** 2).sum(axis=1))

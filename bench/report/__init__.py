@@ -6,7 +6,7 @@ groups.py    the results of one data set and seed, as tables and figures ask for
 summary.py   one row per cell: summary.csv, JSON
 spec.py      what a table is and what may stand in it
 ranking.py   which number of a column is distinguishable from the others
-tables.py    what stands in each table; render.py writes them as Markdown, CSV and LaTeX
+tables.py    what stands in each table; render/ writes them as Markdown, CSV and LaTeX
 variants.py  EmoDC's variants, and pairs of them; ablation.py and ablation_figure.py compare them
 figures.py   curves and confusion matrices, in the looks of style.py
 terminal.py  the compact form on a terminal

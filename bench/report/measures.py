@@ -76,7 +76,7 @@ def measure_seeds(several: Sequence[Outcomes]) -> Metrics:
     shared = shared_samples(several)
     each = [measure(own) for own in shared]
     right = recognised(shared)
-    accuracy = Estimate(float(right.mean()), two_level(right))
+    accuracy = Estimate(float(right.mean()), two_level(right, bounds=(0, 1)))
     # UAR is a mean over samples that weighs each class alike.
     labels = shared[0].labels
     _, own_class, sizes = np.unique(labels, return_inverse=True, return_counts=True)
@@ -84,7 +84,7 @@ def measure_seeds(several: Sequence[Outcomes]) -> Metrics:
     return Metrics(
         n=each[0].n,
         accuracy=accuracy,
-        uar=Estimate(fmean(m.uar.value for m in each), two_level(balanced)),
+        uar=Estimate(fmean(m.uar.value for m in each), two_level(balanced, bounds=(0, 1))),
         macro_f1=_macro_f1(shared, accuracy),
         d_p=_error(shared),
         evaluations=_mean(np.array([m.evaluations for m in each], np.float64)),

@@ -86,7 +86,10 @@ class Outcomes:
 
     def among(self, ids: NDArray[np.object_]) -> Self:
         """Those of the samples that `ids` names."""
-        return self if ids is self.ids else self.at(np.isin(self.ids, ids))
+        if ids is self.ids:
+            return self
+        wanted = set(ids)  # np.isin sorts objects, which takes hundreds of times as long
+        return self.at(np.fromiter((name in wanted for name in self.ids), np.bool_, len(self)))
 
     def label(self, sample_id: str) -> str:
         """The class of a sample."""

@@ -74,7 +74,7 @@ def read(root: Path) -> Results:
             continue
         try:
             known = like.get(cell.family)
-            outcomes = like[cell.family] = _checked(store, manifest, known)
+            outcomes = like[cell.family] = checked(store, manifest, known)
             measured = measure(outcomes)
         except (UserError, ValueError) as error:
             missing.append(Missing(cell, name, str(error)))
@@ -113,7 +113,7 @@ def report_order(cells: Sequence[Cell]) -> list[Cell]:
     return sorted(cells, key=key)
 
 
-def _checked(store: Store, manifest: Manifest, like: Outcomes | None) -> Outcomes:
+def checked(store: Store, manifest: Manifest, like: Outcomes | None) -> Outcomes:
     """The rows, refused unless they are what was promised."""
     outcomes = Outcomes.of(store.table(manifest), manifest.classes, like)
     if len(outcomes) != manifest.n:

@@ -141,7 +141,8 @@ class Pair:
     def difference(self) -> Difference:
         """Accuracy of the first less that of the second, with the paired two-level interval."""
         one, other = self._scores(recognised)
-        return Difference(float((one - other).mean()), two_level_difference(one, other))
+        interval = two_level_difference(one, other, bounds=(-1, 1))
+        return Difference(float((one - other).mean()), interval)
 
     @cached_property
     def relative_d_p(self) -> Estimate | None:

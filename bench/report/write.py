@@ -12,7 +12,7 @@ from bench.report.diagnostics import diagnose
 from bench.report.figures import write_diagnostic_figures, write_figures
 from bench.report.page import write_page
 from bench.report.page.assembly import assemble
-from bench.report.render import csv_text, latex, markdown, markdown_text
+from bench.report.render import markdown, markdown_text, write_tables
 from bench.report.results import Missing, Results, read
 from bench.report.spec import TableSpec
 from bench.report.summary import summary_csv, summary_frame
@@ -48,7 +48,7 @@ def write_report(out: Path) -> Report:
         OUT/report/index.html          everything as one page
         OUT/report/summary.csv         one row per complete cell
         OUT/report/tables.md           all tables and figures, and the cells still missing
-        OUT/report/tables/NAME.md, .csv, .tex
+        OUT/report/tables/NAME.md, .csv, .tex; macros.tex, all.tex (`bench.report.render`)
         OUT/report/figures/NAME.png, .svg, .pdf
         OUT/report/diagnostics.md, .csv  what the traces say of each EmoDC, and its figures
 
@@ -72,10 +72,7 @@ def write_report(out: Path) -> Report:
         scratch.mkdir()
         (scratch / "summary.csv").write_text(summary_csv(frame), encoding="utf-8")
         (scratch / "tables").mkdir()
-        for spec in specs:
-            base = scratch / "tables" / spec.name
-            for suffix, render in ((".md", markdown), (".csv", csv_text), (".tex", latex)):
-                base.with_name(spec.name + suffix).write_text(render(spec), encoding="utf-8")
+        write_tables(scratch / "tables", specs)
         figures = write_figures(results, Store(out), scratch / "figures")
         page = _page(specs, [figure.name for figure in figures], results)
         (scratch / "tables.md").write_text(page, encoding="utf-8")

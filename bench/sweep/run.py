@@ -1,24 +1,25 @@
 """`bench run robustness`: plan, train what is missing, sweep shard by shard, resume by itself."""
 
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
-from bench import runtime, training
+from bench import dataset_record, runtime, training
 from bench.checkpoints import Card
 from bench.config import CheckpointClassifier, Config, FacesData, PythonClassifier
 from bench.data.base import DataSet, Split
 from bench.data.drawn_faces import DrawnFaces
 from bench.data.folder import FolderDataSet
-from bench.dataset_record import describe
 from bench.files import write_json
 from bench.models import Classifier, load_python
 from bench.progress import Reporter
 from bench.runtime import pick_device
 from bench.store import Manifest, Store
+from bench.sweep.command import cell_command
 from bench.sweep.cost import cell_seconds, training_seconds
 from bench.sweep.executors import execute, worker_count
 from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, shards_of
@@ -88,15 +89,21 @@ def dry_run(config: Config, out: Path) -> DryRun:
     return DryRun(cells, missing, seconds, len(dataset.skipped))
 
 
-def run(config: Config, out: Path, reporter: Reporter) -> Store:
-    """Do the whole run, or what is left of it; returns the filled store."""
+def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = ()) -> Store:
+    """Do the whole run, or what is left of it.
+
+    Args:
+        config: The run.
+        out: Folder of checkpoints and results.
+        reporter: Shows progress.
+        command: What followed `bench` on the command line, for the manifests of cells that are
+            completed now.
+
+    Returns:
+        The filled store.
+    """
     dataset = open_dataset(config, reporter)
-    for skipped in dataset.skipped:
-        reporter.say(f"skipped {skipped.path}: {skipped.reason}")
-    if dataset.skipped:
-        listing = out / "skipped.json"
-        reporter.say(f"{len(dataset.skipped)} unreadable pictures skipped, listed in {listing}")
-        write_json(listing, [vars(skipped) for skipped in dataset.skipped])
+    _list_skipped(dataset, out, reporter)
     folders = training.train_missing(config, dataset, out, reporter)
     runtime.release_freed_memory()
     for name, spec in config.classifiers.items():
@@ -106,12 +113,22 @@ def run(config: Config, out: Path, reporter: Reporter) -> Store:
     plan = make_plan(config, dataset, weights | _given_weights(config))
 
     store = Store(out)
-    store.write_dataset(*describe(dataset))
+    store.write_dataset(*dataset_record.describe(dataset))
     store.write_plan([planned.cell for planned in plan], config.model_dump(mode="json"))
     todo = [shard for planned in plan for shard in _reopened(planned, config, store)]
     arguments = (config, dataset, out, folders)
-    _sweep(config, todo, arguments, plan, store, reporter)
+    describe = _Describer(Worker(*arguments), config, command)
+    _sweep(config, todo, arguments, plan, store, describe, reporter)
     return store
+
+
+def _list_skipped(dataset: DataSet, out: Path, reporter: Reporter) -> None:
+    for skipped in dataset.skipped:
+        reporter.say(f"skipped {skipped.path}: {skipped.reason}")
+    if dataset.skipped:
+        listing = out / "skipped.json"
+        reporter.say(f"{len(dataset.skipped)} unreadable pictures skipped, listed in {listing}")
+        write_json(listing, [vars(skipped) for skipped in dataset.skipped])
 
 
 def _sweep(
@@ -120,13 +137,13 @@ def _sweep(
     arguments: tuple[Config, DataSet, Path, dict[tuple[str, int], Path]],
     plan: list[PlannedCell],
     store: Store,
+    describe: "_Describer",
     reporter: Reporter,
 ) -> None:
     """Execute the shards; write each cell's manifest when its last shard is stored."""
     left = {planned.cell.id: 0 for planned in plan}
     for shard in todo:
         left[shard.planned.cell.id] += 1
-    describe = _Describer(Worker(*arguments), config)
     finished = [p for p in plan if not left[p.cell.id] and store.manifest(p.cell) is None]
     for planned in finished:  # killed between the last shard and the manifest
         store.write_manifest(describe(planned))
@@ -149,8 +166,8 @@ def _sweep(
 class _Describer:
     """Writes manifests; opens each classifier once."""
 
-    def __init__(self, worker: Worker, config: Config) -> None:
-        self.worker, self.config = worker, config
+    def __init__(self, worker: Worker, config: Config, command: Sequence[str]) -> None:
+        self.worker, self.config, self.command = worker, config, command
 
     def __call__(self, planned: PlannedCell) -> Manifest:
         """The manifest of a complete cell."""
@@ -168,6 +185,7 @@ class _Describer:
             training=classifier.training,
             inputs=planned.inputs,
             environment=_environment(self.worker.device),
+            command=cell_command(self.command, cell),
         )
 
 

@@ -48,7 +48,7 @@ def table(out: Path, name: str) -> list[dict[str, str]]:
 
 
 def percent(values: np.ndarray) -> str:
-    interval = two_level(values)
+    interval = two_level(values, bounds=(0, 1))
     low, high = 100 * interval.low, 100 * interval.high
     return f"{100 * values.mean():.1f} [{low:.1f}, {high:.1f}]"
 
@@ -85,7 +85,7 @@ def test_the_table_s_numbers_are_those_of_the_rows(ablated: Path) -> None:
             assert row["difference to Base"] == ""
             continue
         differences = right[name] - right["emodc_base"]
-        interval = two_level(differences)
+        interval = two_level(differences, bounds=(-1, 1))
         low, high = 100 * interval.low, 100 * interval.high
         text = f"{100 * differences.mean():+.1f} [{low:.1f}, {high:.1f}]"
         assert row["difference to Base"].startswith(text)

@@ -1,7 +1,13 @@
-"""Bootstrap intervals: against normal theory and statsmodels, by simulation, and their refusals."""
+"""Bootstrap intervals: against closed forms, drawing, and statsmodels; and their refusals.
+
+How often they cover is in `test_coverage`.
+"""
+
+from math import inf, pi, sqrt
 
 import numpy as np
 import pytest
+from scipy.stats import binom, norm, t
 from statsmodels.stats.weightstats import DescrStatsW
 
 from bench import rng
@@ -20,6 +26,27 @@ def test_one_seed_is_the_ordinary_bootstrap_of_a_mean() -> None:
     # Near normal: the interval of the z test, but for skewness.
     expected = DescrStatsW(RIGHT[0].astype(float)).zconfint_mean()
     assert ends(two_level(RIGHT[:1])) == pytest.approx(expected, abs=0.004)
+
+
+def test_one_seed_of_right_and_wrong_has_binomial_percentiles() -> None:
+    n, p = 400, RIGHT[0].mean()
+    widening = t.ppf(0.975, n - 1) / norm.ppf(0.975) * sqrt(n / (n - 1))
+    expected = [p + widening * (binom.ppf(q, n, p) / n - p) for q in (0.025, 0.975)]
+    assert ends(two_level(RIGHT[:1])) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99])
+def test_all_draws_at_once_agree_with_drawing(confidence: float) -> None:
+    shares = (DRAWS.integers(0, 5, (1, 300)) + DRAWS.integers(0, 2, (3, 300))) / 5
+    # Multiples of pi have no common denominator, so their samples are drawn.
+    drawn = [end / pi for end in ends(two_level(pi * shares, confidence, draws=50_000))]
+    assert ends(two_level(shares, confidence)) == pytest.approx(drawn, abs=0.002)
+
+
+def test_a_skewed_sample_has_a_skewed_interval() -> None:
+    rare = np.arange(200) < 4
+    low, high = ends(two_level(rare[None]))
+    assert high - 0.02 > 1.2 * (0.02 - low) > 0
 
 
 def test_a_pair_is_the_interval_of_its_differences() -> None:
@@ -43,57 +70,81 @@ def test_samples_are_shared_by_the_seeds_of_a_draw() -> None:
     assert ends(two_level(tripled)) == pytest.approx(ends(two_level(RIGHT[:1])), abs=1e-12)
 
 
-def test_seeds_widen_an_interval_as_far_as_they_go() -> None:
-    seeds = np.array([[0.5], [0.6], [0.8]]) * np.ones((3, 50))
-    assert ends(two_level(seeds)) == pytest.approx((0.5, 0.8))
-    # All three draw the lowest once in 27, more often than a tail of 2.5%, not of 25%.
-    assert two_level(seeds, 0.5).low > 0.5
+def test_seeds_that_are_all_that_differs_make_a_t_interval() -> None:
+    seeds = np.array([0.5, 0.6, 0.8])
+    expected = DescrStatsW(seeds).tconfint_mean()
+    assert ends(two_level(seeds[:, None] * np.ones((3, 50)))) == pytest.approx(expected)
+
+
+def test_both_levels_add_up() -> None:
+    """Two-way random effects in a few lines; with this many samples percentiles are normal."""
+    source = rng.generator("both levels")
+    scores = source.normal(0, 0.05, (4, 1)) + source.normal(0, 1, (1, 800)) * np.ones((4, 1))
+    scores += source.normal(0, 0.3, (4, 800))
+    grand, rows, columns = scores.mean(), scores.mean(1), scores.mean(0)
+    rest = ((scores - rows[:, None] - columns + grand) ** 2).sum() / (3 * 799)
+    seeds = rows.var(ddof=1) / 4
+    variance = seeds + columns.var(ddof=1) / 800 - rest / 3200
+    df = 1 / (seeds / variance / 3 + (1 - seeds / variance) / 799)
+    half = t.ppf(0.975, df) * sqrt(variance)
+    assert 5 < df < 100
+    expected = (grand - half, grand + half)
+    assert ends(two_level(scores, draws=20_000)) == pytest.approx(expected, abs=0.05 * half)
+
+
+def test_agreeing_seeds_do_not_narrow_what_pictures_leave_open() -> None:
+    # Both seeds are right on half of the pictures, on the other half each.
+    opposed = np.array([[0, 1] * 20, [1, 0] * 20])
+    assert ends(two_level(opposed)) == (0.5, 0.5)  # every picture scores the same
+    partly = np.array([[0, 1] * 20, [1, 0] * 10 + [0, 1] * 10])
+    low, high = ends(two_level(partly))
+    alone = DescrStatsW(partly.mean(axis=0)).tconfint_mean()
+    assert (low, high) == pytest.approx(alone, abs=0.02)
+
+
+def test_an_interval_keeps_to_what_is_possible() -> None:
+    scores = np.array([[1, 1, 1, 1, 1, 0], [1, 1, 1, 0, 1, 1], [1, 1, 1, 1, 1, 1]])
+    assert two_level(scores).high > 1
+    assert two_level(scores, bounds=(0, 1)).high == 1
+    assert paired_bootstrap([1, 1, 1, 0], [0, 0, 0, 0], bounds=(-1, 1)).high == 1
+
+
+def test_a_single_sample_says_nothing() -> None:
+    assert ends(two_level([[1.0]], bounds=(0, 1))) == (0, 1)
+    assert ends(two_level_difference([[1.0], [1.0]], [[0.0], [1.0]])) == (-inf, inf)
+    assert ends(two_level_ratio([[2.0]], [[1.0]])) == (0, inf)
 
 
 def test_a_ratio_is_of_means_and_over_seeds() -> None:
-    first = np.array([[1.0, 3.0], [1.0, 1.0]])
-    second = np.array([[1.0, 1.0], [4.0, 4.0]])
-    # Per seed 1 to 3 (the samples drawn), and 1/4.
-    assert ends(two_level_ratio(first, second)) == (0.25, 3)
+    source = rng.generator("ratio")
+    unit = source.gamma(4, 0.1, 500)
+    amount = unit * (1.1 + source.normal(0, 0.2, 500))
+    counts = source.multinomial(500, np.full(500, 1 / 500), 20_000)
+    expected = np.quantile((counts @ amount) / (counts @ unit), [0.025, 0.975])
+    found = ends(two_level_ratio(amount[None], unit[None], draws=20_000))
+    assert found == pytest.approx(list(expected), abs=0.0015)
+    # Seeds of different scale, about the mean of their own ratios 2, 3 and 2.5.
+    low, high = ends(
+        two_level_ratio([[2.0] * 9, [6.0] * 9, [2.5] * 9], [[1.0] * 9, [2.0] * 9, [1.0] * 9])
+    )
+    assert (low, high) == pytest.approx(DescrStatsW([2, 3, 2.5]).tconfint_mean())
     scaled = two_level_ratio(2 * RIGHT + 2, RIGHT + 1.0)
     assert ends(scaled) == pytest.approx((2, 2))
 
 
 def test_draws_repeat_and_hang_on_sizes_alone() -> None:
-    assert two_level(RIGHT) == two_level(RIGHT.copy())
+    scores = pi * RIGHT
+    assert two_level(scores) == two_level(scores.copy())
+    few, many = two_level(scores, draws=501), two_level(scores, draws=20_000)
+    assert ends(few) == pytest.approx(ends(many), abs=0.03)
+    assert few != many
     mirrored = [1 - end for end in ends(two_level(RIGHT))]
     assert ends(two_level(1 - RIGHT)) == pytest.approx(mirrored[::-1])
 
 
-def test_more_draws_than_fit_at_once_are_as_asked() -> None:
-    few, many = two_level(RIGHT, draws=501), two_level(RIGHT, draws=20_000)
-    assert ends(few) == pytest.approx(ends(many), abs=0.01)
-    assert few != many
-
-
-def coverage(k: int, between: float, n: int = 150, repeats: int = 250) -> float:
-    """How often the interval of k seeds holds the expected accuracy, pictures and seeds drawn."""
-    source = rng.generator("coverage", k, str(between))
-    hits = 0
-    for _ in range(repeats):
-        ease = source.beta(3, 2, n)[None] + source.normal(0, between, k)[:, None]
-        low, high = ends(two_level(source.random((k, n)) < ease, draws=400))
-        hits += low <= 0.6 <= high
-    return hits / repeats
-
-
-def test_it_covers_where_pictures_vary_more_than_seeds() -> None:
-    assert coverage(1, 0.0) >= 0.9
-    assert coverage(3, 0.0) >= 0.93
-    assert coverage(3, 0.02) >= 0.93
-
-
-def test_three_seeds_that_differ_greatly_cover_three_quarters() -> None:
-    source = rng.generator("worst case")
-    seeds = source.normal(0, 1, (400, 3))
-    intervals = [ends(two_level(three[:, None], draws=400)) for three in seeds]
-    share = np.mean([low <= 0 <= high for low, high in intervals])
-    assert share == pytest.approx(0.75, abs=0.06)  # 1 - 2 / 2^3, as the docstring warns
+def test_the_order_of_samples_and_seeds_does_not_matter() -> None:
+    turned = RIGHT[::-1, DRAWS.permutation(400)]
+    assert ends(two_level(turned)) == pytest.approx(ends(two_level(RIGHT)), abs=1e-12)
 
 
 @pytest.mark.parametrize("scores", [np.zeros((0, 5)), np.zeros((3, 0)), np.zeros(5)])

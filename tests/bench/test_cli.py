@@ -1,5 +1,6 @@
 """Mistakes a person can make: a clear sentence, exit code 1 or 2, no traceback, nothing lost."""
 
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from PIL import Image
 from support import TINY, write_pictures
 
 from bench.cli import main
+from bench.store import Store
 
 
 def call(
@@ -118,6 +120,18 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "bench", "run", "robustness", "-c", str(TINY), *flags]
     subprocess.run(command, check=True, capture_output=True)
     return out
+
+
+def test_a_manifest_has_the_command_behind_its_rows(bench, small_run: Path) -> None:
+    store = Store(small_run)
+    (cell,) = store.planned()
+    manifest = store.manifest(cell)
+    assert manifest is not None
+    given = ["bench", "run", "robustness", "-c", str(TINY), "--out", str(small_run)]
+    narrowed = ["--classifiers", "test_resnet", "--perturbations", "clean"]
+    assert shlex.split(manifest.command) == given + narrowed
+    code, text = bench(*shlex.split(manifest.command)[1:], "--dry-run")
+    assert code == 0 and "1 cells" in text and "done" in text
 
 
 def test_a_corrupted_checkpoint_is_named_and_results_stay(

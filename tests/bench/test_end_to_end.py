@@ -1,6 +1,7 @@
 """The whole of `bench run robustness` on a tiny config, in process."""
 
 import csv
+import shlex
 import shutil
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def execution(config: Config, **changes: object) -> Config:
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An undisturbed run of the tiny config, reported."""
     out = tmp_path_factory.mktemp("tiny")
-    run(load(TINY), out, Reporter())
+    run(load(TINY), out, Reporter(), command=["run", "robustness", "-c", str(TINY)])
     write_report(out)
     return out
 
@@ -65,6 +66,20 @@ def test_the_summary_has_a_row_per_cell(tiny_run: Path) -> None:
 def test_base_and_amdit_share_their_first_stage(tiny_run: Path) -> None:
     kinds = sorted(p.name.rsplit("-", 1)[0] for p in (tiny_run / "checkpoints").iterdir())
     assert kinds == ["control", "emodc-amdit", "emodc-base", "test_resnet"]
+
+
+def test_the_command_of_a_cell_computes_that_cell(tiny_run: Path) -> None:
+    store, plans = Store(tiny_run), {}
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        assert manifest is not None
+        *given, _, classifier, _, perturbation = shlex.split(manifest.command)
+        assert given == ["bench", "run", "robustness", "-c", str(TINY)]
+        if (classifier, perturbation) not in plans:
+            config = load(TINY).select([classifier], [perturbation])
+            planned = [planned.cell for planned, _, _ in dry_run(config, tiny_run).cells]
+            plans[classifier, perturbation] = planned
+        assert cell in plans[classifier, perturbation]
 
 
 def test_the_store_knows_the_data_of_every_cell(tiny_run: Path) -> None:

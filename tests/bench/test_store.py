@@ -177,6 +177,17 @@ def test_a_manifest_of_another_schema_is_no_manifest(tmp_path: Path) -> None:
     assert store.manifest(cell()) is None
 
 
+def test_a_manifest_without_a_command_is_still_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_manifest(manifest(1).model_copy(update={"command": "bench run robustness"}))
+    path = store.folder(cell()) / "cell.json"
+    content = json.loads(path.read_text())
+    assert content.pop("command") == "bench run robustness"
+    path.write_text(json.dumps(content))
+    found = store.manifest(cell())
+    assert found is not None and found.command == ""
+
+
 def test_a_folder_without_a_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no plan\.json"):
         Store(tmp_path).planned()

@@ -83,7 +83,7 @@ class Scores:
         if not n:
             return None
         value = float(part.mean())
-        interval = two_level(part) if len(part) > 1 else wilson(min(value * n, n), n)
+        interval = two_level(part, bounds=(0, 1)) if len(part) > 1 else wilson(min(value * n, n), n)
         return Dot(Estimate(value, interval), n)
 
 

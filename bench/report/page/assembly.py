@@ -11,7 +11,7 @@ from bench.report.figures import Drawn
 from bench.report.groups import Group
 from bench.report.page.parts import Command, FigureFile, Page, Section
 from bench.report.results import Results
-from bench.report.spec import Number, TableSpec, Value
+from bench.report.spec import TableSpec, Value
 from bench.report.tables import DRAWN, interval_name, setting
 
 _FIRST_PARTS = {  # by the section of a figure
@@ -109,10 +109,8 @@ def cells_table(results: Results) -> TableSpec:
     rows: list[tuple[Value, ...]] = []
     for result in results.complete:
         cell, m = result.cell, result.metrics
-        d_p = None if m.d_p is None else Number(m.d_p, 4)
-        shares = Number(100 * m.uar, 1), Number(100 * m.macro_f1, 1)
         where = cell.dataset, cell.perturbation, cell.severity, str(cell.seed)
-        rows.append((result.name, *where, str(m.n), m.accuracy, *shares, d_p, cell.id))
+        rows.append((result.name, *where, str(m.n), m.accuracy, m.uar, m.macro_f1, m.d_p, cell.id))
     about = (
         "Every complete cell, with 95% Wilson intervals. Its rows and its manifest lie in "
         "cells/CLASSIFIER/CELL of the run's folder."

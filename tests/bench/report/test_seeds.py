@@ -51,7 +51,7 @@ def test_a_table_shows_the_mean_with_the_two_level_interval(seeded: Path) -> Non
     net, mine = spec.rows
     outcomes = np.array([RIGHT[seed] for seed in range(3)], dtype=float)
     assert net[3].value == pytest.approx(10 / 18)
-    assert net[3].interval == two_level(outcomes)
+    assert net[3].interval == two_level(outcomes, bounds=(0, 1))
     assert net[:3] == ("net", "6", "3") and net[6].number == "0.2000"
     # One training is what it always was.
     assert [str(value) for value in mine[:4]] == ["mine", "6", "1", "83.3 [43.6, 97.0]"]
@@ -73,7 +73,7 @@ def test_a_mean_over_severities_resamples_shares_of_pictures(seeded: Path) -> No
                        for s in range(3)])  # fmt: skip
     net = spec.rows[0]
     assert net[-1].value == pytest.approx(shares.mean())
-    assert net[-1].interval == two_level(shares)
+    assert net[-1].interval == two_level(shares, bounds=(0, 1))
 
 
 def test_an_attack_is_read_against_the_same_samples_and_seeds(seeded: Path) -> None:

@@ -31,8 +31,9 @@ def bare(line: str) -> str:
 def test_every_file_is_there(out: Path) -> None:
     written = write_report(out)
     files = {str(p.relative_to(out)) for p in (out / "report").rglob("*") if p.is_file()}
-    tables = ("clean", "gaussian_noise", "pgd", "provenance")
+    tables = ("clean", "corruption-errors", "gaussian_noise", "pgd", "provenance")
     expected = {f"report/tables/faces-{t}.{s}" for t in tables for s in ("md", "csv", "tex")}
+    expected |= {"report/tables/macros.tex", "report/tables/all.tex"}
     figures = ("corruptions", "attacks", "confusion")
     diagnostics = ("correlation", "gap_by_timestep", "timesteps", "margins", "example")
     figures += tuple(f"emodc_x-{f}" for f in diagnostics)

@@ -1,0 +1,57 @@
+"""`bench compare A B`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Verdict(StrEnum):
+    """What a comparison may fail on."""
+
+    worse = "worse"
+    different = "different"
+
+
+def compare(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="A run, RUN:CLASSIFIER, or a classifier of --out.")
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="What is compared with it, likewise.")],
+    out: Annotated[Path, typer.Option(help="The run whose classifiers A and B name.")] = Path(
+        "results/runs/robustness"
+    ),
+    fail_if: Annotated[
+        Verdict | None,
+        typer.Option("--fail-if", help="Exit code 2 if B is worse, or different, in any row."),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the table, too: FILE.md, .csv or .tex.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Compare two runs, or two classifiers, on the same pictures: B less A.
+
+    Differences come with paired intervals and exact tests, adjusted for their number. Cells that
+    were not measured on identical pictures are refused.
+    """
+    from rich.console import Console
+
+    from bench import compare as comparison
+    from bench.cli.output import print_json
+    from bench.compare import table, terminal
+
+    first, second = comparison.sides(a, b, out)
+    render = None if save is None else table.renderer(save)
+    pairing = comparison.pair(first, second)
+    rows = comparison.compare(pairing.pairs)
+    if save is not None and render is not None:
+        save.write_text(render(table.table(first, second, rows)), encoding="utf-8")
+    if json:
+        print_json(table.as_json(first, second, pairing, rows))
+    else:
+        terminal.show(first, second, pairing, rows, Console())
+    failing = {Verdict.worse: {"worse"}, Verdict.different: {"worse", "better"}}
+    if fail_if is not None and any(row.verdict in failing[fail_if] for row in rows):
+        raise typer.Exit(2)

@@ -1,0 +1,15 @@
+"""Two runs, or two classifiers, on the same pictures: `bench compare`.
+
+sides.py      what is compared, from what is typed
+pairing.py    cells of both on identical samples; what is refused, and why
+rows.py       differences with intervals, tests and what n could show
+sign_flip.py  the exact test behind them
+table.py      the rows as a table, as JSON and in sentences
+terminal.py   the same on a screen
+"""
+
+from bench.compare.pairing import Pairing, pair
+from bench.compare.rows import Row, compare
+from bench.compare.sides import Side, sides
+
+__all__ = ["Pairing", "Row", "Side", "compare", "pair", "sides"]

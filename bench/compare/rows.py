@@ -1,0 +1,161 @@
+"""Differences of paired cells, and of means over cells: intervals, tests, what n could show."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.bootstrap import two_level, two_level_difference
+from bench.compare.pairing import Pair, Where
+from bench.compare.sign_flip import sign_flip
+from bench.report.spec import Difference, Estimate
+from bench.stats import Interval, detectable_difference, holm, wilson
+
+ALPHA = 0.05
+_WORDS = {"corruption": "corruptions", "attack": "attacks"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One difference.
+
+    Attributes:
+        where: The cell; of a mean over cells, its first.
+        names: Of A's and B's classifier, as shown.
+        label: The cell, or what the mean is over, in words.
+        cells: Number of cells, of which everything here is the mean.
+        seeds: Number of pairs of trainings, of which everything here is the mean.
+        n: Number of samples.
+        first: Accuracy of A.
+        second: Accuracy of B.
+        difference: Accuracy of B less that of A; `p` is Holm's over all rows of the comparison.
+        uar: The same of the unweighted average recall, without a test; None of a single cell of a
+            perturbation, for this interval takes long and the mean over cells says more.
+        p: Of the exact test alone.
+        detectable: The smallest difference that n samples would show with a power of 80% at the
+            level that Holm asks of a comparison's first row; None if not even the largest.
+    """
+
+    where: Where
+    names: tuple[str, str]
+    label: str
+    cells: int
+    seeds: int
+    n: int
+    first: Estimate
+    second: Estimate
+    difference: Difference
+    uar: Difference | None
+    p: float
+    detectable: float | None
+
+    @property
+    def verdict(self) -> str:
+        """What B is: "better", "worse" or "not distinguishable"."""
+        if not self.difference.distinguishable:
+            return "not distinguishable"
+        return "better" if self.difference.value > 0 else "worse"
+
+
+def compare(pairs: Sequence[Pair]) -> list[Row]:
+    """A row per cell, and per mean over the cells of a perturbation and of a family.
+
+    A difference of one picture and one training is tested by McNemar's exact test, and any other by
+    its extension to several outcomes of a picture (`sign_flip`). Intervals are `bootstrap`'s.
+
+    Args:
+        pairs: At least one, in report order.
+
+    Returns:
+        By classifiers, data set and family; a mean follows its cells.
+    """
+    groups = list(_grouped(pairs))
+    rows = [_row(label, group, ALPHA / len(groups)) for label, group in groups]
+    adjusted = holm([row.p for row in rows])
+    return [
+        replace(row, difference=replace(row.difference, p=p))
+        for row, p in zip(rows, adjusted, strict=True)
+    ]
+
+
+def _grouped(pairs: Sequence[Pair]) -> Iterator[tuple[str, list[Pair]]]:
+    """What makes a row, with its label: each cell, and what can be averaged."""
+    for _, family in groupby(pairs, lambda pair: pair.where[:4]):
+        sweeps = []
+        for perturbation, sweep in groupby(family, lambda pair: pair.where.perturbation):
+            sweeps.append(list(sweep))
+            for pair in sweeps[-1]:
+                where = pair.where
+                level = "" if where.family == "clean" else f" {where.severity}"
+                yield f"{perturbation}{level}", [pair]
+            if _can_average(sweeps[-1]):
+                yield f"{perturbation} mean", sweeps[-1]
+        everything = [pair for sweep in sweeps for pair in sweep]
+        if len(sweeps) > 1 and _can_average(everything):
+            yield f"{_WORDS[everything[0].where.family]} mean", everything
+
+
+def _can_average(pairs: Sequence[Pair]) -> bool:
+    """Whether they are several, of the same trainings, with samples in common."""
+    same_seeds = len({pair.seeds for pair in pairs}) == 1
+    return len(pairs) > 1 and same_seeds and len(_shared(pairs)) > 0
+
+
+def _shared(pairs: Sequence[Pair]) -> NDArray[np.object_]:
+    """Ids of the samples that all have, ascending."""
+    distinct = {id(pair.ids): pair.ids for pair in pairs}
+    return reduce(np.intersect1d, distinct.values())
+
+
+def _row(label: str, pairs: Sequence[Pair], alpha: float) -> Row:
+    ids = _shared(pairs)
+    chosen = [np.isin(pair.ids, ids) for pair in pairs]
+    # A picture's scores are means over cells: it is one unit, however many cells it went through.
+    cells = [
+        (pair.first[:, own], pair.second[:, own]) for pair, own in zip(pairs, chosen, strict=True)
+    ]
+    first, second = (np.mean([cell[side] for cell in cells], axis=0) for side in (0, 1))
+    counts = sum((b - a).sum(axis=0) for a, b in cells)  # whole numbers
+    spread = float(np.mean((second - first).mean(axis=0) ** 2))
+    uar = None
+    if len(pairs) > 1 or pairs[0].where.family == "clean":
+        weights = _balance(pairs[0].labels[chosen[0]])
+        uar = _difference(first * weights, second * weights)
+    return Row(
+        where=pairs[0].where,
+        names=pairs[0].names,
+        label=label,
+        cells=len(pairs),
+        seeds=len(first),
+        n=len(ids),
+        first=_accuracy(first),
+        second=_accuracy(second),
+        difference=_difference(first, second),
+        uar=uar,
+        p=sign_flip(np.rint(counts)),
+        detectable=detectable_difference(len(ids), spread, alpha),
+    )
+
+
+def _accuracy(scores: NDArray[np.float64]) -> Estimate:
+    """Of scores (k, N), with Wilson's interval for one training as in the report."""
+    value = float(scores.mean())
+    if len(scores) > 1:
+        return Estimate(value, two_level(scores))
+    n = scores.shape[1]
+    return Estimate(value, wilson(min(value * n, n), n))
+
+
+def _difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Difference:
+    interval = two_level_difference(second, first)
+    inside = Interval(max(-1.0, interval.low), min(1.0, interval.high))
+    return Difference(float((second - first).mean()), inside)
+
+
+def _balance(labels: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Weights, (N,), under which a mean over samples is the UAR."""
+    _, own, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    return (len(labels) / (len(sizes) * sizes))[own]

@@ -1,0 +1,201 @@
+"""A comparison as a table, as JSON and in sentences."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.compare.pairing import Pairing
+from bench.compare.rows import ALPHA, Row
+from bench.compare.sides import Side
+from bench.errors import UserError
+from bench.report.render import csv_text, latex, markdown
+from bench.report.spec import Difference, Estimate, TableSpec, Value
+from bench.report.tables import DRAWN
+
+_DIGITS = 6
+_CLASSIFIER, _DATASET = "classifier", "data set"
+_RENDERERS: dict[str, Callable[[TableSpec], str]] = {
+    ".md": markdown,
+    ".csv": csv_text,
+    ".tex": latex,
+}
+
+
+def renderer(path: Path) -> Callable[[TableSpec], str]:
+    """What writes a table in the format that a file's name asks for.
+
+    Raises:
+        UserError: If it is none of these.
+    """
+    if path.suffix not in _RENDERERS:
+        raise UserError(f"{path}: a table is saved as {', '.join(_RENDERERS)}.")
+    return _RENDERERS[path.suffix]
+
+
+def table(first: Side, second: Side, rows: Sequence[Row]) -> TableSpec:
+    """All rows as one table, for the renderers of the report."""
+    together = [column for column in (_CLASSIFIER, _DATASET) if len(_values(rows, column)) > 1]
+    several = any(row.seeds > 1 for row in rows)
+    header = (
+        *together,
+        "cell",
+        "n",
+        *(["seeds"] if several else []),
+        "A %",
+        "B %",
+        "B - A",
+        "p",
+        "detectable",
+        "UAR, B - A",
+    )
+    body: list[tuple[Value, ...]] = [
+        (
+            *(_value(row, column) for column in together),
+            row.label,
+            str(row.n),
+            *([str(row.seeds)] if several else []),
+            row.first,
+            row.second,
+            row.difference,
+            p_text(row.difference.p),
+            None if row.detectable is None else f"{100 * row.detectable:.1f}",
+            row.uar,
+        )
+        for row in rows
+    ]
+    title = f"{second.text} against {first.text}"
+    return TableSpec("comparison", title, caption(first, second, rows), header, tuple(body))
+
+
+def _values(rows: Sequence[Row], column: str) -> set[str]:
+    return {_value(row, column) for row in rows}
+
+
+def _value(row: Row, column: str) -> str:
+    return who(row) if column == _CLASSIFIER else row.where.dataset
+
+
+def who(row: Row) -> str:
+    """The classifier where runs are compared, else "B less A"."""
+    first, second = row.names
+    return second if first == second else f"{second} less {first}"
+
+
+def caption(first: Side, second: Side, rows: Sequence[Row]) -> str:
+    """Whatever is needed to read the numbers."""
+    seeds = sorted({row.where.run_seed for row in rows})
+    parts = [
+        f"A is {first.text}, B is {second.text}, on identical pictures (run seed "
+        f"{', '.join(map(str, seeds))}).",
+        "Accuracies in percent and differences in points, with 95% intervals; those of differences "
+        "are bootstrap intervals over pictures, and training seeds where there are several. A mean "
+        "over cells counts each picture once.",
+        "p: exact test of the pictures that one of the two recognises oftener (McNemar's; of means "
+        "and of several trainings its sign-flip form), adjusted by Holm over the "
+        f"{len(rows)} rows.",
+        "A difference is distinguishable if its interval leaves 0 out and p is below 0.05.",
+        f"Detectable: the smallest difference found with a power of 80% at level 0.05 / "
+        f"{len(rows)} and the observed share of disagreement; – if none would be.",
+        "UAR differences have no test and are given for clean pictures and means.",
+    ]
+    return " ".join([*parts, *drawn(rows)])
+
+
+def drawn(rows: Sequence[Row]) -> list[str]:
+    """The sentence that drawn faces need, if there are any."""
+    return [DRAWN] if any(row.where.dataset.startswith("faces") for row in rows) else []
+
+
+def sentences(pairing: Pairing, rows: Sequence[Row]) -> list[str]:
+    """The outcome in words: what B is, and what could not be compared."""
+    found = []
+    for what, own in (
+        ("cells", [row for row in rows if row.cells == 1]),
+        ("means over cells", [row for row in rows if row.cells > 1]),
+    ):
+        count = Counter(row.verdict for row in own)
+        if own:
+            found.append(
+                f"Of {len(own)} {what} B is better in {count['better']} and worse in "
+                f"{count['worse']}; {count['not distinguishable']} are not distinguishable."
+            )
+    for name, alone in zip("AB", pairing.alone, strict=True):
+        if alone:
+            found.append(f"Only {name} has {alone} further cell{'' if alone == 1 else 's'}.")
+    return found
+
+
+def refusals(pairing: Pairing) -> list[str]:
+    """A sentence per cell that could not be compared."""
+    return [f"not compared: {where}: {reason}" for where, reason in pairing.refused.items()]
+
+
+def as_lines(rows: Sequence[Row]) -> list[str]:
+    """A line per row, for a pipe or a file."""
+    return [
+        f"{who(row)}, {row.where.dataset}, {row.label}: "
+        f"A {row.first} %, B {row.second} %, B - A {row.difference.number} "
+        f"{row.difference.range} points, p {p_text(row.difference.p)}, n {row.n}"
+        f"{f', {row.seeds} training seeds' if row.seeds > 1 else ''}: {row.verdict}"
+        for row in rows
+    ]
+
+
+def as_json(first: Side, second: Side, pairing: Pairing, rows: Sequence[Row]) -> dict[str, Any]:
+    """Everything for programs: accuracies and differences as fractions."""
+    return {
+        "a": _side(first),
+        "b": _side(second),
+        "alpha": ALPHA,
+        "tests": len(rows),
+        "rows": [_row(row) for row in rows],
+        "refused": [
+            {"cell": str(where), "reason": reason} for where, reason in pairing.refused.items()
+        ],
+        "only_a": pairing.alone[0],
+        "only_b": pairing.alone[1],
+    }
+
+
+def p_text(p: float | None) -> str | None:
+    """Such as "0.023", or "< 0.001"."""
+    if p is None:
+        return None
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _side(side: Side) -> dict[str, Any]:
+    return {"run": str(side.root), "classifier": side.classifier}
+
+
+def _row(row: Row) -> dict[str, Any]:
+    where = row.where
+    return {
+        "classifier_a": row.names[0],
+        "classifier_b": row.names[1],
+        "dataset": where.dataset,
+        "run_seed": where.run_seed,
+        "family": where.family,
+        "label": row.label,
+        "perturbation": where.perturbation if row.cells == 1 else None,
+        "severity": where.severity if row.cells == 1 else None,
+        "cells": row.cells,
+        "seeds": row.seeds,
+        "n": row.n,
+        "a": _estimate(row.first),
+        "b": _estimate(row.second),
+        "difference": _estimate(row.difference),
+        "uar_difference": None if row.uar is None else _estimate(row.uar),
+        "p": row.p,
+        "p_holm": row.difference.p,
+        "detectable": None if row.detectable is None else round(row.detectable, _DIGITS),
+        "verdict": row.verdict,
+    }
+
+
+def _estimate(value: Estimate | Difference) -> dict[str, float]:
+    ends = {"low": value.interval.low, "high": value.interval.high}
+    return {
+        name: round(number, _DIGITS) for name, number in ({"value": value.value} | ends).items()
+    }

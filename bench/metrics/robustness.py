@@ -1,0 +1,225 @@
+"""What perturbations cost: functions of accuracies and errors over severities, and of decisions.
+
+Errors are 1 - accuracy; all are fractions, not percent. An outcome that has no value is None, and
+each function says when.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import fsum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def corruption_error(errors: Sequence[float], reference: Sequence[float]) -> float | None:
+    """CE: errors under one corruption in units of a reference classifier's.
+
+    D. Hendrycks and T. Dietterich, "Benchmarking neural network robustness to common corruptions
+    and perturbations" (ICLR 2019), sec. 4.2: CE = sum_s E[s] / sum_s E_ref[s]. The number means
+    nothing without the reference, which belongs into its name.
+
+    Args:
+        errors: The classifier's, in [0, 1], one per severity, at least one.
+        reference: The reference's on the same samples, severity by severity.
+
+    Returns:
+        1 for the reference itself; None where the reference makes no error at all.
+
+    Raises:
+        ValueError: If there is no severity, or the lengths differ.
+    """
+    _paired(errors, reference)
+    return _ratio(fsum(errors), fsum(reference))
+
+
+def relative_corruption_error(
+    errors: Sequence[float], clean: float, reference: Sequence[float], reference_clean: float
+) -> float | None:
+    """rCE: what one corruption adds to the error, in units of what it adds to a reference's.
+
+    Hendrycks and Dietterich (2019), sec. 4.2: rCE = sum_s (E[s] - E[clean]) / sum_s (E_ref[s] -
+    E_ref[clean]). A classifier that is poor on clean pictures already has little left to lose.
+
+    Args:
+        errors: The classifier's, in [0, 1], one per severity, at least one.
+        clean: Its error on the same samples, unperturbed.
+        reference: The reference's, severity by severity.
+        reference_clean: The reference's error on the unperturbed samples.
+
+    Returns:
+        None where the corruption costs the reference nothing: there is no unit then.
+
+    Raises:
+        ValueError: If there is no severity, or the lengths differ.
+    """
+    _paired(errors, reference)
+    added = fsum(error - clean for error in errors)
+    return _ratio(added, fsum(error - reference_clean for error in reference))
+
+
+def mean_corruption_error(each: Sequence[float | None]) -> float | None:
+    """The mean of the CEs of all corruptions (mCE), or of their rCEs (relative mCE).
+
+    Hendrycks and Dietterich (2019), sec. 4.2.
+
+    Args:
+        each: Of each corruption, at least one.
+
+    Returns:
+        None if a corruption has none: a mean over the others would be of another benchmark.
+
+    Raises:
+        ValueError: If there is no corruption.
+    """
+    if len(each) < 1:
+        raise ValueError("no corruptions: nothing to average")
+    known = [error for error in each if error is not None]
+    return fsum(known) / len(known) if len(known) == len(each) else None
+
+
+def relative_drop(clean: float, perturbed: float) -> float | None:
+    """Of the accuracy on clean pictures, the share that a perturbation takes.
+
+    Args:
+        clean: Accuracy on clean pictures, in [0, 1].
+        perturbed: Accuracy on the same pictures, perturbed.
+
+    Returns:
+        At most 1, negative for a gain; None where the clean accuracy is 0.
+    """
+    return _ratio(clean - perturbed, clean)
+
+
+def mean_over_severities(accuracies: Sequence[float]) -> float:
+    """The plain mean of the accuracies at all severities, clean not among them.
+
+    Raises:
+        ValueError: If there is no severity.
+    """
+    if len(accuracies) < 1:
+        raise ValueError("no severities: nothing to average")
+    return fsum(accuracies) / len(accuracies)
+
+
+def area_under_curve(levels: Sequence[float], accuracies: Sequence[float]) -> float:
+    """Mean height of the accuracy-severity curve, by the trapezoidal rule, from clean on.
+
+    Unlike `mean_over_severities` it counts the clean accuracy, and levels by their distance.
+
+    Args:
+        levels: Of severity, or budgets eps, ascending; the first is clean, usually 0.
+        accuracies: At each level, in [0, 1].
+
+    Returns:
+        The area over the range of levels: a fraction in [0, 1].
+
+    Raises:
+        ValueError: If there are fewer than two levels, they do not ascend, or the lengths differ.
+    """
+    _curve(levels, accuracies)
+    area = fsum(
+        (b - a) * (p + q) / 2
+        for (a, b), (p, q) in zip(pairwise(levels), pairwise(accuracies), strict=True)
+    )
+    return area / (levels[-1] - levels[0])
+
+
+def half_drop(levels: Sequence[float], accuracies: Sequence[float], chance: float) -> float | None:
+    """The level at which accuracy has fallen half way from clean to chance.
+
+    Accuracy is taken to be linear between levels. Where the curve falls below half way more than
+    once, the first time counts.
+
+    Args:
+        levels: Of severity, or budgets eps, ascending; the first is clean, usually 0.
+        accuracies: At each level, in [0, 1].
+        chance: Accuracy of guessing: 1 / K for K classes.
+
+    Returns:
+        In the unit of the levels; None if it is never reached, or if the clean accuracy is no
+        better than chance, so that there is nothing to lose.
+
+    Raises:
+        ValueError: If there are fewer than two levels, they do not ascend, or the lengths differ.
+    """
+    _curve(levels, accuracies)
+    half = (accuracies[0] + chance) / 2
+    if accuracies[0] <= chance:
+        return None
+    for (a, b), (p, q) in zip(pairwise(levels), pairwise(accuracies), strict=True):
+        if q <= half:
+            return a + (b - a) * (p - half) / (p - q)
+    return None
+
+
+def flip_probability(predictions: ArrayLike, noise: bool = False) -> float:
+    """FP: how often the decision changes along a sequence of perturbed versions of a picture.
+
+    Hendrycks and Dietterich (2019), sec. 4.3: the share of frames 2 to T whose decision differs
+    from that of the frame before; for noise, whose frames do not follow from each other, from that
+    of the first frame, which is the clean one. A tie (-1) is a decision of its own.
+
+    Args:
+        predictions: Codes, (N, T): N sequences of T frames, at least two.
+        noise: Whether frames are independent draws rather than steps of a change.
+
+    Returns:
+        A fraction in [0, 1].
+
+    Raises:
+        ValueError: If there is no sequence, or fewer than two frames.
+    """
+    decisions = np.asarray(predictions)
+    if decisions.ndim != 2 or decisions.shape[0] < 1 or decisions.shape[1] < 2:
+        raise ValueError(f"decisions are sequences x frames, 2 or more, not {decisions.shape}")
+    before = decisions[:, :1] if noise else decisions[:, :-1]
+    return float(np.mean(decisions[:, 1:] != before))
+
+
+def flip_rate(probability: float, reference: float) -> float | None:
+    """FR: a flip probability in units of a reference classifier's.
+
+    Hendrycks and Dietterich (2019), sec. 4.3; the mean over perturbations is mFR.
+
+    Returns:
+        None where the reference never flips.
+    """
+    return _ratio(probability, reference)
+
+
+def changed_decisions(clean: ArrayLike, perturbed: ArrayLike) -> float:
+    """Share of samples that are decided otherwise than on the clean picture, right or wrong.
+
+    Args:
+        clean: Codes, (N,), at least one.
+        perturbed: Codes of the same samples, (N,).
+
+    Returns:
+        A fraction in [0, 1].
+
+    Raises:
+        ValueError: If there is no sample, or the lengths differ.
+    """
+    before, after = np.asarray(clean), np.asarray(perturbed)
+    if before.ndim != 1 or before.shape != after.shape or not len(before):
+        raise ValueError(f"{before.shape} and {after.shape} are not decisions on the same samples")
+    changed: NDArray[np.bool_] = before != after
+    return float(changed.mean())
+
+
+def _ratio(amount: float, unit: float) -> float | None:
+    """None where the unit is not positive, but for rounding."""
+    return amount / unit if unit > 1e-12 else None
+
+
+def _paired(errors: Sequence[float], reference: Sequence[float]) -> None:
+    if len(errors) < 1 or len(errors) != len(reference):
+        raise ValueError(f"{len(errors)} and {len(reference)} errors are not the same severities")
+
+
+def _curve(levels: Sequence[float], accuracies: Sequence[float]) -> None:
+    if len(levels) != len(accuracies) or len(levels) < 2:
+        raise ValueError(f"{len(levels)} levels and {len(accuracies)} accuracies make no curve")
+    if any(b <= a for a, b in pairwise(levels)):
+        raise ValueError(f"levels ascend from clean on, these do not: {list(levels)}")

@@ -1,0 +1,17 @@
+"""Tables written: one spec as Markdown, CSV and LaTeX, and its numbers as LaTeX macros.
+
+as_markdown.py  for reading on a screen
+as_csv.py       for programs: bare numbers, with the ends of their intervals in columns of their own
+as_latex.py     for a paper; latex_parts.py cuts a table to the page, latex_text.py escapes text
+macros.py       every number by a key, so that prose can cite it
+columns.py      what the formats share: kinds of columns, notes on marks
+write.py        all of it as files: OUT/report/tables/
+"""
+
+from bench.report.render.as_csv import csv_text
+from bench.report.render.as_latex import latex
+from bench.report.render.as_markdown import markdown, markdown_text
+from bench.report.render.macros import macros
+from bench.report.render.write import write_tables
+
+__all__ = ["csv_text", "latex", "macros", "markdown", "markdown_text", "write_tables"]

@@ -1,0 +1,108 @@
+"""Whether confidences can be believed, on clean pictures and at the strongest severity."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import inf
+from statistics import fmean
+
+import numpy as np
+
+from bench import metrics
+from bench.bootstrap import two_level
+from bench.metrics import Forecasts, Scores
+from bench.report.groups import Group, Pooled
+from bench.report.spec import Estimate, Number, TableSpec, Value
+from bench.report.tables.captions import captioned, counts_header
+from bench.report.tables.swept import Swept, reasons
+
+COVERAGE = 0.8
+
+
+def calibration_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
+    """Two rows per classifier: clean pictures, and each corruption's strongest severity."""
+    answered = f"accuracy % at {100 * COVERAGE:.0f}% coverage"
+    columns = ("NLL", "Brier", "AURC", answered, "ECE", "adaptive ECE")
+    header = ("classifier", "pictures", *counts_header(group), *columns)
+    rows: list[tuple[Value, ...]] = []
+    used: list[Pooled] = []
+    excluded: list[str] = []
+    for own in swept.values():
+        for pictures, entries in _conditions(own):
+            used += entries
+            found, left_out = _forecasts(entries)
+            if left_out:
+                excluded.append(f"{own.name} {left_out} of {len(own.ids)} ({pictures})")
+            n, seeds = str(len(own.ids) - left_out), str(len(own.seeds))
+            sizes = (n, seeds) if group.several else (n,)
+            rows.append((own.name, pictures, *sizes, *_values(found)))
+    about = (
+        "Softmax probabilities of the logits against what came true. NLL: negative log-likelihood "
+        "in nats. Brier: summed over classes, 0 to 2. AURC: mean error over all coverages. "
+        f"Accuracy of the {100 * COVERAGE:.0f}% most confident pictures, at the threshold that "
+        "makes them so. ECE: 15 bins of equal width; adaptive ECE: of equal mass. For all but "
+        "accuracy lower is better. Intervals are 95% bootstraps over pictures; the binned errors "
+        "have none, for they are biased upwards and a bootstrap would add to the bias. Corrupted: "
+        "each corruption's strongest severity, means over corruptions."
+        f"{_about_emodc(group, swept)}{reasons(swept)}"
+    )
+    if excluded:
+        about += f" Pictures without finite logits are left out: {', '.join(excluded)}."
+    return captioned(group, "calibration", "Calibration", about, used, header, rows)
+
+
+def _conditions(own: Swept) -> list[tuple[str, list[Pooled]]]:
+    found = [] if own.baseline is None else [("clean", [own.baseline])]
+    if own.complete:
+        found.append(("corrupted", [entries[-1] for entries in own.entries.values()]))
+    return found
+
+
+def _about_emodc(group: Group, swept: Mapping[str, Swept]) -> str:
+    traced = {r.cell.classifier for r in group.results if r.manifest.timesteps}
+    if not traced & swept.keys():
+        return ""
+    return (
+        " EmoDC's logits are negative mean errors over a temperature, which was not fitted: "
+        "another one would change these numbers, and not its decisions."
+    )
+
+
+Conditions = list[list[Forecasts]]  # by condition and training seed
+
+
+def _forecasts(entries: Sequence[Pooled]) -> tuple[Conditions, int]:
+    """Of the samples whose logits are finite throughout; and how many are not."""
+    each = [o for entry in entries for o in entry.outcomes]
+    usable = np.logical_and.reduce([np.isfinite(o.logits).all(axis=1) for o in each])
+    found = [
+        [metrics.forecasts(o.logits[usable], o.labels[usable]) for o in entry.outcomes]
+        for entry in entries
+    ]
+    return found, int((~usable).sum())
+
+
+def _values(found: Conditions) -> tuple[Value, ...]:
+    """In the order of the table's columns, means over conditions and seeds."""
+    if not len(found[0][0].labels):
+        return (None,) * 6
+    selective = partial(metrics.selective_scores, coverage=COVERAGE)
+    accuracy = _number(found, selective, 1)
+    return (
+        _number(found, metrics.nll_scores, inf),
+        _number(found, metrics.brier_scores, 2),
+        _number(found, metrics.aurc_scores, 1),
+        None if accuracy.interval is None else Estimate(accuracy.value, accuracy.interval),
+        *(Number(_mean(found, error), 3) for error in (metrics.ece, metrics.adaptive_ece)),
+    )
+
+
+def _number(found: Conditions, scores: Callable[[Forecasts], Scores], highest: float) -> Number:
+    """With its two-level interval; without one for a single sample."""
+    each = [np.stack([scores(one) for one in seeds]) for seeds in found]
+    mean = np.mean(each, axis=0)
+    interval = two_level(mean, bounds=(0, highest)) if mean.shape[1] > 1 else None
+    return Number(float(mean.mean()), 3, interval)
+
+
+def _mean(found: Conditions, metric: Callable[[Forecasts], float]) -> float:
+    return fmean(metric(one) for seeds in found for one in seeds)

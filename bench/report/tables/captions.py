@@ -1,0 +1,72 @@
+"""What captions of tables and figures say alike: n, classes, seeds, kind of interval."""
+
+from collections.abc import Sequence
+
+from bench.report.groups import Group, Pooled, Result
+from bench.report.spec import TableSpec, Value
+
+DRAWN = "Drawn faces are not evidence about real faces."
+SEEDS = (
+    "Numbers are means over training seeds, with intervals of a two-level bootstrap over seeds and "
+    "pictures; few seeds that differ greatly make them too narrow. A single seed has Wilson's."
+)
+DASH = "–: not applicable or not measured."
+
+
+def captioned(
+    group: Group,
+    name: str,
+    title: str,
+    about: str,
+    used: Sequence[Result | Pooled],
+    header: tuple[str, ...],
+    rows: Sequence[tuple[Value, ...]],
+) -> TableSpec:
+    """A group's table whose caption says what the numbers rest on.
+
+    Args:
+        group: The group.
+        name: Of the table, unique in the group.
+        title: A few words, without the group.
+        about: What the numbers are.
+        used: The results behind them, at least one.
+        header: Column names, (C,).
+        rows: Values, each row (C,).
+    """
+    parts = [about, f"{setting(group, used)}.", *([SEEDS] if group.several else [])]
+    if any(value is None for row in rows for value in row):
+        parts.append(DASH)
+    if group.drawn:
+        parts.append(DRAWN)
+    full = f"{title}, {group.slug}"
+    return TableSpec(group.file_name(name), full, " ".join(parts), header, tuple(rows))
+
+
+def setting(group: Group, used: Sequence[Result | Pooled]) -> str:
+    """What the numbers were measured on: data set, n, classes, seeds."""
+    n = sizes([result.metrics.n for result in used])
+    return f"Data set {group.dataset}, n = {n}, {len(group.classes)} classes, {seeds_text(group)}"
+
+
+def seeds_text(group: Group) -> str:
+    """Such as "seed 0", or "training seeds 0, 1, 2, run seed 0" where that is not all."""
+    if group.seeds == [group.seed]:
+        return f"seed {group.seed}"
+    plural = "s" if group.several else ""
+    return f"training seed{plural} {', '.join(map(str, group.seeds))}, run seed {group.seed}"
+
+
+def interval_name(group: Group) -> str:
+    """Which intervals accuracies have."""
+    return "95%" if group.several else "95% Wilson"
+
+
+def counts_header(group: Group) -> tuple[str, ...]:
+    """The columns that say how much stands behind a row."""
+    return ("n", "seeds") if group.several else ("n",)
+
+
+def sizes(counts: Sequence[int]) -> str:
+    """Sample counts in short: "200", or "40 to 200" where they differ."""
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"

@@ -1,0 +1,46 @@
+"""The whole grid of corruptions: the mean accuracy under each, over all, and what they cost."""
+
+from collections.abc import Mapping
+from math import inf
+
+from bench import metrics
+from bench.report.groups import Group
+from bench.report.spec import Number, TableSpec, Value
+from bench.report.tables.captions import captioned, counts_header, interval_name
+from bench.report.tables.ratios import above_zero, percent
+from bench.report.tables.swept import Swept, behind, counts, reasons, share
+
+
+def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
+    """Mean accuracy over severities under each corruption, over all, and what they cost."""
+    names = group.perturbations("corruption")
+    shown = tuple(name.replace("_", " ") for name in names)
+    header = ("classifier", *counts_header(group), "clean", "mean", "relative drop %", *shown)
+    rows: list[tuple[Value, ...]] = []
+    for classifier, name in group.names.items():
+        own = swept.get(classifier)
+        if own is None:
+            rows.append((name, *[None] * (len(header) - 1)))
+            continue
+        clean = None if own.clean is None else share(own.clean)
+        mean = None if own.mean is None else share(own.mean)
+        each = (group.mean(classifier, corruption) for corruption in names)
+        rows.append((name, *counts(group, own), clean, mean, _drop(own), *each))
+    about = (
+        f"Accuracy in percent with {interval_name(group)} intervals: clean, and under each "
+        "corruption the mean over its severities. Mean: over all corruptions, each alike. Relative "
+        "drop: the share of the clean accuracy that is lost in that mean; its interval is a "
+        "bootstrap over pictures, clean and corrupted together. Intervals count each picture once "
+        f"in all cells{'' if group.several else ', and those of means are conservative'}."
+        f"{reasons(swept)}"
+    )
+    return captioned(group, "corruptions", "Corruptions", about, behind(group), header, rows)
+
+
+def _drop(own: Swept) -> Number | None:
+    """Of the clean accuracy, the share lost in the mean over corruptions; None if that was 0."""
+    if own.clean is None or own.mean is None or not above_zero(own.clean):
+        return None
+    value = metrics.relative_drop(float(own.clean.mean()), float(own.mean.mean()))
+    lost = 1 - metrics.ratio_scores(own.mean, own.clean)
+    return None if value is None else percent(value, lost, (-inf, 1.0))
