@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from bench.report.style import save
 from matplotlib.figure import Figure
 
 from bench.report.page import Command, FigureFile, Page, Section
 from bench.report.spec import Difference, Estimate, Mark, Number, TableSpec, Value
-from bench.report.style import save
 from bench.stats import Interval
 
 SCRIPT = "<script>window.hacked = 1</script>"

@@ -75,7 +75,9 @@ def _right(errors: np.ndarray, labels: np.ndarray, steps: int) -> NDArray[np.flo
 def _estimate(right: NDArray[np.float64]) -> Estimate:
     """Of (seeds, N) hits."""
     value = float(right.mean())
-    interval = two_level(right, bounds=(0, 1)) if len(right) > 1 else wilson(int(right.sum()), right.size)
+    interval = (
+        two_level(right, bounds=(0, 1)) if len(right) > 1 else wilson(int(right.sum()), right.size)
+    )
     return Estimate(value, interval)
 
 

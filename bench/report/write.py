@@ -9,7 +9,8 @@ from bench.files import atomic
 from bench.report import diagnostic_tables
 from bench.report.ablation import ablation_tables
 from bench.report.diagnostics import diagnose
-from bench.report.figures import write_diagnostic_figures, write_figures
+from bench.report.figures import write_figures
+from bench.report.figures.diagnostics import names_of
 from bench.report.page import write_page
 from bench.report.page.assembly import assemble
 from bench.report.render import markdown, markdown_text, write_tables
@@ -73,16 +74,16 @@ def write_report(out: Path) -> Report:
         (scratch / "summary.csv").write_text(summary_csv(frame), encoding="utf-8")
         (scratch / "tables").mkdir()
         write_tables(scratch / "tables", specs)
-        figures = write_figures(results, Store(out), scratch / "figures")
-        page = _page(specs, [figure.name for figure in figures], results)
+        drawn = write_figures(results, Store(out), scratch / "figures", diagnoses)
+        of_traces = {name for diagnosis in diagnoses for name in names_of(diagnosis)}
+        names = [figure.name for figure in drawn]
+        page = _page(specs, [name for name in names if name not in of_traces], results)
         (scratch / "tables.md").write_text(page, encoding="utf-8")
-        drawn = write_diagnostic_figures(diagnoses, scratch / "figures")
-        names = {key: [figure.name for figure in own] for key, own in drawn.items()}
         page = diagnostic_tables.page(diagnoses, names, absent)
         (scratch / "diagnostics.md").write_text(page, encoding="utf-8")
         numbers = diagnostic_tables.csv_text(diagnoses)
         (scratch / "diagnostics.csv").write_text(numbers, encoding="utf-8")
-        whole = assemble(out, results, specs, figures, diagnoses, drawn, absent)
+        whole = assemble(out, results, specs, drawn, diagnoses, absent)
         write_page(scratch / "index.html", whole)
     return Report(folder, results, frame, tuple(specs))
 

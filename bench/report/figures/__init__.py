@@ -9,10 +9,11 @@ calibration.py   reliability diagrams
 steps.py         accuracy against evaluations
 ablation.py      EmoDC's variants
 diagnostics.py   what traces say of an EmoDC, in the marks of marks.py
-parts.py style.py  what all share: titles, footnotes, looks, files
+parts.py style.py  what all share: titles, footnotes, looks; files.py writes
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from bench.report.diagnostics import Diagnosis
@@ -21,35 +22,37 @@ from bench.report.figures.calibration import calibration_drawings
 from bench.report.figures.confusion import confusion_drawings
 from bench.report.figures.curves import curve_drawings
 from bench.report.figures.diagnostics import diagnostic_drawings
+from bench.report.figures.files import write
 from bench.report.figures.groups import group_drawings
 from bench.report.figures.heatmap import heatmap_drawings
 from bench.report.figures.parts import Drawing, Drawn
 from bench.report.figures.recall import recall_drawings
 from bench.report.figures.steps import steps_drawings
-from bench.report.figures.style import house_style, save
+from bench.report.figures.style import house_style
 from bench.report.groups import Group
 from bench.report.results import Results
 from bench.store import Store
 
-__all__ = ["Drawn", "write_diagnostic_figures", "write_figures"]
+__all__ = ["Drawn", "write_figures"]
 
 
-def write_figures(results: Results, store: Store, folder: Path) -> list[Drawn]:
+def write_figures(
+    results: Results, store: Store, folder: Path, diagnoses: Sequence[Diagnosis] = ()
+) -> list[Drawn]:
     """Draw every figure that the results allow into `folder`, in the order of a report.
 
     Args:
         results: What is shown.
         store: For traces and for groups of pictures.
         folder: Made if it is not there.
+        diagnoses: What traces say, drawn last (`diagnostics.names_of` has the names).
     """
+    everything = chain(
+        chain.from_iterable(_drawings(group, store) for group in results.groups),
+        chain.from_iterable(map(diagnostic_drawings, diagnoses)),
+    )
     with house_style():
-        return _written((d for group in results.groups for d in _drawings(group, store)), folder)
-
-
-def write_diagnostic_figures(diagnoses: Sequence[Diagnosis], folder: Path) -> dict[str, list[Drawn]]:
-    """Draw what traces say into `folder`; by the classifier's `Diagnosis.file_name`."""
-    with house_style():
-        return {d.file_name(""): _written(diagnostic_drawings(d), folder) for d in diagnoses}
+        return write(everything, folder)
 
 
 def _drawings(group: Group, store: Store) -> Iterator[Drawing]:
@@ -62,10 +65,3 @@ def _drawings(group: Group, store: Store) -> Iterator[Drawing]:
     yield from group_drawings(group, store)
     yield from steps_drawings(group, store)
     yield from ablation_drawings(group)
-
-
-def _written(drawings: Iterable[Drawing], folder: Path) -> list[Drawn]:
-    folder.mkdir(parents=True, exist_ok=True)
-    return [
-        Drawn(d.name, d.title, d.alt, d.section, *save(d.figure, folder, d.name)) for d in drawings
-    ]

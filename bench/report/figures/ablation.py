@@ -11,9 +11,9 @@ from matplotlib.typing import ColorType
 from bench.checkpoints import GATE_FACTOR
 from bench.report.ablation import pairs_with_base
 from bench.report.figures.parts import Drawing, footnote
+from bench.report.figures.style import LineStyle, line_style, new_figure, shown
 from bench.report.groups import Group
 from bench.report.spec import Estimate
-from bench.report.figures.style import LineStyle, line_style, new_figure, shown
 from bench.report.tables import interval_name
 from bench.report.variants import Variant, variants
 from bench.stats import Interval
@@ -45,8 +45,8 @@ def ablation_figure(group: Group, points: Sequence[Point]) -> Figure:
     panels = [points, near] if 1 < len(near) < len(points) else [points]
     figure = new_figure(3.4 * len(panels) + 2.6, max(3.6, 0.24 * len(points) + 1.6))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for ax, shown in zip(axes, panels, strict=True):
-        _panel(ax, shown)
+    for ax, part in zip(axes, panels, strict=True):
+        _panel(ax, part)
     axes[0].set_ylabel("accuracy (%)")
     if len(panels) > 1:
         axes[0].set_title("all variants")

@@ -93,7 +93,8 @@ def calibration(group: Group, found: dict[str, list[Curve]]) -> Figure:
         below = figure.add_subplot(grid[2 * row + 1, column], sharex=above)
         first = first or above
         _panel(above, below, curves)
-        above.set_title(shown(name), fontsize=9)
+        errors = " / ".join(f"{100 * curve.bins.error:.1f}" for curve in curves)
+        above.set_title(f"{shown(name)}\nECE {errors}%", fontsize=9)
         if number + columns >= len(found):
             below.set_xlabel("confidence (%)")
         if not column:
@@ -105,7 +106,9 @@ def calibration(group: Group, found: dict[str, list[Curve]]) -> Figure:
         handles=[*handles, perfect], loc="outside upper left", ncols=len(kinds) + 1, frameon=False,
         handlelength=3.2,
     )  # fmt: skip
-    used = [p for c in group.names if group.names[c] in found for k in kinds for p in k.of(group, c)]
+    used = [
+        p for c in group.names if group.names[c] in found for k in kinds for p in k.of(group, c)
+    ]
     footnote(figure, group, used, _about(kinds, found))
     return figure
 
@@ -113,33 +116,31 @@ def calibration(group: Group, found: dict[str, list[Curve]]) -> Figure:
 def _panel(above: Axes, below: Axes, curves: Sequence[Curve]) -> None:
     edges = np.linspace(0, 100, _BINS + 1)
     above.plot([0, 100], [0, 100], color=GREY, linewidth=1, linestyle=":")
-    handles = []
     for curve in curves:
         style, bins = line_style(curve.condition), curve.bins
         held = bins.n > 0
         x, y, n = 100 * bins.confidence[held], 100 * bins.accuracy[held], bins.n[held]
         # Each picture is one trial, however many corruptions it went through.
         trials = np.maximum(n // curve.repeats, 1)
-        ends = [wilson(a / 100 * m, int(m)) for a, m in zip(y, trials, strict=True)]
+        many = trials >= FEW
+        pairs = zip(y[many], trials[many], strict=True)
+        ends = [wilson(share / 100 * m, int(m)) for share, m in pairs]
         above.vlines(
-            x, [100 * e.low for e in ends], [100 * e.high for e in ends], color=style.color,
-            linewidth=0.7, alpha=0.6,
+            x[many], [100 * e.low for e in ends], [100 * e.high for e in ends], color=style.color,
+            linewidth=1,
         )  # fmt: skip
-        above.plot(x, y, color=style.color, linestyle=style.linestyle, linewidth=1.2)
-        faces = [style.color if m >= FEW else (1.0, 1.0, 1.0) for m in trials]
-        above.scatter(
-            x, y, marker=style.marker, s=16, c=faces, edgecolors=[style.color], linewidths=0.8,
-            zorder=3, clip_on=False,
+        above.plot(
+            x[many], y[many], color=style.color, linestyle=style.linestyle, linewidth=1.2,
+            marker=style.marker, markersize=4.2, zorder=3, clip_on=False,
         )  # fmt: skip
-        handles.append(style.handle(f"ECE {100 * bins.error:.1f}%"))
+        above.plot(
+            x[~many], y[~many], linestyle="none", color=style.color, markerfacecolor="white",
+            marker=style.marker, markersize=3, alpha=0.7, markeredgewidth=0.7, clip_on=False,
+        )  # fmt: skip
         below.stairs(
             100 * bins.n / bins.n.sum(), edges, color=style.color, linestyle=style.linestyle,
             linewidth=1.1,
         )  # fmt: skip
-    above.legend(
-        handles=handles, loc="upper left", fontsize=7, handlelength=2.2, borderpad=0.3,
-        labelspacing=0.25, frameon=True, framealpha=0.85, edgecolor="white",
-    )  # fmt: skip
     above.set(xlim=(0, 100), ylim=(0, 100))
     above.tick_params(labelbottom=False)
     below.set_ylim(0, None)
@@ -156,7 +157,8 @@ def _about(kinds: Sequence[Condition], found: dict[str, list[Curve]]) -> str:
     lost = f" {dropped} samples without finite logits are left out." if dropped else ""
     return (
         f"Softmax confidence in {_BINS} bins of equal width; bars: 95% Wilson intervals; hollow: "
-        f"fewer than {FEW} pictures. ECE: mean distance from the diagonal, weighed by n. Below: "
+        f"fewer than {FEW} pictures, without bars. ECE: mean distance from the diagonal, weighed "
+        "by n, in the order of the legend. Below: "
         f"share of samples in each bin.{pooled}{lost}"
     )
 

@@ -87,8 +87,8 @@ def _counts(group: Group, result: Pooled) -> NDArray[np.int64]:
 
 def _percent(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Over the support, ties included; zero where a class has no picture."""
-    found: NDArray[np.float64] = 100 * counts[:, :-1] / np.maximum(
-        counts.sum(axis=1, keepdims=True), 1
+    found: NDArray[np.float64] = (
+        100 * counts[:, :-1] / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     )
     return found
 

@@ -24,6 +24,9 @@ from bench.report.groups import Group, Pooled
 from bench.report.measures import Metrics
 from bench.report.tables import interval_name
 
+#: By classifier and perturbation: on clean pictures, then at each severity.
+Sweeps = dict[tuple[str, str], list[Metrics | None]]
+
 _LINES = 8  # lines that can be told apart in a panel
 _BANDS = 5  # lines whose bands can
 _PANELS = 20  # panels on a page
@@ -35,53 +38,68 @@ def curve_drawings(group: Group, family: str) -> Iterator[Drawing]:
     Where classifiers are too many for one panel, each figure shows some of them, before the others
     in grey.
     """
+    sweeps = sweeps_of(group, family)
     shares = evenly(list(group.names), _LINES)
     parts = [
         (names, own)
         for names in evenly(group.perturbations(family), _PANELS)
         for own in shares
-        if any(group.under(c, name) for c in own for name in names)
+        if any((c, name) in sweeps for c in own for name in names)
     ]
     what = "severity" if family == "corruption" else "budget"
     for number, (names, own) in enumerate(parts):
         yield Drawing(
             group.file_name(numbered(f"{family}s", number, len(parts))),
             part_of(f"Accuracy against {what}, {group.slug}", number, len(parts)),
-            _alt(group, names, own, what),
+            _alt(group, sweeps, names, own, what),
             "corruptions" if family == "corruption" else "attacks",
-            curves(group, family, names, own),
+            curves(group, family, sweeps, names, own),
         )
 
 
+def sweeps_of(group: Group, family: str) -> Sweeps:
+    """Metrics on clean pictures and at each severity, by classifier and perturbation.
+
+    None stands for a missing cell; classifiers that have none at all under a perturbation are left
+    out.
+    """
+    found: Sweeps = {}
+    for name in group.perturbations(family):
+        for classifier in group.names:
+            swept = [group.get(classifier, name, s) for s in group.severities(name)]
+            points = [None if pooled is None else pooled.metrics for pooled in swept]
+            if any(points):
+                found[classifier, name] = [group.reference(classifier, name), *points]
+    return found
+
+
 def curves(
-    group: Group,
-    family: str,
-    names: Sequence[str] | None = None,
-    classifiers: Sequence[str] | None = None,
+    group: Group, family: str, sweeps: Sweeps, names: Sequence[str], classifiers: Sequence[str]
 ) -> Figure:
-    """Accuracy against severity or eps, of all classifiers and perturbations if not said.
+    """Accuracy of some classifiers against severity or eps of some perturbations.
 
     Bands are 95% intervals, the dotted line is chance (1 / classes). A missing cell is a gap
     in its line. Clean accuracy stands at 0, for an attack over the attacked samples only.
     """
-    names = group.perturbations(family) if names is None else names
-    classifiers = list(group.names) if classifiers is None else classifiers
     columns, width, height = _layout(len(names))
     rows = math.ceil(len(names) / columns)
     figure = new_figure(columns * width + 1.9, rows * height + 0.6)
-    axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    alike = len({tuple(group.severities(name)) for name in names}) == 1
+    axes = figure.subplots(rows, columns, sharex=alike, sharey=True, squeeze=False)
     for ax in axes.flat[len(names) :]:
         ax.set_axis_off()
     for number, (ax, name) in enumerate(zip(axes.flat, names, strict=False)):
-        _panel(ax, group, name, family, classifiers)
+        _panel(ax, group, name, sweeps, classifiers)
+        ax.set_xticks(*_ticks(group, name))
         if number + columns >= len(names):  # nothing below it
             ax.set_xlabel(_x_label(group.severities(name), family))
+            ax.tick_params(axis="x", labelbottom=True)
     for ax in axes[:, 0]:
         ax.set_ylabel("accuracy (%)")
     handles = [
         line_style(index).handle(shown(name).replace(" (", "\n("))
         for index, (classifier, name) in enumerate(group.names.items())
-        if classifier in classifiers and any(group.under(classifier, p) for p in names)
+        if classifier in classifiers and any((classifier, p) in sweeps for p in names)
     ]
     # Samples long enough to show how a line is dashed.
     handles.append(chance_line(group))
@@ -103,37 +121,37 @@ def _about(group: Group, used: Sequence[Pooled], classifiers: Sequence[str]) -> 
         return f"Bands: {interval_name(group)} intervals."
     intervals = [pooled.metrics.accuracy.interval for pooled in used]
     widest = max(50 * (interval.high - interval.low) for interval in intervals)
-    about = f"{interval_name(group)} intervals, not drawn, are at most {widest:.1f} points to a side."
+    about = (
+        f"{interval_name(group)} intervals, not drawn, are at most {widest:.1f} points to a side."
+    )
     return f"{about} Grey: other classifiers." if len(classifiers) < len(group.names) else about
 
 
-def _alt(group: Group, names: Sequence[str], classifiers: Sequence[str], what: str) -> str:
-    shown_names = [group.names[c] for c in classifiers]
+def _alt(
+    group: Group, sweeps: Sweeps, names: Sequence[str], classifiers: Sequence[str], what: str
+) -> str:
     strongest = []
     for name in names:
-        last = group.severities(name)[-1]
-        at = [(group.names[c], group.get(c, name, last)) for c in classifiers]
-        known = [(who, pooled.metrics.accuracy) for who, pooled in at if pooled is not None]
+        last = [(group.names[c], sweeps.get((c, name), [None])[-1]) for c in classifiers]
+        known = [(who, metrics.accuracy) for who, metrics in last if metrics is not None]
         if known:
-            strongest.append(f"{name.replace('_', ' ')} {last}: {extremes(known)}")
-    about = (
-        f"Line charts of accuracy against {what}, a panel for each of "
-        f"{listed([name.replace('_', ' ') for name in names])}; lines: {listed(shown_names)}."
-    )
+            severity = group.severities(name)[-1]
+            strongest.append(f"{name.replace('_', ' ')} {severity}: {extremes(known)}")
+    lines = listed([group.names[c] for c in classifiers])
+    panels = f"{len(names)} panel{'s' if len(names) > 1 else ''}"
+    about = f"Line charts of accuracy against {what}, {panels}; lines: {lines}."
     return f"{about} At the strongest, {'; '.join(strongest)}." if strongest else about
 
 
 def _panel(
-    ax: Axes, group: Group, perturbation: str, family: str, classifiers: Sequence[str]
+    ax: Axes, group: Group, perturbation: str, sweeps: Sweeps, classifiers: Sequence[str]
 ) -> None:
-    severities = group.severities(perturbation)
-    levels = {c.severity: c.level for c in group.planned if c.perturbation == perturbation}
-    x = [0.0, *(levels[s] for s in severities)]
+    x, _ = _ticks(group, perturbation)
     others = []
     for index, classifier in enumerate(group.names):
-        swept = (group.get(classifier, perturbation, s) for s in severities)
-        points = [None if r is None else r.metrics for r in swept]
-        points.insert(0, group.reference(classifier, perturbation))
+        points = sweeps.get((classifier, perturbation))
+        if points is None:
+            continue
         if classifier in classifiers:
             _line(ax, x, points, index, band=len(classifiers) <= _BANDS)
         else:
@@ -143,7 +161,6 @@ def _panel(
     ax.axhline(100 / len(group.classes), color=GREY, linewidth=1, linestyle=":")
     ax.set_title(shown(perturbation.replace("_", " ")))
     ax.set_ylim(0, 100)
-    ax.set_xticks(x, _ticks(severities, family))
     ax.margins(x=0.04)
     sns.despine(ax=ax)
 
@@ -186,11 +203,13 @@ def _common_denominator(severities: Sequence[str]) -> str | None:
     return denominators.pop() or None if len(denominators) == 1 else None
 
 
-def _ticks(severities: Sequence[str], family: str) -> list[str]:
-    """Tick labels for clean and each severity; bare numerators under a shared denominator."""
-    if family == "attack" and _common_denominator(severities):
-        return ["0", *(severity.partition("/")[0] for severity in severities)]
-    return ["0", *severities]
+def _ticks(group: Group, perturbation: str) -> tuple[list[float], list[str]]:
+    """Places and names of clean and each severity; bare numerators under a shared denominator."""
+    severities = group.severities(perturbation)
+    levels = {c.severity: c.level for c in group.planned if c.perturbation == perturbation}
+    bare = _common_denominator(severities) is not None
+    names = [severity.partition("/")[0] if bare else severity for severity in severities]
+    return [0.0, *(levels[severity] for severity in severities)], ["0", *names]
 
 
 def _x_label(severities: Sequence[str], family: str) -> str:

@@ -1,6 +1,6 @@
 """The figures of diagnostics, one set per EmoDC; the numbers are those of `diagnostics`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import ceil
 
 import numpy as np
@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.figures import diagnostic_alt as alt
-from bench.report.figures.marks import bar, line, note, span, text
 from bench.report.diagnostics import PROMPTS, Diagnosis
 from bench.report.example import Side
+from bench.report.figures import diagnostic_alt as alt
+from bench.report.figures.marks import bar, line, note, span, text
 from bench.report.figures.parts import Drawing
 from bench.report.figures.style import line_style, new_figure, shown
 from bench.stats import wilson
@@ -24,18 +24,16 @@ _GREY = "0.35"
 
 def diagnostic_drawings(diagnosis: Diagnosis) -> Iterator[Drawing]:
     """All figures of one EmoDC."""
-    figures = {
-        "correlation": ("Errors under other prompts", correlation, alt.of_correlation),
-        "gap_by_timestep": ("Gap of wrong and right prompts", gap_by_timestep, alt.of_gap),
-        "timesteps": ("What each timestep decides alone", timesteps, alt.of_timesteps),
-        "margins": ("Pictures that keep a margin", margins, alt.of_margins),
-        "example": ("A picture whose decision a corruption changes", example, alt.of_example),
-    }
-    for what, (title, draw, words) in figures.items():
+    for what, (title, draw, words) in _FIGURES.items():
         figure = draw(diagnosis)
         if figure is not None:
             name, own = diagnosis.file_name(what), f"{title}, {diagnosis.name}"
             yield Drawing(name, own, words(diagnosis), "emodc", figure)
+
+
+def names_of(diagnosis: Diagnosis) -> list[str]:
+    """Names of the figures of one EmoDC, those included that its traces do not allow."""
+    return [diagnosis.file_name(what) for what in _FIGURES]
 
 
 def correlation(diagnosis: Diagnosis) -> Figure:
@@ -115,7 +113,13 @@ def timesteps(diagnosis: Diagnosis) -> Figure:
     centres = (diagnosis.edges[:-1] + diagnosis.edges[1:]) / 2
     for index, traced in enumerate(diagnosis.conditions):
         found = diagnosis.informativeness(traced)
-        line(left, centres, [a for a, _ in found], index, f"{shown(traced.name)} (n {len(traced.errors)})")
+        line(
+            left,
+            centres,
+            [a for a, _ in found],
+            index,
+            f"{shown(traced.name)} (n {len(traced.errors)})",
+        )
         line(right, centres, [d for _, d in found], index, None)
     whole = 100 * diagnosis.clean.result.metrics.accuracy.value
     left.axhline(whole, color=_GREY, linewidth=1, linestyle="-.", label="clean, all steps")
@@ -226,3 +230,14 @@ def _kept(diagnosis: Diagnosis) -> list[tuple[str, str, Estimate | None]]:
         ("adaptive", "hard", found.kept("adaptive", found.hard)),
     ]
 
+
+#: By the end of the file's name: title, what draws it, what says it in words.
+_FIGURES: dict[
+    str, tuple[str, Callable[[Diagnosis], Figure | None], Callable[[Diagnosis], str]]
+] = {
+    "correlation": ("Errors under other prompts", correlation, alt.of_correlation),
+    "gap_by_timestep": ("Gap of wrong and right prompts", gap_by_timestep, alt.of_gap),
+    "timesteps": ("What each timestep decides alone", timesteps, alt.of_timesteps),
+    "margins": ("Pictures that keep a margin", margins, alt.of_margins),
+    "example": ("A picture whose decision a corruption changes", example, alt.of_example),
+}

@@ -19,6 +19,7 @@ from bench.report.tables import sizes
 
 FEW = 30  # samples below which a dot is hollow
 PANELS = 6  # to a figure
+_TALL = 12  # rows beyond which panels stand side by side only
 
 
 Parts = Callable[[Scores], list[NDArray[np.bool_]]]
@@ -75,14 +76,15 @@ def forest(
         kinds: The conditions.
         x_label: Of every panel.
     """
-    columns = len(panels) if len(panels) <= 3 else ceil(len(panels) / 2)
+    tall = len(rows) > _TALL
+    columns = len(panels) if tall or len(panels) <= 3 else ceil(len(panels) / 2)
     lines = ceil(len(panels) / columns)
     places = [place for place, _ in rows]
     labels = _labels(rows, panels)
     low, high = places[0] - 0.6, places[-1] + 0.6
     beside = 0.068 * max(map(len, labels))  # inches
-    tall = 0.24 * (high - low) + 0.55
-    figure = new_figure(max(2.0 * columns + beside + 0.3, 5.0), lines * tall + 0.9)
+    width, height = (1.4 if tall else 2.0), (0.2 if tall else 0.24) * (high - low) + 0.55
+    figure = new_figure(max(width * columns + beside + 0.3, 5.0), lines * height + 0.9)
     axes = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
@@ -122,16 +124,18 @@ def _panel(ax: Axes, places: Sequence[float], panel: Panel) -> None:
     for index, (dots, whole) in enumerate(zip(panel.dots, panel.whole, strict=True)):
         style = line_style(index)
         aside = 0.56 * ((index + 0.5) / len(panel.dots) - 0.5)
-        for place, dot in zip(places, dots, strict=False):
-            if dot is None:
-                continue
-            interval, y = dot.accuracy.interval, place + aside
-            ends = [100 * interval.low, 100 * interval.high]
-            ax.plot(ends, [y, y], color=style.color, linewidth=1.1)
-            ax.plot(
-                100 * dot.accuracy.value, y, marker=style.marker, color=style.color, markersize=4.2,
-                markerfacecolor=style.color if dot.n >= FEW else "white", clip_on=False, zorder=3,
-            )  # fmt: skip
+        known = [(place + aside, dot) for place, dot in zip(places, dots, strict=False) if dot]
+        low = [100 * dot.accuracy.interval.low for _, dot in known]
+        high = [100 * dot.accuracy.interval.high for _, dot in known]
+        ax.hlines([y for y, _ in known], low, high, color=style.color, linewidth=1.1)
+        for hollow in (False, True):
+            own = [(100 * dot.accuracy.value, y) for y, dot in known if (dot.n < FEW) == hollow]
+            if own:
+                ax.plot(
+                    *zip(*own, strict=True), linestyle="none", marker=style.marker, markersize=4.2,
+                    color=style.color, markerfacecolor="white" if hollow else style.color,
+                    clip_on=False, zorder=3,
+                )  # fmt: skip
         if whole is not None:
             x = 100 * whole.accuracy.value
             ax.axvline(x, color=style.color, linewidth=0.8, dashes=(4, 2), zorder=1)

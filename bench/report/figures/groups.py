@@ -9,11 +9,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.report.figures.conditions import Scores, conditions, mean_note
-from bench.report.figures.forest import FEW, PANELS, Panel, few_note, forest, panel_of
+from bench.report.figures.forest import FEW, Panel, few_note, forest, panel_of
 from bench.report.figures.parts import Drawing, evenly, footnote, numbered, part_of
 from bench.report.groups import Group
 from bench.report.tables import interval_name
 from bench.store import Store
+
+_PANELS = 5  # side by side, for there are many rows
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def group_drawings(group: Group, store: Store) -> Iterator[Drawing]:
     known = attributes(group, store)
     if known is None:
         return
-    parts = evenly([c for c in group.names if group.clean(c) is not None], PANELS)
+    parts = evenly([c for c in group.names if group.clean(c) is not None], _PANELS)
     for number, classifiers in enumerate(parts):
         panels = group_panels(group, known, classifiers)
         yield Drawing(

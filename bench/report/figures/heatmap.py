@@ -14,28 +14,30 @@ from bench.report.groups import Group
 from bench.report.spec import Estimate
 from bench.report.tables import interval_name
 
+Estimates = list[list[Estimate | None]]
+
 _MAP = matplotlib.colormaps["Blues"]  # its lightness falls steadily: the same map in grey
 
 
 def heatmap_drawings(group: Group) -> Iterator[Drawing]:
     """The map, where there is more than one corruption: one alone is a curve."""
     if len(group.perturbations("corruption")) > 1:
+        estimates = mean_accuracies(group)
         yield Drawing(
             group.file_name("heatmap"),
             f"Mean accuracy by corruption, {group.slug}",
-            _alt(group),
+            _alt(group, estimates),
             "corruptions",
-            heatmap(group),
+            heatmap(group, estimates),
         )
 
 
-def heatmap(group: Group) -> Figure:
+def heatmap(group: Group, estimates: Estimates) -> Figure:
     """A cell per classifier and corruption, its mean accuracy over severities printed in it.
 
     Clean accuracy stands in front, the mean of all corruptions at the end. Chance and all below it
     have the lightest colour; a mean that lacks a severity is a dash.
     """
-    estimates = _estimates(group)
     values = _values(estimates)
     corruptions = [shown(name.replace("_", " ")) for name in group.perturbations("corruption")]
     above = ["clean", *corruptions, "mean"]
@@ -55,7 +57,7 @@ def heatmap(group: Group) -> Figure:
     bar.set_label("accuracy (%)")
     ticks = [tick for tick in (20, 40, 60, 80, 100) if tick > chance + 8]
     bar.ax.set_yticks([chance, *ticks], ["chance", *map(str, ticks)])
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     intervals = [e.interval for row in estimates for e in row if e is not None]
     widest = max((50 * (interval.high - interval.low) for interval in intervals), default=0.0)
     about = (
@@ -69,9 +71,9 @@ def heatmap(group: Group) -> Figure:
     return figure
 
 
-def _estimates(group: Group) -> list[list[Estimate | None]]:
+def mean_accuracies(group: Group) -> Estimates:
     """Per classifier: clean accuracy, then the mean of each corruption."""
-    found: list[list[Estimate | None]] = []
+    found: Estimates = []
     for classifier in group.names:
         clean = group.clean(classifier)
         means = [group.mean(classifier, p) for p in group.perturbations("corruption")]
@@ -79,7 +81,7 @@ def _estimates(group: Group) -> list[list[Estimate | None]]:
     return found
 
 
-def _values(estimates: list[list[Estimate | None]]) -> NDArray[np.float64]:
+def _values(estimates: Estimates) -> NDArray[np.float64]:
     """In percent, with a last column of means over corruptions; NaN where one is missing."""
     known = np.array([[np.nan if e is None else 100 * e.value for e in row] for row in estimates])
     return np.column_stack([known, known[:, 1:].mean(axis=1)])
@@ -105,8 +107,7 @@ def _cells(ax: Axes, values: NDArray[np.float64], chance: float) -> None:
     ax.spines[:].set_visible(False)
 
 
-def _alt(group: Group) -> str:
-    estimates = _estimates(group)
+def _alt(group: Group, estimates: Estimates) -> str:
     said = []
     for number, name in enumerate(group.perturbations("corruption"), 1):
         column = zip(group.names.values(), (row[number] for row in estimates), strict=True)

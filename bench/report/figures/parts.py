@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -55,7 +56,7 @@ def evenly(things: Sequence[T], most: int) -> list[list[T]]:
     """The things in order, in as few parts of at most `most` as will do, of nearly equal size."""
     parts = ceil(len(things) / most)
     ends = [round(i * len(things) / parts) for i in range(parts + 1)] if parts else []
-    return [list(things[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+    return [list(things[a:b]) for a, b in pairwise(ends)]
 
 
 def numbered(name: str, part: int, parts: int) -> str:

@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 
 from bench.report.figures.conditions import Scores, conditions, mean_note
 from bench.report.figures.forest import PANELS, Panel, few_note, forest, panel_of
-from bench.report.figures.parts import Drawing, evenly, extremes, footnote, listed, numbered, part_of
+from bench.report.figures.parts import (
+    Drawing,
+    evenly,
+    extremes,
+    footnote,
+    listed,
+    numbered,
+    part_of,
+)
 from bench.report.groups import Group
 from bench.report.tables import interval_name
 

@@ -1,11 +1,12 @@
 """Accuracy against the number of network evaluations that a decision costs."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import floor
 
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from bench.report.figures.parts import Drawing, chance_line, footnote
 from bench.report.figures.style import GREY, line_style, new_figure, shown
@@ -16,7 +17,7 @@ from bench.report.tables import interval_name
 from bench.report.traced import with_traces
 from bench.store import Store
 
-_DODGE = 1.06  # between points of equal cost, as a factor
+_DODGE = 1.08  # between points of equal cost, as a factor
 
 
 def steps_drawings(group: Group, store: Store) -> Iterator[Drawing]:
@@ -66,14 +67,20 @@ def evaluations(group: Group, found: Mapping[str, Sequence[AtSteps]]) -> Figure:
         handle = style.handle(shown(name).replace(" (", "\n("))
         handle.set_linestyle(style.linestyle if classifier in found else "none")
         handles.append(handle)
-    ax.axhline(100 / len(group.classes), color=GREY, linewidth=1, linestyle=":")
+    chance = 100 / len(group.classes)
+    bottom = _bottom(
+        [a for _, a in others.values()] + [p.accuracy for ps in found.values() for p in ps]
+    )
+    if chance > bottom:
+        ax.axhline(chance, color=GREY, linewidth=1, linestyle=":")
+        handles.append(chance_line(group))
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set(ylim=(0, 100), xlabel="network evaluations per picture", ylabel="accuracy (%)")
+    ax.set(ylim=(bottom, 100), xlabel="network evaluations per picture", ylabel="accuracy (%)")
     sns.despine(ax=ax)
     figure.legend(
-        handles=[*handles, chance_line(group)], loc="outside right upper", frameon=False,
+        handles=handles, loc="outside right upper", frameon=False,
         handlelength=3.2,
     )  # fmt: skip
     about = (
@@ -83,6 +90,12 @@ def evaluations(group: Group, found: Mapping[str, Sequence[AtSteps]]) -> Figure:
     )
     footnote(figure, group, [pooled for pooled in used if pooled is not None], about)
     return figure
+
+
+def _bottom(accuracies: Sequence[Estimate]) -> float:
+    """Lower end of the axis in percent; it need not be 0, for these are no bars."""
+    lowest = min(100 * accuracy.interval.low for accuracy in accuracies)
+    return max(0.0, 10 * floor(lowest / 10 - 0.5))
 
 
 def _others(

@@ -2,12 +2,13 @@
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.report.diagnostic_tables import correlation_table, margin_table, timestep_table
 from bench.report.diagnostics import Diagnosis
 from bench.report.figures import Drawn
+from bench.report.figures.diagnostics import names_of
 from bench.report.groups import Group
 from bench.report.page.parts import Command, FigureFile, Page, Section
 from bench.report.results import Results
@@ -31,7 +32,6 @@ def assemble(
     specs: Sequence[TableSpec],
     figures: Sequence[Drawn],
     diagnoses: Sequence[Diagnosis],
-    drawn: Mapping[str, Sequence[Drawn]],
     absent: Sequence[str],
 ) -> Page:
     """The page.
@@ -42,21 +42,21 @@ def assemble(
         specs: The tables of `bench.report.tables` and `bench.report.ablation`.
         figures: Those of `bench.report.figures.write_figures`.
         diagnoses: What traces say.
-        drawn: Those of `bench.report.figures.write_diagnostic_figures`.
         absent: Why EmoDCs have no diagnostics.
     """
     placed: dict[str, list[TableSpec]] = {}
     for spec in specs:
         placed.setdefault(_part_of(spec, results.groups), []).append(spec)
     sections = []
+    of_traces = {name for diagnosis in diagnoses for name in names_of(diagnosis)}
     for section, title in _FIRST_PARTS.items():
-        own = [_figure(figure) for figure in figures if figure.section == section]
+        own = [_figure(f) for f in figures if f.section == section and f.name not in of_traces]
         if title in placed or own:
             sections.append(
                 Section(title, _anchor(title), tuple(placed.get(title, ())), tuple(own))
             )
     if diagnoses or absent:
-        sections.append(_diagnostics(diagnoses, drawn, absent))
+        sections.append(_diagnostics(diagnoses, figures, absent))
     sections.append(Section("All cells", "cells", (cells_table(results),)))
     names = dict.fromkeys(name for group in results.groups for name in group.names.values())
     return Page(
@@ -148,7 +148,7 @@ def _figure(figure: Drawn) -> FigureFile:
 
 def _diagnostics(
     diagnoses: Sequence[Diagnosis],
-    drawn: Mapping[str, Sequence[Drawn]],
+    drawn: Sequence[Drawn],
     absent: Sequence[str],
 ) -> Section:
     specs: list[TableSpec] = []
@@ -156,7 +156,7 @@ def _diagnostics(
     for diagnosis in diagnoses:
         made = (correlation_table(diagnosis), timestep_table(diagnosis), margin_table(diagnosis))
         specs += [spec for spec in made if spec.rows]
-        figures += map(_figure, drawn[diagnosis.file_name("")])
+        figures += [_figure(figure) for figure in drawn if figure.name in names_of(diagnosis)]
     return Section("Diagnostics", "diagnostics", tuple(specs), tuple(figures), tuple(absent))
 
 
