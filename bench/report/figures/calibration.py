@@ -84,7 +84,7 @@ def calibration(group: Group, found: dict[str, list[Curve]]) -> Figure:
     kinds = conditions(group)
     columns = len(found) if len(found) <= 3 else ceil(len(found) / 2)
     rows = ceil(len(found) / columns)
-    figure = new_figure(max(2.3 * columns + 0.5, 5.0), 2.9 * rows + 1.0)
+    figure = new_figure(max(2.3 * columns + 0.5, 5.0), 3.1 * rows + 1.0)
     grid = figure.add_gridspec(2 * rows, columns, height_ratios=[4, 1] * rows)
     first: Axes | None = None
     for number, (name, curves) in enumerate(found.items()):
@@ -97,6 +97,7 @@ def calibration(group: Group, found: dict[str, list[Curve]]) -> Figure:
         above.set_title(f"{shown(name)}\nECE {errors}%", fontsize=9)
         if number + columns >= len(found):
             below.set_xlabel("confidence (%)")
+        above.tick_params(labelbottom=False, labelleft=not column)
         if not column:
             above.set_ylabel("accuracy (%)")
             below.set_ylabel("% of n")
@@ -129,20 +130,21 @@ def _panel(above: Axes, below: Axes, curves: Sequence[Curve]) -> None:
             x[many], [100 * e.low for e in ends], [100 * e.high for e in ends], color=style.color,
             linewidth=1,
         )  # fmt: skip
-        above.plot(
-            x[many], y[many], color=style.color, linestyle=style.linestyle, linewidth=1.2,
-            marker=style.marker, markersize=4.2, zorder=3, clip_on=False,
-        )  # fmt: skip
-        above.plot(
-            x[~many], y[~many], linestyle="none", color=style.color, markerfacecolor="white",
-            marker=style.marker, markersize=3, alpha=0.7, markeredgewidth=0.7, clip_on=False,
-        )  # fmt: skip
+        if many.any():
+            above.plot(
+                x[many], y[many], color=style.color, linestyle=style.linestyle, linewidth=1.2,
+                marker=style.marker, markersize=4.2, zorder=3, clip_on=False,
+            )  # fmt: skip
+        if not many.all():  # the layout takes offence at a line of no points
+            above.plot(
+                x[~many], y[~many], linestyle="none", color=style.color, markerfacecolor="white",
+                marker=style.marker, markersize=3, alpha=0.7, markeredgewidth=0.7, clip_on=False,
+            )  # fmt: skip
         below.stairs(
             100 * bins.n / bins.n.sum(), edges, color=style.color, linestyle=style.linestyle,
             linewidth=1.1,
         )  # fmt: skip
     above.set(xlim=(0, 100), ylim=(0, 100))
-    above.tick_params(labelbottom=False)
     below.set_ylim(0, None)
     for ax in (above, below):
         ax.set_xticks([0, 25, 50, 75, 100])

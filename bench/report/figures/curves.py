@@ -28,7 +28,7 @@ from bench.report.tables import interval_name
 Sweeps = dict[tuple[str, str], list[Metrics | None]]
 
 _LINES = 8  # lines that can be told apart in a panel
-_BANDS = 5  # lines whose bands can
+_BANDS = 5  # classifiers whose bands can
 _PANELS = 20  # panels on a page
 
 
@@ -117,7 +117,7 @@ def _layout(panels: int) -> tuple[int, float, float]:
 
 
 def _about(group: Group, used: Sequence[Pooled], classifiers: Sequence[str]) -> str:
-    if len(classifiers) <= _BANDS:
+    if len(group.names) <= _BANDS:
         return f"Bands: {interval_name(group)} intervals."
     intervals = [pooled.metrics.accuracy.interval for pooled in used]
     widest = max(50 * (interval.high - interval.low) for interval in intervals)
@@ -153,7 +153,7 @@ def _panel(
         if points is None:
             continue
         if classifier in classifiers:
-            _line(ax, x, points, index, band=len(classifiers) <= _BANDS)
+            _line(ax, x, points, index, band=len(group.names) <= _BANDS)
         else:
             others.append(list(zip(x, _percent(points, "value"), strict=True)))
     if others:

@@ -94,7 +94,7 @@ def forest(
         if number + columns >= len(panels):  # nothing below it
             ax.set_xlabel(x_label)
             ax.tick_params(axis="x", labelbottom=True)
-    axes[0, 0].set(xlim=(0, 100), ylim=(high, low))
+    axes[0, 0].set(xlim=(0, 100), ylim=(high, low), xticks=range(0, 101, 50 if tall else 25))
     axes[0, 0].set_yticks(places, labels)
     handles = [_handle(index, kind.name) for index, kind in enumerate(kinds)]
     figure.legend(
@@ -141,7 +141,6 @@ def _panel(ax: Axes, places: Sequence[float], panel: Panel) -> None:
             ax.axvline(x, color=style.color, linewidth=0.8, dashes=(4, 2), zorder=1)
     ax.set_title(shown(panel.title), fontsize=9)
     ax.tick_params(axis="y", length=0)
-    ax.set_xticks([0, 25, 50, 75, 100])
     sns.despine(ax=ax, left=True)
 
 

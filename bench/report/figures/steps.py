@@ -6,7 +6,7 @@ from math import floor
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from bench.report.figures.parts import Drawing, chance_line, footnote
 from bench.report.figures.style import GREY, line_style, new_figure, shown
@@ -75,6 +75,7 @@ def evaluations(group: Group, found: Mapping[str, Sequence[AtSteps]]) -> Figure:
         ax.axhline(chance, color=GREY, linewidth=1, linestyle=":")
         handles.append(chance_line(group))
     ax.set_xscale("log")
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set(ylim=(bottom, 100), xlabel="network evaluations per picture", ylabel="accuracy (%)")

@@ -73,6 +73,7 @@ def house_style() -> Iterator[None]:
         "text.parse_math": False,  # a $ in a name is a $
         "svg.hashsalt": "bench report",  # element ids are random without
         "pdf.fonttype": 42,  # TrueType, which journals ask for; Type 3 is the default
+        "axes.titley": 1.0,  # looking for ticks above it takes a seventh of the time
         "axes.edgecolor": "0.4",
         "grid.color": "0.9",
     }

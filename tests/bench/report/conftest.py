@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib.figure
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from bench.report.figures import files
 from bench.store import ROW_SCHEMA, Cell, Gate, Manifest, Store
 from bench.traces import Traces
 
@@ -113,6 +116,22 @@ class Builder:
     def plan(self) -> Path:
         self.store.write_plan(self.cells, {})
         return self.root
+
+
+@pytest.fixture(autouse=True)
+def _small_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, but only test_figures waits until they are rendered and laid out."""
+
+    def save(figure: matplotlib.figure.Figure, folder: Path, name: str) -> list[Path]:
+        paths = [folder / f"{name}.{suffix}" for suffix in ("png", "svg", "pdf")]
+        Image.new("RGB", (4, 3)).save(paths[0])
+        paths[1].write_text("<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>")
+        paths[2].write_bytes(b"%PDF")
+        return paths
+
+    if request.module.__name__.rpartition(".")[2] != "test_figures":
+        monkeypatch.setattr(files, "save", save)
+        monkeypatch.setattr(files, "_FEW", 1000)
 
 
 @pytest.fixture

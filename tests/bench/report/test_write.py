@@ -31,13 +31,15 @@ def bare(line: str) -> str:
 def test_every_file_is_there(out: Path) -> None:
     written = write_report(out)
     files = {str(p.relative_to(out)) for p in (out / "report").rglob("*") if p.is_file()}
-    tables = ("clean", "corruption-errors", "gaussian_noise", "pgd", "provenance")
+    tables = ("clean", "corruption-errors", "gaussian_noise", "pgd", "provenance", "curves")
+    tables += ("calibration", "consistency")
     expected = {f"report/tables/faces-{t}.{s}" for t in tables for s in ("md", "csv", "tex")}
     expected |= {"report/tables/macros.tex", "report/tables/all.tex"}
-    figures = ("corruptions", "attacks", "confusion")
+    figures = ("corruptions", "attacks", "confusion", "confusion-emodc", "recall", "calibration")
+    figures += ("evaluations",)
     diagnostics = ("correlation", "gap_by_timestep", "timesteps", "margins", "example")
     figures += tuple(f"emodc_x-{f}" for f in diagnostics)
-    expected |= {f"report/figures/faces-{f}.{s}" for f in figures for s in ("png", "svg")}
+    expected |= {f"report/figures/faces-{f}.{s}" for f in figures for s in ("png", "svg", "pdf")}
     alone = ("index.html", "summary.csv", "tables.md", "diagnostics.md", "diagnostics.csv")
     assert files == expected | {f"report/{name}" for name in alone}
     assert written.folder == out / "report"
