@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from bench.report.style import save
+from bench.report.figures.style import save
 from matplotlib.figure import Figure
 from playwright.sync_api import sync_playwright
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.report.style import save
+from bench.report.figures.style import save
 from matplotlib.figure import Figure
 
 from bench.report.page import Command, FigureFile, Page, Section

@@ -118,9 +118,14 @@ class Builder:
         return self.root
 
 
+@pytest.fixture
+def rendered() -> None:
+    """Asks for figures as users get them: most tests can do without, and it takes seconds."""
+
+
 @pytest.fixture(autouse=True)
 def _small_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made, but only test_figures waits until they are rendered and laid out."""
+    """Figures are made, but laid out and rendered only for tests that ask for it."""
 
     def save(figure: matplotlib.figure.Figure, folder: Path, name: str) -> list[Path]:
         paths = [folder / f"{name}.{suffix}" for suffix in ("png", "svg", "pdf")]
@@ -129,7 +134,7 @@ def _small_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         paths[2].write_bytes(b"%PDF")
         return paths
 
-    if request.module.__name__.rpartition(".")[2] != "test_figures":
+    if "rendered" not in request.fixturenames:
         monkeypatch.setattr(files, "save", save)
         monkeypatch.setattr(files, "_FEW", 1000)
 

@@ -144,6 +144,7 @@ def test_without_another_classifier_emodcs_own_change_is_shown(build) -> None:
     assert "no other classifier" in found.rule
 
 
+@pytest.mark.usefixtures("rendered")
 def test_every_figure_of_the_page_exists(traced: Path) -> None:
     write_report(traced)
     folder = traced / "report"

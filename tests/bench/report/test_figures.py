@@ -23,6 +23,8 @@ from bench.report.results import read
 from bench.report.tables import DRAWN
 from bench.store import Store
 
+pytestmark = pytest.mark.usefixtures("rendered")
+
 Y, N = True, False
 
 
