@@ -17,9 +17,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from playwright.sync_api import sync_playwright
 
+from bench.report.figures.style import save
 from bench.report.page import FigureFile, Page, Section, write_page
 from bench.report.spec import Estimate, TableSpec
-from bench.report.style import save
 from bench.stats import wilson
 
 CLASSIFIERS = tuple(f"classifier_{number:02d}" for number in range(20))

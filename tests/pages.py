@@ -4,9 +4,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from bench.report.figures.style import save
 from bench.report.page import Command, FigureFile, Page, Section
 from bench.report.spec import Difference, Estimate, Mark, Number, TableSpec, Value
-from bench.report.style import save
 from bench.stats import Interval
 
 SCRIPT = "<script>window.hacked = 1</script>"

@@ -7,8 +7,9 @@ summary.py   one row per cell: summary.csv, JSON
 spec.py      what a table is and what may stand in it
 ranking.py   which number of a column is distinguishable from the others
 tables.py    what stands in each table; render/ writes them as Markdown, CSV and LaTeX
-variants.py  EmoDC's variants, and pairs of them; ablation.py and ablation_figure.py compare them
-figures.py   curves and confusion matrices, in the looks of style.py
+variants.py  EmoDC's variants, and pairs of them; ablation.py compares them
+steps.py     accuracy from part of an EmoDC's stored steps
+figures/     what is drawn, one module per kind, as PNG, SVG and PDF
 cards.py     a model card per checkpoint; card_results.py says what it reached
 fitted.py    tables for a terminal of any width
 page/        everything on one HTML page

@@ -2,11 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from bench.report import spec
 from bench.report.diagnostics import PROMPTS, Diagnosis
+from bench.report.figures.diagnostics import names_of
 from bench.report.render import markdown, markdown_text
 from bench.report.spec import TableSpec, Value
 from bench.report.tables import DRAWN
@@ -23,15 +24,14 @@ validation pictures. Intervals are 95 % and hold for one number at a time.
 """
 
 
-def page(
-    diagnoses: Sequence[Diagnosis], figures: Mapping[str, Sequence[str]], absent: Sequence[str]
-) -> str:
+def page(diagnoses: Sequence[Diagnosis], figures: Sequence[str], absent: Sequence[str]) -> str:
     """Tables and figures of every EmoDC, and why others have none."""
     parts = [_INTRO]
     for diagnosis in diagnoses:
         specs = (correlation_table(diagnosis), timestep_table(diagnosis), margin_table(diagnosis))
         parts += [markdown(spec) for spec in specs if spec.rows]
-        parts += [f"![{name}](figures/{name}.png)\n" for name in figures[diagnosis.file_name("")]]
+        own = [name for name in names_of(diagnosis) if name in figures]
+        parts += [f"![{name}](figures/{name}.png)\n" for name in own]
         if not PROMPTS.keys() <= diagnosis.prompts.keys():
             parts.append(
                 f"{markdown_text(diagnosis.name)}: the store holds no errors under the null and the"

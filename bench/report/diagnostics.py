@@ -1,4 +1,4 @@
-"""What the stored traces say of each EmoDC, as numbers; `diagnostic_figures` draws them.
+"""What the stored traces say of each EmoDC, as numbers; `bench.report.figures` draws them.
 
 Traces are of the test pictures. They explain a result; choosing timesteps or margins by them would
 fit the test set.

@@ -129,6 +129,14 @@ class Group:
         by_seed = {key: sorted(own, key=lambda r: r.cell.seed) for key, own in found.items()}
         return {key: Pooled(tuple(own)) for key, own in by_seed.items()}
 
+    @cached_property
+    def _severities(self) -> dict[str, dict[str, float]]:
+        """By perturbation, the level of each planned severity, ascending."""
+        levels: dict[str, dict[str, float]] = {}
+        for cell in sorted(self.planned, key=lambda cell: cell.level):
+            levels.setdefault(cell.perturbation, {})[cell.severity] = cell.level
+        return levels
+
     def perturbations(self, family: str) -> list[str]:
         """A family's perturbations that have a complete cell, in report order."""
         found = {r.cell.perturbation for r in self.results if r.cell.family == family}
@@ -137,8 +145,7 @@ class Group:
 
     def severities(self, perturbation: str) -> list[str]:
         """A perturbation's planned severities or budgets, ascending."""
-        levels = {c.severity: c.level for c in self.planned if c.perturbation == perturbation}
-        return sorted(levels, key=lambda severity: levels[severity])
+        return list(self._severities.get(perturbation, ()))
 
     def get(self, classifier: str, perturbation: str, severity: str) -> Pooled | None:
         """The complete results of one table entry, None if there are none."""

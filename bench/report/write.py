@@ -8,11 +8,10 @@ import pandas as pd
 from bench.files import atomic
 from bench.report import diagnostic_tables
 from bench.report.ablation import ablation_tables
-from bench.report.ablation_figure import write_ablation_figures
 from bench.report.cards import write_cards
-from bench.report.diagnostic_figures import write_diagnostic_figures
 from bench.report.diagnostics import diagnose
 from bench.report.figures import write_figures
+from bench.report.figures.diagnostics import names_of
 from bench.report.page import write_page
 from bench.report.page.assembly import assemble
 from bench.report.render import markdown, markdown_text, write_tables
@@ -52,7 +51,7 @@ def write_report(out: Path) -> Report:
         OUT/report/summary.csv         one row per complete cell
         OUT/report/tables.md           all tables and figures, and the cells still missing
         OUT/report/tables/NAME.md, .csv, .tex; macros.tex, all.tex (`bench.report.render`)
-        OUT/report/figures/NAME.png, .svg
+        OUT/report/figures/NAME.png, .svg, .pdf
         OUT/report/cards/CLASSIFIER.md   a model card per checkpoint
         OUT/report/diagnostics.md, .csv  what the traces say of each EmoDC, and its figures
 
@@ -78,17 +77,17 @@ def write_report(out: Path) -> Report:
         (scratch / "summary.csv").write_text(summary_csv(frame), encoding="utf-8")
         (scratch / "tables").mkdir()
         write_tables(scratch / "tables", specs)
-        figures = write_figures(results, scratch / "figures")
-        figures += write_ablation_figures(results, scratch / "figures")
-        page = _page(specs, [path.stem for path in figures if path.suffix == ".png"], results)
+        drawn = write_figures(results, Store(out), scratch / "figures", diagnoses)
+        of_traces = {name for diagnosis in diagnoses for name in names_of(diagnosis)}
+        names = [figure.name for figure in drawn]
+        page = _page(specs, [name for name in names if name not in of_traces], results)
         (scratch / "tables.md").write_text(page, encoding="utf-8")
         write_cards(results, Store(out), scratch / "cards")
-        drawn = write_diagnostic_figures(diagnoses, scratch / "figures")
-        page = diagnostic_tables.page(diagnoses, drawn, absent)
+        page = diagnostic_tables.page(diagnoses, names, absent)
         (scratch / "diagnostics.md").write_text(page, encoding="utf-8")
         numbers = diagnostic_tables.csv_text(diagnoses)
         (scratch / "diagnostics.csv").write_text(numbers, encoding="utf-8")
-        whole = assemble(out, results, specs, figures, diagnoses, drawn, absent)
+        whole = assemble(out, results, specs, drawn, diagnoses, absent)
         write_page(scratch / "index.html", whole)
     return Report(folder, results, frame, tuple(specs))
 

@@ -2,38 +2,36 @@
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.report.diagnostic_tables import correlation_table, margin_table, timestep_table
 from bench.report.diagnostics import Diagnosis
+from bench.report.figures import Drawn
+from bench.report.figures.diagnostics import names_of
 from bench.report.groups import Group
 from bench.report.page.parts import Command, FigureFile, Page, Section
 from bench.report.results import Results
 from bench.report.spec import TableSpec, Value
 from bench.report.tables import DRAWN, interval_name, setting
 
-_KINDS = {  # by the end of a figure's file name
-    "corruptions": "Accuracy against the severity of each corruption",
-    "attacks": "Accuracy against the budget of each attack",
-    "confusion": "Confusion matrices on clean pictures",
-    "ablation": "Accuracy of EmoDC's variants against d_p",
-    "correlation": "Errors under other prompts against d_p",
-    "gap_by_timestep": "Gap between wrong and right prompts by timestep",
-    "timesteps": "Accuracy and d' of each timestep bin alone",
-    "margins": "Shares of pictures that keep a margin",
-    "example": "A picture whose decision a corruption changes",
+_FIRST_PARTS = {  # by the section of a figure
+    "clean": "Clean pictures",
+    "corruptions": "Corruptions",
+    "attacks": "Attacks",
+    "groups": "Groups",
+    "calibration": "Calibration",
+    "emodc": "EmoDC",
+    "ablation": "Ablation",
 }
-_FIRST_PARTS = ("Clean pictures", "Corruptions", "Attacks", "Ablation")
 
 
 def assemble(
     out: Path,
     results: Results,
     specs: Sequence[TableSpec],
-    figures: Iterable[Path],
+    figures: Sequence[Drawn],
     diagnoses: Sequence[Diagnosis],
-    drawn: Mapping[str, Sequence[str]],
     absent: Sequence[str],
 ) -> Page:
     """The page.
@@ -42,25 +40,23 @@ def assemble(
         out: The folder of the run.
         results: What is shown.
         specs: The tables of `bench.report.tables` and `bench.report.ablation`.
-        figures: The files of `bench.report.figures` and `bench.report.ablation_figure`; those of
-            diagnostics lie beside them.
+        figures: Those of `bench.report.figures.write_figures`.
         diagnoses: What traces say.
-        drawn: Names of the figures of diagnostics.
         absent: Why EmoDCs have no diagnostics.
     """
-    paths = list(figures)
     placed: dict[str, list[TableSpec]] = {}
     for spec in specs:
         placed.setdefault(_part_of(spec, results.groups), []).append(spec)
     sections = []
-    for title in _FIRST_PARTS:
-        own = [_figure(path) for path in paths if path.suffix == ".png" and _shows(path, title)]
+    of_traces = {name for diagnosis in diagnoses for name in names_of(diagnosis)}
+    for section, title in _FIRST_PARTS.items():
+        own = [_figure(f) for f in figures if f.section == section and f.name not in of_traces]
         if title in placed or own:
             sections.append(
                 Section(title, _anchor(title), tuple(placed.get(title, ())), tuple(own))
             )
     if diagnoses or absent:
-        sections.append(_diagnostics(diagnoses, paths[0].parent if paths else out, drawn, absent))
+        sections.append(_diagnostics(diagnoses, figures, absent))
     sections.append(Section("All cells", "cells", (cells_table(results),)))
     names = dict.fromkeys(name for group in results.groups for name in group.names.values())
     return Page(
@@ -146,20 +142,13 @@ def _part_of(spec: TableSpec, groups: Sequence[Group]) -> str:
     return "Ablation"
 
 
-def _shows(path: Path, title: str) -> bool:
-    ends = {"Clean pictures": "confusion"}
-    return path.stem.endswith(f"-{ends.get(title, title.lower())}")
-
-
-def _figure(path: Path) -> FigureFile:
-    kind = next((text for end, text in _KINDS.items() if path.stem.endswith(f"-{end}")), path.stem)
-    return FigureFile(path, path.with_suffix(".svg"), f"{kind}.", f"{kind} ({path.stem}).")
+def _figure(figure: Drawn) -> FigureFile:
+    return FigureFile(figure.png, figure.svg, f"{figure.title}.", figure.alt)
 
 
 def _diagnostics(
     diagnoses: Sequence[Diagnosis],
-    folder: Path,
-    drawn: Mapping[str, Sequence[str]],
+    drawn: Sequence[Drawn],
     absent: Sequence[str],
 ) -> Section:
     specs: list[TableSpec] = []
@@ -167,8 +156,7 @@ def _diagnostics(
     for diagnosis in diagnoses:
         made = (correlation_table(diagnosis), timestep_table(diagnosis), margin_table(diagnosis))
         specs += [spec for spec in made if spec.rows]
-        names = drawn[diagnosis.file_name("")]
-        figures += [_figure(folder / f"{name}.png") for name in names]
+        figures += [_figure(figure) for figure in drawn if figure.name in names_of(diagnosis)]
     return Section("Diagnostics", "diagnostics", tuple(specs), tuple(figures), tuple(absent))
 
 

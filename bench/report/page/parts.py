@@ -8,7 +8,7 @@ from bench.report.spec import TableSpec
 
 @dataclass(frozen=True)
 class FigureFile:
-    """A figure, as `bench.report.style.save` writes it.
+    """A figure, as `bench.report.figures.style.save` writes it.
 
     Attributes:
         png: Its pixels; they stand in for an SVG that is too large.

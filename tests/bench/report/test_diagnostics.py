@@ -10,14 +10,14 @@ from PIL import Image
 from scipy import stats
 
 from bench.report import write_report
-from bench.report.diagnostic_figures import (
+from bench.report.diagnostics import Diagnosis, diagnose
+from bench.report.figures.diagnostics import (
     correlation,
     example,
     gap_by_timestep,
     margins,
     timesteps,
 )
-from bench.report.diagnostics import Diagnosis, diagnose
 from bench.report.results import read
 from bench.store import Cell, Store
 from bench.traces import OtherPrompts, Traces
@@ -144,6 +144,7 @@ def test_without_another_classifier_emodcs_own_change_is_shown(build) -> None:
     assert "no other classifier" in found.rule
 
 
+@pytest.mark.usefixtures("rendered")
 def test_every_figure_of_the_page_exists(traced: Path) -> None:
     write_report(traced)
     folder = traced / "report"

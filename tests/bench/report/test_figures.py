@@ -1,5 +1,8 @@
 """Figures: what is drawn where, that the bytes repeat, and that nothing is left behind."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -9,11 +12,18 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bench.report.figures import confusions, curves, write_figures
+from bench.report.figures import Drawn, files, write_figures
+from bench.report.figures.confusion import confusion_drawings
+from bench.report.figures.curves import curve_drawings
+from bench.report.figures.heatmap import heatmap_drawings
+from bench.report.figures.parts import evenly
+from bench.report.figures.style import house_style, line_style, shown
 from bench.report.groups import Group
 from bench.report.results import read
-from bench.report.style import line_style
 from bench.report.tables import DRAWN
+from bench.store import Store
+
+pytestmark = pytest.mark.usefixtures("rendered")
 
 Y, N = True, False
 
@@ -23,32 +33,68 @@ def group(out: Path) -> Group:
     return read(out).groups[0]
 
 
+def curves(group: Group, family: str) -> Figure:
+    return next(curve_drawings(group, family)).figure
+
+
 def line(figure: Figure, panel: int, index: int) -> np.ndarray:
     """Points (x, y) of one classifier's line."""
     return np.array(figure.axes[panel].lines[index].get_xydata())
 
 
+def write(out: Path, folder: Path) -> list[Drawn]:
+    return write_figures(read(out), Store(out), folder)
+
+
+def contents(drawn: list[Drawn]) -> list[bytes]:
+    return [path.read_bytes() for d in drawn for path in (d.png, d.svg, d.pdf)]
+
+
 def test_files_are_pictures_of_some_size(out: Path, tmp_path: Path) -> None:
-    paths = write_figures(read(out), tmp_path / "figures")
-    names = [f"faces-{what}" for what in ("corruptions", "attacks", "confusion")]
-    assert [p.name for p in paths] == [f"{n}.{s}" for n in names for s in ("png", "svg")]
-    for path in paths[::2]:
-        picture = np.asarray(Image.open(path).convert("L"))
+    drawn = write(out, tmp_path / "figures")
+    assert {(d.name.removeprefix("faces-"), d.section) for d in drawn} == {
+        ("confusion", "clean"),
+        ("confusion-emodc", "emodc"),
+        ("calibration", "calibration"),
+        ("corruptions", "corruptions"),
+        ("recall", "corruptions"),
+        ("attacks", "attacks"),
+        ("evaluations", "emodc"),
+    }
+    for d in drawn:
+        picture = np.asarray(Image.open(d.png).convert("L"))
         assert min(picture.shape) > 400
         assert picture.std() > 10  # something is drawn
-    assert all(path.read_text().startswith("<?xml") for path in paths[1::2])
+        assert d.svg.read_text().startswith("<?xml")
+        assert d.pdf.read_bytes().startswith(b"%PDF")
+        assert b"/FontFile2" in d.pdf.read_bytes()  # TrueType, which journals take
+        assert d.title and d.alt.endswith(".")
 
 
-def test_the_same_results_give_the_same_bytes(out: Path, tmp_path: Path) -> None:
-    first = write_figures(read(out), tmp_path / "a")
-    second = write_figures(read(out), tmp_path / "b")
-    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
-    assert b"dc:date" not in first[1].read_bytes()
+def test_the_same_results_give_the_same_bytes_wherever_they_are_written(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = write(out, tmp_path / "a")
+    assert b"dc:date" not in here[0].svg.read_bytes()
+    assert b"CreationDate" not in here[0].pdf.read_bytes()
+    monkeypatch.setattr(files, "_FEW", 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert contents(write(out, tmp_path / "b")) == contents(here)
+    code = (
+        "import sys; from pathlib import Path; from bench.report.results import read;"
+        "from bench.report.figures import write_figures; from bench.store import Store;"
+        "out, to = map(Path, sys.argv[1:]); write_figures(read(out), Store(out), to)"
+    )
+    command = [sys.executable, "-c", code, str(out), str(tmp_path / "c")]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "7"})
+    assert [(tmp_path / "c" / d.pdf.name).read_bytes() for d in here] == [
+        d.pdf.read_bytes() for d in here
+    ]
 
 
 def test_nothing_is_left_behind(out: Path, tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
-    write_figures(read(out), tmp_path)
+    write(out, tmp_path)
     assert pyplot.get_fignums() == []
     assert dict(matplotlib.rcParams) == before
 
@@ -76,8 +122,17 @@ def test_axes_legend_and_chance(group: Group) -> None:
     assert ax.get_title() == "gaussian noise"
     np.testing.assert_allclose(ax.lines[-1].get_ydata(), 100 / 3)
     (legend,) = figure.legends
-    assert [t.get_text() for t in legend.get_texts()] == ["net", "emodc_x\n(gate failed)", "chance"]
-    assert DRAWN in figure.get_supxlabel()
+    names = [t.get_text() for t in legend.get_texts()]
+    assert names == ["net", "emodc_x\n(gate failed)", "chance (1/3)"]
+    assert DRAWN in figure.get_supxlabel().replace("\n", " ")
+
+
+def test_alternative_text_has_the_numbers_of_the_strongest(group: Group) -> None:
+    (drawing,) = curve_drawings(group, "attack")
+    # At 4/255 both recognise one picture of three; at noise 2 only emodc_x has a result.
+    assert drawing.alt.endswith("At the strongest, pgd 4/255: 33.3% (net).")
+    (drawing,) = curve_drawings(group, "corruption")
+    assert "gaussian noise 2: 33.3% (emodc_x (gate failed))" in drawing.alt
 
 
 def test_budgets_without_a_shared_denominator_keep_theirs(build) -> None:
@@ -88,17 +143,98 @@ def test_budgets_without_a_shared_denominator_keep_theirs(build) -> None:
     assert labels == ["0", "2/255", "1/10"]
 
 
+def test_many_classifiers_share_several_figures_before_the_others_in_grey(build) -> None:
+    for i in range(9):
+        right = [k < i for k in range(9)]
+        build.add(f"net{i}", "clean", "0", right)
+        build.add(f"net{i}", "fog", "1", right)
+    first, second = curve_drawings(read(build.plan()).groups[0], "corruption")
+    assert (first.name, second.name) == ("faces-corruptions-1", "faces-corruptions-2")
+    names = [t.get_text() for d in (first, second) for t in d.figure.legends[0].get_texts()]
+    assert [n for n in names if n.startswith("net")] == [f"net{i}" for i in range(9)]
+    ax = second.figure.axes[0]
+    others = [segment[:, 1] for segment in ax.collections[0].get_segments()]
+    own = [shape.get_ydata() for shape in ax.lines[:-1]]
+    np.testing.assert_allclose([y[0] for y in [*others, *own]], 100 * np.arange(9) / 9)
+    assert "Grey: other classifiers." in second.figure.get_supxlabel().replace("\n", " ")
+
+
 def test_confusion_is_in_percent_of_support(group: Group) -> None:
-    net, emodc = confusions(group).axes
+    net, emodc = (d.figure.axes[0] for d in confusion_drawings(group))
     percent = net.collections[0].get_array().reshape(3, 3)
     # sad: one right, one tied; the tie is in no column but in the support.
     np.testing.assert_allclose(percent, [[100, 0, 0], [0, 50, 0], [50, 0, 50]])
-    assert net.get_title() == "net\nUAR 66.7%, 1 tied"
-    assert emodc.get_title() == "emodc_x (gate failed)\nUAR 83.3%"
+    texts = {tuple(np.subtract(t.get_position(), 0.5)): t.get_text() for t in net.texts}
+    assert texts == {(0, 0): "100", (1, 1): "50", (0, 2): "50", (2, 2): "50"}
+    assert net.get_title().startswith("net\nUAR 66.7 [") and net.get_title().endswith(", 1 tied")
+    assert emodc.get_title().startswith("emodc_x (gate failed)\nUAR 83.3 [")
     assert [t.get_text() for t in net.get_yticklabels()] == ["happy", "sad", "angry"]
+
+
+def test_confusion_follows_class_names_and_not_logit_order(build) -> None:
+    build.add("one", "clean", "0", [Y, Y, N])
+    build.add("other", "clean", "0", [Y, Y, N], classes=["angry", "happy", "sad"])
+    (drawing,) = confusion_drawings(read(build.plan()).groups[0])
+    first, second = (ax.collections[0].get_array().reshape(3, 3) for ax in drawing.figure.axes)
+    np.testing.assert_allclose(first, [[100, 0, 0], [0, 100, 0], [100, 0, 0]])
+    np.testing.assert_allclose(second, first)
+
+
+def test_the_map_prints_means_and_a_dash_for_what_is_missing(build) -> None:
+    build.add("net", "clean", "0", [Y, Y, Y, N])
+    for name, right in (("fog", [Y, Y, N, N]), ("snow", [Y, N, N, N])):
+        build.add("net", name, "1", right)
+    build.add("net", "fog", "2", [N, N, N, N])
+    build.add("mine", "fog", "1", [Y, Y, Y, Y])
+    build.plan_only("mine", "fog", "2", "faces", 0)
+    (drawing,) = heatmap_drawings(read(build.plan()).groups[0])
+    ax = drawing.figure.axes[0]
+    rows = np.array([t.get_text() for t in ax.texts]).reshape(2, 4)
+    assert rows.tolist() == [["75", "25", "25", "25"], ["–", "–", "–", "–"]]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["clean", "fog", "snow", "mean"]
+    assert "fog 25.0% (net); snow 25.0% (net)" in drawing.alt
+
+
+HOSTILE = "<b>&$x_1$ 50% \\alpha é 中\x07"
+
+
+def test_hostile_names_are_drawn_as_they_are(build, tmp_path: Path) -> None:
+    classes = ["happy", "sad", "angry"]
+    d_p = [0.5] * 3
+    for name, errors in ((HOSTILE, None), (f"emodc {HOSTILE}", d_p)):
+        build.add(name, "clean", "0", [Y, Y, Y], dataset="a&_$b$", classes=classes, d_p=errors)
+        build.add(name, "a<$b", "1", [N, N, N], dataset="a&_$b$", classes=classes, d_p=errors)
+        build.add(name, "c%", "1", [Y], dataset="a&_$b$", classes=classes)
+    out = build.plan()
+    drawn = write(out, tmp_path / "figures")  # any warning would be an error
+    assert len(drawn) >= 5
+    with house_style():
+        figure = curves(read(out).groups[0], "corruption")
+        text = figure.legends[0].get_texts()[0]
+        assert text.get_text() == "<b>&$x_1$ 50% \\alpha é [U+4E2D][U+0007]"
+        assert not text.get_parse_math()
+    assert HOSTILE in drawn[0].alt
+
+
+def test_one_sample_and_all_right_can_be_drawn(build, tmp_path: Path) -> None:
+    build.add("net", "clean", "0", [Y])
+    build.add("net", "fog", "1", [Y])
+    build.add("emodc", "clean", "0", [None], d_p=[0.5])
+    names = {d.name for d in write(build.plan(), tmp_path / "figures")}
+    assert {"faces-confusion", "faces-corruptions", "faces-calibration"} <= names
 
 
 def test_styles_differ_in_more_than_colour() -> None:
     styles = [line_style(i) for i in range(20)]
     assert len({(s.marker, s.linestyle) for s in styles}) == 20
     assert len({s.color for s in styles[:10]}) == 10
+    # Dark enough to be seen on white in grey.
+    luma = [np.dot(s.color, (0.299, 0.587, 0.114)) for s in styles]
+    assert max(luma) < 0.7
+
+
+def test_things_are_dealt_out_evenly() -> None:
+    assert [len(part) for part in evenly(range(20), 8)] == [7, 6, 7]
+    assert [x for part in evenly(range(20), 8) for x in part] == list(range(20))
+    assert evenly([], 8) == []
+    assert shown("plain_é$") == "plain_é$"

@@ -36,10 +36,11 @@ def test_every_file_is_there(out: Path) -> None:
     expected = {f"report/tables/faces-{t}.{s}" for t in tables for s in ("md", "csv", "tex")}
     expected |= {f"report/tables/datasets.{s}" for s in ("md", "csv", "tex")}
     expected |= {"report/tables/macros.tex", "report/tables/all.tex"}
-    figures = ("corruptions", "attacks", "confusion")
+    figures = ("corruptions", "attacks", "confusion", "confusion-emodc", "recall", "calibration")
+    figures += ("evaluations",)
     diagnostics = ("correlation", "gap_by_timestep", "timesteps", "margins", "example")
     figures += tuple(f"emodc_x-{f}" for f in diagnostics)
-    expected |= {f"report/figures/faces-{f}.{s}" for f in figures for s in ("png", "svg")}
+    expected |= {f"report/figures/faces-{f}.{s}" for f in figures for s in ("png", "svg", "pdf")}
     expected |= {"report/cards/net.md", "report/cards/emodc_x.md"}
     alone = ("index.html", "summary.csv", "tables.md", "diagnostics.md", "diagnostics.csv")
     assert files == expected | {f"report/{name}" for name in alone}

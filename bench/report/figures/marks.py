@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.report.diagnostics import Diagnosis
-from bench.report.style import footnote, line_style
+from bench.report.figures.parts import small_type
+from bench.report.figures.style import line_style
 from bench.report.tables import DRAWN
 from emodc.estimates import Estimate
 
@@ -56,4 +57,4 @@ def text(estimate: Estimate | None, name: str, digits: int) -> str:
 def note(figure: Figure, diagnosis: Diagnosis, about: str) -> None:
     """The footnote: of whom, on what, and what is drawn."""
     drawn = f" {DRAWN}" if diagnosis.group.drawn else ""
-    footnote(figure, f"{diagnosis.name}. {diagnosis.where}. {about}{drawn}")
+    small_type(figure, f"{diagnosis.name}. {diagnosis.where}. {about}{drawn}")

@@ -1,8 +1,7 @@
 """The figures of diagnostics, one set per EmoDC; the numbers are those of `diagnostics`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import ceil
-from pathlib import Path
 
 import numpy as np
 import seaborn as sns
@@ -10,10 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.diagnostic_marks import bar, line, note, span, text
 from bench.report.diagnostics import PROMPTS, Diagnosis
 from bench.report.example import Side
-from bench.report.style import house_style, line_style, new_figure, save
+from bench.report.figures import diagnostic_alt as alt
+from bench.report.figures.marks import bar, line, note, span, text
+from bench.report.figures.parts import Drawing
+from bench.report.figures.style import line_style, new_figure, shown
 from bench.stats import wilson
 from emodc.estimates import Estimate
 
@@ -21,25 +22,18 @@ _BLUE, _ORANGE = line_style(0).color, line_style(1).color
 _GREY = "0.35"
 
 
-def write_diagnostic_figures(diagnoses: Sequence[Diagnosis], folder: Path) -> dict[str, list[str]]:
-    """Draw all figures into `folder`; their names by the classifier's `file_name`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    names: dict[str, list[str]] = {}
-    with house_style():
-        for diagnosis in diagnoses:
-            drawn = {
-                "correlation": correlation(diagnosis),
-                "gap_by_timestep": gap_by_timestep(diagnosis),
-                "timesteps": timesteps(diagnosis),
-                "margins": margins(diagnosis),
-                "example": example(diagnosis),
-            }
-            own = names.setdefault(diagnosis.file_name(""), [])
-            for what, figure in drawn.items():
-                if figure is not None:
-                    save(figure, folder, diagnosis.file_name(what))
-                    own.append(diagnosis.file_name(what))
-    return names
+def diagnostic_drawings(diagnosis: Diagnosis) -> Iterator[Drawing]:
+    """All figures of one EmoDC."""
+    for what, (title, draw, words) in _FIGURES.items():
+        figure = draw(diagnosis)
+        if figure is not None:
+            name, own = diagnosis.file_name(what), f"{title}, {diagnosis.name}"
+            yield Drawing(name, own, words(diagnosis), "emodc", figure)
+
+
+def names_of(diagnosis: Diagnosis) -> list[str]:
+    """Names of the figures of one EmoDC, those included that its traces do not allow."""
+    return [diagnosis.file_name(what) for what in _FIGURES]
 
 
 def correlation(diagnosis: Diagnosis) -> Figure:
@@ -119,7 +113,13 @@ def timesteps(diagnosis: Diagnosis) -> Figure:
     centres = (diagnosis.edges[:-1] + diagnosis.edges[1:]) / 2
     for index, traced in enumerate(diagnosis.conditions):
         found = diagnosis.informativeness(traced)
-        line(left, centres, [a for a, _ in found], index, f"{traced.name} (n {len(traced.errors)})")
+        line(
+            left,
+            centres,
+            [a for a, _ in found],
+            index,
+            f"{shown(traced.name)} (n {len(traced.errors)})",
+        )
         line(right, centres, [d for _, d in found], index, None)
     whole = 100 * diagnosis.clean.result.metrics.accuracy.value
     left.axhline(whole, color=_GREY, linewidth=1, linestyle="-.", label="clean, all steps")
@@ -209,11 +209,11 @@ def _side(ax: Axes, side: Side, classes: Sequence[str], label: str) -> None:
     ax.errorbar(errors.excess, places, xerr=errors.half, fmt="none", color="0.2", linewidth=1)
     lowest = int(errors.excess.argmin())
     ax.annotate("lowest", (0, lowest), (3, 0), textcoords="offset points", va="center", fontsize=7)
-    ax.set_yticks(places, [f"{name} (label)" if name == label else name for name in classes])
+    ax.set_yticks(places, [shown(f"{name} (label)" if name == label else name) for name in classes])
     ax.grid(visible=False, axis="y")
     ax.set_ylim(len(classes) - 0.5, -0.5)
-    said = "\n".join(f"{name} says {said or 'tie'}" for name, said in side.decisions.items())
-    ax.set_title(f"{side.condition}\n{said}", fontsize=8.5)
+    said = "\n".join(shown(f"{name} says {said or 'tie'}") for name, said in side.decisions.items())
+    ax.set_title(f"{shown(side.condition)}\n{said}", fontsize=8.5)
     ax.set_xlabel(f"d above the lowest, which is {errors.mean.min():.4f}")
     ax.margins(x=0.08)
     ax.axvline(0, color="black", linewidth=0.8)  # a whisker across it: perhaps not above
@@ -229,3 +229,15 @@ def _kept(diagnosis: Diagnosis) -> list[tuple[str, str, Estimate | None]]:
         ("adaptive", "easy", found.kept("adaptive", found.easy)),
         ("adaptive", "hard", found.kept("adaptive", found.hard)),
     ]
+
+
+#: By the end of the file's name: title, what draws it, what says it in words.
+_FIGURES: dict[
+    str, tuple[str, Callable[[Diagnosis], Figure | None], Callable[[Diagnosis], str]]
+] = {
+    "correlation": ("Errors under other prompts", correlation, alt.of_correlation),
+    "gap_by_timestep": ("Gap of wrong and right prompts", gap_by_timestep, alt.of_gap),
+    "timesteps": ("What each timestep decides alone", timesteps, alt.of_timesteps),
+    "margins": ("Pictures that keep a margin", margins, alt.of_margins),
+    "example": ("A picture whose decision a corruption changes", example, alt.of_example),
+}

@@ -1,7 +1,6 @@
 """The ablation's figure: what accuracy was gained, and what of the denoiser it cost."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -11,11 +10,10 @@ from matplotlib.typing import ColorType
 
 from bench.checkpoints import GATE_FACTOR
 from bench.report.ablation import pairs_with_base
-from bench.report.figures import footnote
+from bench.report.figures.parts import Drawing, footnote
+from bench.report.figures.style import LineStyle, line_style, new_figure, shown
 from bench.report.groups import Group
-from bench.report.results import Results
 from bench.report.spec import Estimate
-from bench.report.style import LineStyle, house_style, line_style, new_figure, save
 from bench.report.tables import interval_name
 from bench.report.variants import Variant, variants
 from bench.stats import Interval
@@ -24,16 +22,16 @@ _NEAR = 0.10  # variants within ten points of the best get a panel of their own
 Point = tuple[Variant, Estimate, Estimate, LineStyle]  # relative d_p, accuracy
 
 
-def write_ablation_figures(results: Results, folder: Path) -> list[Path]:
-    """Draw the figure of every group with more than one EmoDC variant, as PNG and SVG."""
-    paths: list[Path] = []
-    with house_style():
-        for group in results.groups:
-            found = variants(group)
-            if points := points_of(found):
-                figure = ablation_figure(group, points)
-                paths += save(figure, folder, group.file_name("ablation"))
-    return paths
+def ablation_drawings(group: Group) -> Iterator[Drawing]:
+    """The figure, where there is more than one EmoDC variant."""
+    if points := points_of(variants(group)):
+        yield Drawing(
+            group.file_name("ablation"),
+            f"EmoDC's variants, {group.slug}",
+            _alt(points),
+            "ablation",
+            ablation_figure(group, points),
+        )
 
 
 def ablation_figure(group: Group, points: Sequence[Point]) -> Figure:
@@ -47,8 +45,8 @@ def ablation_figure(group: Group, points: Sequence[Point]) -> Figure:
     panels = [points, near] if 1 < len(near) < len(points) else [points]
     figure = new_figure(3.4 * len(panels) + 2.6, max(3.6, 0.24 * len(points) + 1.6))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for ax, shown in zip(axes, panels, strict=True):
-        _panel(ax, shown)
+    for ax, part in zip(axes, panels, strict=True):
+        _panel(ax, part)
     axes[0].set_ylabel("accuracy (%)")
     if len(panels) > 1:
         axes[0].set_title("all variants")
@@ -104,6 +102,14 @@ def _panel(ax: Axes, points: Sequence[Point]) -> None:
     sns.despine(ax=ax)
 
 
+def _alt(points: Sequence[Point]) -> str:
+    said = [
+        f"{variant.name} {accuracy.number}% at {relative.value:.2f}"
+        for variant, relative, accuracy, _ in points
+    ]
+    return f"Accuracy against d_p relative to Base, a point per variant: {'; '.join(said)}."
+
+
 def _face(variant: Variant, style: LineStyle) -> ColorType:
     return style.color if variant.passed == len(variant.clean.results) else "white"
 
@@ -117,7 +123,7 @@ def _handle(point: Point) -> Line2D:
         color=style.color,
         marker=style.marker,
         markerfacecolor=_face(variant, style),
-        label=variant.name,
+        label=shown(variant.name),
     )
 
 

@@ -1,0 +1,67 @@
+"""The figures of a report, one module per kind, each written as PNG, SVG and PDF.
+
+curves.py        accuracy against severity or budget
+heatmap.py       mean accuracy of classifiers and corruptions
+confusion.py     confusion matrices on clean pictures
+recall.py        recall of each class, groups.py accuracy of each group: forest.py draws both,
+                 conditions.py says what clean pictures are compared with
+calibration.py   reliability diagrams
+steps.py         accuracy against evaluations
+ablation.py      EmoDC's variants
+diagnostics.py   what traces say of an EmoDC, in the marks of marks.py
+parts.py style.py  what all share: titles, footnotes, looks; files.py writes
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from bench.report.diagnostics import Diagnosis
+from bench.report.figures.ablation import ablation_drawings
+from bench.report.figures.calibration import calibration_drawings
+from bench.report.figures.confusion import confusion_drawings
+from bench.report.figures.curves import curve_drawings
+from bench.report.figures.diagnostics import diagnostic_drawings
+from bench.report.figures.files import write
+from bench.report.figures.groups import group_drawings
+from bench.report.figures.heatmap import heatmap_drawings
+from bench.report.figures.parts import Drawing, Drawn
+from bench.report.figures.recall import recall_drawings
+from bench.report.figures.steps import steps_drawings
+from bench.report.figures.style import house_style
+from bench.report.groups import Group
+from bench.report.results import Results
+from bench.store import Store
+
+__all__ = ["Drawn", "write_figures"]
+
+
+def write_figures(
+    results: Results, store: Store, folder: Path, diagnoses: Sequence[Diagnosis] = ()
+) -> list[Drawn]:
+    """Draw every figure that the results allow into `folder`, in the order of a report.
+
+    Args:
+        results: What is shown.
+        store: For traces and for groups of pictures.
+        folder: Made if it is not there.
+        diagnoses: What traces say, drawn last (`diagnostics.names_of` has the names).
+    """
+    everything = chain(
+        chain.from_iterable(_drawings(group, store) for group in results.groups),
+        chain.from_iterable(map(diagnostic_drawings, diagnoses)),
+    )
+    with house_style():
+        return write(everything, folder)
+
+
+def _drawings(group: Group, store: Store) -> Iterator[Drawing]:
+    yield from confusion_drawings(group)
+    yield from calibration_drawings(group)
+    yield from heatmap_drawings(group)
+    yield from curve_drawings(group, "corruption")
+    yield from recall_drawings(group)
+    yield from curve_drawings(group, "attack")
+    yield from group_drawings(group, store)
+    yield from steps_drawings(group, store)
+    yield from ablation_drawings(group)

@@ -1,0 +1,219 @@
+"""Accuracy against severity or budget: a panel per perturbation, a line per classifier."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from bench.report.figures.parts import (
+    Drawing,
+    chance_line,
+    evenly,
+    extremes,
+    footnote,
+    listed,
+    numbered,
+    part_of,
+)
+from bench.report.figures.style import GREY, line_style, new_figure, shown
+from bench.report.groups import Group, Pooled
+from bench.report.measures import Metrics
+from bench.report.tables import interval_name
+
+#: By classifier and perturbation: on clean pictures, then at each severity.
+Sweeps = dict[tuple[str, str], list[Metrics | None]]
+
+_LINES = 8  # lines that can be told apart in a panel
+_BANDS = 5  # classifiers whose bands can
+_PANELS = 20  # panels on a page
+
+
+def curve_drawings(group: Group, family: str) -> Iterator[Drawing]:
+    """The curves of all perturbations of a family ("corruption" or "attack").
+
+    Where classifiers are too many for one panel, each figure shows some of them, before the others
+    in grey.
+    """
+    sweeps = sweeps_of(group, family)
+    shares = evenly(list(group.names), _LINES)
+    parts = [
+        (names, own)
+        for names in evenly(group.perturbations(family), _PANELS)
+        for own in shares
+        if any((c, name) in sweeps for c in own for name in names)
+    ]
+    what = "severity" if family == "corruption" else "budget"
+    for number, (names, own) in enumerate(parts):
+        yield Drawing(
+            group.file_name(numbered(f"{family}s", number, len(parts))),
+            part_of(f"Accuracy against {what}, {group.slug}", number, len(parts)),
+            _alt(group, sweeps, names, own, what),
+            "corruptions" if family == "corruption" else "attacks",
+            curves(group, family, sweeps, names, own),
+        )
+
+
+def sweeps_of(group: Group, family: str) -> Sweeps:
+    """Metrics on clean pictures and at each severity, by classifier and perturbation.
+
+    None stands for a missing cell; classifiers that have none at all under a perturbation are left
+    out.
+    """
+    found: Sweeps = {}
+    for name in group.perturbations(family):
+        for classifier in group.names:
+            swept = [group.get(classifier, name, s) for s in group.severities(name)]
+            points = [None if pooled is None else pooled.metrics for pooled in swept]
+            if any(points):
+                found[classifier, name] = [group.reference(classifier, name), *points]
+    return found
+
+
+def curves(
+    group: Group, family: str, sweeps: Sweeps, names: Sequence[str], classifiers: Sequence[str]
+) -> Figure:
+    """Accuracy of some classifiers against severity or eps of some perturbations.
+
+    Bands are 95% intervals, the dotted line is chance (1 / classes). A missing cell is a gap
+    in its line. Clean accuracy stands at 0, for an attack over the attacked samples only.
+    """
+    columns, width, height = _layout(len(names))
+    rows = math.ceil(len(names) / columns)
+    figure = new_figure(columns * width + 1.9, rows * height + 0.6)
+    alike = len({tuple(group.severities(name)) for name in names}) == 1
+    axes = figure.subplots(rows, columns, sharex=alike, sharey=True, squeeze=False)
+    for ax in axes.flat[len(names) :]:
+        ax.set_axis_off()
+    for number, (ax, name) in enumerate(zip(axes.flat, names, strict=False)):
+        _panel(ax, group, name, sweeps, classifiers)
+        ax.set_xticks(*_ticks(group, name))
+        if number + columns >= len(names):  # nothing below it
+            ax.set_xlabel(_x_label(group.severities(name), family))
+            ax.tick_params(axis="x", labelbottom=True)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("accuracy (%)")
+    handles = [
+        line_style(index).handle(shown(name).replace(" (", "\n("))
+        for index, (classifier, name) in enumerate(group.names.items())
+        if classifier in classifiers and any((classifier, p) in sweeps for p in names)
+    ]
+    # Samples long enough to show how a line is dashed.
+    handles.append(chance_line(group))
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, handlelength=3.2)
+    used = [r for name in names for c in classifiers for r in group.under(c, name)]
+    footnote(figure, group, used, _about(group, used, classifiers))
+    return figure
+
+
+def _layout(panels: int) -> tuple[int, float, float]:
+    """Columns, and inches of a panel: few stand large, many fill a page."""
+    if panels > 6:
+        return 4, 1.9, 1.6
+    return (2 if panels in (2, 4) else min(panels, 3)), 2.9, 2.6
+
+
+def _about(group: Group, used: Sequence[Pooled], classifiers: Sequence[str]) -> str:
+    if len(group.names) <= _BANDS:
+        return f"Bands: {interval_name(group)} intervals."
+    intervals = [pooled.metrics.accuracy.interval for pooled in used]
+    widest = max(50 * (interval.high - interval.low) for interval in intervals)
+    about = (
+        f"{interval_name(group)} intervals, not drawn, are at most {widest:.1f} points to a side."
+    )
+    return f"{about} Grey: other classifiers." if len(classifiers) < len(group.names) else about
+
+
+def _alt(
+    group: Group, sweeps: Sweeps, names: Sequence[str], classifiers: Sequence[str], what: str
+) -> str:
+    strongest = []
+    for name in names:
+        last = [(group.names[c], sweeps.get((c, name), [None])[-1]) for c in classifiers]
+        known = [(who, metrics.accuracy) for who, metrics in last if metrics is not None]
+        if known:
+            severity = group.severities(name)[-1]
+            strongest.append(f"{name.replace('_', ' ')} {severity}: {extremes(known)}")
+    lines = listed([group.names[c] for c in classifiers])
+    panels = f"{len(names)} panel{'s' if len(names) > 1 else ''}"
+    about = f"Line charts of accuracy against {what}, {panels}; lines: {lines}."
+    return f"{about} At the strongest, {'; '.join(strongest)}." if strongest else about
+
+
+def _panel(
+    ax: Axes, group: Group, perturbation: str, sweeps: Sweeps, classifiers: Sequence[str]
+) -> None:
+    x, _ = _ticks(group, perturbation)
+    others = []
+    for index, classifier in enumerate(group.names):
+        points = sweeps.get((classifier, perturbation))
+        if points is None:
+            continue
+        if classifier in classifiers:
+            _line(ax, x, points, index, band=len(group.names) <= _BANDS)
+        else:
+            others.append(list(zip(x, _percent(points, "value"), strict=True)))
+    if others:
+        ax.add_collection(LineCollection(others, colors="0.82", linewidths=0.7, zorder=1))
+    ax.axhline(100 / len(group.classes), color=GREY, linewidth=1, linestyle=":")
+    ax.set_title(shown(perturbation.replace("_", " ")))
+    ax.set_ylim(0, 100)
+    ax.margins(x=0.04)
+    sns.despine(ax=ax)
+
+
+def _line(
+    ax: Axes, x: Sequence[float], points: Sequence[Metrics | None], index: int, band: bool
+) -> None:
+    style = line_style(index)
+    if band:
+        low, high = _percent(points, "low"), _percent(points, "high")
+        ax.fill_between(x, low, high, color=style.color, alpha=0.15, linewidth=0)
+    ax.plot(
+        x,
+        _percent(points, "value"),
+        color=style.color,
+        marker=style.marker,
+        linestyle=style.linestyle,
+        linewidth=1.5 if band else 1.2,
+        markersize=4.5 if band else 3.8,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
+        clip_on=False,  # a marker at 0 or 100 is whole
+        zorder=3,
+    )
+
+
+def _percent(
+    points: Sequence[Metrics | None], part: Literal["value", "low", "high"]
+) -> list[float]:
+    """Accuracies or ends of their intervals; NaN, a gap, where there is none."""
+    known = [None if point is None else point.accuracy for point in points]
+    if part == "value":
+        return [math.nan if e is None else 100 * e.value for e in known]
+    return [math.nan if e is None else 100 * getattr(e.interval, part) for e in known]
+
+
+def _common_denominator(severities: Sequence[str]) -> str | None:
+    """The denominator all budgets share, None if there is no such."""
+    denominators = {severity.partition("/")[2] for severity in severities}
+    return denominators.pop() or None if len(denominators) == 1 else None
+
+
+def _ticks(group: Group, perturbation: str) -> tuple[list[float], list[str]]:
+    """Places and names of clean and each severity; bare numerators under a shared denominator."""
+    severities = group.severities(perturbation)
+    levels = {c.severity: c.level for c in group.planned if c.perturbation == perturbation}
+    bare = _common_denominator(severities) is not None
+    names = [severity.partition("/")[0] if bare else severity for severity in severities]
+    return [0.0, *(levels[severity] for severity in severities)], ["0", *names]
+
+
+def _x_label(severities: Sequence[str], family: str) -> str:
+    if family == "corruption":
+        return "severity (0: clean)"
+    denominator = _common_denominator(severities)
+    return f"budget eps, in 1/{denominator} (0: clean)" if denominator else "budget eps (0: clean)"
