@@ -93,7 +93,9 @@ def ablation_table(group: Group, found: Sequence[Variant]) -> TableSpec:
         f"of this table; the largest of the row's seeds is shown. {_POOLING}."
     )
     name, title = group.file_name("ablation"), f"Ablation, {group.slug}"
-    return TableSpec(name, title, _caption(group, about, found, rows), header, tuple(rows))
+    return TableSpec(
+        name, title, _caption(group, about, found, rows), header, tuple(rows), chapter="ablation"
+    )
 
 
 def margins_table(group: Group, found: Sequence[Variant]) -> TableSpec:
@@ -147,7 +149,9 @@ def margins_table(group: Group, found: Sequence[Variant]) -> TableSpec:
             about += f" {_power(pair)}"
     used = [variant for variant in chosen if variant is not None]
     name, title = group.file_name("margins"), f"Fixed and adaptive margins, {group.slug}"
-    return TableSpec(name, title, _caption(group, about, used, rows), header, tuple(rows))
+    return TableSpec(
+        name, title, _caption(group, about, used, rows), header, tuple(rows), chapter="ablation"
+    )
 
 
 def pairs_with_base(found: Sequence[Variant]) -> dict[str, Pair]:

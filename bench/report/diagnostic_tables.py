@@ -1,4 +1,4 @@
-"""Diagnostics as a page and as one long table: `diagnostics.md` and `diagnostics.csv`."""
+"""Diagnostics as tables, and all their numbers as one long one: `diagnostics.csv`."""
 
 import csv
 import io
@@ -7,43 +7,42 @@ from itertools import pairwise
 
 from bench.report import spec
 from bench.report.diagnostics import PROMPTS, Diagnosis
-from bench.report.figures.diagnostics import names_of
-from bench.report.render import markdown, markdown_text
-from bench.report.spec import TableSpec, Value
+from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables import DRAWN
 from bench.stats import Interval
 from emodc.estimates import Estimate
 
 _WHERE = ("classifier", "dataset", "seed", "condition")
 _COLUMNS = (*_WHERE, "quantity", "of", "value", "low", "high", "n")
-_INTRO = """# Diagnostics
+_INTRO = (
+    "What the stored noise-prediction errors say of each EmoDC beyond its accuracy. They are "
+    "measured on test pictures, so they explain results: a range of timesteps or a margin is to be "
+    "chosen on validation pictures. Intervals are 95% and hold for one number at a time."
+)
 
-What the stored noise-prediction errors say of each EmoDC beyond its accuracy. They are measured on
-test pictures, so they explain results: a range of timesteps or a margin is to be chosen on
-validation pictures. Intervals are 95 % and hold for one number at a time.
-"""
+
+def diagnostic_tables(diagnoses: Sequence[Diagnosis]) -> list[TableSpec]:
+    """The tables of every EmoDC that have a row."""
+    made = (correlation_table, timestep_table, margin_table)
+    specs = (make(diagnosis) for diagnosis in diagnoses for make in made)
+    return [spec for spec in specs if spec.rows]
 
 
-def page(diagnoses: Sequence[Diagnosis], figures: Sequence[str], absent: Sequence[str]) -> str:
-    """Tables and figures of every EmoDC, and why others have none."""
-    parts = [_INTRO]
+def notes(diagnoses: Sequence[Diagnosis], absent: Sequence[str]) -> list[str]:
+    """What is to be said before the tables, and why some are not there."""
+    found = [_INTRO]
     for diagnosis in diagnoses:
-        specs = (correlation_table(diagnosis), timestep_table(diagnosis), margin_table(diagnosis))
-        parts += [markdown(spec) for spec in specs if spec.rows]
-        own = [name for name in names_of(diagnosis) if name in figures]
-        parts += [f"![{name}](figures/{name}.png)\n" for name in own]
         if not PROMPTS.keys() <= diagnosis.prompts.keys():
-            parts.append(
-                f"{markdown_text(diagnosis.name)}: the store holds no errors under the null and the"
-                " non-class prompt (`evaluation.other_prompts`), so only negatives are compared.\n"
+            found.append(
+                f"{diagnosis.name}: the store holds no errors under the null and the non-class "
+                "prompt (evaluation.other_prompts), so only negatives are compared."
             )
         if diagnosis.example is None:
-            parts.append(
-                f"{markdown_text(diagnosis.name)}: no example, for no stored corruption turns a "
-                "right decision into a wrong one.\n"
+            found.append(
+                f"{diagnosis.name}: no example, for no stored corruption turns a right decision "
+                "into a wrong one."
             )
-    parts += [f"{markdown_text(sentence)}\n" for sentence in absent]
-    return "\n".join(parts)
+    return [*found, *absent]
 
 
 def csv_text(diagnoses: Sequence[Diagnosis]) -> str:
@@ -68,8 +67,8 @@ def correlation_table(diagnosis: Diagnosis) -> TableSpec:
         (
             PROMPTS[name],
             str(len(diagnosis.prompts["positive"])),
-            _text(found, ".3f"),
-            _text(diagnosis.above[name], ".3g"),
+            _number(found, 3),
+            _number(diagnosis.above[name], 5),
         )
         for name, found in diagnosis.correlations.items()
     ]
@@ -89,7 +88,7 @@ def timestep_table(diagnosis: Diagnosis) -> TableSpec:
         row: list[Value] = [name]
         for _, found in shown:
             accuracy, separation = found[number]
-            row += [_percent(accuracy), _count(accuracy), _text(separation, ".2f")]
+            row += [_percent(accuracy), _count(accuracy), _number(separation, 2)]
         rows.append(tuple(row))
     about = (
         "Decisions from the steps of one timestep bin alone, with Wilson intervals; d' is the mean "
@@ -150,6 +149,7 @@ def _spec(
         f"{about} {diagnosis.where}.{drawn}",
         header,
         tuple(rows),
+        chapter="diagnostics",
     )
 
 
@@ -163,7 +163,7 @@ def _count(found: Estimate | None) -> str | None:
     return None if found is None else str(found.n)
 
 
-def _text(found: Estimate | None, form: str) -> str | None:
+def _number(found: Estimate | None, digits: int) -> Number | None:
     if found is None:
         return None
-    return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"
+    return Number(found.value, digits, Interval(found.low, found.high))

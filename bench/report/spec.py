@@ -10,6 +10,20 @@ from bench.stats import Interval
 #: from the top. Other numbers have no mark, and neither has a column that is not ranked.
 Mark = Literal["best", "tied"]
 
+#: Of a report, in order; `chapters` has their titles.
+Chapter = Literal[
+    "data",
+    "clean",
+    "corruptions",
+    "attacks",
+    "confidence",
+    "groups",
+    "emodc",
+    "ablation",
+    "diagnostics",
+    "provenance",
+]
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -115,6 +129,7 @@ class TableSpec:
         header: Column names, (C,).
         rows: Values, each row (C,).
         marks: By (row, column), what a number is among those of its column.
+        chapter: Where it stands in a report.
     """
 
     name: str
@@ -123,3 +138,4 @@ class TableSpec:
     header: tuple[str, ...]
     rows: tuple[tuple[Value, ...], ...]
     marks: Mapping[tuple[int, int], Mark] = field(default_factory=dict)
+    chapter: Chapter = "provenance"

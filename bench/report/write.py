@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from bench.files import atomic
-from bench.report import diagnostic_tables
 from bench.report.ablation import ablation_tables
 from bench.report.cards import write_cards
+from bench.report.chapters import Contents, contents
+from bench.report.diagnostic_tables import csv_text, diagnostic_tables, notes
 from bench.report.diagnostics import diagnose
 from bench.report.figures import write_figures
-from bench.report.figures.diagnostics import names_of
 from bench.report.page import write_page
 from bench.report.page.assembly import assemble
 from bench.report.render import markdown, markdown_text, write_tables
@@ -44,7 +44,7 @@ class Report:
         return self.results.missing
 
 
-def write_report(out: Path) -> Report:
+def write_report(out: Path, reference: str | None = None) -> Report:
     """Read the store in `out` and write its report.
 
         OUT/report/index.html          everything as one page
@@ -53,48 +53,52 @@ def write_report(out: Path) -> Report:
         OUT/report/tables/NAME.md, .csv, .tex; macros.tex, all.tex (`bench.report.render`)
         OUT/report/figures/NAME.png, .svg, .pdf
         OUT/report/cards/CLASSIFIER.md   a model card per checkpoint
-        OUT/report/diagnostics.md, .csv  what the traces say of each EmoDC, and its figures
+        OUT/report/diagnostics.csv     what the traces say of each EmoDC
 
     The folder is replaced as a whole: it never mixes tables of two states of the store.
 
     Args:
         out: The folder of a `bench run`.
+        reference: The classifier whose errors are the unit of mCE; if not given, the first
+            discriminative one.
 
     Returns:
         What was written.
 
     Raises:
-        UserError: If `out` holds no plan, or no complete cell.
+        UserError: If `out` holds no plan, or no complete cell, or no such reference.
     """
-    results = read(out)
-    store = Store(out)
-    diagnoses, absent = diagnose(results, store)
+    results, store = read(out), Store(out)
     frame = summary_frame(results.complete)
-    specs = tables(results, store) + ablation_tables(results)
+    diagnoses, absent = diagnose(results, store)
+    specs = tables(results, store, reference)
+    specs += ablation_tables(results) + diagnostic_tables(diagnoses)
     folder = out / "report"
     with atomic(folder) as scratch:
         scratch.mkdir()
-        (scratch / "summary.csv").write_text(summary_csv(frame), encoding="utf-8")
-        (scratch / "tables").mkdir()
         write_tables(scratch / "tables", specs)
-        drawn = write_figures(results, Store(out), scratch / "figures", diagnoses)
-        of_traces = {name for diagnosis in diagnoses for name in names_of(diagnosis)}
-        names = [figure.name for figure in drawn]
-        page = _page(specs, [name for name in names if name not in of_traces], results)
-        (scratch / "tables.md").write_text(page, encoding="utf-8")
-        write_cards(results, Store(out), scratch / "cards")
-        page = diagnostic_tables.page(diagnoses, names, absent)
-        (scratch / "diagnostics.md").write_text(page, encoding="utf-8")
-        numbers = diagnostic_tables.csv_text(diagnoses)
-        (scratch / "diagnostics.csv").write_text(numbers, encoding="utf-8")
-        whole = assemble(out, results, specs, drawn, diagnoses, absent)
-        write_page(scratch / "index.html", whole)
+        figures = write_figures(results, store, scratch / "figures", diagnoses)
+        write_cards(results, store, scratch / "cards")
+        chapters = contents(specs, figures, {"diagnostics": notes(diagnoses, absent)})
+        texts = {
+            "summary.csv": summary_csv(frame),
+            "tables.md": _page(chapters, results),
+            "diagnostics.csv": csv_text(diagnoses),
+        }
+        for name, text in texts.items():
+            (scratch / name).write_text(text, encoding="utf-8")
+        write_page(scratch / "index.html", assemble(out, results, chapters))
     return Report(folder, results, frame, tuple(specs))
 
 
-def _page(specs: list[TableSpec], figures: list[str], results: Results) -> str:
-    parts = ["# Robustness\n", *(markdown(spec) for spec in specs)]
-    parts += [f"![{name}](figures/{name}.png)\n" for name in figures]
+def _page(chapters: list[Contents], results: Results) -> str:
+    """All chapters as Markdown."""
+    parts = ["# Robustness\n"]
+    for own in chapters:
+        parts.append(f"## {own.title}\n")
+        parts += [f"{markdown_text(note)}\n" for note in own.notes]
+        parts += [markdown(spec) for spec in own.tables]
+        parts += [f"![{markdown_text(f.alt)}](figures/{f.name}.png)\n" for f in own.figures]
     if results.missing:
         listed = "\n".join(f"- {markdown_text(str(missing))}" for missing in results.missing)
         count = f"{len(results.missing)} of {len(results.missing) + len(results.complete)}"

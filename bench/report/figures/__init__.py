@@ -45,7 +45,7 @@ def write_figures(
         results: What is shown.
         store: For traces and for groups of pictures.
         folder: Made if it is not there.
-        diagnoses: What traces say, drawn last (`diagnostics.names_of` has the names).
+        diagnoses: What traces say, drawn last.
     """
     everything = chain(
         chain.from_iterable(_drawings(group, store) for group in results.groups),

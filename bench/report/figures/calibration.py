@@ -50,7 +50,7 @@ def calibration_drawings(group: Group) -> Iterator[Drawing]:
             group.file_name(numbered("calibration", number, len(parts))),
             part_of(f"Reliability diagrams, {group.slug}", number, len(parts)),
             _alt(kinds, own),
-            "calibration",
+            "confidence",
             calibration(group, own),
         )
 

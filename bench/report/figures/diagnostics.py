@@ -28,12 +28,7 @@ def diagnostic_drawings(diagnosis: Diagnosis) -> Iterator[Drawing]:
         figure = draw(diagnosis)
         if figure is not None:
             name, own = diagnosis.file_name(what), f"{title}, {diagnosis.name}"
-            yield Drawing(name, own, words(diagnosis), "emodc", figure)
-
-
-def names_of(diagnosis: Diagnosis) -> list[str]:
-    """Names of the figures of one EmoDC, those included that its traces do not allow."""
-    return [diagnosis.file_name(what) for what in _FIGURES]
+            yield Drawing(name, own, words(diagnosis), "diagnostics", figure)
 
 
 def correlation(diagnosis: Diagnosis) -> Figure:

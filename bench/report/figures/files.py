@@ -42,4 +42,4 @@ def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def _drawn(drawing: Drawing, paths: list[Path]) -> Drawn:
-    return Drawn(drawing.name, drawing.title, drawing.alt, drawing.section, *paths)
+    return Drawn(drawing.name, drawing.title, drawing.alt, drawing.chapter, *paths)

@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures.style import GREY, shown
 from bench.report.groups import Group, Pooled
-from bench.report.spec import Estimate
+from bench.report.spec import Chapter, Estimate
 from bench.report.tables import DRAWN, setting
 
 T = TypeVar("T")
-Section = Literal["clean", "corruptions", "attacks", "emodc", "groups", "calibration", "ablation"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +27,14 @@ class Drawing:
         name: Base of its file names, unique in a report.
         title: A few words.
         alt: What is seen, for those who do not see it; its numbers are those drawn.
-        section: Part of a report in which it stands.
+        chapter: Where it stands in a report.
         figure: Itself.
     """
 
     name: str
     title: str
     alt: str
-    section: Section
+    chapter: Chapter
     figure: Figure
 
 
@@ -46,7 +45,7 @@ class Drawn:
     name: str
     title: str
     alt: str
-    section: Section
+    chapter: Chapter
     png: Path
     svg: Path
     pdf: Path

@@ -1,72 +1,39 @@
-"""The page of a store's results: which table and figure stands where."""
+"""The page of a store's results: its chapters, a summary first, and how to get every number."""
 
 import json
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench.report.diagnostic_tables import correlation_table, margin_table, timestep_table
-from bench.report.diagnostics import Diagnosis
-from bench.report.figures import Drawn
-from bench.report.figures.diagnostics import names_of
+from bench.report.chapters import Contents
 from bench.report.groups import Group
 from bench.report.page.parts import Command, FigureFile, Page, Section
 from bench.report.results import Results
 from bench.report.spec import TableSpec, Value
 from bench.report.tables import DRAWN, interval_name, setting
 
-_FIRST_PARTS = {  # by the section of a figure
-    "clean": "Clean pictures",
-    "corruptions": "Corruptions",
-    "attacks": "Attacks",
-    "groups": "Groups",
-    "calibration": "Calibration",
-    "emodc": "EmoDC",
-    "ablation": "Ablation",
-}
 
-
-def assemble(
-    out: Path,
-    results: Results,
-    specs: Sequence[TableSpec],
-    figures: Sequence[Drawn],
-    diagnoses: Sequence[Diagnosis],
-    absent: Sequence[str],
-) -> Page:
+def assemble(out: Path, results: Results, chapters: Sequence[Contents]) -> Page:
     """The page.
 
     Args:
         out: The folder of the run.
         results: What is shown.
-        specs: The tables of `bench.report.tables` and `bench.report.ablation`.
-        figures: Those of `bench.report.figures.write_figures`.
-        diagnoses: What traces say.
-        absent: Why EmoDCs have no diagnostics.
+        chapters: Tables and figures; those of provenance stand at the end of the page.
     """
-    placed: dict[str, list[TableSpec]] = {}
-    for spec in specs:
-        placed.setdefault(_part_of(spec, results.groups), []).append(spec)
-    sections = []
-    of_traces = {name for diagnosis in diagnoses for name in names_of(diagnosis)}
-    for section, title in _FIRST_PARTS.items():
-        own = [_figure(f) for f in figures if f.section == section and f.name not in of_traces]
-        if title in placed or own:
-            sections.append(
-                Section(title, _anchor(title), tuple(placed.get(title, ())), tuple(own))
-            )
-    if diagnoses or absent:
-        sections.append(_diagnostics(diagnoses, figures, absent))
-    sections.append(Section("All cells", "cells", (cells_table(results),)))
     names = dict.fromkeys(name for group in results.groups for name in group.names.values())
+    ends = [own for own in chapters if own.chapter == "provenance"]
     return Page(
         title="Robustness",
         intro=_intro(results),
         summary=summary_table(results.groups),
-        sections=tuple(sections),
+        sections=(
+            *(_section(own) for own in chapters if own.chapter != "provenance"),
+            Section("All cells", "cells", (cells_table(results),)),
+        ),
         classifiers=tuple(names),
         missing=tuple(map(str, results.missing)),
-        provenance=tuple(placed.get("Provenance", ())),
+        provenance=(*(spec for own in ends for spec in own.tables), *commands_tables(results)),
         commands=tuple(_commands(out, results)),
     )
 
@@ -118,6 +85,22 @@ def cells_table(results: Results) -> TableSpec:
     return TableSpec("cells", "All cells", about, header, tuple(rows))
 
 
+def commands_tables(results: Results) -> list[TableSpec]:
+    """The command that computes each number, as the run has noted it; none if none has."""
+    rows: dict[tuple[str, str, str], str] = {}
+    for result in results.complete:
+        cell, command = result.cell, result.manifest.command
+        if command:
+            rows[result.name, cell.dataset, cell.perturbation] = command
+    about = (
+        "What computes the cells of a row, at all their severities and training seeds. Paths are "
+        "as they were typed, from where the command was given."
+    )
+    header = ("classifier", "data set", "perturbation", "command")
+    body = tuple((*where, command) for where, command in rows.items())
+    return [TableSpec("commands", "Commands", about, header, body)] if body else []
+
+
 def _intro(results: Results) -> tuple[str, ...]:
     sentences = []
     for group in results.groups:
@@ -125,39 +108,13 @@ def _intro(results: Results) -> tuple[str, ...]:
         sentences.append(f"{classifiers}. {setting(group, group.results)}.")
     total = len(results.complete) + len(results.missing)
     sentences.append(f"{len(results.complete)} of {total} planned cells are complete.")
+    sentences.append("A model card of every checkpoint lies beside this page, in cards/.")
     return tuple(sentences)
 
 
-def _part_of(spec: TableSpec, groups: Sequence[Group]) -> str:
-    """The section of a table, by its name."""
-    for group in groups:
-        for title, names in (
-            ("Clean pictures", ["clean"]),
-            ("Provenance", ["provenance"]),
-            ("Corruptions", group.perturbations("corruption")),
-            ("Attacks", group.perturbations("attack")),
-        ):
-            if spec.name in map(group.file_name, names):
-                return title
-    return "Ablation"
-
-
-def _figure(figure: Drawn) -> FigureFile:
-    return FigureFile(figure.png, figure.svg, f"{figure.title}.", figure.alt)
-
-
-def _diagnostics(
-    diagnoses: Sequence[Diagnosis],
-    drawn: Sequence[Drawn],
-    absent: Sequence[str],
-) -> Section:
-    specs: list[TableSpec] = []
-    figures: list[FigureFile] = []
-    for diagnosis in diagnoses:
-        made = (correlation_table(diagnosis), timestep_table(diagnosis), margin_table(diagnosis))
-        specs += [spec for spec in made if spec.rows]
-        figures += [_figure(figure) for figure in drawn if figure.name in names_of(diagnosis)]
-    return Section("Diagnostics", "diagnostics", tuple(specs), tuple(figures), tuple(absent))
+def _section(own: Contents) -> Section:
+    figures = (FigureFile(f.png, f.svg, f"{f.title}.", f.alt) for f in own.figures)
+    return Section(own.title, own.chapter, own.tables, tuple(figures), own.notes)
 
 
 def _commands(out: Path, results: Results) -> list[Command]:
@@ -189,7 +146,3 @@ def _commands(out: Path, results: Results) -> list[Command]:
 
 def _union(lists: Iterable[Iterable[str]]) -> list[str]:
     return list(dict.fromkeys(name for names in lists for name in names))
-
-
-def _anchor(title: str) -> str:
-    return title.lower().replace(" ", "-")

@@ -11,7 +11,7 @@ def markdown(spec: TableSpec) -> str:
     """A heading, the table, its caption and what its signs mean."""
     columns = range(len(spec.header))
     rules = ["---" if holds_text(spec, column) else "---:" for column in columns]
-    lines = [f"## {markdown_text(spec.title)}", "", _row(map(markdown_text, spec.header))]
+    lines = [f"### {markdown_text(spec.title)}", "", _row(map(markdown_text, spec.header))]
     lines += [_row(rules)]
     lines += [
         _row(_value(spec, row, column) for column in columns) for row in range(len(spec.rows))

@@ -30,7 +30,7 @@ Each line has a key, \texttt{\string\bench} of it, and \texttt{\string\benchrang
 
 
 def write_tables(folder: Path, specs: Sequence[TableSpec]) -> None:
-    """Write all tables into an existing, empty folder.
+    """Write all tables into a folder, made if it is not there.
 
         NAME.md, NAME.csv, NAME.tex  of each table
         macros.tex                   every number by a key
@@ -40,6 +40,7 @@ def write_tables(folder: Path, specs: Sequence[TableSpec]) -> None:
         folder: Where to.
         specs: Tables with distinct names other than "all" and "macros".
     """
+    folder.mkdir(parents=True, exist_ok=True)
     for spec in specs:
         for suffix, render in ((".md", markdown), (".csv", csv_text), (".tex", latex)):
             (folder / f"{spec.name}{suffix}").write_text(render(spec), encoding="utf-8")

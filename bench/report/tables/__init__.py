@@ -13,11 +13,12 @@
   numbers with intervals
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from bench.report.groups import Group
 from bench.report.results import Results
-from bench.report.spec import TableSpec
+from bench.report.spec import Chapter, TableSpec
 from bench.report.tables.across import across_tables
 from bench.report.tables.calibration import calibration_table
 from bench.report.tables.captions import DRAWN, SEEDS, interval_name, seeds_text, setting, sizes
@@ -31,7 +32,7 @@ from bench.report.tables.grid import grid_table
 from bench.report.tables.provenance import provenance_table
 from bench.report.tables.samples import group_tables
 from bench.report.tables.sweeps import attack_table, corruption_table
-from bench.report.tables.swept import Swept, sweeps
+from bench.report.tables.swept import sweeps
 from bench.store import Store
 
 __all__ = ["DRAWN", "SEEDS", "interval_name", "seeds_text", "setting", "sizes", "tables"]
@@ -54,35 +55,31 @@ def tables(
     """
     check_reference(results, reference)
     first = [] if store is None else [datasets_table(results, store)]
-    own = [spec for group in results.groups for spec in _of_group(group, store, reference)]
-    return [*first, *across_tables(results), *own]
+    found = list(_in("data", [*first, *across_tables(results)]))
+    for group in results.groups:
+        found += _of_group(group, store, reference)
+    return found
 
 
 def _of_group(group: Group, store: Store | None, reference: str | None) -> Iterator[TableSpec]:
-    swept = sweeps(group)
+    swept, names = sweeps(group), group.perturbations("corruption")
     if group.perturbations("clean"):
-        yield clean_table(group)
-    if group.perturbations("corruption"):
-        yield from _corruptions(group, swept, reference)
-    yield from (attack_table(group, name) for name in group.perturbations("attack"))
-    if swept:
-        yield calibration_table(group, swept)
-    yield from consistency_tables(group, swept)
-    yield from group_tables(group, swept, store)
+        yield from _in("clean", [clean_table(group)])
+    if names:
+        unit = reference_of(group, swept, reference)
+        yield from _in("corruptions", [grid_table(group, swept)] if len(names) > 1 else [])
+        yield from _in("corruptions", [] if unit is None else [errors_table(group, swept, unit)])
+        yield from _in("corruptions", [curves_table(group, swept)])
+        yield from _in("corruptions", [corruption_table(group, name) for name in names])
+    attacks = group.perturbations("attack")
+    yield from _in("attacks", [attack_table(group, name) for name in attacks])
+    yield from _in("confidence", [calibration_table(group, swept)] if swept else [])
+    yield from _in("confidence", consistency_tables(group, swept))
+    yield from _in("groups", group_tables(group, swept, store))
     cost = None if store is None else cost_table(group, store)
-    if cost is not None:
-        yield cost
-    yield provenance_table(group)
+    yield from _in("emodc", [] if cost is None else [cost])
+    yield from _in("provenance", [provenance_table(group)])
 
 
-def _corruptions(
-    group: Group, swept: Mapping[str, Swept], reference: str | None
-) -> Iterator[TableSpec]:
-    names = group.perturbations("corruption")
-    if len(names) > 1:
-        yield grid_table(group, swept)
-    unit = reference_of(group, swept, reference)
-    if unit is not None:
-        yield errors_table(group, swept, unit)
-    yield curves_table(group, swept)
-    yield from (corruption_table(group, name) for name in names)
+def _in(chapter: Chapter, specs: Iterable[TableSpec]) -> Iterator[TableSpec]:
+    return (replace(spec, chapter=chapter) for spec in specs)

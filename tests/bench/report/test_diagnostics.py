@@ -148,7 +148,7 @@ def test_without_another_classifier_emodcs_own_change_is_shown(build) -> None:
 def test_every_figure_of_the_page_exists(traced: Path) -> None:
     write_report(traced)
     folder = traced / "report"
-    linked = re.findall(r"\]\((figures/.*?)\)", (folder / "diagnostics.md").read_text())
+    linked = re.findall(r"\]\((figures/.*?)\)", (folder / "tables.md").read_text())
     assert [Path(name).stem for name in linked] == [
         f"faces-emodc-{what}"
         for what in ("correlation", "gap_by_timestep", "timesteps", "margins", "example")
@@ -188,7 +188,7 @@ def test_a_store_without_traces_still_makes_a_report(traced: Path) -> None:
     for path in traced.rglob("trace-*.parquet"):
         path.unlink()
     write_report(traced)
-    page = (traced / "report" / "diagnostics.md").read_text()
+    page = (traced / "report" / "tables.md").read_text()
     assert "emodc on faces: the store holds no whole trace" in page
     assert "](figures" not in page
     assert len((traced / "report" / "diagnostics.csv").read_text().splitlines()) == 1
@@ -205,7 +205,7 @@ def test_a_trace_of_other_samples_is_not_used(build) -> None:
 def test_a_store_without_emodc_says_so(build) -> None:
     build.add("net", "clean", "0", [Y] * 6)
     write_report(build.plan())
-    assert "no EmoDC" in (build.root / "report" / "diagnostics.md").read_text()
+    assert "no EmoDC" in (build.root / "report" / "tables.md").read_text()
 
 
 def test_without_other_prompts_only_negatives_are_compared(traced: Path) -> None:
@@ -214,5 +214,5 @@ def test_without_other_prompts_only_negatives_are_compared(traced: Path) -> None
     assert list(diagnosis.correlations) == ["negative"]
     assert len(diagnosis.prompts["positive"]) == N
     write_report(traced)
-    page = (traced / "report" / "diagnostics.md").read_text()
+    page = (traced / "report" / "tables.md").read_text()
     assert "no errors under the null and the non-class prompt" in page

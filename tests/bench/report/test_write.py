@@ -42,7 +42,7 @@ def test_every_file_is_there(out: Path) -> None:
     figures += tuple(f"emodc_x-{f}" for f in diagnostics)
     expected |= {f"report/figures/faces-{f}.{s}" for f in figures for s in ("png", "svg", "pdf")}
     expected |= {"report/cards/net.md", "report/cards/emodc_x.md"}
-    alone = ("index.html", "summary.csv", "tables.md", "diagnostics.md", "diagnostics.csv")
+    alone = ("index.html", "summary.csv", "tables.md", "diagnostics.csv")
     assert files == expected | {f"report/{name}" for name in alone}
     assert written.folder == out / "report"
     assert len(written.summary) == 9
