@@ -19,8 +19,10 @@ def write_parquet(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
 def read_parquet(path: Path, schema: pa.Schema) -> pa.Table | None:
     """The table at `path`, None if it is absent, damaged or has other columns."""
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
-    except (OSError, pa.ArrowException):
+        # Parts are small and many: threads and a search for partitions cost more than they give.
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read(use_threads=False)
+    except (OSError, ValueError, pa.ArrowException):  # names of columns may be no text
         return None
-    # No checksum covers the footer: names may be no text and types others than were written.
+    # No checksum covers the footer: types may be others than were written.
     return table if table.schema.equals(schema) else None

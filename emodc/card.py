@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
 
-_USES = """## Intended use
+#: What a classifier of facial expressions is for, and what not.
+USES = """## Intended use
 
 Research on the robustness of facial expression recognition: comparing classifiers under noise,
 blur and attacks, on pictures that were collected with consent.
@@ -20,19 +21,23 @@ blur and attacks, on pictures that were collected with consent.
 ## Out of scope
 
 - Judging what a person feels, intends or is like. An expression is what a face shows, not a state
-  of mind; people, cultures and situations differ in what they show.
+  of mind; people, cultures and situations differ in what they show, so such judgements are
+  unreliable.
 - Decisions about people: hiring, policing, border control, schooling, insurance, health.
-- Identifying or tracking people, or analysing faces without consent. Several jurisdictions
-  restrict or forbid emotion recognition at work and in schools.
+- Identifying or tracking people, or analysing faces without consent. The law restricts
+  this in places: Article 5(1)(f) of the EU AI Act, for one, forbids systems that infer emotions of
+  people at work and in education, but for medical or safety reasons.
 """
 
-_DRAWN = """## Limits
+#: Of a classifier that was trained on drawn faces.
+DRAWN = """## Limits
 
 **Trained on drawn faces. Its results say nothing about real faces**: they show that the software
 works, not how well the method does on people.
 """
 
-_LIMITS = """## Limits
+#: Of any other.
+LIMITS = """## Limits
 
 The accuracy on groups of people that the training pictures lack is not known. If the training
 pictures were drawn and not photographed, nothing here says anything about real faces.
@@ -91,9 +96,9 @@ def render(classifier: "EmoDC", repo_id: str, training: Mapping[str, Any] | None
         "keep that pipeline's licence.",
         "## Classes and prompts\n\n" + table(("class", "prompts"), rows),
         "## Evaluation\n\n" + evaluation,
-        "## Training\n\n" + _recipe(training),
-        _USES.strip(),
-        (_DRAWN if _is_drawn(training) else _LIMITS).strip(),
+        "## Training\n\n" + recipe(training),
+        USES.strip(),
+        (DRAWN if _is_drawn(training) else LIMITS).strip(),
         _USAGE.format(repo=repr(re.sub(r"[^\w./-]", "", repo_id))).strip(),
     ]
     return "\n\n".join(sections) + "\n"
@@ -112,7 +117,8 @@ def table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     return "\n".join(lines)
 
 
-def _recipe(training: Mapping[str, Any] | None) -> str:
+def recipe(training: Mapping[str, Any] | None) -> str:
+    """How the weights came about, as a table of settings."""
     if not training:
         return "The recipe was not recorded with this upload."
     return table(("setting", "value"), _flat(training))
@@ -121,6 +127,8 @@ def _recipe(training: Mapping[str, Any] | None) -> str:
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for name, value in values.items():
+        if isinstance(value, list) and value and isinstance(value[0], Mapping):  # stages
+            value = {str(number): part for number, part in enumerate(value, start=1)}
         if isinstance(value, Mapping):
             rows += _flat(value, f"{prefix}{name}.")
         else:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from bench.report.figures.style import save
 from matplotlib.figure import Figure
 
+from bench.report.figures.style import save
 from bench.report.page import Command, FigureFile, Page, Section
 from bench.report.spec import Difference, Estimate, Mark, Number, TableSpec, Value
 from bench.stats import Interval

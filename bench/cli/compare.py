@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.output import print_json
+
 
 class Verdict(StrEnum):
     """What a comparison may fail on."""
@@ -39,7 +41,6 @@ def compare(
     from rich.console import Console
 
     from bench import compare as comparison
-    from bench.cli.output import print_json
     from bench.compare import table, terminal
 
     first, second = comparison.sides(a, b, out)

@@ -1,11 +1,52 @@
 """What commands print for programs."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from bench.report import Report
+    from bench.sweep.run import DryRun
 
 
 def print_json(content: Any) -> None:
     """One JSON document on stdout; numbers that are not finite are an error, not JSON."""
     typer.echo(json.dumps(content, indent=1, allow_nan=False))
+
+
+def report_content(report: "Report") -> dict[str, Any]:
+    """Of `bench run` and `bench report`: the summary, what is missing, and where the report is."""
+    from bench.report.summary import summary_rows
+
+    missing = [
+        {**cell.cell.model_dump(exclude={"id"}), "reason": cell.reason} for cell in report.missing
+    ]
+    return {
+        "report": str(report.folder),
+        "summary": summary_rows(report.summary),
+        "missing": missing,
+    }
+
+
+def plan_content(plan: "DryRun") -> dict[str, Any]:
+    """Of `bench run --dry-run`."""
+    cells = [
+        {
+            **planned.cell.model_dump(exclude={"id"}),
+            "n": len(planned.sample_ids),
+            "done": done,
+            "seconds": round(seconds, 1),
+        }
+        for planned, done, seconds in plan.cells
+    ]
+    training = [
+        {"classifier": name, "seed": seed, "steps": steps}
+        for (name, seed), steps in plan.training.items()
+    ]
+    return {
+        "cells": cells,
+        "training": training,
+        "skipped": plan.skipped,
+        "seconds": round(plan.seconds, 1),
+    }

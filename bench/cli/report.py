@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.output import print_json, report_content
+
 
 def report(
     out: Annotated[
@@ -22,10 +24,9 @@ def report(
     from rich.console import Console
 
     from bench.report import show, write_report
-    from bench.report.summary import summary_json
 
     written = write_report(out)
     if json:
-        typer.echo(summary_json(written.summary))
+        print_json(report_content(written))
     else:
         show(written, Console())

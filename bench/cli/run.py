@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.output import plan_content, print_json, report_content
+
 if TYPE_CHECKING:
     from bench.config import Config
     from bench.sweep.run import DryRun
@@ -69,6 +71,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print cells and cost, do nothing.")
     ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Train what is missing, sweep noise, blur and attacks, report. The same command resumes.
 
@@ -81,7 +84,11 @@ def run(
     if dry_run:
         from bench.sweep.run import dry_run as plan
 
-        _print_plan(plan(chosen, out))
+        planned = plan(chosen, out)
+        if json:
+            print_json(plan_content(planned))
+        else:
+            _print_plan(planned)
         return
 
     from rich.console import Console
@@ -95,7 +102,11 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     with interruptible():
         sweep(chosen, out, Reporter(), command=sys.argv[1:])
-        show(write_report(out), Console())
+        report = write_report(out)
+        if json:
+            print_json(report_content(report))
+        else:
+            show(report, Console())
 
 
 def configure(

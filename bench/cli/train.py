@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.output import print_json
 from bench.cli.run import DEFAULT_OUT, configure, interruptible
 
 
@@ -20,6 +21,7 @@ def train(
     classifiers: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Run seed.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the checkpoints as JSON.")] = False,
 ) -> None:
     """Train what has no checkpoint, and nothing else; `bench run` then finds it.
 
@@ -35,7 +37,15 @@ def train(
     runtime.keep_freed_memory()
     out.mkdir(parents=True, exist_ok=True)
     with interruptible():
-        reporter = Reporter(quiet=os.environ.get("RANK", "0") != "0")  # set by the launcher
+        first = os.environ.get("RANK", "0") == "0"  # set by the launcher
+        reporter = Reporter(quiet=not first)
         dataset = open_dataset(chosen, reporter)
-        for folder in dict.fromkeys(train_missing(chosen, dataset, out, reporter).values()):
+        folders = train_missing(chosen, dataset, out, reporter)
+        for folder in dict.fromkeys(folders.values()):
             reporter.say(f"{folder}")
+    if json and first:
+        checkpoints = [
+            {"classifier": name, "seed": number, "folder": str(folder)}
+            for (name, number), folder in folders.items()
+        ]
+        print_json({"checkpoints": checkpoints})

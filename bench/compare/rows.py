@@ -32,8 +32,7 @@ class Row:
         first: Accuracy of A.
         second: Accuracy of B.
         difference: Accuracy of B less that of A; `p` is Holm's over all rows of the comparison.
-        uar: The same of the unweighted average recall, without a test; None of a single cell of a
-            perturbation, for this interval takes long and the mean over cells says more.
+        uar: The same of the unweighted average recall, without a test.
         p: Of the exact test alone.
         detectable: The smallest difference that n samples would show with a power of 80% at the
             level that Holm asks of a comparison's first row; None if not even the largest.
@@ -48,7 +47,7 @@ class Row:
     first: Estimate
     second: Estimate
     difference: Difference
-    uar: Difference | None
+    uar: Difference
     p: float
     detectable: float | None
 
@@ -110,9 +109,14 @@ def _shared(pairs: Sequence[Pair]) -> NDArray[np.object_]:
     return reduce(np.intersect1d, distinct.values())
 
 
+def _among(ids: NDArray[np.object_], chosen: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Which of the ids are chosen; slow on text, and mostly all are."""
+    return np.ones(len(ids), bool) if len(ids) == len(chosen) else np.isin(ids, chosen)
+
+
 def _row(label: str, pairs: Sequence[Pair], alpha: float) -> Row:
     ids = _shared(pairs)
-    chosen = [np.isin(pair.ids, ids) for pair in pairs]
+    chosen = [_among(pair.ids, ids) for pair in pairs]
     # A picture's scores are means over cells: it is one unit, however many cells it went through.
     cells = [
         (pair.first[:, own], pair.second[:, own]) for pair, own in zip(pairs, chosen, strict=True)
@@ -120,10 +124,7 @@ def _row(label: str, pairs: Sequence[Pair], alpha: float) -> Row:
     first, second = (np.mean([cell[side] for cell in cells], axis=0) for side in (0, 1))
     counts = sum((b - a).sum(axis=0) for a, b in cells)  # whole numbers
     spread = float(np.mean((second - first).mean(axis=0) ** 2))
-    uar = None
-    if len(pairs) > 1 or pairs[0].where.family == "clean":
-        weights = _balance(pairs[0].labels[chosen[0]])
-        uar = _difference(first * weights, second * weights)
+    weights = _balance(pairs[0].labels[chosen[0]])
     return Row(
         where=pairs[0].where,
         names=pairs[0].names,
@@ -134,7 +135,7 @@ def _row(label: str, pairs: Sequence[Pair], alpha: float) -> Row:
         first=_accuracy(first),
         second=_accuracy(second),
         difference=_difference(first, second),
-        uar=uar,
+        uar=_difference(first * weights, second * weights),
         p=sign_flip(np.rint(counts)),
         detectable=detectable_difference(len(ids), spread, alpha),
     )

@@ -10,8 +10,8 @@ from bench.compare.rows import ALPHA, Row
 from bench.compare.sides import Side
 from bench.errors import UserError
 from bench.report.render import csv_text, latex, markdown
-from bench.report.spec import Difference, Estimate, TableSpec, Value
-from bench.report.tables import DRAWN
+from bench.report.spec import Difference, Estimate, Number, TableSpec, Value
+from bench.report.tables.captions import DRAWN, sizes
 
 _DIGITS = 6
 _CLASSIFIER, _DATASET = "classifier", "data set"
@@ -59,7 +59,7 @@ def table(first: Side, second: Side, rows: Sequence[Row]) -> TableSpec:
             row.second,
             row.difference,
             p_text(row.difference.p),
-            None if row.detectable is None else f"{100 * row.detectable:.1f}",
+            None if row.detectable is None else Number(100 * row.detectable, 1),
             row.uar,
         )
         for row in rows
@@ -97,7 +97,7 @@ def caption(first: Side, second: Side, rows: Sequence[Row]) -> str:
         "A difference is distinguishable if its interval leaves 0 out and p is below 0.05.",
         f"Detectable: the smallest difference found with a power of 80% at level 0.05 / "
         f"{len(rows)} and the observed share of disagreement; – if none would be.",
-        "UAR differences have no test and are given for clean pictures and means.",
+        "UAR differences have no test.",
     ]
     return " ".join([*parts, *drawn(rows)])
 
@@ -116,8 +116,9 @@ def sentences(pairing: Pairing, rows: Sequence[Row]) -> list[str]:
     ):
         count = Counter(row.verdict for row in own)
         if own:
+            n = sizes([row.n for row in own])
             found.append(
-                f"Of {len(own)} {what} B is better in {count['better']} and worse in "
+                f"Of {len(own)} {what} (n {n}) B is better in {count['better']} and worse in "
                 f"{count['worse']}; {count['not distinguishable']} are not distinguishable."
             )
     for name, alone in zip("AB", pairing.alone, strict=True):
@@ -127,8 +128,16 @@ def sentences(pairing: Pairing, rows: Sequence[Row]) -> list[str]:
 
 
 def refusals(pairing: Pairing) -> list[str]:
-    """A sentence per cell that could not be compared."""
-    return [f"not compared: {where}: {reason}" for where, reason in pairing.refused.items()]
+    """A sentence per reason why cells could not be compared."""
+    found: dict[str, list[str]] = {}
+    for where, reason in pairing.refused.items():
+        found.setdefault(reason, []).append(str(where))
+    return [f"not compared: {_some(cells)}: {reason}" for reason, cells in found.items()]
+
+
+def _some(cells: Sequence[str]) -> str:
+    more = len(cells) - 1
+    return f"{cells[0]}{f' and {more} more' if more else ''}"
 
 
 def as_lines(rows: Sequence[Row]) -> list[str]:
@@ -186,7 +195,7 @@ def _row(row: Row) -> dict[str, Any]:
         "a": _estimate(row.first),
         "b": _estimate(row.second),
         "difference": _estimate(row.difference),
-        "uar_difference": None if row.uar is None else _estimate(row.uar),
+        "uar_difference": _estimate(row.uar),
         "p": row.p,
         "p_holm": row.difference.p,
         "detectable": None if row.detectable is None else round(row.detectable, _DIGITS),

@@ -10,6 +10,9 @@ tables.py    what stands in each table; render/ writes them as Markdown, CSV and
 variants.py  EmoDC's variants, and pairs of them; ablation.py compares them
 steps.py     accuracy from part of an EmoDC's stored steps
 figures/     what is drawn, one module per kind, as PNG, SVG and PDF
+cards.py     a model card per checkpoint; card_results.py says what it reached
+fitted.py    tables for a terminal of any width
+page/        everything on one HTML page
 terminal.py  the compact form on a terminal
 write.py     everything together: OUT/report/
 """

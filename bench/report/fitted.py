@@ -7,9 +7,8 @@ under their numbers; and at last each number gets a line of its own. Names may f
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from bench.report.spec import Value
@@ -39,7 +38,7 @@ Line = tuple[str, Sequence[Value]] | str
 def fitted(
     title: str, names: str, columns: Sequence[Column], lines: Sequence[Line], width: int
 ) -> Group:
-    """A table in the widest form that fits.
+    """A table in the widest form that fits; columns without any value are left out.
 
     Args:
         title: Above it.
@@ -52,47 +51,71 @@ def fitted(
     if len(rows) < len(lines):  # under headings
         lines = [line if isinstance(line, str) else (f" {line[0]}", line[1]) for line in lines]
         rows = [line for line in lines if not isinstance(line, str)]
+    filled = [i for i in range(len(columns)) if any(values[i] is not None for _, values in rows)]
     natural = max(cell_len(text) for text in (names, *(name for name, _ in rows)))
     room = width - min(natural, max(_NAMES, width // 3))
     for under in (False, True):
         widths = [_width(columns[i], [v[i] for _, v in rows], under) for i in range(len(columns))]
-        for rank in sorted({column.rank for column in columns}, reverse=True):
-            shown = [i for i, column in enumerate(columns) if column.rank <= rank]
-            left = room - sum(_GAP + widths[i] for i in shown)
-            if left >= 0:
-                head = (names, *(columns[i].title for i in shown))
-                label = min(natural, room + natural, width - room + left)
-                body = _table(head, [label, *(widths[i] for i in shown)], shown, lines, under)
-                return Group(Text(title, "italic"), body)
-    shown = [i for i, column in enumerate(columns) if not column.rank]
-    return Group(Text(title, "italic"), *_stacked(columns, shown, lines))
+        for rank in sorted({columns[i].rank for i in filled}, reverse=True):
+            shown = [i for i in filled if columns[i].rank <= rank]
+            taken = sum(_GAP + widths[i] for i in shown)
+            if taken <= room:
+                label = min(natural, width - taken)
+                head = _row(names, [[columns[i].title] for i in shown], label, widths, shown)
+                body = _table(lines, label, widths, shown, under)
+                return Group(Text(title, "italic"), Text("\n".join(head), "bold"), *body)
+    shown = [i for i in filled if not columns[i].rank]
+    return Group(Text(title, "italic"), *_stacked(columns, shown, lines, width))
 
 
 def _table(
-    head: Sequence[str],
-    widths: Sequence[int],
-    shown: Sequence[int],
-    lines: Sequence[Line],
-    under: bool,
-) -> Table:
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
-    table.add_column(Text(head[0]), width=widths[0], overflow="fold")
-    for title, width in zip(head[1:], widths[1:], strict=True):
-        table.add_column(Text(title), width=width, justify="right", no_wrap=True)
+    lines: Sequence[Line], label: int, widths: Sequence[int], shown: Sequence[int], under: bool
+) -> Iterator[Text]:
     for line in lines:
         if isinstance(line, str):
-            table.add_row(Text(line, "bold"))
+            yield Text(line, "bold")
         else:
-            name, values = line
-            cells = (Text("\n".join(_parts(values[i], under))) for i in shown)
-            table.add_row(Text(name), *cells)
-    return table
+            parts = [_parts(line[1][i], under) for i in shown]
+            yield Text("\n".join(_row(line[0], parts, label, widths, shown)))
+
+
+def _row(
+    name: str,
+    cells: Sequence[Sequence[str]],
+    label: int,
+    widths: Sequence[int],
+    shown: Sequence[int],
+) -> list[str]:
+    """The lines of a row: names to the left, folded where they must be, numbers to the right."""
+    stacks = [_folded(name, label), *cells]
+    found = []
+    for number in range(max(map(len, stacks))):
+        first, *rest = (stack[number] if number < len(stack) else "" for stack in stacks)
+        line = first + " " * (label - cell_len(first))
+        for text, i in zip(rest, shown, strict=True):
+            line += " " * (_GAP + widths[i] - cell_len(text)) + text
+        found.append(line.rstrip())
+    return found
+
+
+def _folded(name: str, width: int) -> list[str]:
+    """The name in lines of at most `width`, cut between words where that is possible."""
+    words = name.split()
+    indent = name[: len(name) - len(name.lstrip())]
+    lines: list[str] = []
+    for word in words:
+        longer = f"{lines[-1]} {word}" if lines else indent + word
+        if cell_len(longer) <= width:
+            lines[-1:] = [longer]
+        else:
+            lines += [indent + part for part in chop_cells(word, width - len(indent))]
+    return lines or [""]
 
 
 def _stacked(
-    columns: Sequence[Column], shown: Sequence[int], lines: Sequence[Line]
+    columns: Sequence[Column], shown: Sequence[int], lines: Sequence[Line], width: int
 ) -> Iterator[Text]:
-    """A line per number, under the name of its row."""
+    """A line per number under the name of its row; two where even that is too long."""
     pad = max(cell_len(columns[i].title) for i in shown)
     for line in lines:
         if isinstance(line, str):
@@ -101,8 +124,12 @@ def _stacked(
         name, values = line
         yield Text(name)
         for i in shown:
-            text = " ".join(_parts(values[i], False))
-            yield Text(f"    {columns[i].title.ljust(pad)} {text}", no_wrap=True)
+            before = f"    {columns[i].title}{' ' * (pad - cell_len(columns[i].title))} "
+            (text,) = _parts(values[i], under=False)
+            number, *rest = _parts(values[i], cell_len(before) + cell_len(text) > width)
+            indents = [min(cell_len(before), max(0, width - cell_len(part))) for part in rest]
+            under = [" " * indent + part for indent, part in zip(indents, rest, strict=True)]
+            yield Text("\n".join([before + number, *under]))
 
 
 def _width(column: Column, values: Sequence[Value], under: bool) -> int:

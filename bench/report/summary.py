@@ -1,8 +1,7 @@
-"""The summary: one row per complete cell, as a frame, as CSV and as JSON."""
+"""The summary: one row per complete cell, as a frame, as CSV and for JSON."""
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 
 import pandas as pd
@@ -83,13 +82,12 @@ def summary_csv(frame: pd.DataFrame) -> str:
     return text.getvalue()
 
 
-def summary_json(frame: pd.DataFrame) -> str:
-    """The summary as a JSON list of rows, numbers rounded as in the CSV and null for None."""
-    rows = [
+def summary_rows(frame: pd.DataFrame) -> list[dict[str, str | float | None]]:
+    """The summary for JSON: a mapping per row, numbers rounded as in the CSV."""
+    return [
         {name: _number(row[name], digits) for name, digits in COLUMNS.items()}
         for row in frame.to_dict("records")
     ]
-    return json.dumps(rows, indent=1)
 
 
 def _bounded(name: str, found: Estimate | Number | None) -> dict[str, float | None]:

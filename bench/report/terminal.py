@@ -1,24 +1,33 @@
-"""The report in a terminal: a compact table per family; plain lines where nobody looks."""
+"""The report in a terminal: compact tables that fit its width; plain lines where nobody looks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from bench.metrics import Scores
+from bench.report.fitted import Column, Line, fitted
 from bench.report.groups import Group
-from bench.report.tables import DRAWN, interval_name, seeds_text, sizes
+from bench.report.spec import Value
+from bench.report.tables.captions import DRAWN, interval_name, seeds_text, sizes
+from bench.report.tables.swept import Swept, share, sweeps
 from bench.report.write import Report
 
 _SHOWN_MISSING = 5
 _FAMILIES = {"corruption": "Corruptions", "attack": "Attacks"}
+_CLEAN = (Column("accuracy %"), Column("UAR %", 2), Column("F1 %", 3), Column("d_p", 1))
+_SWEPT = {
+    "corruption": (Column("clean", 1), Column("mean"), Column("strongest")),
+    "attack": (Column("clean", 1), Column("weakest"), Column("strongest")),
+}
 
 
 def show(report: Report, console: Console) -> None:
     """Print the summary, what is missing, and where the report lies.
 
-    A terminal gets one table per family that fits 80 columns. A pipe or file gets one line per
-    cell, never wrapped.
+    A terminal gets a table per family, in the widest form that fits. A pipe or file gets one line
+    per cell, never wrapped.
     """
     if console.is_terminal:
         for group in report.results.groups:
@@ -47,69 +56,85 @@ def _lines(report: Report) -> Iterator[str]:
             f"seed {cell.seed}: accuracy {m.accuracy} %, n {m.n}, UAR {m.uar.number} %, "
             f"macro-F1 {m.macro_f1.number} %{d_p}"
         )
+    for group in report.results.groups:
+        if len(group.perturbations("corruption")) > 1:
+            yield from _mean_lines(group)
+
+
+def _mean_lines(group: Group) -> Iterator[str]:
+    for own in sweeps(group).values():
+        if own.mean is not None:
+            where = f"{own.name}, {group.dataset}, {_all(group)}, {seeds_text(group)}"
+            yield f"{where}: accuracy {share(own.mean)} %, n {len(own.ids)}"
 
 
 def _show_group(group: Group, console: Console) -> None:
     where = f"{group.dataset}, {len(group.classes)} classes, {seeds_text(group)}"
     if group.perturbations("clean"):
-        console.print(_clean(group, where))
+        n = sizes([r.metrics.n for r in map(group.clean, group.names) if r is not None])
+        title = f"Clean pictures of {where}, n {n}"
+        console.print(fitted(title, "classifier", _CLEAN, _clean(group), console.width))
     for family, title in _FAMILIES.items():
         if group.perturbations(family):
+            lines, columns = _sweeps(group, family), _SWEPT[family]
             console.print()
-            console.print(_sweeps(group, family, f"{title} on {where}"))
+            console.print(
+                fitted(f"{title} on {where}", "classifier", columns, lines, console.width)
+            )
     means = ", means over training seeds" if group.several else ""
-    _say(console, f"Accuracy in % with its {interval_name(group)} interval{means}.", "dim")
+    about = f"Accuracy in % with its {interval_name(group)} interval{means}."
+    console.print(Text(about, "dim"))
     if group.drawn:
-        _say(console, DRAWN, "dim")
+        console.print(Text(DRAWN, "dim"))
 
 
-def _clean(group: Group, where: str) -> Table:
-    table = _table(f"Clean pictures of {where}", "n", "accuracy %", "UAR %", "F1 %", "d_p")
+def _clean(group: Group) -> list[Line]:
+    lines: list[Line] = []
     for classifier, name in group.names.items():
         result = group.clean(classifier)
-        if result is None:
-            _row(table, name)
-            continue
-        m = result.metrics
-        d_p = None if m.d_p is None else m.d_p.number
-        _row(table, name, m.n, m.accuracy, m.uar.number, m.macro_f1.number, d_p)
-    return table
+        values: tuple[Value, ...] = (None,) * len(_CLEAN)
+        if result is not None:
+            m = result.metrics
+            d_p = None if m.d_p is None else m.d_p.number
+            values = (m.accuracy, m.uar.number, m.macro_f1.number, d_p)
+        lines.append((name, values))
+    return lines
 
 
-def _sweeps(group: Group, family: str, title: str) -> Table:
+def _sweeps(group: Group, family: str) -> list[Line]:
     """All sweeps of a family: clean, strongest, and for corruptions the mean over severities."""
     corruption = family == "corruption"
-    table = _table(title, "clean", "mean" if corruption else "weakest", "strongest")
+    lines: list[Line] = []
     for perturbation in group.perturbations(family):
         severities = group.severities(perturbation)
-        table.add_row(Text(_sweep_label(group, perturbation), style="bold"))
+        lines.append(_heading(group, perturbation, severities))
         for classifier, name in group.names.items():
             ends = [group.get(classifier, perturbation, s) for s in (severities[0], severities[-1])]
             weakest, strongest = (None if r is None else r.metrics.accuracy for r in ends)
             reference = group.reference(classifier, perturbation)
             clean = None if reference is None else reference.accuracy
             middle = group.mean(classifier, perturbation) if corruption else weakest
-            _row(table, name, clean, middle, strongest)
-    return table
+            lines.append((name, (clean, middle, strongest)))
+    if corruption and len(group.perturbations(family)) > 1:
+        lines.append(_all(group))
+        for own in sweeps(group).values():
+            lines.append((own.name, tuple(None if v is None else share(v) for v in _mean(own))))
+    return lines
 
 
-def _sweep_label(group: Group, perturbation: str) -> str:
-    """Such as "gaussian_noise 1-5, n 200": rich has no cells that span columns, so it is short."""
-    severities = group.severities(perturbation)
+def _mean(own: Swept) -> tuple[Scores | None, Scores | None, Scores | None]:
+    """Clean; and over all corruptions alike, of all severities and of the strongest."""
+    if own.mean is None:
+        return own.clean, None, None
+    return own.clean, own.mean, np.mean([right[-1] for right in own.under.values()], axis=0)
+
+
+def _all(group: Group) -> str:
+    return f"mean of all {len(group.perturbations('corruption'))} corruptions"
+
+
+def _heading(group: Group, perturbation: str, severities: Sequence[str]) -> str:
+    """Such as "gaussian_noise 1-5, n 200"."""
     span = severities[0] if len(severities) == 1 else f"{severities[0]}-{severities[-1]}"
     swept = [r for classifier in group.names for r in group.under(classifier, perturbation)]
     return f"{perturbation} {span}, n {sizes([r.metrics.n for r in swept])}"
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("classifier", overflow="fold")
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
-
-
-def _row(table: Table, name: str, *values: object) -> None:
-    texts = ["–" if value is None else str(value) for value in values]
-    texts += ["–"] * (len(table.columns) - 1 - len(texts))
-    table.add_row(Text(f" {name}"), *map(Text, texts))

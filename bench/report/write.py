@@ -8,6 +8,7 @@ import pandas as pd
 from bench.files import atomic
 from bench.report import diagnostic_tables
 from bench.report.ablation import ablation_tables
+from bench.report.cards import write_cards
 from bench.report.diagnostics import diagnose
 from bench.report.figures import write_figures
 from bench.report.figures.diagnostics import names_of
@@ -51,6 +52,7 @@ def write_report(out: Path) -> Report:
         OUT/report/tables.md           all tables and figures, and the cells still missing
         OUT/report/tables/NAME.md, .csv, .tex; macros.tex, all.tex (`bench.report.render`)
         OUT/report/figures/NAME.png, .svg, .pdf
+        OUT/report/cards/CLASSIFIER.md   a model card per checkpoint
         OUT/report/diagnostics.md, .csv  what the traces say of each EmoDC, and its figures
 
     The folder is replaced as a whole: it never mixes tables of two states of the store.
@@ -65,9 +67,10 @@ def write_report(out: Path) -> Report:
         UserError: If `out` holds no plan, or no complete cell.
     """
     results = read(out)
-    diagnoses, absent = diagnose(results, Store(out))
+    store = Store(out)
+    diagnoses, absent = diagnose(results, store)
     frame = summary_frame(results.complete)
-    specs = tables(results) + ablation_tables(results)
+    specs = tables(results, store) + ablation_tables(results)
     folder = out / "report"
     with atomic(folder) as scratch:
         scratch.mkdir()
@@ -79,6 +82,7 @@ def write_report(out: Path) -> Report:
         names = [figure.name for figure in drawn]
         page = _page(specs, [name for name in names if name not in of_traces], results)
         (scratch / "tables.md").write_text(page, encoding="utf-8")
+        write_cards(results, Store(out), scratch / "cards")
         page = diagnostic_tables.page(diagnoses, names, absent)
         (scratch / "diagnostics.md").write_text(page, encoding="utf-8")
         numbers = diagnostic_tables.csv_text(diagnoses)

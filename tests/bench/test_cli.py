@@ -1,16 +1,19 @@
 """Mistakes a person can make: a clear sentence, exit code 1 or 2, no traceback, nothing lost."""
 
+import json
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from support import TINY, write_pictures
 
+from bench import regression
 from bench.cli import main
 from bench.store import Store
 
@@ -19,17 +22,36 @@ def call(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
 ) -> tuple[int, str]:
     """Run `bench ARGUMENTS` in this process: exit code, and stdout and stderr together."""
+    code, out, err = call_apart(capsys, monkeypatch, *arguments)
+    return code, out + err
+
+
+def call_apart(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
+) -> tuple[int, str, str]:
+    """The same: exit code, stdout, stderr."""
     monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
     with pytest.raises(SystemExit) as exit_:
         main()
     captured = capsys.readouterr()
-    return int(exit_.value.code or 0), captured.out + captured.err
+    return int(exit_.value.code or 0), captured.out, captured.err
 
 
 @pytest.fixture
 def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Call the command line."""
     return lambda *arguments: call(capsys, monkeypatch, *arguments)
+
+
+@pytest.fixture
+def document(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Call the command line with --json: exit code and the one document on stdout."""
+
+    def called(*arguments: object) -> tuple[int, Any]:
+        code, out, _ = call_apart(capsys, monkeypatch, *arguments, "--json")
+        return code, json.loads(out)
+
+    return called
 
 
 def assert_refused(outcome: tuple[int, str], *words: str, code: int = 2) -> None:
@@ -197,3 +219,43 @@ def test_a_dry_run_lists_cells_and_does_nothing(bench, tmp_path: Path) -> None:
     assert code == 0
     assert "16 cells, about" in text and "train emodc_amdit: " in text
     assert not out.exists()
+
+
+def test_a_dry_run_as_json(document, tmp_path: Path) -> None:
+    code, plan = document("run", "robustness", "-c", TINY, "--out", tmp_path / "out", "--dry-run")
+    assert code == 0 and len(plan["cells"]) == 16
+    assert {cell["classifier"] for cell in plan["training"]} >= {"emodc_amdit", "test_resnet"}
+    first = plan["cells"][0]
+    assert (first["perturbation"], first["severity"], first["done"]) == ("clean", "0", False)
+    assert sum(cell["seconds"] for cell in plan["cells"]) < plan["seconds"]
+
+
+def test_run_train_and_report_as_json(document, small_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(small_run, out)
+    only = ("--classifiers", "test_resnet")
+    code, trained = document("train", "-c", TINY, "--out", out, *only)
+    (checkpoint,) = trained["checkpoints"]
+    assert code == 0 and Path(checkpoint["folder"]).is_dir()
+    assert (checkpoint["classifier"], checkpoint["seed"]) == ("test_resnet", 0)
+    run = ("run", "robustness", "-c", TINY, "--out", out, *only, "--perturbations", "clean")
+    code, ran = document(*run)
+    assert code == 0 and ran["report"] == str(out / "report")
+    assert [row["perturbation"] for row in ran["summary"]] == ["clean"]
+    assert document("report", out) == (0, ran)
+
+
+def test_an_error_leaves_stdout_empty(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code, out, err = call_apart(capsys, monkeypatch, "report", tmp_path, "--json")
+    assert (code, out) == (2, "") and "no plan.json" in err
+
+
+def test_data_and_regress_as_json(document, monkeypatch, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    code, content = document("data", "show", "faces", "--out", sheet, "--columns", 1)
+    assert (code, content) == (0, {"dataset": "faces", "sheet": str(sheet)})
+    monkeypatch.setattr(regression, "run", lambda update: ["accuracy moved"])
+    assert document("regress") == (2, {"moved": ["accuracy moved"], "updated": False})
+    assert document("regress", "--update")[0] == 0

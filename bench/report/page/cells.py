@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from bench.report.spec import Difference, Estimate, Mark, Number, TableSpec, Value
 
@@ -13,7 +14,10 @@ _NUMBER = re.compile(
 )
 _WITH_RANGE = re.compile(r"(?P<number>\S+) (?P<range>\[[^\[\]]*\])")
 _FILTER_FROM = 12  # rows; fewer are seen at a glance
+_PROSE_FROM = 28  # characters
 _SCROLL_FROM = 40  # rows; more scroll below a header that stays
+
+Kind = Literal["number", "text", "prose"]
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,16 @@ class Table:
     Attributes:
         anchor: Its address in the page.
         spec: What it was made of.
-        numeric: Whether a column holds numbers, (C,).
+        kinds: Of the columns, (C,): prose has long texts, which need room to be read.
         rows: All of them.
-        marked: Whether a number is marked as tied with the best.
+        marked: Whether numbers are marked as the best, or as tied with it.
         filtered: Whether it has a filter of its own.
         tall: Whether it scrolls below its header.
     """
 
     anchor: str
     spec: TableSpec
-    numeric: tuple[bool, ...]
+    kinds: tuple[Kind, ...]
     rows: tuple[Row, ...]
     marked: bool
     filtered: bool
@@ -80,9 +84,9 @@ def table(spec: TableSpec, anchor: str, classifiers: Sequence[str]) -> Table:
     return Table(
         anchor,
         spec,
-        tuple(map(_numeric, columns)),
+        tuple(map(_kind, columns)),
         tuple(rows),
-        marked="tied" in spec.marks.values(),
+        marked=bool(spec.marks),
         filtered=len(rows) >= _FILTER_FROM,
         tall=len(rows) >= _SCROLL_FROM,
     )
@@ -120,7 +124,9 @@ def sort_key(value: Value) -> str:
     return f"{number:.9g}" if math.isfinite(number) else ""
 
 
-def _numeric(values: Sequence[Value]) -> bool:
-    """Whether a column has values and all are numbers, NaN included."""
+def _kind(values: Sequence[Value]) -> Kind:
+    """Numbers are all numbers, as far as known; NaN is one."""
     known = [value for value in values if value is not None]
-    return bool(known) and all(not isinstance(v, str) or sort_key(v) for v in known)
+    if known and all(not isinstance(v, str) or sort_key(v) for v in known):
+        return "number"
+    return "prose" if any(len(str(value)) > _PROSE_FROM for value in known) else "text"

@@ -8,11 +8,11 @@ from statistics import fmean
 import numpy as np
 
 from bench import metrics
-from bench.bootstrap import two_level
 from bench.metrics import Forecasts, Scores
 from bench.report.groups import Group, Pooled
-from bench.report.spec import Estimate, Number, TableSpec, Value
-from bench.report.tables.captions import captioned, counts_header
+from bench.report.spec import Number, TableSpec, Value
+from bench.report.tables.captions import bootstrap_name, captioned, counts_header
+from bench.report.tables.numbers import ALIKE, bootstrapped
 from bench.report.tables.swept import Swept, reasons
 
 COVERAGE = 0.8
@@ -40,10 +40,9 @@ def calibration_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
         "in nats. Brier: summed over classes, 0 to 2. AURC: mean error over all coverages. "
         f"Accuracy of the {100 * COVERAGE:.0f}% most confident pictures, at the threshold that "
         "makes them so. ECE: 15 bins of equal width; adaptive ECE: of equal mass. For all but "
-        "accuracy lower is better. Intervals are 95% bootstraps over pictures; the binned errors "
-        "have none, for they are biased upwards and a bootstrap would add to the bias. Corrupted: "
-        "each corruption's strongest severity, means over corruptions."
-        f"{_about_emodc(group, swept)}{reasons(swept)}"
+        f"accuracy lower is better. Intervals are {bootstrap_name(group)}; the binned errors "
+        "have none, for they are biased upwards and a bootstrap would add to the bias. "
+        f"{ALIKE}{_about_corrupted(swept)}{_about_emodc(group, swept)}{reasons(swept)}"
     )
     if excluded:
         about += f" Pictures without finite logits are left out: {', '.join(excluded)}."
@@ -55,6 +54,12 @@ def _conditions(own: Swept) -> list[tuple[str, list[Pooled]]]:
     if own.complete:
         found.append(("corrupted", [entries[-1] for entries in own.entries.values()]))
     return found
+
+
+def _about_corrupted(swept: Mapping[str, Swept]) -> str:
+    if not any(own.complete for own in swept.values()):
+        return ""
+    return " Corrupted: each corruption's strongest severity, means over corruptions."
 
 
 def _about_emodc(group: Group, swept: Mapping[str, Swept]) -> str:
@@ -86,22 +91,25 @@ def _values(found: Conditions) -> tuple[Value, ...]:
     if not len(found[0][0].labels):
         return (None,) * 6
     selective = partial(metrics.selective_scores, coverage=COVERAGE)
-    accuracy = _number(found, selective, 1)
     return (
         _number(found, metrics.nll_scores, inf),
         _number(found, metrics.brier_scores, 2),
         _number(found, metrics.aurc_scores, 1),
-        None if accuracy.interval is None else Estimate(accuracy.value, accuracy.interval),
+        _number(found, selective, 1, digits=1, factor=100),
         *(Number(_mean(found, error), 3) for error in (metrics.ece, metrics.adaptive_ece)),
     )
 
 
-def _number(found: Conditions, scores: Callable[[Forecasts], Scores], highest: float) -> Number:
-    """With its two-level interval; without one for a single sample."""
+def _number(
+    found: Conditions,
+    scores: Callable[[Forecasts], Scores],
+    highest: float,
+    digits: int = 3,
+    factor: float = 1,
+) -> Number:
     each = [np.stack([scores(one) for one in seeds]) for seeds in found]
     mean = np.mean(each, axis=0)
-    interval = two_level(mean, bounds=(0, highest)) if mean.shape[1] > 1 else None
-    return Number(float(mean.mean()), 3, interval)
+    return bootstrapped(float(mean.mean()), mean, (0, highest), digits, factor)
 
 
 def _mean(found: Conditions, metric: Callable[[Forecasts], float]) -> float:

@@ -8,9 +8,8 @@ from bench.report.spec import TableSpec, Value
 DRAWN = "Drawn faces are not evidence about real faces."
 SEEDS = (
     "Numbers are means over training seeds, with intervals of a two-level bootstrap over seeds and "
-    "pictures; few seeds that differ greatly make them too narrow. A single seed has Wilson's."
+    "pictures; those of two seeds cover less than 95%. A single seed has Wilson's."
 )
-DASH = "–: not applicable or not measured."
 
 
 def captioned(
@@ -34,12 +33,16 @@ def captioned(
         rows: Values, each row (C,).
     """
     parts = [about, f"{setting(group, used)}.", *([SEEDS] if group.several else [])]
-    if any(value is None for row in rows for value in row):
-        parts.append(DASH)
-    if group.drawn:
-        parts.append(DRAWN)
+    parts += ending([group], rows)
     full = f"{title}, {group.slug}"
     return TableSpec(group.file_name(name), full, " ".join(parts), header, tuple(rows))
+
+
+def ending(groups: Sequence[Group], rows: Sequence[tuple[Value, ...]]) -> list[str]:
+    """The last sentences of a caption."""
+    empty = any(value is None for row in rows for value in row)
+    drawn = any(group.drawn for group in groups)
+    return [*(["–: not applicable or not measured."] if empty else []), *([DRAWN] if drawn else [])]
 
 
 def setting(group: Group, used: Sequence[Result | Pooled]) -> str:
@@ -59,6 +62,12 @@ def seeds_text(group: Group) -> str:
 def interval_name(group: Group) -> str:
     """Which intervals accuracies have."""
     return "95%" if group.several else "95% Wilson"
+
+
+def bootstrap_name(group: Group) -> str:
+    """Which intervals other numbers have."""
+    seeds = " and training seeds" if group.several else ""
+    return f"95% bootstraps over pictures{seeds}"
 
 
 def counts_header(group: Group) -> tuple[str, ...]:

@@ -1,22 +1,24 @@
 """Error consistency: whether two classifiers fail on the same pictures."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 
 from bench import metrics
-from bench.bootstrap import two_level
 from bench.metrics import Scores
 from bench.report.groups import Group, Pooled
 from bench.report.spec import Number, TableSpec, Value
-from bench.report.tables.captions import captioned, counts_header
+from bench.report.tables.captions import bootstrap_name, captioned, counts_header
+from bench.report.tables.numbers import ALIKE, bootstrapped
 from bench.report.tables.swept import Swept, counts, pair
 
 _ABOUT = (
     "Error consistency (Cohen's kappa; Geirhos et al., 2020) of pairs of classifiers {where}: 0 "
     "where they err on the same pictures as often as chance would have it at their accuracies, 1 "
-    "where always. Intervals are 95% bootstraps over pictures. There is no number for classifiers "
-    "of other pictures or training seeds, and for two that are always right or always wrong."
+    "where always. Intervals are {bootstrap}. There is no number for classifiers "
+    "of other pictures or training seeds, and for two that are always right or always wrong. "
+    f"{ALIKE}"
 )
 
 
@@ -54,7 +56,8 @@ def _table(
         own = swept[classifier]
         rows.append((group.names[classifier], *counts(group, own), *found, *empty))
     used = [entry for own in entries.values() for entry in own]
-    return captioned(group, name, title, _ABOUT.format(where=where), used, header, rows)
+    about = _ABOUT.format(where=where, bootstrap=bootstrap_name(group))
+    return captioned(group, name, title, about, used, header, rows)
 
 
 def kappa(first: Sequence[Pooled], second: Sequence[Pooled]) -> Number | None:
@@ -78,6 +81,4 @@ def kappa(first: Sequence[Pooled], second: Sequence[Pooled]) -> Number | None:
                 return None
             values.append(value)
         scores.append(metrics.kappa_scores(one.right, other.right))
-    mean = np.mean(scores, axis=0)
-    interval = two_level(mean, bounds=(-1, 1)) if mean.shape[1] > 1 else None
-    return Number(float(np.mean(values)), 2, interval)
+    return bootstrapped(fmean(values), np.mean(scores, axis=0), (-1, 1), digits=2, factor=1)

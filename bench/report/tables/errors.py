@@ -5,7 +5,6 @@ perturbations" (ICLR 2019), sec. 4.2; the estimators are in `bench.metrics.robus
 """
 
 from collections.abc import Mapping, Sequence
-from math import inf
 
 import numpy as np
 
@@ -15,8 +14,8 @@ from bench.metrics import Scores
 from bench.report.groups import Group
 from bench.report.results import Results
 from bench.report.spec import Number, TableSpec, Value
-from bench.report.tables.captions import captioned, counts_header
-from bench.report.tables.ratios import above_zero, percent
+from bench.report.tables.captions import bootstrap_name, captioned, counts_header
+from bench.report.tables.numbers import ALIKE, above_zero, bootstrapped_ratio
 from bench.report.tables.swept import Swept, behind, counts, reasons, same
 
 #: A metric's value, and the scores (k, N) that its interval rests on.
@@ -38,17 +37,21 @@ def errors_table(group: Group, swept: Mapping[str, Swept], reference: str) -> Ta
             continue
         ces = [unit.ce(own, corruption) for corruption in names]
         rces = [unit.relative_ce(own, corruption) for corruption in names]
-        found = (_mean(ces), _mean(rces), *ces)
-        shown_ratios = (_shown(ratio, itself=own is unit.swept) for ratio in found)
-        rows.append((name, *counts(group, own), *shown_ratios))
+        itself = own is unit.swept
+        found = (_shown(ratio, itself) for ratio in (_mean(ces), _mean(rces), *ces))
+        rows.append((name, *counts(group, own), *found))
     about = (
         f"Errors under corruption in units of those of {shown}, in percent: CE is the sum of the "
         "errors at all severities over that sum of the reference, mCE the mean of the CEs "
         "(Hendrycks and Dietterich, 2019). The relative mCE is the same of what a corruption adds "
         f"to the error on clean pictures. Lower is better; {shown} has 100 by definition. "
-        "Intervals are 95% bootstraps over pictures, of both classifiers and all severities "
-        f"together.{unit.caveat(names)}{reasons(swept)}"
+        f"Intervals are {bootstrap_name(group)}, of both classifiers and all severities "
+        "together, on the logarithmic scale where a ratio can be told from 0. "
+        f"{ALIKE}{unit.caveat(names)}{reasons(swept)}"
     )
+    strangers = [own.name for own in swept.values() if not same(own.ids, unit.swept.ids)]
+    if strangers:
+        about += f" Classifiers of other pictures have no numbers: {', '.join(strangers)}."
     title = "Corruption errors"
     return captioned(group, "corruption-errors", title, about, behind(group), header, rows)
 
@@ -155,4 +158,4 @@ def _mean(ratios: Sequence[Ratio | None]) -> Ratio | None:
 def _shown(ratio: Ratio | None, itself: bool) -> Number | None:
     if ratio is None or itself:
         return None if ratio is None else Number(100.0, 1)
-    return percent(*ratio, (-inf, inf))
+    return bootstrapped_ratio(*ratio)

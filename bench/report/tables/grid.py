@@ -7,7 +7,7 @@ from bench import metrics
 from bench.report.groups import Group
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name
-from bench.report.tables.ratios import above_zero, percent
+from bench.report.tables.numbers import ALIKE, above_zero, bootstrapped
 from bench.report.tables.swept import Swept, behind, counts, reasons, share
 
 
@@ -32,7 +32,7 @@ def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
         "drop: the share of the clean accuracy that is lost in that mean; its interval is a "
         "bootstrap over pictures, clean and corrupted together. Intervals count each picture once "
         f"in all cells{'' if group.several else ', and those of means are conservative'}."
-        f"{reasons(swept)}"
+        f" {ALIKE}{reasons(swept)}"
     )
     return captioned(group, "corruptions", "Corruptions", about, behind(group), header, rows)
 
@@ -43,4 +43,4 @@ def _drop(own: Swept) -> Number | None:
         return None
     value = metrics.relative_drop(float(own.clean.mean()), float(own.mean.mean()))
     lost = 1 - metrics.ratio_scores(own.mean, own.clean)
-    return None if value is None else percent(value, lost, (-inf, 1.0))
+    return None if value is None else bootstrapped(value, lost, (-inf, 1.0))

@@ -20,19 +20,27 @@ class Swept:
 
     Attributes:
         name: As tables show it.
-        ids: Sample ids, (N,), the same in all that follows.
-        seeds: Of training, k, likewise.
+        first: Its first results; the others below are on the same samples and training seeds.
         baseline: Its results on clean pictures; None if there are none.
         entries: Its results by corruption, S severities ascending.
         why_not: By corruption that is missing in `entries`, the reason.
     """
 
     name: str
-    ids: NDArray[np.object_]
-    seeds: tuple[int, ...]
+    first: Pooled
     baseline: Pooled | None
     entries: Mapping[str, Sequence[Pooled]]
     why_not: Mapping[str, str]
+
+    @property
+    def ids(self) -> NDArray[np.object_]:
+        """Sample ids, (N,)."""
+        return self.first.outcomes[0].ids
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of training, k."""
+        return self.first.seeds
 
     @property
     def clean(self) -> Scores | None:
@@ -115,8 +123,7 @@ def _swept(group: Group, classifier: str) -> Swept | None:
             why_not[name] = "is on other pictures or training seeds"
         else:
             found[name] = own
-    ids = first.outcomes[0].ids
-    return Swept(group.names[classifier], ids, first.seeds, clean, found, why_not)
+    return Swept(group.names[classifier], first, clean, found, why_not)
 
 
 def pair(one: Pooled, other: Pooled) -> bool:

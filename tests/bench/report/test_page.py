@@ -12,10 +12,13 @@ import pages
 import pytest
 from PIL import Image
 
+from bench.config import load
 from bench.report import write_report
 from bench.report.page import FigureFile, page_html, write_page
+from bench.report.page.assembly import assemble
 from bench.report.page.cells import cell, sort_key, table
 from bench.report.page.pictures import SVG_LIMIT, pictures
+from bench.report.results import read
 from bench.report.spec import Difference, Estimate, Number, TableSpec
 from bench.stats import Interval
 
@@ -70,7 +73,7 @@ def test_what_is_no_number_has_no_key(value) -> None:
 def test_a_column_is_numeric_if_all_its_known_values_are() -> None:
     rows = (("a", "1", None, "x", "1"), ("b", "20 to 40", None, "2", None))
     spec = TableSpec("t", "T", "", ("name", "n", "empty", "mixed", "sparse"), rows)
-    assert table(spec, "t", []).numeric == (False, True, False, False, True)
+    assert table(spec, "t", []).kinds == ("text", "number", "text", "text", "number")
 
 
 def test_a_difference_says_whether_it_can_be_told() -> None:
@@ -176,3 +179,14 @@ def test_a_report_has_a_page_with_all_its_tables(out: Path) -> None:
     assert {"table-summary", "table-cells", "missing", "commands"} <= ids
     assert html.count("<img ") == len(list((out / "report" / "figures").glob("*.png")))
     assert "net on faces, gaussian_noise 2, seed 0: not finished" in html
+
+
+def test_the_shown_configuration_can_be_run(build, tmp_path: Path) -> None:
+    config = load(Path("ablation.yaml"))
+    build.add("net", "clean", "0", [True])
+    build.store.write_plan(build.cells, config.model_dump(mode="json"))
+    page = assemble(build.root, read(build.root), [], [], [], {}, [])
+    shown = page.commands[-1]
+    assert shown.what.startswith("config.yaml")
+    (tmp_path / "config.yaml").write_text(shown.text, encoding="utf-8")
+    assert load(tmp_path / "config.yaml") == config

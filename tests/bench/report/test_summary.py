@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bench.report.results import read
-from bench.report.summary import summary_csv, summary_frame, summary_json
+from bench.report.summary import summary_csv, summary_frame, summary_rows
 
 Y, N = True, False
 HEADER = (
@@ -63,7 +63,7 @@ def test_pandas_reads_it_back(out: Path, tmp_path: Path) -> None:
 
 
 def test_json_has_the_same_rows(out: Path) -> None:
-    rows = json.loads(summary_json(summary_frame(read(out).complete)))
+    rows = json.loads(json.dumps(summary_rows(summary_frame(read(out).complete))))
     assert list(rows[0]) == HEADER.split(",")
     assert rows[0]["accuracy"] == 0.666667
     assert (rows[0]["d_p"], rows[4]["d_p"]) == (None, 0.4375)

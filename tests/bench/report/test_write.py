@@ -31,8 +31,7 @@ def bare(line: str) -> str:
 def test_every_file_is_there(out: Path) -> None:
     written = write_report(out)
     files = {str(p.relative_to(out)) for p in (out / "report").rglob("*") if p.is_file()}
-    tables = ("clean", "corruption-errors", "gaussian_noise", "pgd", "provenance", "curves")
-    tables += ("calibration", "consistency")
+    tables = ("clean", "corruption-errors", "gaussian_noise", "pgd", "provenance")
     expected = {f"report/tables/faces-{t}.{s}" for t in tables for s in ("md", "csv", "tex")}
     expected |= {"report/tables/macros.tex", "report/tables/all.tex"}
     figures = ("corruptions", "attacks", "confusion", "confusion-emodc", "recall", "calibration")
@@ -40,6 +39,7 @@ def test_every_file_is_there(out: Path) -> None:
     diagnostics = ("correlation", "gap_by_timestep", "timesteps", "margins", "example")
     figures += tuple(f"emodc_x-{f}" for f in diagnostics)
     expected |= {f"report/figures/faces-{f}.{s}" for f in figures for s in ("png", "svg", "pdf")}
+    expected |= {"report/cards/net.md", "report/cards/emodc_x.md"}
     alone = ("index.html", "summary.csv", "tables.md", "diagnostics.md", "diagnostics.csv")
     assert files == expected | {f"report/{name}" for name in alone}
     assert written.folder == out / "report"
@@ -77,7 +77,7 @@ def test_a_terminal_gets_tables_of_at_most_80_columns(out: Path) -> None:
     text = "\n".join(lines)
     assert "gaussian_noise 1-2, n 6" in text
     (row,) = [line for line in lines if line.startswith(" emodc_x") and "33.3 [9.7, 70.0]" in line]
-    assert row.split("  ")[0] == " emodc_x (gate failed)"
+    assert row.startswith(" emodc_x (gate failed) ")
     assert "pgd 2/255-4/255, n 3" in text
     assert "Drawn faces are not evidence about real faces." in text
     assert lines[-1] == f"report: {out / 'report' / 'index.html'}"
@@ -114,8 +114,9 @@ def test_the_command_prints_json_and_nothing_else(
     out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report(out, json=True)
-    rows = json.loads(capsys.readouterr().out)
-    assert rows[4]["classifier"] == "emodc_x (gate failed)"
+    content = json.loads(capsys.readouterr().out)
+    assert content["summary"][4]["classifier"] == "emodc_x (gate failed)"
+    assert content["missing"][0]["reason"] == "not finished"
     assert (out / "report" / "summary.csv").exists()
 
 

@@ -1,0 +1,139 @@
+"""What a model card says of results: accuracies, groups, calibration, the gate."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import metrics
+from bench.checkpoints import GATE_FACTOR
+from bench.report.groups import Group, Result
+from bench.report.ranking import FEWEST
+from bench.report.spec import Estimate
+from bench.report.tables.captions import interval_name
+from bench.report.tables.swept import share, sweeps
+from bench.stats import wilson
+from bench.store import Manifest, Store
+from emodc.card import escaped, table
+
+
+def results_table(group: Group) -> str:
+    """Accuracies of the one classifier in `group`: clean, corrupted, attacked."""
+    about = escaped(
+        f"Accuracy in percent with its {interval_name(group)} interval. Means count each picture "
+        "once; the clean rows of attacks are over the attacked pictures."
+    )
+    head = ("pictures", "n", "accuracy %", "UAR %")
+    title = escaped(f"{group.dataset}, {len(group.classes)} classes, run seed {group.seed}")
+    return f"### {title}\n\n{table(head, list(_rows(group)))}\n\n{about}"
+
+
+def _rows(group: Group) -> Iterator[tuple[str, str, str, str]]:
+    (classifier,) = group.names
+    clean = group.clean(classifier)
+    if clean is not None:
+        yield "clean", str(clean.metrics.n), str(clean.metrics.accuracy), str(clean.metrics.uar)
+    corruptions = group.perturbations("corruption")
+    own = sweeps(group).get(classifier)
+    if own is not None and own.mean is not None and len(corruptions) > 1:
+        title = f"mean of all {len(corruptions)} corruptions"
+        yield title, str(len(own.ids)), str(share(own.mean)), ""
+    for name in corruptions:
+        under = group.under(classifier, name)
+        mean, last = group.mean(classifier, name), under[-1]
+        n, levels = str(last.metrics.n), group.severities(name)
+        if mean is not None and len(levels) > 1:
+            yield f"{name}, mean of {len(levels)} severities", n, str(mean), ""
+        severity = last.results[0].cell.severity
+        yield f"{name} {severity}", n, str(last.metrics.accuracy), str(last.metrics.uar)
+    for name in group.perturbations("attack"):
+        before = group.baseline(classifier, name)
+        if before is not None:
+            yield f"{name}: clean", str(before.n), str(before.accuracy), str(before.uar)
+        for pooled in group.under(classifier, name):
+            m, eps = pooled.metrics, pooled.results[0].cell.severity
+            yield f"{name} eps {eps}", str(m.n), str(m.accuracy), str(m.uar)
+
+
+def calibration(group: Group) -> str:
+    """The calibration error on clean pictures, empty without any."""
+    (classifier,) = group.names
+    clean = group.clean(classifier)
+    if clean is None:
+        return ""
+    (outcomes,) = clean.outcomes
+    given = metrics.forecasts(outcomes.logits, outcomes.labels)
+    if not len(given.labels):
+        return "No calibration: no picture has finite logits."
+    fitted = "; its temperature was not fitted" if clean.results[0].manifest.timesteps else ""
+    return (
+        f"Calibration on clean pictures: ECE {metrics.ece(given):.3f} (15 bins of equal width, "
+        f"n {len(given.labels)}; without an interval, for it is biased upwards{fitted})."
+    )
+
+
+def gate(manifest: Manifest) -> str:
+    """Whether it is still a denoiser, empty for a classifier that is none."""
+    own = manifest.gate
+    if own is None:
+        return ""
+    if own.base_d_p is None:
+        detail = f"Validation d_p {own.d_p:.4f}; it started from no Base."
+    else:
+        detail = (
+            f"Validation d_p {own.d_p:.4f}, {own.d_p / own.base_d_p:.2f} times the "
+            f"{own.base_d_p:.4f} of the Base it started from; up to {GATE_FACTOR} passes."
+        )
+    verdict = "passed" if own.passed else "failed: it is no longer a denoiser"
+    return f"## Gate\n\n{verdict.capitalize()}. {escaped(detail)}"
+
+
+def groups(several: Sequence[Group], store: Store) -> str:
+    """The worst and the best group of each attribute on clean pictures, empty if none is known."""
+    rows = [row for group in several for row in _extremes(group, store)]
+    if not rows:
+        return (
+            "## Groups\n\nNo groups of people or pictures are recorded: accuracy may differ "
+            "between them, and by how much is not known."
+        )
+    head = ("data set", "attribute", "worst", "n", "accuracy %", "best", "n", "accuracy %")
+    about = escaped(
+        f"Clean pictures, accuracy with its 95% Wilson interval. Groups under {FEWEST} pictures "
+        "are left out. The worst and the best of several are extremes: part of their distance is "
+        "chance."
+    )
+    return f"## Groups\n\n{table(head, rows)}\n\n{about}"
+
+
+def _extremes(group: Group, store: Store) -> Iterator[tuple[str, ...]]:
+    (classifier,) = group.names
+    clean = group.clean(classifier)
+    digest = group.results[0].manifest.inputs.get("data")
+    if clean is None or not isinstance(digest, str):
+        return
+    samples, record = store.samples(group.dataset, digest), store.dataset(group.dataset, digest)
+    if samples is None or record is None:
+        return
+    own = samples.set_index("sample_id").reindex(clean.outcomes[0].ids)
+    for attribute, values in record.groups.items():
+        column = own[attribute].to_numpy(dtype=object)
+        found = [(value, *_accuracy(clean.results[0], column == value)) for value in values]
+        large = sorted((f for f in found if f[2] is not None), key=lambda f: f[1])
+        if len(large) > 1:
+            (worst, _, low), (best, _, high) = large[0], large[-1]
+            yield group.dataset, attribute, worst, *_shown(low), best, *_shown(high)
+
+
+def _accuracy(
+    result: Result, chosen: NDArray[np.bool_]
+) -> tuple[float, tuple[int, Estimate] | None]:
+    """Of the chosen pictures, with their number; nothing for too few."""
+    n = int(chosen.sum())
+    if n < FEWEST:
+        return 0.0, None
+    right = int(result.outcomes.right[chosen].sum())
+    return right / n, (n, Estimate(right / n, wilson(right, n)))
+
+
+def _shown(found: tuple[int, Estimate] | None) -> tuple[str, str]:
+    return ("", "") if found is None else (str(found[0]), str(found[1]))

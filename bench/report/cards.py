@@ -1,0 +1,233 @@
+"""Model cards: what is known of each checkpoint that a run measured, and what it is not for."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.report.card_results import calibration, gate, groups, results_table
+from bench.report.groups import Group, Result
+from bench.report.results import Results, display_name
+from bench.report.tables import captions
+from bench.report.variants import Variant
+from bench.store import Manifest, Store
+from emodc.card import DRAWN, LIMITS, USES, escaped, recipe, table
+
+_LICENCE = """## Licence
+
+The code of the bench is under Apache-2.0. The weights have no licence by that: theirs follows from
+the terms of the training pictures and, where training started from published weights, of those.
+Whoever passes the weights on has to state it."""
+
+_UNMEASURED = (
+    "Robust accuracies hold for the perturbations, strengths and pictures they were measured on. "
+    "Others, and stronger attacks, may do worse."
+)
+
+_KINDS = {
+    "emodc": "An EmoDC: a diffusion model that answers with the class whose prompt lets it predict "
+    "the noise of a picture best.",
+    "control": "The matched control of EmoDC: the same trunk, noised inputs, steps and budget with "
+    "a cross-entropy head. It predicts no noise.",
+    "baseline": "A discriminative classifier.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One checkpoint.
+
+    Attributes:
+        classifier: Its name in the config.
+        name: As shown: a failed gate says so.
+        seed: Of its training.
+        checkpoint: Digest of its weights.
+        groups: What it did on each data set, nothing else in them.
+    """
+
+    classifier: str
+    name: str
+    seed: int
+    checkpoint: str
+    groups: tuple[Group, ...]
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of one of its cells: what stands behind it is the same in all."""
+        return self.groups[0].results[0].manifest
+
+
+def write_cards(results: Results, store: Store, folder: Path) -> list[Path]:
+    """Write CLASSIFIER.md for each checkpoint into a new folder; -seedN where it has several.
+
+    Args:
+        results: What was measured.
+        store: Where from, for what it knows of data sets.
+        folder: Where to.
+
+    Returns:
+        The files, in report order.
+    """
+    folder.mkdir()
+    found = subjects(results)
+    files: list[Path] = []
+    for subject in found:
+        file = folder / f"{_file_name(subject, found)}.md"
+        if file in files:  # names that differ in nothing that a file name may hold
+            file = file.with_stem(f"{file.stem}-{len(files)}")
+        file.write_text(card(subject, store), encoding="utf-8")
+        files.append(file)
+    return files
+
+
+def _file_name(subject: Subject, found: Sequence[Subject]) -> str:
+    siblings = [other for other in found if other.classifier == subject.classifier]
+    name = subject.classifier
+    if len(siblings) > 1:
+        name += f"-seed{subject.seed}"
+    if sum(other.seed == subject.seed for other in siblings) > 1:
+        name += f"-{subject.checkpoint[:8]}"
+    return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")
+
+
+def subjects(results: Results) -> list[Subject]:
+    """The checkpoints that have complete cells, in report order."""
+    found: dict[tuple[str, int, str], list[tuple[Group, list[Result]]]] = {}
+    for group in results.groups:
+        own: dict[tuple[str, int, str], list[Result]] = {}
+        for result in group.results:
+            key = result.cell.classifier, result.cell.seed, result.manifest.checkpoint
+            own.setdefault(key, []).append(result)
+        for key, part in own.items():
+            found.setdefault(key, []).append((group, part))
+    return [_subject(*key, parts) for key, parts in found.items()]
+
+
+def _subject(
+    classifier: str, seed: int, checkpoint: str, parts: list[tuple[Group, list[Result]]]
+) -> Subject:
+    gates = [result.manifest.gate for _, own in parts for result in own]
+    name = display_name(classifier, gates)
+    groups = tuple(
+        replace(
+            group,
+            names={classifier: name},
+            planned=tuple(
+                cell for cell in group.planned if (cell.classifier, cell.seed) == (classifier, seed)
+            ),
+            results=tuple(replace(result, name=name) for result in own),
+        )
+        for group, own in parts
+    )
+    return Subject(classifier, name, seed, checkpoint, groups)
+
+
+def card(subject: Subject, store: Store) -> str:
+    """The card as Markdown with a YAML head, as model hubs read it."""
+    manifest = subject.manifest
+    parts = [
+        f"---\n{yaml.safe_dump(_head(subject), sort_keys=False, allow_unicode=True)}---",
+        f"# {escaped(subject.name)}",
+        _about(subject),
+        table(("fact", "value"), list(_facts(subject))),
+    ]
+    parts += ["## Data", *(_data(group, store) for group in subject.groups)]
+    parts += ["## Training", _training(subject)]
+    parts += [recipe(manifest.training)] if manifest.training else []
+    parts.append("## Results")
+    for group in subject.groups:
+        parts += [part for part in (results_table(group), calibration(group)) if part]
+    parts += [part for part in (groups(subject.groups, store), gate(manifest)) if part]
+    parts += [USES.strip(), _limits(subject), _LICENCE]
+    return "\n\n".join(parts) + "\n"
+
+
+def _limits(subject: Subject) -> str:
+    """Trained here means trained on the data set that it was measured on."""
+    drawn = any(group.drawn for group in subject.groups)
+    parts = [(DRAWN if drawn and subject.manifest.training else LIMITS).strip()]
+    if drawn and not subject.manifest.training:
+        parts.append(f"Measured on drawn faces. {captions.DRAWN}")
+    return "\n\n".join([*parts, _UNMEASURED])
+
+
+def _head(subject: Subject) -> dict[str, Any]:
+    """Metadata: of the accuracies only clean ones, which all hubs know."""
+    entries = []
+    for group in subject.groups:
+        clean = group.clean(subject.classifier)
+        if clean is not None:
+            accuracy = round(clean.metrics.accuracy.value, 4)
+            entries.append(
+                {
+                    "task": {"type": "image-classification"},
+                    "dataset": {"name": group.dataset, "type": group.dataset},
+                    "metrics": [{"type": "accuracy", "value": accuracy}],
+                }
+            )
+    traced = bool(subject.manifest.timesteps)
+    head: dict[str, Any] = {
+        "library_name": "emodc-bench",
+        "pipeline_tag": "image-classification",
+        "tags": ["facial-expression-recognition", "robustness"]
+        + (["emodc", "diffusion-classifier"] if traced else []),
+    }
+    if entries:
+        head["model-index"] = [{"name": subject.classifier, "results": entries}]
+    return head
+
+
+def _about(subject: Subject) -> str:
+    manifest = subject.manifest
+    kind = _KINDS.get(manifest.training.get("kind", ""), "A classifier that was brought along.")
+    failed = manifest.gate is not None and not manifest.gate.passed
+    warning = " **Its gate failed: it is no longer a denoiser.**" if failed else ""
+    return f"{kind} Measured by the EmoDC bench.{warning}"
+
+
+def _facts(subject: Subject) -> Iterator[tuple[str, str]]:
+    manifest = subject.manifest
+    yield "checkpoint", subject.checkpoint
+    yield "training seed", str(subject.seed)
+    yield "class order of the logits", ", ".join(manifest.classes)
+    evaluation = manifest.inputs.get("evaluation") or {}
+    for name, value in evaluation.items():
+        yield f"evaluation: {name.replace('_', ' ')}", str(value)
+    for name, figure in manifest.validation.items():
+        yield f"validation {name}", f"{figure:.4f}"
+
+
+def _data(group: Group, store: Store) -> str:
+    digest = group.results[0].manifest.inputs.get("data")
+    record = store.dataset(group.dataset, digest) if isinstance(digest, str) else None
+    where = f"{group.dataset}, run seed {group.seed}"
+    if record is None:
+        return f"Measured on {escaped(where)}; nothing more is recorded of that data set."
+    sizes = ", ".join(f"{sum(n.values())} {split}" for split, n in record.counts.items())
+    rows = [
+        (name, *(counts.get(name, 0) for counts in record.counts.values()))
+        for name in record.classes
+    ]
+    origin = "generated pictures" if record.synthetic else "photographs or other pictures"
+    about = f"{where}: {record.kind}, {origin}; {sizes} pictures; content digest {record.digest}."
+    return f"{escaped(about)}\n\n{table(('class', *record.counts), rows)}"
+
+
+def _training(subject: Subject) -> str:
+    """What the weights came from, in a sentence."""
+    training = subject.manifest.training
+    if not training:
+        return "Not trained here: only its outputs are known."
+    clean = subject.groups[0].clean(subject.classifier)
+    words = str(training.get("architecture", training.get("kind", "")))
+    steps = training.get("steps")
+    if training.get("stages") and clean is not None:
+        variant = Variant(subject.classifier, clean)
+        words, steps = variant.words, variant.steps
+    seconds = training.get("seconds")
+    parts = [words, *([f"{steps} steps in all"] if steps else [])]
+    parts += [f"{seconds:.0f} s"] if seconds is not None else []
+    return escaped(f"{', '.join(parts)}; training seed {subject.seed}.")

@@ -1,0 +1,304 @@
+"""Every number of every table again, in a few lines, straight from the rows of the store."""
+
+from math import isnan, sqrt
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+from scipy.stats import binomtest
+
+from bench.report.spec import Estimate, Number, Value
+
+CLASSES = ["happy", "sad", "angry"]
+NAMES = ("net", "other", "emodc")
+FOG = [("fog", "1"), ("fog", "2")]
+BLUR = [("blur", "1"), ("blur", "2")]
+
+
+def is_accuracy(value: Value, right: np.ndarray) -> bool:
+    """A share with Wilson's interval, here of scipy, or by hand for a mean of shares."""
+    assert isinstance(value, Estimate)
+    n, p = len(right), right.mean()
+    if set(right) <= {0.0, 1.0}:
+        low, high = binomtest(int(right.sum()), n).proportion_ci(method="wilson")
+    else:
+        z = 1.959963984540054
+        centre, half = p + z**2 / 2 / n, z * sqrt(p * (1 - p) / n + z**2 / 4 / n**2)
+        low, high = (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
+    found = value.value, value.interval.low, value.interval.high
+    return found == pytest.approx((p, low, high), abs=1e-9)
+
+
+def is_number(value: Value, expected: float, interval: tuple[float, float]) -> bool:
+    """Equal, with an interval equal to a drawn one up to an eighth of its width."""
+    assert isinstance(value, Number) and value.interval is not None
+    low, high = interval
+    near = pytest.approx(interval, abs=(high - low) / 8)
+    return value.value == pytest.approx(expected) and near == (
+        value.interval.low,
+        value.interval.high,
+    )
+
+
+def mean_right(example, name: str, cells: list[tuple[str, str]]) -> np.ndarray:
+    return np.mean([example.right(name, *cell) for cell in cells], axis=0)
+
+
+def test_clean(example) -> None:
+    accuracy, macro = example.column("clean", "accuracy %"), example.column("clean", "macro-F1 %")
+    uar, d_p = example.column("clean", "UAR %"), example.column("clean", "d_p")
+    for name in NAMES:
+        rows = example.frames[name, "clean", "0"]
+        truth, said = rows["label"], rows["prediction"]
+        assert is_accuracy(accuracy[name], example.right(name, "clean", "0"))
+        hits = {c: ((truth == c) & (said == c)).sum() for c in CLASSES}
+        f1 = [2 * hits[c] / ((truth == c).sum() + (said == c).sum()) for c in CLASSES]
+        assert macro[name].value == pytest.approx(np.mean(f1))
+        recalls = [hits[c] / (truth == c).sum() for c in CLASSES]
+        assert uar[name].value == pytest.approx(np.mean(recalls))
+        seconds = example.column("clean", "seconds/image")[name].value
+        assert seconds == pytest.approx(rows["seconds"].mean(), rel=1e-5)
+        costs = example.column("clean", "evaluations/image")[name].value
+        assert costs == rows["evaluations"].mean()
+        assert example.column("clean", "n")[name] == str(len(rows))
+    assert d_p["net"] is None
+    stored = example.frames["emodc", "clean", "0"]["d_p"].mean()
+    assert d_p["emodc"].value == pytest.approx(stored, rel=1e-5)
+
+
+@pytest.mark.parametrize(("corruption", "cells"), [("fog", FOG), ("blur", BLUR)])
+def test_one_corruption(example, corruption: str, cells: list[tuple[str, str]]) -> None:
+    for name in NAMES:
+        clean = example.column(corruption, "clean")[name]
+        assert is_accuracy(clean, example.right(name, "clean", "0"))
+        for cell in cells:
+            shown = example.column(corruption, cell[1])[name]
+            assert is_accuracy(shown, example.right(name, *cell))
+        means = mean_right(example, name, cells)
+        assert is_accuracy(example.column(corruption, "mean")[name], means)
+        assert is_accuracy(example.column("corruptions", corruption)[name], means)
+
+
+def test_attack(example) -> None:
+    for name in NAMES:
+        clean = example.right(name, "clean", "0")[:20]
+        assert is_accuracy(example.column("pgd", "clean")[name], clean)
+        for eps in ("1/255", "2/255"):
+            shown = example.column("pgd", f"eps {eps}")[name]
+            assert is_accuracy(shown, example.right(name, "pgd", eps))
+        assert example.column("pgd", "n")[name] == "20"
+
+
+def test_grid(example, resampled) -> None:
+    for name in NAMES:
+        clean, mean = example.right(name, "clean", "0"), mean_right(example, name, FOG + BLUR)
+        assert is_accuracy(example.column("corruptions", "clean")[name], clean)
+        assert is_accuracy(example.column("corruptions", "mean")[name], mean)
+        drop = 100 * (1 - mean.mean() / clean.mean())
+        drawn = resampled(lambda c, m: 100 * (1 - m / c), clean, mean)
+        assert is_number(example.column("corruptions", "relative drop %")[name], drop, drawn)
+
+
+def test_corruption_errors(example, resampled) -> None:
+    def wrong(name: str) -> list[np.ndarray]:
+        return [1 - mean_right(example, name, cells) for cells in (FOG, BLUR)]
+
+    def mce(a, b, ref_a, ref_b):
+        return 50 * (a / ref_a + b / ref_b)
+
+    def relative(a, b, c, ref_a, ref_b, ref_c):
+        return mce(a - c, b - c, ref_a - ref_c, ref_b - ref_c)
+
+    unit, unit_clean = wrong("net"), 1 - example.right("net", "clean", "0")
+    for name in ("other", "emodc"):
+        own, clean = wrong(name), 1 - example.right(name, "clean", "0")
+        for i, corruption in enumerate(("fog", "blur")):
+            shown = example.column("corruption-errors", f"CE % {corruption}")[name]
+            drawn = resampled(lambda x, y: 100 * x / y, own[i], unit[i])
+            assert is_number(shown, 100 * own[i].sum() / unit[i].sum(), drawn)
+        columns = [*own, *unit]
+        drawn = resampled(mce, *columns)
+        shown = example.column("corruption-errors", "mCE % (net)")[name]
+        assert is_number(shown, mce(*(c.mean() for c in columns)), drawn)
+        columns = [*own, clean, *unit, unit_clean]
+        drawn = resampled(relative, *columns)
+        shown = example.column("corruption-errors", "relative mCE % (net)")[name]
+        assert is_number(shown, relative(*(c.mean() for c in columns)), drawn)
+    for column in ("mCE % (net)", "relative mCE % (net)", "CE % fog"):
+        assert str(example.column("corruption-errors", column)["net"]) == "100.0"
+
+
+def test_curves(example, resampled) -> None:
+    for name in NAMES:
+        clean = example.right(name, "clean", "0")
+        first, second = (mean_right(example, name, [("fog", s), ("blur", s)]) for s in "12")
+        shown = example.column("curves", "area under curve %")[name]
+        assert is_accuracy(shown, (clean / 2 + first + second / 2) / 2)
+        before = example.frames[name, "clean", "0"]["prediction"].fillna("tie")
+        other = [example.frames[name, *cell]["prediction"].fillna("tie") for cell in FOG + BLUR]
+        changed = np.mean([(after != before).to_numpy(float) for after in other], axis=0)
+        assert is_accuracy(example.column("curves", "changed decisions %")[name], changed)
+        heights = [column.mean() for column in (clean, first, second)]
+        half = (heights[0] + 1 / 3) / 2
+        shown = example.column("curves", "half drop at severity")[name]
+        if heights[2] > half:
+            assert str(shown).startswith("> 2 [")
+            continue
+        i = 1 if heights[1] <= half else 2
+        at = i - 1 + (heights[i - 1] - half) / (heights[i - 1] - heights[i])
+        text = shown.number if isinstance(shown, Number) else str(shown).split()[0]
+        assert text == f"{at:.1f}"
+    assert {type(v) for v in example.column("curves", "half drop at severity").values()}
+
+
+def probabilities(example, name: str, cell: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    rows = example.frames[name, *cell]
+    logs = log_softmax(np.stack(rows["logits"].to_numpy()).astype(float), axis=1)
+    truth = np.array([[label == c for c in CLASSES] for label in rows["label"]], float)
+    return logs, truth
+
+
+@pytest.mark.parametrize(
+    ("pictures", "cells"), [("clean", [("clean", "0")]), ("corrupted", [FOG[1], BLUR[1]])]
+)
+def test_calibration(example, resampled, pictures: str, cells: list[tuple[str, str]]) -> None:
+    for name in NAMES:
+        row = f"{name} {pictures}"
+        each = [probabilities(example, name, cell) for cell in cells]
+        nll = np.mean([-(logs * truth).sum(1) for logs, truth in each], axis=0)
+        shown = example.column("calibration", "NLL")[row]
+        assert is_number(shown, nll.mean(), resampled(lambda m: m, nll))
+        brier = np.mean([((np.exp(logs) - truth) ** 2).sum(1) for logs, truth in each], axis=0)
+        shown = example.column("calibration", "Brier")[row]
+        assert is_number(shown, brier.mean(), resampled(lambda m: m, brier))
+        selective, areas, widths, masses = [], [], [], []
+        for (logs, _), cell in zip(each, cells, strict=True):
+            right, sure = example.right(name, *cell), np.exp(logs.max(axis=1))
+            order = np.argsort(-sure)
+            curve = np.cumsum(right[order]) / np.arange(1, 241)
+            selective.append(curve[191])
+            areas.append(1 - curve.mean())
+            for bins, found in (
+                (np.ceil(sure * 15), widths),
+                (np.argsort(np.argsort(sure)) // 16, masses),
+            ):
+                gaps = [abs((right - sure)[bins == b].sum()) for b in np.unique(bins)]
+                found.append(sum(gaps) / 240)
+        accuracy = example.column("calibration", "accuracy % at 80% coverage")[row]
+        assert accuracy.value == pytest.approx(100 * np.mean(selective))
+        for column, values in (("AURC", areas), ("ECE", widths), ("adaptive ECE", masses)):
+            shown = example.column("calibration", column)[row]
+            assert shown.value == pytest.approx(np.mean(values)), column
+            assert (shown.interval is None) == (column != "AURC")
+
+
+def test_the_interval_of_an_area_under_the_risk_curve(example) -> None:
+    draw, logs = np.random.default_rng(3), probabilities(example, "other", ("clean", "0"))[0]
+    right, sure = example.right("other", "clean", "0"), logs.max(axis=1)
+    areas = []
+    for _ in range(3000):
+        chosen = draw.integers(0, 240, 240)
+        ordered = right[chosen][np.argsort(-sure[chosen])]
+        areas.append(1 - (np.cumsum(ordered) / np.arange(1, 241)).mean())
+    shown = example.column("calibration", "AURC")["other clean"]
+    assert is_number(shown, shown.value, tuple(np.quantile(areas, [0.025, 0.975])))
+
+
+def kappa(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    p, q, agreed = a.mean(-1), b.mean(-1), (a == b).mean(-1)
+    expected = p * q + (1 - p) * (1 - q)
+    return (agreed - expected) / (1 - expected)
+
+
+def test_error_consistency(example) -> None:
+    draw = np.random.default_rng(5).integers(0, 240, (3000, 240))
+    for table, cells in (
+        ("consistency", [("clean", "0")]),
+        ("consistency-corrupted", [FOG[1], BLUR[1]]),
+    ):
+        for one, other in (("other", "net"), ("emodc", "net"), ("emodc", "other")):
+            pairs = [(example.right(one, *c), example.right(other, *c)) for c in cells]
+            value = np.mean([kappa(a, b) for a, b in pairs])
+            kappas = np.mean([kappa(a[draw], b[draw]) for a, b in pairs], axis=0)
+            drawn = tuple(np.quantile(kappas, [0.025, 0.975]))
+            assert is_number(example.column(table, other)[one], value, drawn), (table, one, other)
+        assert example.column(table, "other")["other"] == ""
+
+
+def test_groups(example) -> None:
+    samples = example.store.samples("faces", "d1")
+    for attribute, values in (
+        ("class", CLASSES),
+        ("age", ["18-34", "35-54", "55-80"]),
+        ("glasses", ["no glasses", "glasses"]),
+    ):
+        given = samples["label" if attribute == "class" else attribute]
+        for name in NAMES:
+            conditions = {
+                "clean": example.right(name, "clean", "0"),
+                "corrupted": mean_right(example, name, FOG + BLUR),
+            }
+            for pictures, right in conditions.items():
+                large = []
+                for value in values:
+                    own = right[(given == value).to_numpy()]
+                    column = example.column(f"groups-{attribute}", f"{value} (n {len(own)})")
+                    assert is_accuracy(column[f"{name} {pictures}"], own)
+                    large += [own.mean()] if len(own) >= 30 else []
+                gap = example.column(f"groups-{attribute}", "gap")[f"{name} {pictures}"]
+                assert gap.value == pytest.approx(100 * (max(large) - min(large)))
+                assert gap.interval.low <= gap.value <= gap.interval.high
+                assert example.column("gaps", attribute)[f"{name} {pictures}"] == gap
+    caption = example.specs["faces-groups-age"].caption
+    assert "Not in the gap, with under 30 pictures: 18-34." in caption
+    assert "Not in the gap" not in example.specs["faces-groups-glasses"].caption
+
+
+def test_steps(example) -> None:
+    (clean,) = (
+        r
+        for r in example.results.complete
+        if (r.cell.classifier, r.cell.family) == ("emodc", "clean")
+    )
+    traces, rows = example.store.traces(clean.manifest), example.frames["emodc", "clean", "0"]
+    truth = np.array([CLASSES.index(label) for label in rows["label"]])
+    # Stored from the last timestep to the first; the middles of equal parts, counted upwards.
+    for count, chosen in ((1, [4]), (2, [2, 6]), (5, [0, 2, 4, 5, 7]), (8, list(range(8)))):
+        errors = traces.errors[:, :, ::-1][:, :, chosen].astype(float).sum(axis=2)
+        right = (errors.argmin(axis=1) == truth).astype(float)
+        row = f"emodc {count}"
+        assert is_accuracy(example.column("steps", "accuracy %")[row], right)
+        assert example.column("steps", "evaluations/image")[row].value == 3 * count
+        seconds = rows["seconds"].mean() * count / 8
+        shown = example.column("steps", "seconds/image")[row].value
+        assert shown == pytest.approx(seconds, rel=1e-5)
+    whole = example.column("steps", "accuracy %")["emodc 8"].value
+    assert whole == example.column("clean", "accuracy %")["emodc"].value
+    assert example.column("steps", "evaluations/image")["net None"].value == 1
+
+
+def test_data_sets(example) -> None:
+    spec = example.specs["datasets"]
+    (row,) = spec.rows
+    shown = dict(zip(spec.header, row, strict=True))
+    counts = example.frames["net", "clean", "0"]["label"].value_counts()
+    assert shown["train n"] == "30" and shown["test n"] == shown["measured n"] == "240"
+    assert shown["per class"] == f"{counts.min()} to {counts.max()}"
+    assert shown["chance %"] == "33.3"
+    assert shown["majority %"] == f"{100 * counts.max() / 240:.1f}"
+    assert shown["pixels"] == "64 x 48 to 64"
+    assert shown["groups"] == "age, glasses" and shown["digest"] == "d1"
+    assert f"happy {counts['happy']}, sad {counts['sad']}" in spec.caption
+
+
+def test_no_number_is_without_its_interval_unless_the_caption_says_why(example) -> None:
+    free = {"evaluations/image", "seconds/image", "ECE", "adaptive ECE"}
+    for spec in example.specs.values():
+        for row in spec.rows:
+            for name, value in zip(spec.header, row, strict=True):
+                if isinstance(value, Number) and value.interval is None:
+                    assert name in free or str(value) == "100.0", (spec.name, name)
+                if isinstance(value, (Number, Estimate)):
+                    assert not isnan(value.value)
+        assert "Drawn faces are not evidence" in spec.caption
+    assert "no" in example.specs["faces-calibration"].caption
