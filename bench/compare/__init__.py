@@ -3,7 +3,6 @@
 sides.py      what is compared, from what is typed
 pairing.py    cells of both on identical samples; what is refused, and why
 rows.py       differences with intervals, tests and what n could show
-sign_flip.py  the exact test behind them
 table.py      the rows as a table, as JSON and in sentences
 terminal.py   the same on a screen
 """

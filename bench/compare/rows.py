@@ -8,11 +8,10 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.bootstrap import two_level, two_level_difference
 from bench.compare.pairing import Pair, Where
-from bench.compare.sign_flip import sign_flip
+from bench.report.measures import difference, share
 from bench.report.spec import Difference, Estimate
-from bench.stats import Interval, detectable_difference, holm, wilson
+from bench.stats import detectable_difference, holm, sign_flip
 
 ALPHA = 0.05
 _WORDS = {"corruption": "corruptions", "attack": "attacks"}
@@ -132,28 +131,13 @@ def _row(label: str, pairs: Sequence[Pair], alpha: float) -> Row:
         cells=len(pairs),
         seeds=len(first),
         n=len(ids),
-        first=_accuracy(first),
-        second=_accuracy(second),
-        difference=_difference(first, second),
-        uar=_difference(first * weights, second * weights),
+        first=share(first),
+        second=share(second),
+        difference=difference(second, first),
+        uar=difference(second * weights, first * weights),
         p=sign_flip(np.rint(counts)),
         detectable=detectable_difference(len(ids), spread, alpha),
     )
-
-
-def _accuracy(scores: NDArray[np.float64]) -> Estimate:
-    """Of scores (k, N), with Wilson's interval for one training as in the report."""
-    value = float(scores.mean())
-    if len(scores) > 1:
-        return Estimate(value, two_level(scores))
-    n = scores.shape[1]
-    return Estimate(value, wilson(min(value * n, n), n))
-
-
-def _difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Difference:
-    interval = two_level_difference(second, first)
-    inside = Interval(max(-1.0, interval.low), min(1.0, interval.high))
-    return Difference(float((second - first).mean()), inside)
 
 
 def _balance(labels: NDArray[np.int16]) -> NDArray[np.float64]:

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from bench import metrics
 from bench.checkpoints import GATE_FACTOR
 from bench.report.groups import Group, Result
+from bench.report.measures import share
 from bench.report.ranking import FEWEST
 from bench.report.spec import Estimate
 from bench.report.tables.captions import interval_name
-from bench.report.tables.swept import share, sweeps
+from bench.report.tables.swept import sweeps
 from bench.stats import wilson
 from bench.store import Manifest, Store
 from emodc.card import escaped, table

@@ -7,8 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.bootstrap import two_level
-from bench.report.measures import Metrics, mean_over_severities, measure_seeds
+from bench.report.measures import Metrics, measure_seeds, share
 from bench.report.outcomes import Outcomes, recognised, shared_samples
 from bench.report.spec import Estimate
 from bench.store import Cell, Manifest
@@ -196,20 +195,17 @@ class Group:
     def mean(self, classifier: str, perturbation: str) -> Estimate | None:
         """Mean accuracy over all planned severities, None unless every one is complete.
 
-        With several seeds, the two-level interval of each picture's share of severities at which it
-        is recognised; every severity must then have the same seeds.
+        Of each picture's share of severities at which it is recognised; every severity must have
+        the same seeds.
         """
         perturbed = self.under(classifier, perturbation)
         if not perturbed or len(perturbed) < len(self.severities(perturbation)):
             return None
         if len({pooled.seeds for pooled in perturbed}) > 1:
             return None
-        if len(perturbed[0].seeds) == 1:
-            return mean_over_severities([pooled.metrics for pooled in perturbed])
         shared = shared_samples([r.outcomes for pooled in perturbed for r in pooled.results])
         right = recognised(shared).reshape(len(perturbed), len(perturbed[0].seeds), -1)
-        shares = right.mean(axis=0)
-        return Estimate(float(shares.mean()), two_level(shares, bounds=(0, 1)))
+        return share(right.mean(axis=0))
 
 
 def _same(ids: NDArray[np.object_], others: NDArray[np.object_]) -> bool:

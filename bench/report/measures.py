@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import metrics
-from bench.bootstrap import two_level
+from bench.bootstrap import two_level, two_level_difference
 from bench.report.outcomes import Outcomes, recognised, shared_samples
-from bench.report.spec import Estimate, Number
-from bench.stats import Interval, mean_of_proportions, wilson
+from bench.report.spec import Difference, Estimate, Number
+from bench.stats import Interval, mean_of_proportions, no_discordance, wilson
 from emodc import estimates
 
 
@@ -76,7 +76,7 @@ def measure_seeds(several: Sequence[Outcomes]) -> Metrics:
     shared = shared_samples(several)
     each = [measure(own) for own in shared]
     right = recognised(shared)
-    accuracy = Estimate(float(right.mean()), two_level(right, bounds=(0, 1)))
+    accuracy = share(right)
     # UAR is a mean over samples that weighs each class alike.
     labels = shared[0].labels
     _, own_class, sizes = np.unique(labels, return_inverse=True, return_counts=True)
@@ -93,15 +93,29 @@ def measure_seeds(several: Sequence[Outcomes]) -> Metrics:
     )
 
 
-def mean_over_severities(measured: Sequence[Metrics]) -> Estimate:
-    """Mean accuracy over severities that the same images went through.
+def share(scores: NDArray[np.float64]) -> Estimate:
+    """Mean of scores in [0, 1], (trainings, samples): right or wrong, or shares of severities.
 
-    Images are the trials of the interval, not pairs of image and severity, for one image's outcomes
-    hang together: Wilson's interval of a mean of scores in [0, 1] (see `bench.stats.wilson`).
+    With Wilson's interval over samples for one training, conservative for shares, and where all
+    scores are equal; else the two-level one. A sample is one trial, in however many cells it
+    stands, for its outcomes hang together.
     """
-    value = fmean(m.accuracy.value for m in measured)
-    n = min(m.n for m in measured)
-    return Estimate(value, wilson(min(value * n, n), n))
+    value, n = float(scores.mean()), scores.shape[1]
+    if len(scores) == 1 or np.ptp(scores) == 0:
+        return Estimate(value, wilson(min(value * n, n), n))
+    return Estimate(value, two_level(scores, bounds=(0, 1)))
+
+
+def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Difference:
+    """Mean of the first scores less that of the second, on the same trainings and samples.
+
+    With the two-level interval; where no sample is scored differently, which leaves nothing to
+    resample, that of `bench.stats.no_discordance`.
+    """
+    value, n = float((first - second).mean()), first.shape[1]
+    if np.array_equal(first, second):
+        return Difference(value, no_discordance(n))
+    return Difference(value, two_level_difference(first, second, bounds=(-1, 1)))
 
 
 def _macro_f1(several: Sequence[Outcomes], accuracy: Estimate) -> Estimate:

@@ -63,6 +63,8 @@ class Outcomes:
         Raises:
             UserError: If samples repeat, a name is not a class or rows lack logits.
         """
+        if table["label"].null_count:
+            raise UserError("holds rows without a label")
         table = table.take(pc.sort_indices(table["sample_id"]))
         ids = table["sample_id"].to_numpy(zero_copy_only=False)
         if like is not None and len(like) == len(ids) and bool((like.ids == ids).all()):
@@ -73,8 +75,8 @@ class Outcomes:
         return cls(
             tuple(classes),
             ids,
-            _codes(table["label"], classes, TIE),
-            _codes(table["prediction"], classes, TIE),
+            _codes(table["label"], classes),
+            _codes(table["prediction"], classes),
             _matrix(table["logits"], len(classes)),
             *(_numbers(table[name]) for name in ("d_p", "evaluations", "seconds")),
         )
@@ -88,8 +90,8 @@ class Outcomes:
         """Those of the samples that `ids` names."""
         if ids is self.ids:
             return self
-        wanted = set(ids)  # np.isin would sort the names
-        return self.at(np.array([name in wanted for name in self.ids], bool))
+        wanted = set(ids)  # np.isin sorts objects, which takes hundreds of times as long
+        return self.at(np.fromiter((name in wanted for name in self.ids), np.bool_, len(self)))
 
     def label(self, sample_id: str) -> str:
         """The class of a sample."""
@@ -118,13 +120,14 @@ def recognised(several: Sequence[Outcomes]) -> NDArray[np.float64]:
     return np.stack([one.right for one in several]).astype(np.float64)
 
 
-def _codes(names: pa.ChunkedArray, classes: Sequence[str], missing: int) -> NDArray[np.int16]:
+def _codes(names: pa.ChunkedArray, classes: Sequence[str]) -> NDArray[np.int16]:
+    """Positions in `classes`, `TIE` for null."""
     codes = pc.index_in(names, value_set=pa.array(classes, pa.string()), skip_nulls=True)
     strange = pc.and_(pc.is_null(codes), pc.is_valid(names))
     if pc.any(strange).as_py():
         found = sorted(set(names.filter(strange).to_pylist()))
         raise UserError(f"not among the classes {', '.join(classes)}: {', '.join(found)}")
-    return pc.fill_null(codes, missing).to_numpy().astype(np.int16)
+    return pc.fill_null(codes, TIE).to_numpy().astype(np.int16)
 
 
 def _matrix(lists: pa.ChunkedArray, width: int) -> NDArray[np.float32]:

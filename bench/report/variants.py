@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.bootstrap import two_level_difference, two_level_ratio
+from bench.bootstrap import two_level_ratio
 from bench.report.groups import Group, Pooled
+from bench.report.measures import difference
 from bench.report.outcomes import Outcomes, recognised, shared_samples
 from bench.report.spec import Difference, Estimate
 from bench.stats import mcnemar
@@ -140,9 +141,7 @@ class Pair:
     @cached_property
     def difference(self) -> Difference:
         """Accuracy of the first less that of the second, with the paired two-level interval."""
-        one, other = self._scores(recognised)
-        interval = two_level_difference(one, other, bounds=(-1, 1))
-        return Difference(float((one - other).mean()), interval)
+        return difference(*self._scores(recognised))
 
     @cached_property
     def relative_d_p(self) -> Estimate | None:

@@ -1,7 +1,7 @@
 """Uncertainty of what the bench reports: pure functions on numbers and arrays.
 
 - `proportions`: Wilson, Clopper-Pearson, Newcombe; mean and range of several proportions
-- `significance`: McNemar's exact test; Holm's correction
+- `significance`: McNemar's exact test, the sign-flip test; Holm's correction
 - `power`: the smallest difference that n samples can show
 
 Intervals over samples and training seeds are in `bench.bootstrap`.
@@ -13,10 +13,11 @@ from bench.stats.proportions import (
     clopper_pearson,
     mean_of_proportions,
     newcombe,
+    no_discordance,
     range_of_proportions,
     wilson,
 )
-from bench.stats.significance import holm, mcnemar
+from bench.stats.significance import holm, mcnemar, sign_flip
 
 __all__ = [
     "Interval",
@@ -26,6 +27,8 @@ __all__ = [
     "mcnemar",
     "mean_of_proportions",
     "newcombe",
+    "no_discordance",
     "range_of_proportions",
+    "sign_flip",
     "wilson",
 ]

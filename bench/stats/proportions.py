@@ -164,6 +164,25 @@ def mean_of_proportions(
     return Interval(max(0.0, mean - below / len(pairs)), min(1.0, mean + above / len(pairs)))
 
 
+def no_discordance(n: int, confidence: float = 0.95) -> Interval:
+    """Interval of a difference of two proportions on the same samples that none tells apart.
+
+    T. Tango, "Equivalence test and confidence interval for the difference in proportions for the
+    paired-sample design", Statistics in Medicine 17 (1998): his score interval, which has
+    z^2 / (n + z^2) for its limits where no sample is discordant. A bootstrap has no width then.
+
+    Args:
+        n: Number of samples, at least 1.
+        confidence: Coverage, in (0, 1).
+
+    Raises:
+        ValueError: If an argument is outside its range.
+    """
+    _check(0, n, confidence)
+    square = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
+    return Interval(-square / (n + square), square / (n + square))
+
+
 def _difference(p: float, one: Interval, q: float, other: Interval) -> Interval:
     """Newcombe's limits of p - q from the Wilson limits of each."""
     low = p - q - sqrt((p - one.low) ** 2 + (other.high - q) ** 2)

@@ -1,8 +1,9 @@
 """What captions of tables and figures say alike: n, classes, seeds, kind of interval."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.report.groups import Group, Pooled, Result
+from bench.report.ranking import Scores, rank
 from bench.report.spec import TableSpec, Value
 
 DRAWN = "Drawn faces are not evidence about real faces."
@@ -20,6 +21,7 @@ def captioned(
     used: Sequence[Result | Pooled],
     header: tuple[str, ...],
     rows: Sequence[tuple[Value, ...]],
+    ranked: Mapping[str, Sequence[Scores | None]] | None = None,
 ) -> TableSpec:
     """A group's table whose caption says what the numbers rest on.
 
@@ -31,11 +33,15 @@ def captioned(
         used: The results behind them, at least one.
         header: Column names, (C,).
         rows: Values, each row (C,).
+        ranked: By column name, what its numbers rest on, (rows,); their best are marked.
     """
-    parts = [about, f"{setting(group, used)}.", *([SEEDS] if group.several else [])]
-    parts += ending([group], rows)
+    ranking = rank({header.index(column): own for column, own in (ranked or {}).items()})
+    parts = [about, *([ranking.note] if ranking.note else []), f"{setting(group, used)}."]
+    parts += [*([SEEDS] if group.several else []), *ending([group], rows)]
     full = f"{title}, {group.slug}"
-    return TableSpec(group.file_name(name), full, " ".join(parts), header, tuple(rows))
+    return TableSpec(
+        group.file_name(name), full, " ".join(parts), header, tuple(rows), ranking.marks
+    )
 
 
 def ending(groups: Sequence[Group], rows: Sequence[tuple[Value, ...]]) -> list[str]:

@@ -1,6 +1,7 @@
 """The table of clean pictures."""
 
 from bench.report.groups import Group, Pooled
+from bench.report.ranking import Scores
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name
 
@@ -30,7 +31,8 @@ def clean_table(group: Group) -> TableSpec:
         counts = (str(m.n), str(m.seeds)) if group.several else (str(m.n),)
         rows.append((name, *counts, m.accuracy, *means, *costs))
     about = f"Clean pictures: accuracy (WAR) in percent with its {interval_name(group)} interval."
-    return captioned(group, "clean", "Clean pictures", about, used, header, rows)
+    ranked = {"accuracy %": [Scores.of(group.clean(classifier)) for classifier in group.names]}
+    return captioned(group, "clean", "Clean pictures", about, used, header, rows, ranked)
 
 
 def _number(value: float | None, digits: int) -> Number | None:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.report.groups import Group, Pooled
+from bench.report.measures import share
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name
-from bench.report.tables.swept import share
 from bench.report.traced import Traced, with_traces
 from bench.store import Store
 from emodc.diagnostics import decisions_right

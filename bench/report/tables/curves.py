@@ -8,9 +8,10 @@ from bench import metrics
 from bench.bootstrap import two_level
 from bench.metrics import Scores
 from bench.report.groups import Group
+from bench.report.measures import share
 from bench.report.spec import Estimate, Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name
-from bench.report.tables.swept import Swept, behind, counts, reasons, share
+from bench.report.tables.swept import Swept, behind, counts, reasons
 from bench.stats import Interval
 
 Levels = tuple[float, ...]

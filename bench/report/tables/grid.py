@@ -1,14 +1,17 @@
 """The whole grid of corruptions: the mean accuracy under each, over all, and what they cost."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from math import inf
 
 from bench import metrics
 from bench.report.groups import Group
+from bench.report.measures import share
+from bench.report.ranking import Scores
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name
 from bench.report.tables.numbers import ALIKE, above_zero, bootstrapped
-from bench.report.tables.swept import Swept, behind, counts, reasons, share
+from bench.report.tables.swept import Swept, behind, counts, reasons
 
 
 def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
@@ -34,7 +37,23 @@ def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
         f"in all cells{'' if group.several else ', and those of means are conservative'}."
         f" {ALIKE}{reasons(swept)}"
     )
-    return captioned(group, "corruptions", "Corruptions", about, behind(group), header, rows)
+    columns: dict[str, Callable[[Swept], metrics.Scores | None]] = {
+        "clean": lambda own: own.clean,
+        "mean": lambda own: own.mean,
+    } | {column: partial(_shares, name) for name, column in zip(names, shown, strict=True)}
+    entries = [swept.get(classifier) for classifier in group.names]
+    ranked = {column: [_scores(own, of) for own in entries] for column, of in columns.items()}
+    used = behind(group)
+    return captioned(group, "corruptions", "Corruptions", about, used, header, rows, ranked)
+
+
+def _shares(corruption: str, own: Swept) -> metrics.Scores | None:
+    return own.shares.get(corruption)
+
+
+def _scores(own: Swept | None, of: Callable[[Swept], metrics.Scores | None]) -> Scores | None:
+    values = None if own is None else of(own)
+    return None if own is None or values is None else Scores(own.seeds, own.ids, values)
 
 
 def _drop(own: Swept) -> Number | None:

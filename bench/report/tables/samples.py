@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from bench.metrics import Scores
 from bench.report.groups import Group
+from bench.report.measures import share
 from bench.report.outcomes import Outcomes
 from bench.report.ranking import FEWEST
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name, sizes
-from bench.report.tables.swept import Swept, behind, counts, reasons, share
+from bench.report.tables.swept import Swept, behind, counts, reasons
 from bench.stats import Interval, range_of_proportions
 from bench.store import Store
 
@@ -39,11 +40,10 @@ class Attribute:
 
 
 def group_tables(group: Group, swept: Mapping[str, Swept], store: Store | None) -> list[TableSpec]:
-    """The gaps of all attributes at a glance, and a table of each."""
+    """A table of each attribute; before them, if there are several, their gaps at a glance."""
     found = [own for own in attributes(group, swept, store) if len(own.values) > 1]
-    if not found:
-        return []
-    return [gaps_table(group, swept, found), *(group_table(group, swept, own) for own in found)]
+    gaps = [gaps_table(group, swept, found)] if len(found) > 1 else []
+    return [*gaps, *(group_table(group, swept, own) for own in found)]
 
 
 def attributes(

@@ -1,8 +1,9 @@
 """The tables of one corruption or attack: accuracy by severity or budget."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.report.groups import Group
+from bench.report.ranking import Scores
 from bench.report.spec import TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name, sizes
 
@@ -20,7 +21,13 @@ def corruption_table(group: Group, perturbation: str) -> TableSpec:
         "severity. The mean is over the severities; its interval counts each image once"
         f"{'' if group.several else ' and is conservative'}."
     )
-    return _sweep_table(group, perturbation, about, header, rows)
+    ranked = {s: _scores(group, perturbation, s) for s in severities}
+    ranked["clean"] = [Scores.of(group.clean(classifier)) for classifier in group.names]
+    complete = (group.under(classifier, perturbation) for classifier in group.names)
+    ranked["mean"] = [
+        Scores.mean(entries) if len(entries) == len(severities) else None for entries in complete
+    ]
+    return _sweep_table(group, perturbation, about, header, rows, ranked)
 
 
 def attack_table(group: Group, perturbation: str) -> TableSpec:
@@ -33,7 +40,8 @@ def attack_table(group: Group, perturbation: str) -> TableSpec:
         f"Accuracy in percent with {interval_name(group)} intervals under the attack "
         f"{perturbation}, by budget eps. The clean columns are over the attacked samples only."
     )
-    return _sweep_table(group, perturbation, about, header, rows)
+    ranked = {f"eps {s}": _scores(group, perturbation, s) for s in severities}
+    return _sweep_table(group, perturbation, about, header, rows, ranked)
 
 
 def _sweep_rows(group: Group, perturbation: str) -> list[tuple[str, tuple[Value, ...]]]:
@@ -58,14 +66,19 @@ def _sweep_rows(group: Group, perturbation: str) -> list[tuple[str, tuple[Value,
     return found
 
 
+def _scores(group: Group, perturbation: str, severity: str) -> list[Scores | None]:
+    return [Scores.of(group.get(classifier, perturbation, severity)) for classifier in group.names]
+
+
 def _sweep_table(
     group: Group,
     perturbation: str,
     about: str,
     header: tuple[str, ...],
     rows: Sequence[tuple[Value, ...]],
+    ranked: Mapping[str, Sequence[Scores | None]],
 ) -> TableSpec:
     used = [r for classifier in group.names for r in group.under(classifier, perturbation)]
     kind = "Attack" if perturbation in group.perturbations("attack") else "Corruption"
     title = f"{kind} {perturbation.replace('_', ' ')}"
-    return captioned(group, perturbation, title, about, used, header, rows)
+    return captioned(group, perturbation, title, about, used, header, rows, ranked)

@@ -7,11 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.bootstrap import two_level
 from bench.metrics import Scores
 from bench.report.groups import Group, Pooled
-from bench.report.spec import Estimate
-from bench.stats import wilson
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,17 +92,6 @@ def reasons(swept: Mapping[str, Swept]) -> str:
             found.setdefault(why, []).append(own.name)
     said = "; ".join(f"{why}: {', '.join(who)}" for why, who in found.items())
     return f" Left out: {said}." if said else ""
-
-
-def share(scores: Scores) -> Estimate:
-    """Mean of scores in [0, 1], (k, N), with the interval that accuracies have.
-
-    Wilson's for one training, conservative for scores between 0 and 1; else the two-level one.
-    """
-    value, n = float(scores.mean()), scores.shape[1]
-    if len(scores) == 1:
-        return Estimate(value, wilson(min(value * n, n), n))
-    return Estimate(value, two_level(scores, bounds=(0, 1)))
 
 
 def _swept(group: Group, classifier: str) -> Swept | None:

@@ -18,8 +18,8 @@ from statsmodels.stats.proportion import proportion_confint
 from bench.bootstrap import two_level_difference
 from bench.cli import main
 from bench.compare import compare, pair, sides, table, terminal
-from bench.compare.sign_flip import sign_flip
 from bench.errors import UserError
+from bench.stats import sign_flip
 
 N = 60
 CELLS = [("clean", "0"), ("noise", "1"), ("noise", "2"), ("blur", "1"), ("pgd", "1/255")]

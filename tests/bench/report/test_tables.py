@@ -22,7 +22,8 @@ def shown(spec: TableSpec) -> list[list[str]]:
 
 
 def test_one_table_per_family_and_perturbation(specs: dict[str, TableSpec]) -> None:
-    names = ["clean", "corruption-errors", "gaussian_noise", "pgd", "provenance"]
+    names = ["clean", "corruption-errors", "curves", "gaussian_noise", "pgd", "calibration"]
+    names += ["consistency", "groups-class", "provenance"]
     assert list(specs) == [f"faces-{name}" for name in names]
 
 

@@ -31,8 +31,10 @@ def bare(line: str) -> str:
 def test_every_file_is_there(out: Path) -> None:
     written = write_report(out)
     files = {str(p.relative_to(out)) for p in (out / "report").rglob("*") if p.is_file()}
-    tables = ("clean", "corruption-errors", "gaussian_noise", "pgd", "provenance")
+    tables = ("clean", "corruption-errors", "curves", "gaussian_noise", "pgd", "calibration")
+    tables += ("consistency", "groups-class", "steps", "provenance")
     expected = {f"report/tables/faces-{t}.{s}" for t in tables for s in ("md", "csv", "tex")}
+    expected |= {f"report/tables/datasets.{s}" for s in ("md", "csv", "tex")}
     expected |= {"report/tables/macros.tex", "report/tables/all.tex"}
     figures = ("corruptions", "attacks", "confusion", "confusion-emodc", "recall", "calibration")
     figures += ("evaluations",)

@@ -302,3 +302,22 @@ def test_no_number_is_without_its_interval_unless_the_caption_says_why(example) 
                     assert not isnan(value.value)
         assert "Drawn faces are not evidence" in spec.caption
     assert "no" in example.specs["faces-calibration"].caption
+
+
+def test_a_column_of_accuracies_has_its_best_or_those_it_is_not_told_from(example) -> None:
+    for table, columns in (
+        ("clean", ["accuracy %"]),
+        ("fog", ["clean", "1", "2", "mean"]),
+        ("corruptions", ["clean", "mean", "fog", "blur"]),
+    ):
+        spec = example.specs[f"faces-{table}"]
+        for name in columns:
+            at = spec.header.index(name)
+            best = max(range(3), key=lambda row: spec.rows[row][at].value)
+            marked = [row for row in range(3) if (row, at) in spec.marks]
+            assert best in marked, (table, name)
+            assert (spec.marks[best, at] == "best") == (len(marked) == 1)
+        assert {at for _, at in spec.marks} == {spec.header.index(name) for name in columns}
+        assert "Bold: the highest of its column" in spec.caption
+    assert not example.specs["faces-pgd"].marks  # of 20 pictures
+    assert "under 30 samples are not ranked" in example.specs["faces-pgd"].caption
