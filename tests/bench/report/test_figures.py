@@ -52,10 +52,10 @@ def contents(drawn: list[Drawn]) -> list[bytes]:
 
 def test_files_are_pictures_of_some_size(out: Path, tmp_path: Path) -> None:
     drawn = write(out, tmp_path / "figures")
-    assert {(d.name.removeprefix("faces-"), d.section) for d in drawn} == {
+    assert {(d.name.removeprefix("faces-"), d.chapter) for d in drawn} == {
         ("confusion", "clean"),
         ("confusion-emodc", "emodc"),
-        ("calibration", "calibration"),
+        ("calibration", "confidence"),
         ("corruptions", "corruptions"),
         ("recall", "corruptions"),
         ("attacks", "attacks"),

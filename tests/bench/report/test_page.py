@@ -185,7 +185,7 @@ def test_the_shown_configuration_can_be_run(build, tmp_path: Path) -> None:
     config = load(Path("ablation.yaml"))
     build.add("net", "clean", "0", [True])
     build.store.write_plan(build.cells, config.model_dump(mode="json"))
-    page = assemble(build.root, read(build.root), [], [], [], {}, [])
+    page = assemble(build.root, read(build.root), [])
     shown = page.commands[-1]
     assert shown.what.startswith("config.yaml")
     (tmp_path / "config.yaml").write_text(shown.text, encoding="utf-8")

@@ -29,7 +29,7 @@ def test_lines_by_hand(out: Path) -> None:
         "0.711111,0.190996,1.000000,,,,1.0,0.3500"
     )
     assert lines[5].startswith("emodc_x (gate failed),faces,clean,0,0,0,6,0.833333,")
-    assert lines[5].endswith(",0.437500,0.192109,0.682891,6.0,0.3500")
+    assert lines[5].endswith(",0.437500,0.192086,0.682914,6.0,0.3500")
     assert [line.split(",")[3] for line in lines[1:5]] == ["0", "1", "2/255", "4/255"]
     assert len(lines) == 1 + 9
 
