@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from bench import rng
+from bench.dataset_record import DatasetRecord
 from bench.store import Cell, Gate, Manifest, Store
 from bench.traces import Traces
 
@@ -32,7 +33,13 @@ CORRUPTIONS = (
     *("snow", "frost", "fog", "brightness", "contrast"),
     *("elastic_transform", "pixelate", "jpeg_compression", "saturate", "spatter"),
 )
+GROUPS = {  # attributes of RAF-DB's annotation, dealt at random
+    "gender": ["male", "female", "unsure"],
+    "race": ["Caucasian", "African-American", "Asian"],
+    "age": ["0-3", "4-19", "20-39", "40-69", "70+"],
+}
 SHARDS, STEPS, EMODCS = 2, 100, 4
+NAME, DIGEST = "rafdb_like", "made up"
 
 
 def levels() -> Iterator[tuple[str, str, str]]:
@@ -49,14 +56,14 @@ def write_classifier(root: Path, images: int, number: int) -> list[Cell]:
     """All cells of one classifier; the first `EMODCS` are EmoDCs and have traces."""
     store, name = Store(root), f"classifier_{number:02d}"
     labels = np.repeat(np.arange(len(CLASSES)), _sizes(images))
-    ids = [f"test_{i:04d}" for i in range(images)]
+    ids = _ids(images)
     emodc = number < EMODCS
     cells = []
     for perturbation, family, severity in levels():
         cell = Cell(
             id=f"{perturbation}-{severity}".replace("/", "_"),
             classifier=name,
-            dataset="rafdb_like",
+            dataset=NAME,
             perturbation=perturbation,
             family=family,  # type: ignore[arg-type]
             severity=severity,
@@ -96,7 +103,7 @@ def write_classifier(root: Path, images: int, number: int) -> list[Cell]:
                 timesteps=list(range(STEPS)) if emodc else [],
                 validation={},
                 training={},
-                inputs={},
+                inputs={"data": DIGEST},
                 environment={},
             )
         )
@@ -122,6 +129,32 @@ def write_store(root: Path, images: int, classifiers: int) -> None:
         write = partial(write_classifier, root, images)
         cells = [cell for own in pool.map(write, range(classifiers)) for cell in own]
     Store(root).write_plan(cells, {})
+    write_dataset(root, images)
+
+
+def write_dataset(root: Path, images: int) -> None:
+    """What the store knows of the data set, groups included."""
+    sizes, draws = dict(zip(CLASSES, _sizes(images), strict=True)), rng.generator("report groups")
+    samples = pd.DataFrame({"sample_id": _ids(images), "label": np.repeat(CLASSES, _sizes(images))})
+    for name, values in GROUPS.items():
+        samples[name] = draws.choice(values, images)
+    record = DatasetRecord(
+        name=NAME,
+        digest=DIGEST,
+        kind="made-up rows",
+        synthetic=True,
+        classes=CLASSES,
+        counts={"train": {}, "val": {}, "test": sizes},
+        height=(100, 100),
+        width=(100, 100),
+        groups=GROUPS,
+        skipped=0,
+    )
+    Store(root).write_dataset(record, samples)
+
+
+def _ids(images: int) -> list[str]:
+    return [f"test_{i:04d}" for i in range(images)]
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ def report(
         bool, typer.Option("--json", help="Print the summary as JSON instead of tables.")
     ] = False,
 ) -> None:
-    """Write OUT/report (one HTML page, tables, figures, model cards) from the stored results and show the summary.
+    """Write OUT/report (a page, tables, figures, model cards) from stored results; show a summary.
 
     Reads the store only: no classifier is loaded and nothing is computed again. Cells that are
     not finished are listed as missing.

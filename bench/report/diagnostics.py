@@ -88,10 +88,19 @@ class Diagnosis:
 
     def informativeness(self, traced: Traced) -> list[tuple[Estimate | None, Estimate | None]]:
         """Per timestep bin, the accuracy of its decision alone and the d' of its mean gap."""
-        binned = traced.binned(self.edges)
-        accuracies = diagnostics.bin_accuracy(binned, traced.labels)
-        gap = diagnostics.gaps(binned, traced.labels).mean(axis=1)
-        return [(a, diagnostics.separation(g)) for a, g in zip(accuracies, gap.T, strict=True)]
+        if traced not in self._informativeness:  # tables and figures ask for the same
+            binned = traced.binned(self.edges)
+            accuracies = diagnostics.bin_accuracy(binned, traced.labels)
+            gaps = diagnostics.gaps(binned, traced.labels).mean(axis=1).T
+            both = zip(accuracies, map(diagnostics.separation, gaps), strict=True)
+            self._informativeness[traced] = list(both)
+        return self._informativeness[traced]
+
+    @cached_property
+    def _informativeness(
+        self,
+    ) -> dict[Traced, list[tuple[Estimate | None, Estimate | None]]]:
+        return {}
 
     @cached_property
     def margins(self) -> diagnostics.Margins:
