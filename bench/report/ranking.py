@@ -66,10 +66,9 @@ class Ranking:
         if not self.tests:
             return small
         about = (
-            "Bold: the highest of its column, and distinguishable from every other. ≈: the highest "
-            "and those not distinguishable from it. Tests are on identical samples: McNemar's "
-            "exact one, for means a paired t; adjusted by Holm over all pairs of this table's "
-            f"columns ({self.tests} tests), level {LEVEL}."
+            "Best is what is the highest of its column and distinguishable from every other, by "
+            "tests on identical samples: McNemar's exact one, for means a paired t; adjusted by "
+            f"Holm over all pairs of this table's columns ({self.tests} tests), level {LEVEL}."
         )
         return f"{about} {small}".strip()
 
