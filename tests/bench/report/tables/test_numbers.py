@@ -318,6 +318,6 @@ def test_a_column_of_accuracies_has_its_best_or_those_it_is_not_told_from(exampl
             assert best in marked, (table, name)
             assert (spec.marks[best, at] == "best") == (len(marked) == 1)
         assert {at for _, at in spec.marks} == {spec.header.index(name) for name in columns}
-        assert "Bold: the highest of its column" in spec.caption
+        assert "Best is what is the highest of its column" in spec.caption
     assert not example.specs["faces-pgd"].marks  # of 20 pictures
     assert "under 30 samples are not ranked" in example.specs["faces-pgd"].caption
