@@ -201,6 +201,15 @@ class Store:
                 f"{path} is not a readable plan ({error}). Run `bench run` again.", 1
             ) from error
 
+    def is_drawn(self, manifest: Manifest) -> bool:
+        """Whether a cell's pictures are drawn faces, which say nothing about real ones.
+
+        Stores of before data sets had records go by the data set's name.
+        """
+        name = manifest.cell.dataset
+        record = self.dataset(name, manifest.inputs.get("data", ""))
+        return name.startswith("faces") if record is None else record.synthetic
+
     def manifest(self, cell: Cell) -> Manifest | None:
         """The manifest of a complete cell, None if it is not complete."""
         try:

@@ -42,13 +42,15 @@ def compare(
 
     from bench import compare as comparison
     from bench.compare import table, terminal
+    from bench.files import atomic
 
     first, second = comparison.sides(a, b, out)
     render = None if save is None else table.renderer(save)
     pairing = comparison.pair(first, second)
     rows = comparison.compare(pairing.pairs)
     if save is not None and render is not None:
-        save.write_text(render(table.table(first, second, rows)), encoding="utf-8")
+        with atomic(save) as scratch:
+            scratch.write_text(render(table.table(first, second, rows)), encoding="utf-8")
     if json:
         print_json(table.as_json(first, second, pairing, rows))
     else:

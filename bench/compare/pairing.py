@@ -46,6 +46,7 @@ class Pair:
         labels: Their classes as numbers, (N,).
         first: Whether A recognises them, 1 or 0, (k, N), a row per pair of trainings.
         second: Whether B does, (k, N).
+        drawn: Whether they are drawn faces.
     """
 
     where: Where
@@ -55,6 +56,7 @@ class Pair:
     labels: NDArray[np.int16]
     first: NDArray[np.float64]
     second: NDArray[np.float64]
+    drawn: bool
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def _paired(
         some.labels,
         recognised(read[0]),
         recognised(read[1]),
+        stores[0].is_drawn(chosen[0][0]),
     )
 
 

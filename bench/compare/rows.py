@@ -35,6 +35,7 @@ class Row:
         p: Of the exact test alone.
         detectable: The smallest difference that n samples would show with a power of 80% at the
             level that Holm asks of a comparison's first row; None if not even the largest.
+        drawn: Whether the pictures are drawn faces.
     """
 
     where: Where
@@ -49,6 +50,7 @@ class Row:
     uar: Difference
     p: float
     detectable: float | None
+    drawn: bool
 
     @property
     def verdict(self) -> str:
@@ -137,6 +139,7 @@ def _row(label: str, pairs: Sequence[Pair], alpha: float) -> Row:
         uar=difference(second * weights, first * weights),
         p=sign_flip(np.rint(counts)),
         detectable=detectable_difference(len(ids), spread, alpha),
+        drawn=any(pair.drawn for pair in pairs),
     )
 
 

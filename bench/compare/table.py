@@ -104,7 +104,7 @@ def caption(first: Side, second: Side, rows: Sequence[Row]) -> str:
 
 def drawn(rows: Sequence[Row]) -> list[str]:
     """The sentence that drawn faces need, if there are any."""
-    return [DRAWN] if any(row.where.dataset.startswith("faces") for row in rows) else []
+    return [DRAWN] if any(row.drawn for row in rows) else []
 
 
 def sentences(pairing: Pairing, rows: Sequence[Row]) -> list[str]:

@@ -79,6 +79,7 @@ class Group:
         names: Shown names by classifier, in plan order.
         planned: All planned cells, in report order.
         results: The complete ones, in the same order.
+        drawn: Whether the pictures are drawn faces, which say nothing about real ones.
     """
 
     dataset: str
@@ -87,6 +88,7 @@ class Group:
     names: dict[str, str]
     planned: tuple[Cell, ...]
     results: tuple[Result, ...]
+    drawn: bool
 
     @cached_property
     def classes(self) -> list[str]:
@@ -110,11 +112,6 @@ class Group:
         for cell in self.planned:
             found.setdefault(cell.classifier, set()).add(cell.seed)
         return found
-
-    @cached_property
-    def drawn(self) -> bool:
-        """Whether the data set is drawn faces, which say nothing about real ones."""
-        return self.dataset.startswith("faces")
 
     def file_name(self, what: str) -> str:
         """Base of a file's name, in characters that file systems and LaTeX labels take."""

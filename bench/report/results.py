@@ -86,7 +86,7 @@ def read(root: Path) -> Results:
             "report. The same `bench run` goes on where it stopped.",
             1,
         )
-    return Results(tuple(complete), tuple(missing), _grouped(planned, names, complete))
+    return Results(tuple(complete), tuple(missing), _grouped(planned, names, complete, store))
 
 
 def report_order(cells: Sequence[Cell]) -> list[Cell]:
@@ -142,6 +142,7 @@ def _grouped(
     planned: Sequence[Cell],
     names: dict[tuple[tuple[str, int], str], str],
     complete: Sequence[Result],
+    store: Store,
 ) -> tuple[Group, ...]:
     """One group per data set and run seed that has a complete cell."""
     keys = list(dict.fromkeys(_group_key(result.cell) for result in complete))
@@ -152,5 +153,6 @@ def _grouped(
         shown = {c.classifier: names[key, c.classifier] for c in cells}
         alone = sum(dataset == key[0] for dataset, _ in keys) == 1
         slug = key[0] if alone else f"{key[0]}-seed{key[1]}"
-        groups.append(Group(*key, slug=slug, names=shown, planned=cells, results=own))
+        drawn = any(store.is_drawn(result.manifest) for result in own)
+        groups.append(Group(*key, slug, shown, cells, own, drawn))
     return tuple(groups)

@@ -87,7 +87,7 @@ def write_report(out: Path, reference: str | None = None) -> Report:
         }
         for name, text in texts.items():
             (scratch / name).write_text(text, encoding="utf-8")
-        write_page(scratch / "index.html", assemble(out, results, chapters))
+        write_page(scratch / "index.html", assemble(out, results, chapters, reference))
     return Report(folder, results, frame, tuple(specs))
 
 

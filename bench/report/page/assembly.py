@@ -13,13 +13,16 @@ from bench.report.spec import TableSpec, Value
 from bench.report.tables import DRAWN, interval_name, setting
 
 
-def assemble(out: Path, results: Results, chapters: Sequence[Contents]) -> Page:
+def assemble(
+    out: Path, results: Results, chapters: Sequence[Contents], reference: str | None = None
+) -> Page:
     """The page.
 
     Args:
         out: The folder of the run.
         results: What is shown.
         chapters: Tables and figures; those of provenance stand at the end of the page.
+        reference: Of mCE, as asked for.
     """
     names = dict.fromkeys(name for group in results.groups for name in group.names.values())
     ends = [own for own in chapters if own.chapter == "provenance"]
@@ -34,7 +37,7 @@ def assemble(out: Path, results: Results, chapters: Sequence[Contents]) -> Page:
         classifiers=tuple(names),
         missing=tuple(map(str, results.missing)),
         provenance=(*(spec for own in ends for spec in own.tables), *commands_tables(results)),
-        commands=tuple(_commands(out, results)),
+        commands=tuple(_commands(out, reference)),
     )
 
 
@@ -98,7 +101,9 @@ def commands_tables(results: Results) -> list[TableSpec]:
     )
     header = ("classifier", "data set", "perturbation", "command")
     body = tuple((*where, command) for where, command in rows.items())
-    return [TableSpec("commands", "Commands", about, header, body)] if body else []
+    return (
+        [TableSpec("commands", "Commands behind the numbers", about, header, body)] if body else []
+    )
 
 
 def _intro(results: Results) -> tuple[str, ...]:
@@ -117,25 +122,17 @@ def _section(own: Contents) -> Section:
     return Section(own.title, own.chapter, own.tables, tuple(figures), own.notes)
 
 
-def _commands(out: Path, results: Results) -> list[Command]:
-    """The run, each perturbation of it alone, the report, and the configuration."""
+def _commands(out: Path, reference: str | None) -> list[Command]:
+    """The run, the report, and the configuration; `commands_tables` has those of single numbers."""
     place = shlex.quote(str(out))
-    run = f"bench run robustness --config config.yaml --out {place}"
+    chosen = "" if reference is None else f" --reference {shlex.quote(reference)}"
     commands = [
-        Command("All numbers, with the configuration below as config.yaml.", run),
-        Command("This report, from the stored results.", f"bench report {place}"),
-    ]
-    perturbed = _union(
-        group.perturbations(family)
-        for group in results.groups
-        for family in ("corruption", "attack")
-    )
-    commands += [
         Command(
-            f"Clean pictures and {name} alone; with --classifiers NAME, of one classifier.",
-            f"{run} --perturbations {shlex.quote(name)}",
-        )
-        for name in perturbed
+            "All numbers, with the configuration below as config.yaml; --classifiers and "
+            "--perturbations narrow it.",
+            f"bench run robustness --config config.yaml --out {place}",
+        ),
+        Command("This report, from the stored results.", f"bench report {place}{chosen}"),
     ]
     config = json.loads((out / "plan.json").read_text(encoding="utf-8")).get("config")
     if config:

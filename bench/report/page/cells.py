@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.report.render.columns import ABSENT, notes
 from bench.report.spec import Difference, Estimate, Mark, Number, TableSpec, Value
 
 # A number, or a text that begins with one: "504", "< 0.001", "4/255", "87.3 (85.1 to 89.0)".
@@ -58,7 +59,7 @@ class Table:
         spec: What it was made of.
         kinds: Of the columns, (C,): prose has long texts, which need room to be read.
         rows: All of them.
-        marked: Whether numbers are marked as the best, or as tied with it.
+        legend: What bold type and the sign of ties mean in it; empty if it has neither.
         filtered: Whether it has a filter of its own.
         tall: Whether it scrolls below its header.
     """
@@ -67,7 +68,7 @@ class Table:
     spec: TableSpec
     kinds: tuple[Kind, ...]
     rows: tuple[Row, ...]
-    marked: bool
+    legend: str
     filtered: bool
     tall: bool
 
@@ -86,7 +87,7 @@ def table(spec: TableSpec, anchor: str, classifiers: Sequence[str]) -> Table:
         spec,
         tuple(map(_kind, columns)),
         tuple(rows),
-        marked=bool(spec.marks),
+        legend=" ".join(notes(spec, range(len(spec.rows)), range(len(spec.header)))),
         filtered=len(rows) >= _FILTER_FROM,
         tall=len(rows) >= _SCROLL_FROM,
     )
@@ -96,7 +97,7 @@ def cell(value: Value, mark: Mark | None = None) -> Cell:
     """One value; a difference is bold where it is distinguishable."""
     strong, tied = mark == "best", mark == "tied"
     if value is None:
-        return Cell("–")
+        return Cell(ABSENT)
     key = sort_key(value)
     if isinstance(value, Difference):
         remark = "" if value.distinguishable else "not distinguishable"
