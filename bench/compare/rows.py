@@ -8,12 +8,12 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.bootstrap import two_level_difference
 from bench.compare.pairing import Pair, Where
-from bench.report.measures import difference, share
-from bench.report.spec import Difference, Estimate
+from bench.report.measures import DISCORDANT, difference, share
+from bench.report.spec import LEVEL, Difference, Estimate
 from bench.stats import detectable_difference, holm, sign_flip
 
-ALPHA = 0.05
 _WORDS = {"corruption": "corruptions", "attack": "attacks"}
 
 
@@ -31,7 +31,8 @@ class Row:
         first: Accuracy of A.
         second: Accuracy of B.
         difference: Accuracy of B less that of A; `p` is Holm's over all rows of the comparison.
-        uar: The same of the unweighted average recall, without a test.
+        uar: The same of the unweighted average recall, without a test; None where fewer than
+            `DISCORDANT` samples are told apart, too few for an interval.
         p: Of the exact test alone.
         detectable: The smallest difference that n samples would show with a power of 80% at the
             level that Holm asks of a comparison's first row; None if not even the largest.
@@ -47,7 +48,7 @@ class Row:
     first: Estimate
     second: Estimate
     difference: Difference
-    uar: Difference
+    uar: Difference | None
     p: float
     detectable: float | None
     drawn: bool
@@ -73,7 +74,7 @@ def compare(pairs: Sequence[Pair]) -> list[Row]:
         By classifiers, data set and family; a mean follows its cells.
     """
     groups = list(_grouped(pairs))
-    rows = [_row(label, group, ALPHA / len(groups)) for label, group in groups]
+    rows = [_row(label, group, LEVEL / len(groups)) for label, group in groups]
     adjusted = holm([row.p for row in rows])
     return [
         replace(row, difference=replace(row.difference, p=p))
@@ -125,7 +126,6 @@ def _row(label: str, pairs: Sequence[Pair], alpha: float) -> Row:
     first, second = (np.mean([cell[side] for cell in cells], axis=0) for side in (0, 1))
     counts = sum((b - a).sum(axis=0) for a, b in cells)  # whole numbers
     spread = float(np.mean((second - first).mean(axis=0) ** 2))
-    weights = _balance(pairs[0].labels[chosen[0]])
     return Row(
         where=pairs[0].where,
         names=pairs[0].names,
@@ -136,11 +136,22 @@ def _row(label: str, pairs: Sequence[Pair], alpha: float) -> Row:
         first=share(first),
         second=share(second),
         difference=difference(second, first),
-        uar=difference(second * weights, first * weights),
+        uar=_uar(second, first, pairs[0].labels[chosen[0]]),
         p=sign_flip(np.rint(counts)),
         detectable=detectable_difference(len(ids), spread, alpha),
         drawn=any(pair.drawn for pair in pairs),
     )
+
+
+def _uar(
+    first: NDArray[np.float64], second: NDArray[np.float64], labels: NDArray[np.int16]
+) -> Difference | None:
+    """UAR of the first less that of the second."""
+    if (first != second).any(axis=0).sum() < DISCORDANT:
+        return None
+    weights = _balance(labels)
+    interval = two_level_difference(first * weights, second * weights, bounds=(-1, 1))
+    return Difference(float(((first - second) * weights).mean()), interval)
 
 
 def _balance(labels: NDArray[np.int16]) -> NDArray[np.float64]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.compare.pairing import Pairing
-from bench.compare.rows import ALPHA, Row
+from bench.compare.rows import Row
 from bench.compare.sides import Side
 from bench.errors import UserError
 from bench.report.render import csv_text, latex, markdown
-from bench.report.spec import Difference, Estimate, Number, TableSpec, Value
+from bench.report.spec import LEVEL, Difference, Estimate, Number, TableSpec, Value
 from bench.report.tables.captions import DRAWN, sizes
 
 _DIGITS = 6
@@ -94,8 +94,8 @@ def caption(first: Side, second: Side, rows: Sequence[Row]) -> str:
         "p: exact test of the pictures that one of the two recognises oftener (McNemar's; of means "
         "and of several trainings its sign-flip form), adjusted by Holm over the "
         f"{len(rows)} rows.",
-        "A difference is distinguishable if its interval leaves 0 out and p is below 0.05.",
-        f"Detectable: the smallest difference found with a power of 80% at level 0.05 / "
+        f"A difference is distinguishable if its interval leaves 0 out and p is below {LEVEL}.",
+        f"Detectable: the smallest difference found with a power of 80% at level {LEVEL} / "
         f"{len(rows)} and the observed share of disagreement; – if none would be.",
         "UAR differences have no test.",
     ]
@@ -156,7 +156,7 @@ def as_json(first: Side, second: Side, pairing: Pairing, rows: Sequence[Row]) ->
     return {
         "a": _side(first),
         "b": _side(second),
-        "alpha": ALPHA,
+        "alpha": LEVEL,
         "tests": len(rows),
         "rows": [_row(row) for row in rows],
         "refused": [
@@ -195,7 +195,7 @@ def _row(row: Row) -> dict[str, Any]:
         "a": _estimate(row.first),
         "b": _estimate(row.second),
         "difference": _estimate(row.difference),
-        "uar_difference": _estimate(row.uar),
+        "uar_difference": None if row.uar is None else _estimate(row.uar),
         "p": row.p,
         "p_holm": row.difference.p,
         "detectable": None if row.detectable is None else round(row.detectable, _DIGITS),

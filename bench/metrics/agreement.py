@@ -17,8 +17,8 @@ def error_consistency(first: ArrayLike, second: ArrayLike) -> float | None:
         second: The same of the second classifier on the same samples, bool (N,).
 
     Returns:
-        In [-1, 1]; 0 for independent errors, 1 for errors on the same samples. None where both are
-        always right or both always wrong: no other agreement is possible, so it says nothing.
+        In [-1, 1]; 0 for independent errors, 1 for errors on the same samples. None where either is
+        always right or always wrong: agreement is then settled by the accuracies and says nothing.
 
     Raises:
         ValueError: If there is no sample, or the lengths differ.
@@ -27,9 +27,8 @@ def error_consistency(first: ArrayLike, second: ArrayLike) -> float | None:
     if one.ndim != 1 or one.shape != other.shape or not len(one):
         raise ValueError(f"{one.shape} and {other.shape} are not the same samples")
     n, right, others = len(one), int(one.sum()), int(other.sum())
-    # In whole numbers, so that an expected agreement of 1 is found exactly.
-    expected = right * others + (n - right) * (n - others)  # n^2 c_exp
-    if expected == n**2:
+    if {right, others} & {0, n}:
         return None
+    expected = right * others + (n - right) * (n - others)  # n^2 c_exp
     observed = n * int((one == other).sum())  # n^2 c_obs
     return (observed - expected) / (n**2 - expected)

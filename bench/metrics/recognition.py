@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Counts = NDArray[np.int64]  # (K, K + 1): by label and prediction, the last column ties
+#: (K, K + 1): by label and prediction, the last column ties; whole, or weighted.
+Counts = NDArray[Any]
 
 
 def confusion(labels: ArrayLike, predictions: ArrayLike, classes: int) -> Counts:

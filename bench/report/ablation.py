@@ -1,12 +1,13 @@
 """The ablation's tables: EmoDC's variants with each other, and fixed against adaptive margins."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from bench.checkpoints import GATE_FACTOR
 from bench.report.groups import Group
 from bench.report.results import Results
-from bench.report.spec import TableSpec, Value
+from bench.report.spec import LEVEL, Difference, TableSpec, Value
 from bench.report.tables import DRAWN, SEEDS, interval_name, setting
 from bench.report.variants import Pair, Variant, base_of, variants
 from bench.stats import detectable_difference, holm
@@ -79,13 +80,14 @@ def ablation_table(group: Group, found: Sequence[Variant]) -> TableSpec:
                 _gate(variant),
                 str(variant.steps),
                 f"{variant.seconds:.0f}",
-                None if pair is None else pair.difference,
+                None if pair is None else _tested(pair, largest[variant.classifier]),
                 None if pair is None else p_text(largest[variant.classifier]),
             )
         )
     about = (
         f"EmoDC's variants on clean pictures: accuracy in percent with its {interval_name(group)} "
-        f"interval. {_RELATIVE} A difference whose interval holds 0 is not distinguishable. "
+        f"interval. {_RELATIVE} A difference is distinguishable if its interval leaves 0 out and p "
+        f"is below {LEVEL}. "
         f"{_about_validation(group)} Gate: seeds whose validation d_p is at most {GATE_FACTOR} "
         "times that of the Base stage they started from. Steps as planned and seconds of training, "
         "all stages, mean over seeds. "
@@ -142,10 +144,9 @@ def margins_table(group: Group, found: Sequence[Variant]) -> TableSpec:
     if fixed is not None and adaptive is not None:
         pair = Pair(adaptive, fixed)
         if pair.seeds:
-            by_seed, adjusted = (
-                ", ".join(map(p_text, ps)) for ps in (pair.p_values, holm(pair.p_values))
-            )
-            rows[1] = (*rows[1][:-3], pair.difference, by_seed, adjusted)
+            adjusted = holm(pair.p_values)
+            texts = (", ".join(map(p_text, ps)) for ps in (pair.p_values, adjusted))
+            rows[1] = (*rows[1][:-3], _tested(pair, max(adjusted)), *texts)
             about += f" {_power(pair)}"
     used = [variant for variant in chosen if variant is not None]
     name, title = group.file_name("margins"), f"Fixed and adaptive margins, {group.slug}"
@@ -172,6 +173,10 @@ def chosen_on_validation(family: Sequence[Variant]) -> Variant | None:
     """The variant with the best mean validation accuracy among those that passed every gate."""
     passing = [variant for variant in family if _all_passed(variant)]
     return max(passing, key=lambda variant: fmean(variant.validation), default=None)
+
+
+def _tested(pair: Pair, p: float) -> Difference:
+    return replace(pair.difference, p=p)
 
 
 def p_text(p: float) -> str:

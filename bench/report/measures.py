@@ -11,8 +11,11 @@ from bench import metrics
 from bench.bootstrap import two_level, two_level_difference
 from bench.report.outcomes import Outcomes, recognised, shared_samples
 from bench.report.spec import Difference, Estimate, Number
-from bench.stats import Interval, mean_of_proportions, no_discordance, wilson
+from bench.stats import Interval, mean_of_proportions, tango, wilson, wilson_of_mean
 from emodc import estimates
+
+#: Fewer samples that two classifiers score differently are too few for a bootstrap.
+DISCORDANT = 20
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,8 @@ class Metrics:
         accuracy: Share of samples recognised, with its 95% interval: Wilson's for one training,
             else the two-level bootstrap's over trainings and samples.
         uar: Unweighted average recall, with its 95% interval.
-        macro_f1: Mean F1 of the classes, with its 95% interval: Student's over samples for one
-            training, else as accuracy's (`bench.metrics.macro_f1_scores`).
+        macro_f1: Mean F1 of the classes, with its 95% interval: Wilson's at the effective number of
+            samples for one training, else two-level (`bench.metrics.macro_f1_scores`).
         d_p: Mean error of EmoDC under the right prompt, with its 95% interval: Student's for one
             training, else as accuracy's; None unless every sample has one.
         evaluations: Mean network evaluations per image; None unless every sample has them.
@@ -96,42 +99,52 @@ def measure_seeds(several: Sequence[Outcomes]) -> Metrics:
 def share(scores: NDArray[np.float64]) -> Estimate:
     """Mean of scores in [0, 1], (trainings, samples): right or wrong, or shares of severities.
 
-    With Wilson's interval over samples for one training, conservative for shares, and where all
-    scores are equal; else the two-level one. A sample is one trial, in however many cells it
-    stands, for its outcomes hang together.
+    With Wilson's interval over samples, conservative for shares. Of several trainings it is joined
+    with the two-level one, which is the wider where trainings differ, and too narrow near 0 and 1.
+    A sample is one trial, in however many cells it stands, for its outcomes hang together.
     """
     value, n = float(scores.mean()), scores.shape[1]
-    if len(scores) == 1 or np.ptp(scores) == 0:
-        return Estimate(value, wilson(min(value * n, n), n))
-    return Estimate(value, two_level(scores, bounds=(0, 1)))
+    own = wilson(min(value * n, n), n)
+    if len(scores) > 1:
+        both = two_level(scores, bounds=(0, 1))
+        own = Interval(min(own.low, both.low), max(own.high, both.high))
+    return Estimate(value, own)
 
 
 def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Difference:
-    """Mean of the first scores less that of the second, on the same trainings and samples.
+    """Accuracy of the first less that of the second, on the same trainings and samples, (k, N).
 
-    With the two-level interval; where no sample is scored differently, which leaves nothing to
-    resample, that of `bench.stats.no_discordance`.
+    With the two-level interval. Where fewer than `DISCORDANT` samples are scored differently there
+    is too little to resample, and one training has Tango's; several have it where none is.
     """
-    value, n = float((first - second).mean()), first.shape[1]
-    if np.array_equal(first, second):
-        return Difference(value, no_discordance(n))
-    return Difference(value, two_level_difference(first, second, bounds=(-1, 1)))
+    apart = first - second
+    n, discordant = first.shape[1], int((apart != 0).any(axis=0).sum())
+    if not discordant or (len(first) == 1 and discordant < DISCORDANT and _binary(apart)):
+        interval = tango(int((apart > 0).sum()), int((apart < 0).sum()), n)
+    else:
+        interval = two_level_difference(first, second, bounds=(-1, 1))
+    return Difference(float(apart.mean()), interval)
+
+
+def _binary(apart: NDArray[np.float64]) -> bool:
+    return bool(np.isin(apart, (-1.0, 0.0, 1.0)).all())
 
 
 def _macro_f1(several: Sequence[Outcomes], accuracy: Estimate) -> Estimate:
     """Mean over trainings, with its interval over samples (and trainings)."""
     counts = [_counts(own) for own in several]
+    value = fmean(metrics.macro_f1(table) for table in counts)
+    if len(several) == 1:
+        return Estimate(value, wilson_of_mean(value, metrics.macro_f1_trials(counts[0])))
     scores = np.stack(
         [
             metrics.macro_f1_scores(table)[own.labels, own.predictions]  # TIE is the last column
             for table, own in zip(counts, several, strict=True)
         ]
     )
-    value = fmean(metrics.macro_f1(table) for table in counts)
     if np.ptp(scores) == 0:  # all are right, or all wrong: macro-F1 is accuracy
         return Estimate(value, accuracy.interval)
-    interval = _over_samples(scores) or accuracy.interval
-    return Estimate(value, Interval(max(0.0, interval.low), min(1.0, interval.high)))
+    return Estimate(value, two_level(scores, bounds=(0, 1)))
 
 
 def _error(several: Sequence[Outcomes]) -> Number | None:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.report.groups import Pooled
-from bench.report.spec import Mark
-from bench.stats import holm
+from bench.report.measures import difference
+from bench.report.spec import LEVEL, Mark
+from bench.stats import detectable_difference, holm
 
-LEVEL = 0.05
 #: Fewer samples are not ranked: whatever comes out on top of them is mostly luck.
 FEWEST = 30
 
@@ -53,27 +53,42 @@ class Ranking:
         marks: By (row, column).
         tests: Number of tests that the p values were adjusted for.
         unranked: Whether a column was left out because it has under `FEWEST` samples.
+        apart: Names of rows that stand on other samples or training seeds than most of a column.
+        detectable: The smallest difference that a test of this table finds with a power of 80%, at
+            the first level of Holm's correction and the median disagreement of its pairs; None if
+            it finds none.
     """
 
     marks: Mapping[tuple[int, int], Mark]
-    tests: int
-    unranked: bool
+    tests: int = 0
+    unranked: bool = False
+    apart: tuple[str, ...] = ()
+    detectable: float | None = None
 
     @property
     def note(self) -> str:
         """How marks are to be read, for the caption; nothing where nothing was compared."""
-        small = f"Columns with under {FEWEST} samples are not ranked." if self.unranked else ""
-        if not self.tests:
-            return small
-        about = (
-            "Best is what is the highest of its column and distinguishable from every other, by "
-            "tests on identical samples: McNemar's exact one, for means a paired t; adjusted by "
-            f"Holm over all pairs of this table's columns ({self.tests} tests), level {LEVEL}."
-        )
-        return f"{about} {small}".strip()
+        parts = []
+        if self.tests:
+            found = "no difference" if self.detectable is None else "a difference of about "
+            if self.detectable is not None:
+                found += f"{100 * self.detectable:.1f} points"
+            parts.append(
+                "Best is what is the highest of its column and distinguishable from every other, "
+                "by tests on identical samples: McNemar's exact one, for means a paired t; of "
+                "several trainings each has to agree, and the two-level interval of the "
+                "difference. Adjusted by Holm over all pairs of this table's columns "
+                f"({self.tests} tests), level {LEVEL}: with a power of 80% that finds {found} "
+                "between a pair of median disagreement."
+            )
+        if self.unranked:
+            parts.append(f"Columns with under {FEWEST} samples are not ranked.")
+        if self.apart:
+            parts.append(f"Not ranked, on other samples or trainings: {', '.join(self.apart)}.")
+        return " ".join(parts)
 
 
-def rank(columns: Mapping[int, Sequence[Scores | None]]) -> Ranking:
+def rank(columns: Mapping[int, Sequence[Scores | None]], names: Sequence[str]) -> Ranking:
     """Mark the highest number of each column, or those that cannot be told from it.
 
     All pairs of a column are tested, and not only those with the highest: which is the highest is
@@ -82,34 +97,66 @@ def rank(columns: Mapping[int, Sequence[Scores | None]]) -> Ranking:
 
     Args:
         columns: By column number, an entry per row; None for rows that have none. Entries of a
-            column are compared if they share samples and training seeds.
+            column are compared if they share samples and training seeds: the most that do.
+        names: Of the rows.
 
     Returns:
         Marks for columns with at least two comparable entries and `FEWEST` samples.
     """
-    kept = {c: entries for c, entries in columns.items() if _comparable(entries)}
-    large = {c: entries for c, entries in kept.items() if _size(entries) >= FEWEST}
-    pairs = {c: _p_values(entries) for c, entries in large.items()}
-    flat = [(c, pair, p) for c, own in pairs.items() for pair, ps in own.items() for p in ps]
+    kept = {c: _comparable(entries) for c, entries in columns.items()}
+    apart = [names[r] for c, own in kept.items() if own for r in _rows(columns[c]) if r not in own]
+    large = {c: own for c, own in kept.items() if own and _size(own) >= FEWEST}
+    tested = {c: _p_values(own) for c, own in large.items()}
+    flat = [(c, pair, p) for c, own in tested.items() for pair, ps in own.items() for p in ps]
     worst: dict[tuple[int, tuple[int, int]], float] = {}
     for (c, pair, _), p in zip(flat, holm([p for *_, p in flat]), strict=True):
         worst[c, pair] = max(p, worst.get((c, pair), 0.0))
     marks: dict[tuple[int, int], Mark] = {}
-    for c, entries in large.items():
-        means = {r: own.values.mean() for r, own in enumerate(entries) if own is not None}
-        best = max(means, key=lambda row: means[row])
-        same = [r for r in means if r != best and worst[c, _ordered(r, best)] >= LEVEL]
+    for c, own in large.items():
+        best = max(own, key=lambda row, own=own: own[row].values.mean())  # type: ignore[misc]
+        same = [
+            r
+            for r in own
+            if r != best and not _apart(own[best], own[r], worst[c, _ordered(r, best)])
+        ]
         marks |= {(r, c): "tied" for r in (best, *same)} if same else {(best, c): "best"}
-    return Ranking(marks, len(flat), len(large) < len(kept))
+    unranked = len(large) < sum(bool(own) for own in kept.values())
+    return Ranking(
+        marks, len(flat), unranked, tuple(dict.fromkeys(apart)), _power(large, len(flat))
+    )
 
 
-def _p_values(entries: Sequence[Scores | None]) -> dict[tuple[int, int], list[float]]:
-    """Of each pair of rows, a p value per training seed."""
-    rows = [r for r, own in enumerate(entries) if own is not None]
-    stacked = np.stack([own.values for own in entries if own is not None])  # (rows, k, N)
+def _apart(best: Scores, other: Scores, p: float) -> bool:
+    if p >= LEVEL:
+        return False
+    # Trainings agree on these samples; would other trainings? One training cannot say.
+    return len(best.seeds) == 1 or difference(best.values, other.values).distinguishable
+
+
+def _power(columns: Mapping[int, Mapping[int, Scores]], tests: int) -> float | None:
+    """The detectable difference of the first column, which has the table's samples."""
+    own = next(iter(columns.values()), None)
+    if own is None:
+        return None
+    first = np.stack([entry.values[0] for entry in own.values()])
+    spread = [float(np.mean((a - b) ** 2)) for a, b in combinations(first, 2)]
+    return detectable_difference(_size(own), float(np.median(spread)), LEVEL / tests)
+
+
+def _p_values(entries: Mapping[int, Scores]) -> dict[tuple[int, int], list[float]]:
+    """Of each pair of rows, a p value per training seed; 1 where it points the other way."""
+    rows = list(entries)
+    stacked = np.stack([entries[row].values for row in rows])  # (rows, k, N)
+    means = stacked.mean(axis=2)
+    overall = means.mean(axis=1)
+    found: dict[tuple[int, int], list[float]] = {}
     each = [_tests(stacked[:, seed]) for seed in range(stacked.shape[1])]
-    found = combinations(range(len(rows)), 2)
-    return {(rows[i], rows[j]): [float(p[i, j]) for p in each] for i, j in found}
+    for i, j in combinations(range(len(rows)), 2):
+        same_way = (means[i] - means[j]) * (overall[i] - overall[j]) > 0
+        found[rows[i], rows[j]] = [
+            float(p[i, j]) if own else 1.0 for p, own in zip(each, same_way, strict=True)
+        ]
+    return found
 
 
 def _tests(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -132,9 +179,24 @@ def _tests(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(sure, np.where(np.abs(difference) > 1e-12, 0.0, 1.0), 2 * stats.t.sf(t, n - 1))
 
 
-def _comparable(entries: Sequence[Scores | None]) -> bool:
-    known = [own for own in entries if own is not None]
-    return len(known) > 1 and all(_pair(known[0], other) for other in known)
+def _comparable(entries: Sequence[Scores | None]) -> dict[int, Scores]:
+    """By row, the most entries that pair with each other; none unless there are two."""
+    sets: list[dict[int, Scores]] = []
+    for row in _rows(entries):
+        entry = entries[row]
+        assert entry is not None
+        for own in sets:
+            if _pair(next(iter(own.values())), entry):
+                own[row] = entry
+                break
+        else:
+            sets.append({row: entry})
+    most = max(sets, key=len, default={})
+    return most if len(most) > 1 else {}
+
+
+def _rows(entries: Sequence[Scores | None]) -> list[int]:
+    return [row for row, entry in enumerate(entries) if entry is not None]
 
 
 def _pair(one: Scores, other: Scores) -> bool:
@@ -142,8 +204,8 @@ def _pair(one: Scores, other: Scores) -> bool:
     return bool(ids) and one.seeds == other.seeds
 
 
-def _size(entries: Sequence[Scores | None]) -> int:
-    return next(len(own.ids) for own in entries if own is not None)
+def _size(entries: Mapping[int, Scores]) -> int:
+    return len(next(iter(entries.values())).ids)
 
 
 def _ordered(one: int, other: int) -> tuple[int, int]:

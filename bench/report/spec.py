@@ -6,6 +6,9 @@ from typing import Literal
 
 from bench.stats import Interval
 
+#: Of every test: what has a smaller adjusted p value is told apart.
+LEVEL = 0.05
+
 #: How a number compares with the others of its column: alone at the top, or not distinguishable
 #: from the top. Other numbers have no mark, and neither has a column that is not ranked.
 Mark = Literal["best", "tied"]
@@ -70,12 +73,12 @@ class Difference:
     def distinguishable(self) -> bool:
         """Whether the interval leaves 0 out, and the test, if there is one, agrees."""
         outside = not self.interval.low <= 0 <= self.interval.high
-        return outside and (self.p is None or self.p < 0.05)
+        return outside and (self.p is None or self.p < LEVEL)
 
     @property
     def number(self) -> str:
         """The difference in points, with its sign, such as "+1.3"."""
-        return f"{100 * self.value:+.1f}"
+        return f"{round(100 * self.value, 1) + 0.0:+.1f}"
 
     @property
     def range(self) -> str:
@@ -104,14 +107,20 @@ class Number:
     @property
     def number(self) -> str:
         """Such as "0.123"."""
-        return f"{self.value:.{self.digits}f}"
+        return _text(self.value, self.digits)
 
     @property
     def range(self) -> str:
         """Such as "[0.101, 0.150]", or nothing."""
         if self.interval is None:
             return ""
-        return f"[{self.interval.low:.{self.digits}f}, {self.interval.high:.{self.digits}f}]"
+        low, high = (_text(end, self.digits) for end in (self.interval.low, self.interval.high))
+        return f"[{low}, {high}]"
+
+
+def _text(value: float, digits: int) -> str:
+    """Rounded, and without the sign of a rounded zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 #: None: not applicable, or not measured.

@@ -38,8 +38,8 @@ COLUMNS: dict[str, int | None] = {
 def summary_frame(results: Sequence[Result]) -> pd.DataFrame:
     """One row per result, in their order, with the columns of `COLUMNS`.
 
-    `_low` and `_high` bound 95% intervals: Wilson's of accuracy, from Wilson's of the class recalls
-    of UAR (`bench.stats.mean_of_proportions`), Student's of macro-F1 and d_p. Accuracy, UAR
+    `_low` and `_high` bound 95% intervals: Wilson's of accuracy, at the effective number of samples
+    also of UAR and macro-F1; Student's of d_p. Accuracy, UAR
     and macro-F1 are fractions in [0, 1]. A number that does not exist is None: `d_p` of a
     discriminative classifier.
     `seed` is that of training, and several have a row each; `run_seed` is that of data,

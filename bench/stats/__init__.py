@@ -1,6 +1,6 @@
 """Uncertainty of what the bench reports: pure functions on numbers and arrays.
 
-- `proportions`: Wilson, Clopper-Pearson, Newcombe; mean and range of several proportions
+- `proportions`: Wilson, Clopper-Pearson, Newcombe, Tango; mean and range of several proportions
 - `significance`: McNemar's exact test, the sign-flip test; Holm's correction
 - `power`: the smallest difference that n samples can show
 
@@ -13,9 +13,10 @@ from bench.stats.proportions import (
     clopper_pearson,
     mean_of_proportions,
     newcombe,
-    no_discordance,
     range_of_proportions,
+    tango,
     wilson,
+    wilson_of_mean,
 )
 from bench.stats.significance import holm, mcnemar, sign_flip
 
@@ -27,8 +28,9 @@ __all__ = [
     "mcnemar",
     "mean_of_proportions",
     "newcombe",
-    "no_discordance",
     "range_of_proportions",
     "sign_flip",
+    "tango",
     "wilson",
+    "wilson_of_mean",
 ]

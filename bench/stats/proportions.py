@@ -6,6 +6,7 @@ from itertools import permutations
 from math import sqrt
 from statistics import NormalDist
 
+from scipy.optimize import brentq
 from scipy.special import betaincinv
 
 
@@ -17,7 +18,7 @@ class Interval:
     high: float
 
 
-def wilson(successes: float, n: int, confidence: float = 0.95) -> Interval:
+def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a proportion, without continuity correction.
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22
@@ -141,10 +142,11 @@ def mean_of_proportions(
 ) -> Interval:
     """Interval of the unweighted mean of independent proportions, such as of class recalls (UAR).
 
-    G. Y. Zou and A. Donner, "Construction of confidence limits about effect measures: a general
-    approach", Statistics in Medicine 27 (2008), eq. 3 (MOVER): distances of the proportions' own
-    limits, here Wilson's, add as squares, lower and upper apart. Unlike the normal approximation it
-    is not empty where every proportion is 0 or 1.
+    Wilson's at the effective number of trials, which is what a single proportion of that size
+    would need for the variance of the mean (E. L. Korn and B. I. Graubard, "Confidence intervals
+    for proportions with small expected number of positive counts estimated from survey data",
+    Survey Methodology 24, 1998, with Wilson's in the place of Clopper and Pearson's). Proportions
+    enter the variance with half a success and half a failure more, so that it is never 0.
 
     Args:
         successes: Number of successes of each proportion, (K,), at least one proportion.
@@ -157,30 +159,65 @@ def mean_of_proportions(
     if not len(successes):
         raise ValueError("no proportions: nothing to average")
     pairs = list(zip(successes, trials, strict=True))
-    own = [wilson(s, n, confidence) for s, n in pairs]
-    mean = sum(s / n for s, n in pairs) / len(pairs)
-    below = sqrt(sum((s / n - i.low) ** 2 for (s, n), i in zip(pairs, own, strict=True)))
-    above = sqrt(sum((i.high - s / n) ** 2 for (s, n), i in zip(pairs, own, strict=True)))
-    return Interval(max(0.0, mean - below / len(pairs)), min(1.0, mean + above / len(pairs)))
+    for own, n in pairs:
+        _check(own, n, confidence)
+    more = [((own + 0.5) / (n + 1), n) for own, n in pairs]
+    variance = sum(p * (1 - p) / n for p, n in more) / len(pairs) ** 2
+    centre = sum(p for p, _ in more) / len(pairs)
+    mean = sum(own / n for own, n in pairs) / len(pairs)
+    return wilson_of_mean(mean, centre * (1 - centre) / variance, confidence)
 
 
-def no_discordance(n: int, confidence: float = 0.95) -> Interval:
-    """Interval of a difference of two proportions on the same samples that none tells apart.
-
-    T. Tango, "Equivalence test and confidence interval for the difference in proportions for the
-    paired-sample design", Statistics in Medicine 17 (1998): his score interval, which has
-    z^2 / (n + z^2) for its limits where no sample is discordant. A bootstrap has no width then.
+def wilson_of_mean(mean: float, effective: float, confidence: float = 0.95) -> Interval:
+    """Wilson's interval of a mean in [0, 1] that varies as a proportion of `effective` trials.
 
     Args:
-        n: Number of samples, at least 1.
+        mean: In [0, 1].
+        effective: Number of trials, at least 1, not necessarily whole.
         confidence: Coverage, in (0, 1).
 
     Raises:
         ValueError: If an argument is outside its range.
     """
-    _check(0, n, confidence)
-    square = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
-    return Interval(-square / (n + square), square / (n + square))
+    inside = min(max(mean, 0.0), 1.0)  # of rounding
+    return wilson(inside * effective, effective, confidence)
+
+
+def tango(gained: int, lost: int, n: int, confidence: float = 0.95) -> Interval:
+    """Score interval of a difference of two proportions on the same samples.
+
+    T. Tango, "Equivalence test and confidence interval for the difference in proportions for the
+    paired-sample design", Statistics in Medicine 17 (1998), eqs. 11 and 12: the differences that a
+    score test does not reject. It covers also where few samples or none are discordant, and a
+    bootstrap has next to nothing to resample.
+
+    Args:
+        gained: Samples of which only the first is a success.
+        lost: Samples of which only the second is.
+        n: Number of samples, at least gained + lost.
+        confidence: Coverage, in (0, 1).
+
+    Returns:
+        The interval of first less second, inside [-1, 1].
+
+    Raises:
+        ValueError: If an argument is outside its range.
+    """
+    _check(gained + lost, n, confidence)
+    if min(gained, lost) < 0:
+        raise ValueError(f"{gained} gained and {lost} lost are no counts")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+
+    def score(d: float) -> float:
+        b = (2 * n - gained + lost) * d - gained - lost
+        q = (sqrt(max(b * b + 8 * n * lost * d * (1 - d), 0.0)) - b) / (4 * n)
+        variance = max(2 * q + d * (1 - d), 1e-18)  # 0 where the estimate fits perfectly
+        return (gained - lost - n * d) / sqrt(n * variance)
+
+    estimate, end = (gained - lost) / n, 1 - 1e-12
+    low = -1.0 if lost == n else brentq(lambda d: score(d) - z, -end, min(estimate, end))
+    high = 1.0 if gained == n else brentq(lambda d: score(d) + z, max(estimate, -end), end)
+    return Interval(float(low), float(high))
 
 
 def _difference(p: float, one: Interval, q: float, other: Interval) -> Interval:
@@ -190,7 +227,7 @@ def _difference(p: float, one: Interval, q: float, other: Interval) -> Interval:
     return Interval(max(low, -1.0), min(high, 1.0))
 
 
-def _check(successes: float, n: int, confidence: float) -> None:
+def _check(successes: float, n: float, confidence: float) -> None:
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"{successes} successes of {n} trials are not a proportion")
     if not 0 < confidence < 1:

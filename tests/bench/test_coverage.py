@@ -14,14 +14,19 @@ from scipy.stats import binom, norm
 
 from bench import rng
 from bench.bootstrap import paired_bootstrap, two_level, two_level_difference, two_level_ratio
+from bench.metrics import macro_f1, macro_f1_trials
+from bench.report.measures import difference
 from bench.stats import (
     Interval,
     clopper_pearson,
     holm,
     mcnemar,
+    mean_of_proportions,
     newcombe,
     range_of_proportions,
+    tango,
     wilson,
+    wilson_of_mean,
 )
 
 REPEATS = 10_000
@@ -84,6 +89,64 @@ def test_a_gap_is_covered_though_its_groups_are_chosen(shares: list[float]) -> N
     assert hits / REPEATS >= (0.95 if len(shares) > 2 else LOW)
     # The interval of the two that came out best and worst alone forgets that they were chosen.
     assert (chosen / REPEATS < 0.9) == (shares == [0.8] * 7)
+
+
+@pytest.mark.parametrize(
+    ("recalls", "sizes"),
+    [
+        ([0.95] * 7, [72] * 7),
+        ([0.9] * 7, [7] * 7),  # attacked pictures
+        ([0.8, 0.95, 0.85, 0.85, 0.6, 0.8, 0.6], [680, 1185, 478, 329, 74, 162, 160]),
+        ([1.0, 1.0, 1.0, 0.99, 0.99, 0.5, 0.5], [72] * 7),
+    ],
+)
+def test_means_of_proportions_cover(recalls: list[float], sizes: list[int]) -> None:
+    source = rng.generator("uar", str(recalls), str(sizes))
+    found = source.binomial(sizes, recalls, (REPEATS, 7)).tolist()
+    truth = float(np.mean(recalls))
+    hits = [holds(mean_of_proportions(counts, sizes), truth) for counts in found]
+    assert LOW <= np.mean(hits) <= HIGH + 0.005
+
+
+@pytest.mark.parametrize(("right", "size"), [(0.99, 72), (0.95, 72), (0.6, 72), (0.8, 30)])
+def test_macro_f1_covers(right: float, size: int) -> None:
+    """Seven classes; errors fall on the others alike."""
+    source = rng.generator("macro-F1", str(right), size)
+    law = np.full((7, 8), (1 - right) / 6)
+    law[:, 7] = 0
+    np.fill_diagonal(law, right)
+    tables = np.stack([source.multinomial(size, row, 2500) for row in law], axis=1)
+    hits = []
+    for table in tables:  # by symmetry the truth is the share recognised
+        interval = wilson_of_mean(macro_f1(table), macro_f1_trials(table))
+        hits.append(holds(interval, right))
+    assert LOW - 0.015 <= np.mean(hits) <= HIGH + 0.015  # of 2,500 tables
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "n"), [(0.02, 0.01, 504), (0.1, 0.06, 504), (0.1, 0.05, 49)]
+)
+def test_paired_differences_cover(gained: float, lost: float, n: int) -> None:
+    """Tango's score interval where few pictures are discordant, the bootstrap where many are."""
+    source = rng.generator("paired", str(gained), n)
+    draws = source.multinomial(n, [gained, lost, 1 - gained - lost], REPEATS)
+
+    @cache
+    def interval(up: int, down: int) -> Interval:
+        one, other = np.zeros((2, 1, n))
+        one[0, :up], other[0, up : up + down] = 1, 1
+        return difference(one, other).interval
+
+    hits = [holds(interval(int(up), int(down)), gained - lost) for up, down, _ in draws]
+    assert LOW <= np.mean(hits) <= HIGH
+
+
+def test_tango_covers_where_next_to_nothing_is_discordant() -> None:
+    n, gained, found = 504, 0.006, cache(lambda up: tango(up, 0, n))
+    ups = rng.generator("tango").binomial(n, gained, REPEATS)
+    assert 0.95 <= np.mean([holds(found(int(up)), gained) for up in ups]) <= 0.98
+    resampled = cache(lambda up: paired_bootstrap(np.arange(n) < up, np.zeros(n)))
+    assert np.mean([holds(resampled(int(up)), gained) for up in ups]) < 0.93
 
 
 def test_the_paired_bootstrap_covers() -> None:

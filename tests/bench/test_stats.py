@@ -15,6 +15,7 @@ from bench.stats import (
     holm,
     mcnemar,
     mean_of_proportions,
+    tango,
     wilson,
 )
 
@@ -145,17 +146,50 @@ def test_no_difference_is_detectable_with_too_few_samples() -> None:
         detectable_difference(0, 0.1)
 
 
-def test_the_mean_of_one_proportion_has_its_own_interval() -> None:
-    found, own = mean_of_proportions([7], [10]), wilson(7, 10)
-    assert (found.low, found.high) == pytest.approx((own.low, own.high))
+def test_the_mean_of_one_proportion_has_nearly_its_own_interval() -> None:
+    found, own = mean_of_proportions([70], [100]), wilson(70, 100)
+    assert (found.low, found.high) == pytest.approx((own.low, own.high), abs=0.002)
 
 
-def test_the_mean_of_proportions_adds_distances_as_squares() -> None:
-    # Wilson's limits of 1/2 are (0.0945, 0.9055), those of 2/2 are (0.3424, 1).
-    found = mean_of_proportions([2, 1, 1], [2, 2, 2])
-    below = (0.6576**2 + 2 * 0.4055**2) ** 0.5 / 3
-    above = (2 * 0.4055**2) ** 0.5 / 3
-    assert (found.low, found.high) == pytest.approx((2 / 3 - below, 2 / 3 + above), abs=1e-4)
+def test_equal_recalls_of_equal_classes_have_the_interval_of_accuracy() -> None:
+    found, own = mean_of_proportions([68] * 7, [72] * 7), wilson(7 * 68, 7 * 72)
+    assert (found.low, found.high) == pytest.approx((own.low, own.high), abs=0.001)
+
+
+def test_the_mean_of_proportions_by_hand() -> None:
+    # (x + 1/2) / (n + 1): 0.8333 of 2/2 and twice 0.5 of 1/2, so u(1 - u) = 0.2377 at u = 0.6111,
+    # and the variance of the mean is (0.1389 + 0.25 + 0.25) / 2 / 9 = 0.03549.
+    found, own = mean_of_proportions([2, 1, 1], [2, 2, 2]), wilson(2 / 3 * 6.6957, 6.6957)
+    assert (found.low, found.high) == pytest.approx((own.low, own.high), abs=1e-4)
+
+
+def test_tango_rejects_what_the_score_test_rejects() -> None:
+    n, gained, lost = 60, 9, 3
+    for d in (tango(gained, lost, n).low, tango(gained, lost, n).high):
+        # The chance of `lost` under the hypothesis, by brute force instead of the closed form.
+        grid = np.linspace(max(0.0, -d), (1 - d) / 2, 2_000_001)[1:-1]
+        both = n - gained - lost
+        with np.errstate(divide="ignore"):
+            likelihood = gained * np.log(grid + d) + lost * np.log(grid)
+            likelihood += both * np.log(1 - 2 * grid - d)
+        q = grid[np.argmax(likelihood)]
+        z = (gained - lost - n * d) / np.sqrt(n * (2 * q + d - d**2))
+        assert abs(z) == pytest.approx(1.95996, abs=1e-4)
+
+
+def test_tango_where_nothing_is_discordant() -> None:
+    found, square = tango(0, 0, 504), 1.959964**2
+    end = square / (504 + square)
+    assert (found.low, found.high) == pytest.approx((-end, end))
+    turned, other = tango(3, 1, 50), tango(1, 3, 50)
+    assert (turned.low, turned.high) == pytest.approx((-other.high, -other.low))
+    assert tango(20, 0, 20).high == 1 and tango(0, 20, 20).low == -1
+
+
+@pytest.mark.parametrize("counts", [(-1, 0, 5), (3, 3, 5), (0, 0, 0)])
+def test_tango_needs_counts(counts: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match=r"not a proportion|no counts"):
+        tango(*counts)
 
 
 def test_the_mean_of_no_proportion_is_refused() -> None:

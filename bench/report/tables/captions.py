@@ -9,7 +9,8 @@ from bench.report.spec import TableSpec, Value
 DRAWN = "Drawn faces are not evidence about real faces."
 SEEDS = (
     "Numbers are means over training seeds, with intervals of a two-level bootstrap over seeds and "
-    "pictures; those of two seeds cover less than 95%. A single seed has Wilson's."
+    "pictures, unless said otherwise; those of two seeds cover less than 95%. A single seed has "
+    "Wilson's."
 )
 
 
@@ -35,7 +36,10 @@ def captioned(
         rows: Values, each row (C,).
         ranked: By column name, what its numbers rest on, (rows,); their best are marked.
     """
-    ranking = rank({header.index(column): own for column, own in (ranked or {}).items()})
+    ranking = rank(
+        {header.index(column): own for column, own in (ranked or {}).items()},
+        [str(row[0]) for row in rows],
+    )
     parts = [about, *([ranking.note] if ranking.note else []), f"{setting(group, used)}."]
     parts += [*([SEEDS] if group.several else []), *ending([group], rows)]
     full = f"{title}, {group.slug}"

@@ -102,7 +102,8 @@ def test_bold_only_where_the_interval_leaves_zero_out(specs) -> None:
     assert "not distinguishable" in null and "**" not in null
     text = latex(spec)
     assert rf"\textbf{{\num{{{difference['amdit'].number}}}}}" in text
-    assert text.count(r"\benchunclear} &") == 1
+    unclear = [d for d in difference.values() if d is not None and not d.distinguishable]
+    assert 0 < text.count(r"\benchunclear} &") == len(unclear) < len(difference) - 1
 
 
 def test_margins_are_chosen_on_validation_among_those_that_passed(specs) -> None:

@@ -19,7 +19,7 @@ from bench.bootstrap import two_level_difference
 from bench.cli import main
 from bench.compare import compare, pair, sides, table, terminal
 from bench.errors import UserError
-from bench.stats import sign_flip
+from bench.stats import sign_flip, tango
 
 N = 60
 CELLS = [("clean", "0"), ("noise", "1"), ("noise", "2"), ("blur", "1"), ("pgd", "1/255")]
@@ -127,11 +127,21 @@ def test_the_detectable_difference_solves_connors_equation(run: Path) -> None:
 
 def test_uar_weighs_classes_alike(new_build) -> None:
     build = new_build("unbalanced")
-    build.add("net", "clean", "0", [True, True, True, False])  # labels 0, 1, 2, 0
-    build.add("other", "clean", "0", [False, True, True, False])
+    # Labels 0, 1, 2, 0, ...: of 61 pictures class 0 has 21, the others 20.
+    build.add("net", "clean", "0", [True] * 61)
+    build.add("other", "clean", "0", [i % 3 != 0 for i in range(61)])
     row = compared("net", "other", build.plan())["clean"]
-    assert row.difference.value == pytest.approx(-1 / 4)
-    assert row.uar.value == pytest.approx(2 / 3 - (0.5 + 1 + 1) / 3)
+    assert row.difference.value == pytest.approx(-21 / 61)
+    assert row.uar.value == pytest.approx(-1 / 3)
+    assert row.uar.interval.low < -1 / 3 < row.uar.interval.high
+
+
+def test_few_discordant_pictures_have_no_interval_of_uar(new_build) -> None:
+    build = new_build("few")
+    build.add("net", "clean", "0", [True] * 61)
+    build.add("other", "clean", "0", [i > 3 for i in range(61)])
+    row = compared("net", "other", build.plan())["clean"]
+    assert row.uar is None and row.difference.interval == tango(0, 4, 61)
 
 
 def test_seeds_that_both_have(seeds: Path) -> None:

@@ -5,13 +5,19 @@ import pytest
 from scipy.stats import binom, ttest_rel
 from statsmodels.stats.multitest import multipletests
 
-from bench.report.ranking import Ranking, Scores, rank
+from bench.report.ranking import Ranking, Scores
+from bench.report.ranking import rank as rank_named
+from bench.stats import detectable_difference
 
 
 def scores(values: object, seeds: tuple[int, ...] = (0,), first: int = 0) -> Scores:
     array = np.atleast_2d(np.asarray(values, float))
     ids = np.array([f"s{i:04d}" for i in range(first, first + array.shape[1])], object)
     return Scores(seeds, ids, array)
+
+
+def rank(columns: dict[int, list[Scores | None]]) -> Ranking:
+    return rank_named(columns, ["a", "b", "c", "d"])
 
 
 def right(n: int, count: int, start: int = 0) -> np.ndarray:
@@ -95,7 +101,7 @@ def test_every_training_has_to_agree() -> None:
     ],
 )
 def test_what_does_not_pair_is_not_ranked(entries: list[Scores | None]) -> None:
-    assert rank({0: entries}) == Ranking({}, 0, False)
+    assert rank({0: entries}) == Ranking({})
     assert rank({0: entries}).note == ""
 
 
@@ -108,3 +114,32 @@ def test_few_samples_are_not_ranked_and_said() -> None:
 def test_missing_rows_keep_their_places() -> None:
     found = rank({2: [None, scores(right(100, 20)), None, scores(right(100, 95))]})
     assert found.marks == {(3, 2): "best"}
+
+
+def test_trainings_that_disagree_on_the_sign_are_tied() -> None:
+    one, other = np.stack([right(200, 180), right(200, 20)]), np.stack([right(200, 60)] * 2)
+    found = rank({0: [scores(one, (0, 1)), scores(other, (0, 1))]})
+    assert found.marks == {(0, 0): "tied", (1, 0): "tied"}
+
+
+def test_two_trainings_that_agree_may_not_speak_for_others() -> None:
+    # Ahead in both trainings, by 50 points and by 20: a t interval of two seeds holds 0.
+    one, other = np.stack([right(200, 180), right(200, 120)]), np.stack([right(200, 80)] * 2)
+    found = rank({0: [scores(one, (0, 1)), scores(other, (0, 1))]})
+    assert found.marks == {(0, 0): "tied", (1, 0): "tied"}
+    alone = rank({0: [scores(one[0]), scores(other[0])]})
+    assert alone.marks == {(0, 0): "best"}
+
+
+def test_most_of_a_column_are_ranked_and_others_named() -> None:
+    entries = [scores(right(100, 60)), scores(right(100, 99), seeds=(1,)), scores(right(100, 90))]
+    found = rank({0: entries})
+    assert found.marks == {(2, 0): "best"}
+    assert "on other samples or trainings: b." in found.note
+
+
+def test_the_note_says_what_could_be_found() -> None:
+    entries = [scores(right(400, 200)), scores(right(400, 200, start=40))]  # 80 differ
+    found = rank({0: entries})
+    assert found.detectable == detectable_difference(400, 0.2, 0.05)
+    assert f"about {100 * found.detectable:.1f} points" in found.note

@@ -13,6 +13,7 @@ from bench.report.figures.curves import curve_drawings
 from bench.report.results import read
 from bench.report.summary import summary_csv, summary_frame
 from bench.report.tables import SEEDS, tables
+from bench.stats import Interval, wilson
 
 Y, N = True, False
 RIGHT = {0: [Y, Y, N, Y, N, Y], 1: [Y, N, N, Y, Y, Y], 2: [N, N, N, Y, N, Y]}
@@ -33,6 +34,10 @@ def seeded(build) -> Path:
     return build.plan()
 
 
+def joined(one: Interval, other: Interval) -> Interval:
+    return Interval(min(one.low, other.low), max(one.high, other.high))
+
+
 def spec_of(out: Path, name: str):
     return next(spec for spec in tables(read(out)) if spec.name == name)
 
@@ -51,7 +56,7 @@ def test_a_table_shows_the_mean_with_the_two_level_interval(seeded: Path) -> Non
     net, mine = spec.rows
     outcomes = np.array([RIGHT[seed] for seed in range(3)], dtype=float)
     assert net[3].value == pytest.approx(10 / 18)
-    assert net[3].interval == two_level(outcomes, bounds=(0, 1))
+    assert net[3].interval == joined(two_level(outcomes, bounds=(0, 1)), wilson(10 / 3, 6))
     assert net[:3] == ("net", "6", "3") and net[6].number == "0.2000"
     # One training is what it always was.
     assert [str(value) for value in mine[:4]] == ["mine", "6", "1", "83.3 [43.6, 97.0]"]
@@ -73,7 +78,9 @@ def test_a_mean_over_severities_resamples_shares_of_pictures(seeded: Path) -> No
                        for s in range(3)])  # fmt: skip
     net = spec.rows[0]
     assert net[-1].value == pytest.approx(shares.mean())
-    assert net[-1].interval == two_level(shares, bounds=(0, 1))
+    assert net[-1].interval == joined(
+        two_level(shares, bounds=(0, 1)), wilson(6 * net[-1].value, 6)
+    )
 
 
 def test_an_attack_is_read_against_the_same_samples_and_seeds(seeded: Path) -> None:

@@ -25,8 +25,8 @@ def test_lines_by_hand(out: Path) -> None:
     lines = csv_of(out).splitlines()
     assert lines[0] == HEADER
     assert lines[1] == (
-        "net,faces,clean,0,0,0,6,0.666667,0.299993,0.903229,0.666667,0.375830,0.857806,"
-        "0.711111,0.190996,1.000000,,,,1.0,0.3500"
+        "net,faces,clean,0,0,0,6,0.666667,0.299993,0.903229,0.666667,0.314862,0.896949,"
+        "0.711111,0.331050,0.924493,,,,1.0,0.3500"
     )
     assert lines[5].startswith("emodc_x (gate failed),faces,clean,0,0,0,6,0.833333,")
     assert lines[5].endswith(",0.437500,0.192086,0.682914,6.0,0.3500")
