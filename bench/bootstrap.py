@@ -24,7 +24,6 @@ def paired_bootstrap(
     second: ArrayLike,
     confidence: float = 0.95,
     bounds: tuple[float, float] = (-inf, inf),
-    draws: int = DRAWS,
 ) -> Interval:
     """Interval of the mean of `first` minus that of `second`, over the same samples.
 
@@ -38,20 +37,18 @@ def paired_bootstrap(
         second: The other classifier's scores of the same samples, (N,).
         confidence: Coverage, in (0, 1).
         bounds: Least and greatest possible difference.
-        draws: Number of resamples, where they must be drawn.
 
     Raises:
         ValueError: If there is no sample, the lengths differ, or confidence is no fraction.
     """
     one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    return two_level_difference(one[None], other[None], confidence, bounds, draws)
+    return two_level_difference(one[None], other[None], confidence, bounds)
 
 
 def two_level(
     scores: ArrayLike,
     confidence: float = 0.95,
     bounds: tuple[float, float] = (-inf, inf),
-    draws: int = DRAWS,
 ) -> Interval:
     """Interval of a mean over training seeds and samples: what other trainings and pictures change.
 
@@ -92,7 +89,6 @@ def two_level(
         scores: A row per seed, a column per sample, (k, N).
         confidence: Coverage, in (0, 1).
         bounds: Least and greatest possible mean, which the interval does not pass.
-        draws: Number of resamples, where they must be drawn.
 
     Returns:
         The interval; all of `bounds` for a single sample, which says nothing about others. Scores
@@ -112,7 +108,7 @@ def two_level(
     widening = float(stdtrit(df, (1 + confidence) / 2)) / z
     below, above = (
         widening * sqrt(distance**2 * n / (n - 1) + z**2 * from_seeds)
-        for distance in _percentiles(values.mean(axis=0), confidence, draws)
+        for distance in _percentiles(values.mean(axis=0), confidence)
     )
     estimate = float(values.mean())
     return Interval(max(estimate - below, bounds[0]), min(estimate + above, bounds[1]))
@@ -123,7 +119,6 @@ def two_level_difference(
     second: ArrayLike,
     confidence: float = 0.95,
     bounds: tuple[float, float] = (-inf, inf),
-    draws: int = DRAWS,
 ) -> Interval:
     """Interval of the mean of `first` minus that of `second`, over training seeds and samples.
 
@@ -134,18 +129,15 @@ def two_level_difference(
         second: The same seeds and samples of the other classifier, (k, N).
         confidence: Coverage, in (0, 1).
         bounds: Least and greatest possible difference.
-        draws: Number of resamples, where they must be drawn.
 
     Raises:
         ValueError: If there is no score, the shapes differ, or confidence is no fraction.
     """
     one, other = _arms(first, second)
-    return two_level(one - other, confidence, bounds, draws)
+    return two_level(one - other, confidence, bounds)
 
 
-def two_level_ratio(
-    first: ArrayLike, second: ArrayLike, confidence: float = 0.95, draws: int = DRAWS
-) -> Interval:
+def two_level_ratio(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> Interval:
     """Interval of a mean of `first` in units of that of `second`: the mean over seeds of ratios.
 
     As `two_level`, of the ratio's linear expansion about its estimate, whose error is of the order
@@ -156,7 +148,6 @@ def two_level_ratio(
         first: A row per seed, a column per sample, (k, N).
         second: The same seeds and samples of what is compared with, positive, (k, N).
         confidence: Coverage, in (0, 1).
-        draws: Number of resamples, where they must be drawn.
 
     Returns:
         The interval, not below 0 if no score of `first` is.
@@ -171,7 +162,7 @@ def two_level_ratio(
     unit = other.mean(axis=1, keepdims=True)
     ratio = one.mean(axis=1, keepdims=True) / unit
     bounds = (-inf if (one < 0).any() else 0.0, inf)
-    return two_level(ratio + (one - ratio * other) / unit, confidence, bounds, draws)
+    return two_level(ratio + (one - ratio * other) / unit, confidence, bounds)
 
 
 def _arms(*scores: ArrayLike) -> list[NDArray[np.float64]]:
@@ -201,7 +192,7 @@ def _components(values: NDArray[np.float64]) -> tuple[float, float]:
     return total - samples, 1 / (share / (k - 1) + (1 - share) / (n - 1))
 
 
-def _percentiles(scores: NDArray[np.float64], confidence: float, draws: int) -> tuple[float, float]:
+def _percentiles(scores: NDArray[np.float64], confidence: float) -> tuple[float, float]:
     """How far the percentiles of bootstrapped means lie below and above the mean of scores (N,)."""
     tail = (1 - confidence) / 2
     denominator = _denominator(scores)
@@ -212,7 +203,7 @@ def _percentiles(scores: NDArray[np.float64], confidence: float, draws: int) -> 
     if len(scores) >= FEW:
         return _cornish_fisher(scores, tail)
     centred = scores - scores.mean()
-    low, high = np.quantile(_counts(len(scores), draws) @ centred / len(scores), [tail, 1 - tail])
+    low, high = np.quantile(_counts(len(scores)) @ centred / len(scores), [tail, 1 - tail])
     return max(0.0, -float(low)), max(0.0, float(high))
 
 
@@ -257,8 +248,8 @@ def _exact(scores: NDArray[np.intp], tail: float) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=8)
-def _counts(n: int, draws: int) -> NDArray[np.float64]:
-    """How often each of n samples occurs in each draw, (draws, n)."""
-    chosen = rng.generator("bootstrap samples", n, draws).integers(0, n, (draws, n))
-    flat = chosen + n * np.arange(draws)[:, None]
-    return np.bincount(flat.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
+def _counts(n: int) -> NDArray[np.float64]:
+    """How often each of n samples occurs in each draw, (DRAWS, n)."""
+    chosen = rng.generator("bootstrap samples", n, DRAWS).integers(0, n, (DRAWS, n))
+    flat = chosen + n * np.arange(DRAWS)[:, None]
+    return np.bincount(flat.ravel(), minlength=DRAWS * n).reshape(DRAWS, n).astype(np.float64)

@@ -48,7 +48,6 @@ from bench.metrics.robustness import (
     flip_rate,
     half_drop,
     mean_corruption_error,
-    mean_over_severities,
     relative_corruption_error,
     relative_drop,
 )
@@ -80,7 +79,6 @@ __all__ = [
     "macro_f1_scores",
     "macro_f1_trials",
     "mean_corruption_error",
-    "mean_over_severities",
     "nll",
     "nll_scores",
     "per_class_recall",

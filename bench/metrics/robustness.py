@@ -91,21 +91,10 @@ def relative_drop(clean: float, perturbed: float) -> float | None:
     return _ratio(clean - perturbed, clean)
 
 
-def mean_over_severities(accuracies: Sequence[float]) -> float:
-    """The plain mean of the accuracies at all severities, clean not among them.
-
-    Raises:
-        ValueError: If there is no severity.
-    """
-    if len(accuracies) < 1:
-        raise ValueError("no severities: nothing to average")
-    return fsum(accuracies) / len(accuracies)
-
-
 def area_under_curve(levels: Sequence[float], accuracies: Sequence[float]) -> float:
     """Mean height of the accuracy-severity curve, by the trapezoidal rule, from clean on.
 
-    Unlike `mean_over_severities` it counts the clean accuracy, and levels by their distance.
+    Unlike the mean over severities it counts the clean accuracy, and levels by their distance.
 
     Args:
         levels: Of severity, or budgets eps, ascending; the first is clean, usually 0.

@@ -36,7 +36,6 @@ def test_a_reference_that_loses_nothing_is_no_unit() -> None:
 def test_means_over_corruptions_are_of_all_or_none() -> None:
     assert metrics.mean_corruption_error([0.5, 1.0]) == pytest.approx(0.75)
     assert metrics.mean_corruption_error([0.5, None]) is None
-    assert metrics.mean_over_severities([0.5, 0.4, 0.1]) == pytest.approx(1 / 3)
 
 
 def test_drops_and_flip_rates() -> None:
@@ -93,7 +92,6 @@ def test_flips_of_random_sequences_agree_with_loops() -> None:
         (lambda: metrics.corruption_error([], []), "same severities"),
         (lambda: metrics.relative_corruption_error([0.1], 0.1, [0.1, 0.2], 0.1), "same severities"),
         (lambda: metrics.mean_corruption_error([]), "no corruptions"),
-        (lambda: metrics.mean_over_severities([]), "no severities"),
         (lambda: metrics.area_under_curve([0], [0.9]), "no curve"),
         (lambda: metrics.half_drop([0, 1], [0.9], 0.1), "no curve"),
         (lambda: metrics.half_drop([0, 2, 1], [0.9, 0.8, 0.7], 0.1), "ascend"),
