@@ -116,6 +116,12 @@ class Group:
         """Whether the data set is drawn faces, which say nothing about real ones."""
         return self.dataset.startswith("faces")
 
+    @cached_property
+    def data(self) -> str | None:
+        """Content digest of the data set, None if the run did not store it."""
+        digest = self.results[0].manifest.inputs.get("data")
+        return digest if isinstance(digest, str) else None
+
     def file_name(self, what: str) -> str:
         """Base of a file's name, in characters that file systems and LaTeX labels take."""
         return re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.slug}-{what}").strip("-.")

@@ -61,14 +61,10 @@ class Scores:
 
     Attributes:
         ids: (N,).
-        labels: (N,), positions in the classifier's classes.
-        classes: The classifier's classes.
         shares: Share of the condition's corruptions under which each is recognised, (seeds, N).
     """
 
     ids: NDArray[np.object_]
-    labels: NDArray[np.int16]
-    classes: tuple[str, ...]
     shares: NDArray[np.float64]
 
     def among(self, chosen: NDArray[np.bool_]) -> "Dot | None":
@@ -84,8 +80,7 @@ def scores(results: Sequence[Pooled]) -> Scores:
     """Of a condition's results, on the samples that all have."""
     outcomes = shared_samples([r.outcomes for pooled in results for r in pooled.results])
     right = recognised(outcomes).reshape(len(results), len(results[0].seeds), -1)
-    first = outcomes[0]
-    return Scores(first.ids, first.labels, first.classes, right.mean(axis=0))
+    return Scores(outcomes[0].ids, right.mean(axis=0))
 
 
 def mean_note(kinds: Sequence[Condition]) -> str:

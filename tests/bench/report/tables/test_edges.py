@@ -109,7 +109,7 @@ def test_logits_that_are_no_numbers_are_left_out_and_counted(make: Maker) -> Non
     spec = make.tables()["calibration"]
     assert cell(spec, "net", "n") == "38" and cell(spec, "none", "n") == "0"
     assert cell(spec, "none", "NLL") is None
-    assert "net 2 of 40 (clean), net 2 of 40 (corrupted), none 40 of 40" in spec.caption
+    assert "net 2 of 40 (clean), net 2 of 40 (strongest severity), none 40 of 40" in spec.caption
 
 
 def test_a_missing_severity_leaves_means_out_and_says_why(make: Maker) -> None:

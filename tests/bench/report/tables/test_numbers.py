@@ -160,7 +160,7 @@ def probabilities(example, name: str, cell: tuple[str, str]) -> tuple[np.ndarray
 
 
 @pytest.mark.parametrize(
-    ("pictures", "cells"), [("clean", [("clean", "0")]), ("corrupted", [FOG[1], BLUR[1]])]
+    ("pictures", "cells"), [("clean", [("clean", "0")]), ("strongest severity", [FOG[1], BLUR[1]])]
 )
 def test_calibration(example, resampled, pictures: str, cells: list[tuple[str, str]]) -> None:
     for name in NAMES:
@@ -215,7 +215,7 @@ def test_error_consistency(example) -> None:
     draw = np.random.default_rng(5).integers(0, 240, (3000, 240))
     for table, cells in (
         ("consistency", [("clean", "0")]),
-        ("consistency-corrupted", [FOG[1], BLUR[1]]),
+        ("consistency-strongest", [FOG[1], BLUR[1]]),
     ):
         for one, other in (("other", "net"), ("emodc", "net"), ("emodc", "other")):
             pairs = [(example.right(one, *c), example.right(other, *c)) for c in cells]
@@ -237,7 +237,7 @@ def test_groups(example) -> None:
         for name in NAMES:
             conditions = {
                 "clean": example.right(name, "clean", "0"),
-                "corrupted": mean_right(example, name, FOG + BLUR),
+                "all severities": mean_right(example, name, FOG + BLUR),
             }
             for pictures, right in conditions.items():
                 large = []
