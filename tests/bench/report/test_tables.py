@@ -26,6 +26,7 @@ def test_one_table_per_family_and_perturbation(specs: dict[str, TableSpec]) -> N
     names = ["clean", "corruption-errors", "curves", "gaussian_noise", "pgd", "calibration"]
     names += ["consistency", "groups-class", "steps", "provenance"]
     assert list(specs) == ["datasets", *(f"faces-{name}" for name in names)]
+    assert specs["datasets"].rows[0][-1] is None  # no cell says which data it had
 
 
 def test_clean_table(specs: dict[str, TableSpec]) -> None:
