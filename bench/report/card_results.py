@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench import metrics
 from bench.checkpoints import GATE_FACTOR
-from bench.report.groups import Group, Result
+from bench.metrics import Scores
+from bench.report.attributes import attributes
+from bench.report.groups import Group
 from bench.report.measures import share
 from bench.report.ranking import FEWEST
-from bench.report.spec import Estimate
 from bench.report.tables.captions import interval_name
 from bench.report.tables.swept import sweeps
-from bench.stats import wilson
 from bench.store import Manifest, Store
 from emodc.card import escaped, table
 
@@ -109,32 +106,16 @@ def groups(several: Sequence[Group], store: Store) -> str:
 def _extremes(group: Group, store: Store) -> Iterator[tuple[str, ...]]:
     (classifier,) = group.names
     clean = group.clean(classifier)
-    digest = group.results[0].manifest.inputs.get("data")
-    if clean is None or not isinstance(digest, str):
+    if clean is None:
         return
-    samples, record = store.samples(group.dataset, digest), store.dataset(group.dataset, digest)
-    if samples is None or record is None:
-        return
-    own = samples.set_index("sample_id").reindex(clean.outcomes[0].ids)
-    for attribute, values in record.groups.items():
-        column = own[attribute].to_numpy(dtype=object)
-        found = [(value, *_accuracy(clean.results[0], column == value)) for value in values]
-        large = sorted((f for f in found if f[2] is not None), key=lambda f: f[1])
+    for attribute in attributes(group, store):
+        masks = zip(attribute.values, attribute.masks(clean.outcomes[0].ids), strict=True)
+        parts = [(value, clean.right[:, mask]) for value, mask in masks]
+        large = [(value, part) for value, part in parts if part.shape[1] >= FEWEST]
         if len(large) > 1:
-            (worst, _, low), (best, _, high) = large[0], large[-1]
-            yield group.dataset, attribute, worst, *_shown(low), best, *_shown(high)
+            by_accuracy = sorted(large, key=lambda pair: float(pair[1].mean()))
+            yield group.dataset, attribute.name, *_shown(*by_accuracy[0]), *_shown(*by_accuracy[-1])
 
 
-def _accuracy(
-    result: Result, chosen: NDArray[np.bool_]
-) -> tuple[float, tuple[int, Estimate] | None]:
-    """Of the chosen pictures, with their number; nothing for too few."""
-    n = int(chosen.sum())
-    if n < FEWEST:
-        return 0.0, None
-    right = int(result.outcomes.right[chosen].sum())
-    return right / n, (n, Estimate(right / n, wilson(right, n)))
-
-
-def _shown(found: tuple[int, Estimate] | None) -> tuple[str, str]:
-    return ("", "") if found is None else (str(found[0]), str(found[1]))
+def _shown(value: str, right: Scores) -> tuple[str, str, str]:
+    return value, str(right.shape[1]), str(share(right))

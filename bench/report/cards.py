@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from bench.report.attributes import recorded
 from bench.report.card_results import calibration, gate, groups, results_table
 from bench.report.groups import Group, Result
 from bench.report.results import Results, display_name
@@ -201,8 +202,7 @@ def _facts(subject: Subject) -> Iterator[tuple[str, str]]:
 
 
 def _data(group: Group, store: Store) -> str:
-    digest = group.results[0].manifest.inputs.get("data")
-    record = store.dataset(group.dataset, digest) if isinstance(digest, str) else None
+    record = recorded(group, store)
     where = f"{group.dataset}, run seed {group.seed}"
     if record is None:
         return f"Measured on {escaped(where)}; nothing more is recorded of that data set."

@@ -113,6 +113,12 @@ class Group:
             found.setdefault(cell.classifier, set()).add(cell.seed)
         return found
 
+    @cached_property
+    def data(self) -> str | None:
+        """Content digest of the data set, None if the run did not store it."""
+        digest = self.results[0].manifest.inputs.get("data")
+        return digest if isinstance(digest, str) else None
+
     def file_name(self, what: str) -> str:
         """Base of a file's name, in characters that file systems and LaTeX labels take."""
         return re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.slug}-{what}").strip("-.")

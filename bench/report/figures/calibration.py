@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
+from statistics import fmean
 
 import numpy as np
 import seaborn as sns
@@ -10,12 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.metrics.calibration import Forecasts, Reliability, forecasts, reliability
+from bench.metrics.calibration import Reliability, ece, forecasts, reliability
 from bench.report.figures.conditions import Condition, conditions, mean_note
-from bench.report.figures.forest import FEW
 from bench.report.figures.parts import Drawing, evenly, footnote, numbered, part_of
 from bench.report.figures.style import GREY, line_style, new_figure, shown
 from bench.report.groups import Group
+from bench.report.ranking import FEWEST
+from bench.report.tables.calibration import with_logits
 from bench.stats import wilson
 
 _PANELS = 6
@@ -28,13 +30,15 @@ class Curve:
 
     Attributes:
         condition: Its number among the conditions.
-        bins: Its samples in bins of confidence.
+        bins: Its samples in bins of confidence, those of all corruptions and seeds together.
+        error: ECE, mean over corruptions and seeds: what the table of calibration has.
         repeats: How often each picture is among the samples.
-        excluded: Samples without finite logits.
+        excluded: Pictures without finite logits.
     """
 
     condition: int
     bins: Reliability
+    error: float
     repeats: int
     excluded: int
 
@@ -56,27 +60,21 @@ def calibration_drawings(group: Group) -> Iterator[Drawing]:
 
 
 def reliabilities(group: Group, classifier: str) -> list[Curve]:
-    """A curve per condition that has a complete result; several cells and seeds pooled."""
+    """A curve per condition that has a complete result; bins pool corruptions and seeds."""
     found = []
     for number, kind in enumerate(conditions(group)):
-        outcomes = [o for pooled in kind.of(group, classifier) for o in pooled.outcomes]
-        if not outcomes:
+        entries = kind.of(group, classifier)
+        if not entries:
             continue
-        given = _joined([forecasts(o.logits, o.labels) for o in outcomes])
-        if len(given.labels):
-            bins = reliability(given, _BINS)
-            found.append(Curve(number, bins, len(outcomes), given.excluded))
+        kept, excluded = with_logits(entries)
+        each = [outcomes for seeds in kept for outcomes in seeds]
+        if len(each[0]):
+            logits = np.concatenate([o.logits for o in each])
+            labels = np.concatenate([o.labels for o in each])
+            bins = reliability(forecasts(logits, labels), _BINS)
+            error = fmean(ece(forecasts(o.logits, o.labels), _BINS) for o in each)
+            found.append(Curve(number, bins, error, len(each), excluded))
     return found
-
-
-def _joined(parts: Sequence[Forecasts]) -> Forecasts:
-    return Forecasts(
-        np.concatenate([part.log_probabilities for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.confidence for part in parts]),
-        np.concatenate([part.right for part in parts]),
-        sum(part.excluded for part in parts),
-    )
 
 
 def calibration(group: Group, found: dict[str, list[Curve]]) -> Figure:
@@ -93,7 +91,7 @@ def calibration(group: Group, found: dict[str, list[Curve]]) -> Figure:
         below = figure.add_subplot(grid[2 * row + 1, column], sharex=above)
         first = first or above
         _panel(above, below, curves)
-        errors = " / ".join(f"{100 * curve.bins.error:.1f}" for curve in curves)
+        errors = " / ".join(f"{100 * curve.error:.1f}" for curve in curves)
         above.set_title(f"{shown(name)}\nECE {errors}%", fontsize=9)
         if number + columns >= len(found):
             below.set_xlabel("confidence (%)")
@@ -123,7 +121,7 @@ def _panel(above: Axes, below: Axes, curves: Sequence[Curve]) -> None:
         x, y, n = 100 * bins.confidence[held], 100 * bins.accuracy[held], bins.n[held]
         # Each picture is one trial, however many corruptions it went through.
         trials = np.maximum(n // curve.repeats, 1)
-        many = trials >= FEW
+        many = trials >= FEWEST
         pairs = zip(y[many], trials[many], strict=True)
         ends = [wilson(share / 100 * m, int(m)) for share, m in pairs]
         above.vlines(
@@ -156,18 +154,20 @@ def _about(kinds: Sequence[Condition], found: dict[str, list[Curve]]) -> str:
         " Corruptions: all at their strongest, pooled; intervals count each picture once."
     )
     dropped = sum(curve.excluded for curves in found.values() for curve in curves)
-    lost = f" {dropped} samples without finite logits are left out." if dropped else ""
+    lost = f" {dropped} pictures without finite logits are left out." if dropped else ""
+    many = any(curve.repeats > 1 for curves in found.values() for curve in curves)
+    means = ", the mean of those of each corruption and seed" if many else ""
     return (
         f"Softmax confidence in {_BINS} bins of equal width; bars: 95% Wilson intervals; hollow: "
-        f"fewer than {FEW} pictures, without bars. ECE: mean distance from the diagonal, weighed "
-        "by n, in the order of the legend. Below: "
+        f"fewer than {FEWEST} pictures, without bars. ECE: mean distance from the diagonal, "
+        f"weighed by n{means}, in the order of the legend. Below: "
         f"share of samples in each bin.{pooled}{lost}"
     )
 
 
 def _alt(kinds: Sequence[Condition], found: dict[str, list[Curve]]) -> str:
     said = [
-        f"{name}, {kinds[curve.condition].name}: ECE {100 * curve.bins.error:.1f}%"
+        f"{name}, {kinds[curve.condition].name}: ECE {100 * curve.error:.1f}%"
         for name, curves in found.items()
         for curve in curves
     ]

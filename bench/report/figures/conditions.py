@@ -7,11 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.bootstrap import two_level
 from bench.report.groups import Group, Pooled
+from bench.report.measures import share
 from bench.report.outcomes import recognised, shared_samples
 from bench.report.spec import Estimate
-from bench.stats import wilson
 
 _EACH = 3  # as many corruptions have marks of their own; of more, only the mean is legible
 
@@ -62,37 +61,26 @@ class Scores:
 
     Attributes:
         ids: (N,).
-        labels: (N,), positions in the classifier's classes.
-        classes: The classifier's classes.
         shares: Share of the condition's corruptions under which each is recognised, (seeds, N).
     """
 
     ids: NDArray[np.object_]
-    labels: NDArray[np.int16]
-    classes: tuple[str, ...]
     shares: NDArray[np.float64]
 
     def among(self, chosen: NDArray[np.bool_]) -> "Dot | None":
         """Accuracy on some of the pictures, a mask (N,); None if there is none.
 
-        A picture is one trial however many corruptions it went through: Wilson's interval of a mean
-        of scores in [0, 1], or the two-level bootstrap's for several trainings.
+        A picture is one trial however many corruptions it went through.
         """
         part = self.shares[:, chosen]
-        n = part.shape[1]
-        if not n:
-            return None
-        value = float(part.mean())
-        interval = two_level(part, bounds=(0, 1)) if len(part) > 1 else wilson(min(value * n, n), n)
-        return Dot(Estimate(value, interval), n)
+        return Dot(share(part), part.shape[1]) if part.size else None
 
 
 def scores(results: Sequence[Pooled]) -> Scores:
     """Of a condition's results, on the samples that all have."""
     outcomes = shared_samples([r.outcomes for pooled in results for r in pooled.results])
     right = recognised(outcomes).reshape(len(results), len(results[0].seeds), -1)
-    first = outcomes[0]
-    return Scores(first.ids, first.labels, first.classes, right.mean(axis=0))
+    return Scores(outcomes[0].ids, right.mean(axis=0))
 
 
 def mean_note(kinds: Sequence[Condition]) -> str:

@@ -1,6 +1,6 @@
 """Dots with intervals: a panel per classifier, rows that all share, a mark per condition."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -9,20 +9,17 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
-from bench.report.figures.conditions import Condition, Dot, Scores, scores
-from bench.report.figures.parts import chance_line
+from bench.report.attributes import CLASS, Attribute
+from bench.report.figures.conditions import Condition, Dot, conditions, mean_note, scores
+from bench.report.figures.parts import Drawing, chance_line, footnote, numbered, part_of
 from bench.report.figures.style import GREY, line_style, new_figure, shown
 from bench.report.groups import Group
-from bench.report.tables import sizes
+from bench.report.ranking import FEWEST
+from bench.report.spec import Chapter
+from bench.report.tables import interval_name, sizes
 
-FEW = 30  # samples below which a dot is hollow
-PANELS = 6  # to a figure
 _TALL = 12  # rows beyond which panels stand side by side only
-
-
-Parts = Callable[[Scores], list[NDArray[np.bool_]]]
 
 
 @dataclass(frozen=True)
@@ -40,42 +37,92 @@ class Panel:
     whole: Sequence[Dot | None]
 
 
-def panel_of(group: Group, classifier: str, kinds: Sequence[Condition], parts: Parts) -> Panel:
-    """The panel of a classifier.
+@dataclass(frozen=True)
+class Words:
+    """What is said of a figure.
+
+    Attributes:
+        name: Base of its file name, within the group.
+        title: A few words, without the group.
+        chapter: Where it stands in a report.
+        x_label: Of every panel.
+    """
+
+    name: str
+    title: str
+    chapter: Chapter
+    x_label: str
+
+
+def forest_drawings(
+    group: Group,
+    attributes: Sequence[Attribute],
+    parts: Sequence[Sequence[str]],
+    words: Words,
+    alt: Callable[[Sequence[Panel]], str],
+) -> Iterator[Drawing]:
+    """A figure of each part of the classifiers, with a row per value of the attributes.
 
     Args:
-        group: Where it stands.
-        classifier: Which.
-        kinds: The conditions.
-        parts: Masks of the pictures behind each row.
+        group: What is shown.
+        attributes: What divides the pictures; of the class only, its values stand alone.
+        parts: Classifiers of each figure.
+        words: What is said of each.
+        alt: Says what is seen.
     """
+    kinds = conditions(group)
+    used = [pooled for c in group.names for kind in kinds for pooled in kind.of(group, c)]
+    for number, classifiers in enumerate(parts):
+        panels = [_panel_of(group, classifier, kinds, attributes) for classifier in classifiers]
+        figure = _forest(group, _rows(attributes), panels, kinds, words.x_label)
+        about = (
+            f"Bars: {interval_name(group)} intervals, each row alone; number of pictures in "
+            f"brackets; dashed: accuracy on all of them.{mean_note(kinds)}{_few_note(panels)}"
+        )
+        footnote(figure, group, used, about)
+        yield Drawing(
+            group.file_name(numbered(words.name, number, len(parts))),
+            part_of(f"{words.title}, {group.slug}", number, len(parts)),
+            alt(panels),
+            words.chapter,
+            figure,
+        )
+
+
+def _panel_of(
+    group: Group, classifier: str, kinds: Sequence[Condition], attributes: Sequence[Attribute]
+) -> Panel:
     dots: list[list[Dot | None]] = []
     whole: list[Dot | None] = []
     for kind in kinds:
         found = kind.of(group, classifier)
         own = scores(found) if found else None
-        dots.append([] if own is None else [own.among(mask) for mask in parts(own)])
+        masks = [] if own is None else [m for each in attributes for m in each.masks(own.ids)]
+        dots.append([] if own is None else [own.among(mask) for mask in masks])
         whole.append(None if own is None else own.among(np.ones(len(own.ids), np.bool_)))
     return Panel(group.names[classifier], dots, whole)
 
 
-def forest(
+def _rows(attributes: Sequence[Attribute]) -> list[tuple[float, str]]:
+    """Height, downwards, and name of each row; attributes apart."""
+    rows, place = [], 0.0
+    for attribute in attributes:
+        for value in attribute.values:
+            first = value == attribute.values[0] and attribute.name != CLASS
+            rows.append((place, f"{attribute.name}: {value}" if first else value))
+            place += 1
+        place += 0.6
+    return rows
+
+
+def _forest(
     group: Group,
     rows: Sequence[tuple[float, str]],
     panels: Sequence[Panel],
     kinds: Sequence[Condition],
     x_label: str,
 ) -> Figure:
-    """The figure; its footnote is the caller's.
-
-    Args:
-        group: For chance.
-        rows: Height, downwards, and name of each; all panels share them. The number of pictures is
-            added to the names.
-        panels: At most `PANELS`.
-        kinds: The conditions.
-        x_label: Of every panel.
-    """
+    """The figure without its footnote; the number of pictures is added to the names of rows."""
     tall = len(rows) > _TALL
     columns = len(panels) if tall or len(panels) <= 3 else ceil(len(panels) / 2)
     lines = ceil(len(panels) / columns)
@@ -104,11 +151,11 @@ def forest(
     return figure
 
 
-def few_note(panels: Sequence[Panel]) -> str:
+def _few_note(panels: Sequence[Panel]) -> str:
     """What hollow dots mean, if there are any."""
     known = (dot for panel in panels for dots in panel.dots for dot in dots if dot is not None)
-    hollow = any(dot.n < FEW for dot in known)
-    return f" Hollow: fewer than {FEW} pictures, too few to rank." if hollow else ""
+    hollow = any(dot.n < FEWEST for dot in known)
+    return f" Hollow: fewer than {FEWEST} pictures, too few to rank." if hollow else ""
 
 
 def _labels(rows: Sequence[tuple[float, str]], panels: Sequence[Panel]) -> list[str]:
@@ -129,7 +176,7 @@ def _panel(ax: Axes, places: Sequence[float], panel: Panel) -> None:
         high = [100 * dot.accuracy.interval.high for _, dot in known]
         ax.hlines([y for y, _ in known], low, high, color=style.color, linewidth=1.1)
         for hollow in (False, True):
-            own = [(100 * dot.accuracy.value, y) for y, dot in known if (dot.n < FEW) == hollow]
+            own = [(100 * dot.accuracy.value, y) for y, dot in known if (dot.n < FEWEST) == hollow]
             if own:
                 ax.plot(
                     *zip(*own, strict=True), linestyle="none", marker=style.marker, markersize=4.2,

@@ -12,9 +12,8 @@ from bench.report.figures.parts import Drawing, chance_line, footnote
 from bench.report.figures.style import GREY, line_style, new_figure, shown
 from bench.report.groups import Group, Pooled
 from bench.report.spec import Estimate
-from bench.report.steps import AtSteps, accuracy_by_steps
+from bench.report.steps import AtSteps, steps_by_classifier
 from bench.report.tables import interval_name
-from bench.report.traced import with_traces
 from bench.store import Store
 
 _DODGE = 1.08  # between points of equal cost, as a factor
@@ -31,20 +30,6 @@ def steps_drawings(group: Group, store: Store) -> Iterator[Drawing]:
             "emodc",
             evaluations(group, found),
         )
-
-
-def steps_by_classifier(group: Group, store: Store) -> dict[str, list[AtSteps]]:
-    """Of every EmoDC whose clean pictures all have traces."""
-    found = {}
-    for classifier in group.names:
-        clean = group.clean(classifier)
-        if clean is None or not all(r.manifest.timesteps for r in clean.results):
-            continue
-        traced = [with_traces(result, store) for result in clean.results]
-        whole = [one for one in traced if one is not None]
-        if len(whole) == len(traced):
-            found[classifier] = accuracy_by_steps(whole)
-    return found
 
 
 def evaluations(group: Group, found: Mapping[str, Sequence[AtSteps]]) -> Figure:

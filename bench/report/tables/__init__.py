@@ -38,15 +38,12 @@ from bench.store import Store
 __all__ = ["DRAWN", "SEEDS", "interval_name", "seeds_text", "setting", "sizes", "tables"]
 
 
-def tables(
-    results: Results, store: Store | None = None, reference: str | None = None
-) -> list[TableSpec]:
+def tables(results: Results, store: Store, reference: str | None = None) -> list[TableSpec]:
     """All tables, in the order of a report.
 
     Args:
         results: What was measured.
-        store: Where groups of pictures, data sets and traces are; without it their tables are left
-            out.
+        store: Where groups of pictures, data sets and traces are.
         reference: The classifier whose errors are the unit of mCE; if not given, the first
             discriminative one.
 
@@ -54,14 +51,13 @@ def tables(
         UserError: If there is no such classifier.
     """
     check_reference(results, reference)
-    first = [] if store is None else [datasets_table(results, store)]
-    found = list(_in("data", [*first, *across_tables(results)]))
+    found = list(_in("data", [datasets_table(results, store), *across_tables(results)]))
     for group in results.groups:
         found += _of_group(group, store, reference)
     return found
 
 
-def _of_group(group: Group, store: Store | None, reference: str | None) -> Iterator[TableSpec]:
+def _of_group(group: Group, store: Store, reference: str | None) -> Iterator[TableSpec]:
     swept, names = sweeps(group), group.perturbations("corruption")
     if group.perturbations("clean"):
         yield from _in("clean", [clean_table(group)])
@@ -76,7 +72,7 @@ def _of_group(group: Group, store: Store | None, reference: str | None) -> Itera
     yield from _in("confidence", [calibration_table(group, swept)] if swept else [])
     yield from _in("confidence", consistency_tables(group, swept))
     yield from _in("groups", group_tables(group, swept, store))
-    cost = None if store is None else cost_table(group, store)
+    cost = cost_table(group, store)
     yield from _in("emodc", [] if cost is None else [cost])
     yield from _in("provenance", [provenance_table(group)])
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from math import inf
 from statistics import fmean
 
@@ -10,12 +11,15 @@ import numpy as np
 from bench import metrics
 from bench.metrics import Forecasts, Scores
 from bench.report.groups import Group, Pooled
+from bench.report.outcomes import Outcomes, shared_samples
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import bootstrap_name, captioned, counts_header
 from bench.report.tables.numbers import ALIKE, bootstrapped
 from bench.report.tables.swept import Swept, reasons
 
 COVERAGE = 0.8
+
+Conditions = list[list[Forecasts]]  # by condition and training seed
 
 
 def calibration_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
@@ -29,12 +33,12 @@ def calibration_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
     for own in swept.values():
         for pictures, entries in _conditions(own):
             used += entries
-            found, left_out = _forecasts(entries)
+            kept, left_out = with_logits(entries)
             if left_out:
                 excluded.append(f"{own.name} {left_out} of {len(own.ids)} ({pictures})")
             n, seeds = str(len(own.ids) - left_out), str(len(own.seeds))
             sizes = (n, seeds) if group.several else (n,)
-            rows.append((own.name, pictures, *sizes, *_values(found)))
+            rows.append((own.name, pictures, *sizes, *_values(kept)))
     about = (
         "Softmax probabilities of the logits against what came true. NLL: negative log-likelihood "
         "in nats. Brier: summed over classes, 0 to 2. AURC: mean error over all coverages. "
@@ -52,14 +56,14 @@ def calibration_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
 def _conditions(own: Swept) -> list[tuple[str, list[Pooled]]]:
     found = [] if own.baseline is None else [("clean", [own.baseline])]
     if own.complete:
-        found.append(("corrupted", [entries[-1] for entries in own.entries.values()]))
+        found.append(("strongest severity", [entries[-1] for entries in own.entries.values()]))
     return found
 
 
 def _about_corrupted(swept: Mapping[str, Swept]) -> str:
     if not any(own.complete for own in swept.values()):
         return ""
-    return " Corrupted: each corruption's strongest severity, means over corruptions."
+    return " Strongest severity: means over corruptions, each at its strongest."
 
 
 def _about_emodc(group: Group, swept: Mapping[str, Swept]) -> str:
@@ -72,24 +76,27 @@ def _about_emodc(group: Group, swept: Mapping[str, Swept]) -> str:
     )
 
 
-Conditions = list[list[Forecasts]]  # by condition and training seed
+def with_logits(entries: Sequence[Pooled]) -> tuple[list[list[Outcomes]], int]:
+    """What confidences are measured on.
+
+    Args:
+        entries: A classifier's results, one per condition, at least one.
+
+    Returns:
+        By condition and training seed, the samples that all have, and whose logits are finite in
+        all; and the number of those whose logits are not.
+    """
+    each = shared_samples([o for entry in entries for o in entry.outcomes])
+    finite = np.logical_and.reduce([np.isfinite(o.logits).all(axis=1) for o in each])
+    kept = iter([o.at(finite) for o in each])
+    return [list(islice(kept, len(entry.outcomes))) for entry in entries], int((~finite).sum())
 
 
-def _forecasts(entries: Sequence[Pooled]) -> tuple[Conditions, int]:
-    """Of the samples whose logits are finite throughout; and how many are not."""
-    each = [o for entry in entries for o in entry.outcomes]
-    usable = np.logical_and.reduce([np.isfinite(o.logits).all(axis=1) for o in each])
-    found = [
-        [metrics.forecasts(o.logits[usable], o.labels[usable]) for o in entry.outcomes]
-        for entry in entries
-    ]
-    return found, int((~usable).sum())
-
-
-def _values(found: Conditions) -> tuple[Value, ...]:
+def _values(kept: Sequence[Sequence[Outcomes]]) -> tuple[Value, ...]:
     """In the order of the table's columns, means over conditions and seeds."""
-    if not len(found[0][0].labels):
+    if not len(kept[0][0]):
         return (None,) * 6
+    found = [[metrics.forecasts(o.logits, o.labels) for o in seeds] for seeds in kept]
     selective = partial(metrics.selective_scores, coverage=COVERAGE)
     return (
         _number(found, metrics.nll_scores, inf),

@@ -34,7 +34,7 @@ def consistency_tables(group: Group, swept: Mapping[str, Swept]) -> list[TableSp
     if len(strongest) > 1:
         title = "Error consistency, strongest severity"
         where = "at the strongest severity, mean over corruptions"
-        found.append(_table(group, swept, strongest, "consistency-corrupted", title, where))
+        found.append(_table(group, swept, strongest, "consistency-strongest", title, where))
     return found
 
 

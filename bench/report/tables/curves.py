@@ -11,7 +11,7 @@ from bench.report.groups import Group
 from bench.report.measures import share
 from bench.report.spec import Estimate, Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name
-from bench.report.tables.swept import Swept, behind, counts, reasons
+from bench.report.tables.swept import Swept, a_row_each, behind, reasons
 from bench.stats import Interval
 
 Levels = tuple[float, ...]
@@ -23,14 +23,12 @@ def curves_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
     levels = {name: _levels(group, name) for name in names}
     columns = ("area under curve %", "half drop at severity", "changed decisions %")
     header = ("classifier", *counts_header(group), *columns)
-    rows: list[tuple[Value, ...]] = []
-    for classifier, name in group.names.items():
-        own = swept.get(classifier)
-        if own is None:
-            rows.append((name, *[None] * (len(header) - 1)))
-            continue
-        half = _half_drop(own, list(levels.values()), 1 / len(group.classes))
-        rows.append((name, *counts(group, own), _area(own, levels), half, _changed(own)))
+    chance = 1 / len(group.classes)
+
+    def row(own: Swept) -> tuple[Value, ...]:
+        return _area(own, levels), _half_drop(own, list(levels.values()), chance), _changed(own)
+
+    rows = a_row_each(group, swept, len(header), row)
     about = (
         "Curves of accuracy against severity, from clean pictures (severity 0) on, means over all "
         f"{len(names)} corruptions. Area: the mean height of the curve, trapezoidal. Half drop: "

@@ -4,6 +4,7 @@ from typing import get_args
 
 from bench.data.base import Split
 from bench.dataset_record import DatasetRecord
+from bench.report.attributes import recorded
 from bench.report.groups import Group
 from bench.report.results import Results
 from bench.report.spec import TableSpec, Value
@@ -18,14 +19,16 @@ def datasets_table(results: Results, store: Store) -> TableSpec:
         *("per class", "chance %", "majority %", "pixels", "groups", "digest"),
     )
     rows: list[tuple[Value, ...]] = []
-    shown: dict[tuple[str, str], Group] = {}
+    shown: dict[tuple[str, str | None], Group] = {}
     for group in results.groups:
-        shown.setdefault((group.dataset, _digest(group)), group)
-    listed = []
-    for (name, digest), group in shown.items():
-        record = store.dataset(name, digest)
-        rows.append(_row(group, record, digest))
-        if record is not None:
+        shown.setdefault((group.dataset, group.data), group)
+    listed, unknown = [], []
+    for (name, _), group in shown.items():
+        record = recorded(group, store)
+        rows.append(_row(group, record))
+        if record is None:
+            unknown.append(name)
+        else:
             counts = record.counts["test"]
             each = ", ".join(f"{label} {counts[label]}" for label in record.classes)
             listed.append(f"{name}: {each}.")
@@ -37,29 +40,24 @@ def datasets_table(results: Results, store: Store) -> TableSpec:
         "whole split, so without intervals."
     )
     parts = [about, *(["Test pictures per class: " + " ".join(listed)] if listed else [])]
-    unknown = [name for (name, digest) in shown if store.dataset(name, digest) is None]
     if unknown:
         parts.append(f"The store holds no record of {', '.join(unknown)}: from cells alone.")
     caption = " ".join([*parts, *ending(list(shown.values()), rows)])
     return TableSpec("datasets", "Data sets", caption, header, tuple(rows))
 
 
-def _row(group: Group, record: DatasetRecord | None, digest: str) -> tuple[Value, ...]:
+def _row(group: Group, record: DatasetRecord | None) -> tuple[Value, ...]:
     clean = [r.metrics.n for r in group.results if r.cell.family == "clean"]
     measured = sizes(clean) if clean else None
     classes, chance = str(len(group.classes)), f"{100 / len(group.classes):.1f}"
     if record is None:
         kind = "drawn faces" if group.drawn else None
-        unknown = (None,) * 3
-        return (group.dataset, kind, *unknown, measured, classes, None, chance, *unknown, digest)
+        none = (None,) * 3
+        return (group.dataset, kind, *none, measured, classes, None, chance, *none, group.data)
     splits = (str(sum(record.counts[split].values())) for split in get_args(Split))
     test = list(record.counts["test"].values())
     majority = f"{100 * max(test) / sum(test):.1f}" if sum(test) else None
     pixels = " x ".join(sizes(side) for side in (record.height, record.width))
     groups = ", ".join(record.groups) or None
     about = (*splits, measured, classes, sizes(test), chance, majority, pixels, groups)
-    return (group.dataset, record.kind, *about, digest)
-
-
-def _digest(group: Group) -> str:
-    return str(group.results[0].manifest.inputs.get("data", "unknown"))
+    return (group.dataset, record.kind, *about, record.digest)

@@ -16,7 +16,7 @@ from bench.report.results import Results
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import bootstrap_name, captioned, counts_header
 from bench.report.tables.numbers import ALIKE, above_zero, bootstrapped_ratio
-from bench.report.tables.swept import Swept, behind, counts, reasons, same
+from bench.report.tables.swept import Swept, a_row_each, behind, reasons, same
 
 #: A metric's value, and the scores (k, N) that its interval rests on.
 Ratio = tuple[float, Scores]
@@ -29,17 +29,13 @@ def errors_table(group: Group, swept: Mapping[str, Swept], reference: str) -> Ta
     means = (f"mCE % ({shown})", f"relative mCE % ({shown})")
     each = tuple(f"CE % {name.replace('_', ' ')}" for name in names)
     header = ("classifier", *counts_header(group), *means, *each)
-    rows: list[tuple[Value, ...]] = []
-    for classifier, name in group.names.items():
-        own = swept.get(classifier)
-        if own is None:
-            rows.append((name, *[None] * (len(header) - 1)))
-            continue
+
+    def row(own: Swept) -> list[Value]:
         ces = [unit.ce(own, corruption) for corruption in names]
         rces = [unit.relative_ce(own, corruption) for corruption in names]
-        itself = own is unit.swept
-        found = (_shown(ratio, itself) for ratio in (_mean(ces), _mean(rces), *ces))
-        rows.append((name, *counts(group, own), *found))
+        return [_shown(r, own is unit.swept) for r in (_mean(ces), _mean(rces), *ces)]
+
+    rows = a_row_each(group, swept, len(header), row)
     about = (
         f"Errors under corruption in units of those of {shown}, in percent: CE is the sum of the "
         "errors at all severities over that sum of the reference, mCE the mean of the CEs "

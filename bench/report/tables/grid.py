@@ -8,10 +8,10 @@ from bench import metrics
 from bench.report.groups import Group
 from bench.report.measures import share
 from bench.report.ranking import Scores
-from bench.report.spec import Number, TableSpec, Value
+from bench.report.spec import Estimate, Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name
 from bench.report.tables.numbers import ALIKE, above_zero, bootstrapped
-from bench.report.tables.swept import Swept, behind, counts, reasons
+from bench.report.tables.swept import Swept, a_row_each, behind, reasons
 
 
 def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
@@ -19,16 +19,13 @@ def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
     names = group.perturbations("corruption")
     shown = tuple(name.replace("_", " ") for name in names)
     header = ("classifier", *counts_header(group), "clean", "mean", "relative drop %", *shown)
-    rows: list[tuple[Value, ...]] = []
-    for classifier, name in group.names.items():
-        own = swept.get(classifier)
-        if own is None:
-            rows.append((name, *[None] * (len(header) - 1)))
-            continue
-        clean = None if own.clean is None else share(own.clean)
-        mean = None if own.mean is None else share(own.mean)
+
+    def row(own: Swept) -> list[Value]:
+        classifier = own.first.results[0].cell.classifier
         each = (group.mean(classifier, corruption) for corruption in names)
-        rows.append((name, *counts(group, own), clean, mean, _drop(own), *each))
+        return [_share(own.clean), _share(own.mean), _drop(own), *each]
+
+    rows = a_row_each(group, swept, len(header), row)
     about = (
         f"Accuracy in percent with {interval_name(group)} intervals: clean, and under each "
         "corruption the mean over its severities. Mean: over all corruptions, each alike. Relative "
@@ -45,6 +42,10 @@ def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
     ranked = {column: [_scores(own, of) for own in entries] for column, of in columns.items()}
     used = behind(group)
     return captioned(group, "corruptions", "Corruptions", about, used, header, rows, ranked)
+
+
+def _share(scores: metrics.Scores | None) -> Estimate | None:
+    return None if scores is None else share(scores)
 
 
 def _shares(corruption: str, own: Swept) -> metrics.Scores | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from bench.checkpoints import GATE_FACTOR
 from bench.report.groups import Group
 from bench.report.spec import TableSpec, Value
 from bench.report.tables.captions import captioned
@@ -25,7 +26,7 @@ def provenance_table(group: Group) -> TableSpec:
         )
     about = (
         "What stands behind the numbers: digest of the checkpoint, steps of a trace, and the gate, "
-        "which fails an EmoDC checkpoint whose d_p exceeds 1.2 times that of its Base. "
+        f"which fails an EmoDC checkpoint whose d_p exceeds {GATE_FACTOR} times that of its Base. "
         f"{_class_orders(group)}"
     )
     return captioned(group, "provenance", "Provenance", about, group.results, header, rows)

@@ -1,6 +1,6 @@
 """A classifier under every corruption, on the same pictures: what means and ratios need."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bench.metrics import Scores
 from bench.report.groups import Group, Pooled
+from bench.report.spec import Value
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +82,25 @@ def counts(group: Group, swept: Swept) -> tuple[str, ...]:
     """Under the columns of `captions.counts_header`."""
     n, seeds = str(len(swept.ids)), str(len(swept.seeds))
     return (n, seeds) if group.several else (n,)
+
+
+def a_row_each(
+    group: Group, swept: Mapping[str, Swept], width: int, row: Callable[[Swept], Sequence[Value]]
+) -> list[tuple[Value, ...]]:
+    """A row per classifier of the group; of one without any result a row of None.
+
+    Args:
+        group: The group.
+        swept: Its classifiers that have results.
+        width: Number of columns.
+        row: What stands in a row after the name and `counts`.
+    """
+    rows: list[tuple[Value, ...]] = []
+    for classifier, name in group.names.items():
+        own = swept.get(classifier)
+        values = [None] * (width - 1) if own is None else [*counts(group, own), *row(own)]
+        rows.append((name, *values))
+    return rows
 
 
 def reasons(swept: Mapping[str, Swept]) -> str:

@@ -69,6 +69,18 @@ def test_recall_is_clean_and_at_the_strongest(group: Group) -> None:
     np.testing.assert_allclose(whole, [share("clean", labels >= 0), share("fog", labels >= 0)])
 
 
+def test_recall_knows_classes_by_name(build) -> None:
+    """Classifiers may have their logits in different orders."""
+    build.add("net", "fog", "1", RIGHT["fog"])
+    build.add("other", "fog", "1", RIGHT["fog"], classes=["angry", "happy", "sad"])
+    (drawing,) = recall_drawings(read(build.plan()).groups[0])
+    one, other = drawing.figure.axes
+    labels = np.arange(N) % 3
+    assert dots(one) == dots(other)
+    expected = sorted((share("fog", labels == k), float(k), False) for k in range(3))
+    np.testing.assert_allclose(dots(one), expected)
+
+
 def test_a_mean_over_corruptions_counts_a_picture_once(build) -> None:
     each = {f"c{i}": (np.random.default_rng(i).random(N) < 0.5).tolist() for i in range(4)}
     for name, right in each.items():

@@ -19,6 +19,7 @@ from bench.report.results import read
 from bench.report.spec import Difference, Estimate, Number, TableSpec
 from bench.report.tables import tables
 from bench.stats import Interval
+from bench.store import Store
 
 HALF = Estimate(0.5, Interval(0.25, 0.75))
 CLEAR = Difference(0.0625, Interval(0.03, 0.09), p=0.001)
@@ -214,7 +215,7 @@ def test_keys_are_plain_and_unique() -> None:
 
 
 def test_every_number_has_a_macro_that_equals_the_table(out: Path) -> None:
-    specs = tables(read(out))
+    specs = tables(read(out), Store(out))
     measured = [v for s in specs for row in s.rows for v in row if isinstance(v, Estimate | Number)]
     assert [value for _, value in cited(specs)] == measured
     text = macros(specs)
@@ -232,7 +233,7 @@ def test_all_tables_of_a_store_and_hostile_ones_compile(out: Path, tmp_path: Pat
     wide = table(("c", *(f"s{i}" for i in range(12))), [("n", *[HALF] * 12)] * 28, "faces-wide")
     results = read(out)
     specs = [
-        *tables(results),
+        *tables(results, Store(out)),
         *ablation_tables(results),
         hostile(),
         letters,

@@ -14,6 +14,7 @@ from bench.report.results import read
 from bench.report.summary import summary_csv, summary_frame
 from bench.report.tables import SEEDS, tables
 from bench.stats import Interval, wilson
+from bench.store import Store
 
 Y, N = True, False
 RIGHT = {0: [Y, Y, N, Y, N, Y], 1: [Y, N, N, Y, Y, Y], 2: [N, N, N, Y, N, Y]}
@@ -39,7 +40,7 @@ def joined(one: Interval, other: Interval) -> Interval:
 
 
 def spec_of(out: Path, name: str):
-    return next(spec for spec in tables(read(out)) if spec.name == name)
+    return next(spec for spec in tables(read(out), Store(out)) if spec.name == name)
 
 
 def test_the_summary_has_a_row_per_seed(seeded: Path) -> None:

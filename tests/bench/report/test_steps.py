@@ -1,5 +1,7 @@
 """Accuracy from part of the stored steps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from bench.report.groups import Group
 from bench.report.results import read
 from bench.report.steps import accuracy_by_steps, evenly_spaced
 from bench.report.traced import Traced
+from bench.stats import wilson
 
 N, K, S = 6, 3, 12
 LABELS = np.arange(N) % K
@@ -66,6 +69,30 @@ def test_seeds_are_averaged(group: Group) -> None:
         mean = (first.accuracy.value + second.accuracy.value) / 2
         assert point.accuracy.value == pytest.approx(mean)
         assert point.accuracy.interval.low <= mean <= point.accuracy.interval.high
+
+
+def test_where_all_agree_the_interval_is_not_a_point(group: Group) -> None:
+    easy = np.ones((N, K, S), np.float32)
+    easy[np.arange(N), LABELS] = 0
+    seeds = [replace(traced(group, seed), errors=easy) for seed in range(2)]
+    for point in accuracy_by_steps(seeds):
+        assert (point.accuracy.value, point.accuracy.interval) == (1.0, wilson(N, N))
+
+
+def test_pictures_that_a_seed_lacks_are_left_out(build) -> None:
+    build.add("emodc", "clean", "0", [True] * N, d_p=[0.5] * N)
+    build.add("emodc", "clean", "0", [True] * (N - 2), d_p=[0.5] * (N - 2), seed=1)
+    group = read(build.plan()).groups[0]
+    first, second = traced(group, 0), traced(group, 1)
+    second = replace(second, errors=second.errors[:-2], timesteps=second.timesteps[:-2])
+    part = replace(first, errors=first.errors[:-2], timesteps=first.timesteps[:-2])
+    mean = (_whole(part) + _whole(second)) / 2
+    assert accuracy_by_steps([first, second])[-1].accuracy.value == pytest.approx(mean)
+
+
+def _whole(one: Traced) -> float:
+    hits = one.errors.sum(axis=2).argmin(axis=1) == LABELS[: len(one.errors)]
+    return float(hits.mean())
 
 
 @pytest.mark.parametrize(("total", "count"), [(7, 3), (100, 50), (5, 5), (1, 1)])

@@ -7,6 +7,7 @@ import pytest
 from bench.report.results import read
 from bench.report.spec import TableSpec
 from bench.report.tables import DRAWN, tables
+from bench.store import Store
 
 Y, N = True, False
 DASH = "–"
@@ -14,7 +15,7 @@ DASH = "–"
 
 @pytest.fixture
 def specs(out: Path) -> dict[str, TableSpec]:
-    return {spec.name: spec for spec in tables(read(out))}
+    return {spec.name: spec for spec in tables(read(out), Store(out))}
 
 
 def shown(spec: TableSpec) -> list[list[str]]:
@@ -23,8 +24,9 @@ def shown(spec: TableSpec) -> list[list[str]]:
 
 def test_one_table_per_family_and_perturbation(specs: dict[str, TableSpec]) -> None:
     names = ["clean", "corruption-errors", "curves", "gaussian_noise", "pgd", "calibration"]
-    names += ["consistency", "groups-class", "provenance"]
-    assert list(specs) == [f"faces-{name}" for name in names]
+    names += ["consistency", "groups-class", "steps", "provenance"]
+    assert list(specs) == ["datasets", *(f"faces-{name}" for name in names)]
+    assert specs["datasets"].rows[0][-1] is None  # no cell says which data it had
 
 
 def test_clean_table(specs: dict[str, TableSpec]) -> None:
@@ -74,14 +76,14 @@ def test_captions_say_what_the_numbers_rest_on(specs: dict[str, TableSpec]) -> N
 
 def test_only_drawn_faces_carry_the_warning(build) -> None:
     build.add("net", "clean", "0", [Y], dataset="rafdb")
-    for spec in tables(read(build.plan())):
+    for spec in tables(read(build.plan()), build.store):
         assert DRAWN not in spec.caption
 
 
 def test_n_is_a_range_where_cells_differ(build) -> None:
     build.add("net", "clean", "0", [Y] * 6)
     build.add("net", "fog", "1", [Y] * 4)
-    spec = next(s for s in tables(read(build.plan())) if s.name == "faces-fog")
+    spec = next(s for s in tables(read(build.plan()), build.store) if s.name == "faces-fog")
     assert spec.rows[0][1] == "4 to 6"
 
 
@@ -99,6 +101,6 @@ def test_provenance_names_checkpoint_steps_gate_and_class_order(
 def test_different_class_orders_are_told_apart(build) -> None:
     build.add("net", "clean", "0", [Y, Y, Y])
     build.add("other", "clean", "0", [Y, Y, Y], classes=["sad", "angry", "happy"])
-    caption = tables(read(build.plan()))[-1].caption
+    caption = tables(read(build.plan()), build.store)[-1].caption
     assert "Class order of net: happy, sad, angry." in caption
     assert "Class order of other: sad, angry, happy." in caption

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from cells_from_logits import CLASSES, CONDITIONS, STEPS, write_cell
 
+from bench.dataset_record import DatasetRecord
 from bench.errors import UserError
+from bench.report.figures.calibration import reliabilities
 from bench.report.render import csv_text
 from bench.report.results import read
 from bench.report.spec import TableSpec
@@ -109,7 +112,27 @@ def test_logits_that_are_no_numbers_are_left_out_and_counted(make: Maker) -> Non
     spec = make.tables()["calibration"]
     assert cell(spec, "net", "n") == "38" and cell(spec, "none", "n") == "0"
     assert cell(spec, "none", "NLL") is None
-    assert "net 2 of 40 (clean), net 2 of 40 (corrupted), none 40 of 40" in spec.caption
+    assert "net 2 of 40 (clean), net 2 of 40 (strongest severity), none 40 of 40" in spec.caption
+
+
+def test_a_figure_of_calibration_has_the_errors_of_its_table(make: Maker) -> None:
+    """Of two seeds under four corruptions, some pictures without logits: a mean of eight ECEs."""
+    grid = [("clean", "0"), *((f"c{i}", "1") for i in range(4))]
+    for seed in (0, 1):
+        for i, cell_of in enumerate(grid):
+            logits = np.random.default_rng([seed, i]).normal(size=(40, 3)) * 2
+            if i == 2:
+                logits[seed] = np.nan
+            make.add("net", 0.5, logits=logits, cells=[cell_of], seed=seed)
+    spec = make.tables()["calibration"]
+    rows = {row[1]: row[spec.header.index("ECE")] for row in spec.rows}
+    curves = reliabilities(read(make.store.root).groups[0], "net")
+    assert [f"{curve.error:.3f}" for curve in curves] == [
+        str(rows["clean"]), str(rows["strongest severity"]),
+    ]  # fmt: skip
+    assert [curve.excluded for curve in curves] == [0, 2]
+    assert [curve.bins.n.sum() for curve in curves] == [2 * 40, 8 * 38]
+    assert curves[1].error > curves[1].bins.error + 0.01  # pooled bins would have another
 
 
 def test_a_missing_severity_leaves_means_out_and_says_why(make: Maker) -> None:
@@ -139,6 +162,24 @@ def test_a_class_without_pictures_has_no_recall(make: Maker) -> None:
     make.add("net", 0.7, n=80, classes=CLASSES[:2])
     header = make.tables()["groups-class"].header
     assert header[3:] == ("happy (n 40)", "sad (n 40)", "gap")
+
+
+def test_an_attribute_may_have_the_name_of_the_class(make: Maker) -> None:
+    make.add("net", 0.7)
+    halves = ["upper", "lower"]
+    record = DatasetRecord(
+        name="faces", digest="d1", kind="drawn", synthetic=True, classes=CLASSES,
+        counts={s: dict.fromkeys(CLASSES, 1) for s in ("train", "val", "test")}, height=(1, 1),
+        width=(1, 1), groups={"class": halves, "flat": ["all"]}, skipped=0,
+    )  # fmt: skip
+    ids = [f"s{i:03d}" for i in range(40)]
+    values = {"class": [halves[i >= 20] for i in range(40)], "flat": "all"}
+    make.store.write_dataset(record, pd.DataFrame({"sample_id": ids, "label": "sad"} | values))
+    found = make.tables()
+    assert found["groups-class"].header[3:-1] == ("happy (n 14)", "sad (n 13)", "angry (n 13)")
+    assert found["groups-class-recorded"].header[3:-1] == ("upper (n 20)", "lower (n 20)")
+    # An attribute that does not divide the pictures has no groups.
+    assert found["gaps"].header[3:] == ("class", "class (recorded)")
 
 
 def test_the_reference_is_named_or_the_first_discriminative_one(make: Maker) -> None:

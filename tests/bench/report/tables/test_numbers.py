@@ -7,6 +7,7 @@ import pytest
 from scipy.special import log_softmax
 from scipy.stats import binomtest
 
+from bench.report.figures.steps import steps_drawings
 from bench.report.spec import Estimate, Number, Value
 
 CLASSES = ["happy", "sad", "angry"]
@@ -159,7 +160,7 @@ def probabilities(example, name: str, cell: tuple[str, str]) -> tuple[np.ndarray
 
 
 @pytest.mark.parametrize(
-    ("pictures", "cells"), [("clean", [("clean", "0")]), ("corrupted", [FOG[1], BLUR[1]])]
+    ("pictures", "cells"), [("clean", [("clean", "0")]), ("strongest severity", [FOG[1], BLUR[1]])]
 )
 def test_calibration(example, resampled, pictures: str, cells: list[tuple[str, str]]) -> None:
     for name in NAMES:
@@ -214,7 +215,7 @@ def test_error_consistency(example) -> None:
     draw = np.random.default_rng(5).integers(0, 240, (3000, 240))
     for table, cells in (
         ("consistency", [("clean", "0")]),
-        ("consistency-corrupted", [FOG[1], BLUR[1]]),
+        ("consistency-strongest", [FOG[1], BLUR[1]]),
     ):
         for one, other in (("other", "net"), ("emodc", "net"), ("emodc", "other")):
             pairs = [(example.right(one, *c), example.right(other, *c)) for c in cells]
@@ -236,7 +237,7 @@ def test_groups(example) -> None:
         for name in NAMES:
             conditions = {
                 "clean": example.right(name, "clean", "0"),
-                "corrupted": mean_right(example, name, FOG + BLUR),
+                "all severities": mean_right(example, name, FOG + BLUR),
             }
             for pictures, right in conditions.items():
                 large = []
@@ -275,6 +276,17 @@ def test_steps(example) -> None:
     whole = example.column("steps", "accuracy %")["emodc 8"].value
     assert whole == example.column("clean", "accuracy %")["emodc"].value
     assert example.column("steps", "evaluations/image")["net None"].value == 1
+
+
+def test_the_figure_of_cost_shows_the_numbers_of_its_table(example) -> None:
+    (group,) = example.results.groups
+    (drawing,) = steps_drawings(group, example.store)
+    lines = [line for line in drawing.figure.axes[0].lines if len(line.get_xdata()) > 1]
+    spec = example.specs["faces-steps"]
+    shown = [row for row in spec.rows if row[0] == "emodc"]
+    expected = [[row[3].value, 100 * row[5].value] for row in shown]
+    assert spec.header[3:] == ("evaluations/image", "seconds/image", "accuracy %")
+    np.testing.assert_allclose(lines[0].get_xydata(), expected)
 
 
 def test_data_sets(example) -> None:
