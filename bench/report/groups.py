@@ -117,7 +117,7 @@ class Group:
         return self.dataset.startswith("faces")
 
     @cached_property
-    def data(self) -> str | None:
+    def data_digest(self) -> str | None:
         """Content digest of the data set, None if the run did not store it."""
         digest = self.results[0].manifest.inputs.get("data")
         return digest if isinstance(digest, str) else None
