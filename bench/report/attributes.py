@@ -37,7 +37,7 @@ class Attribute:
 
 def recorded(group: Group, store: Store) -> DatasetRecord | None:
     """The facts of the group's data set, None if the store does not hold them."""
-    return None if group.data is None else store.dataset(group.dataset, group.data)
+    return None if group.data_digest is None else store.dataset(group.dataset, group.data_digest)
 
 
 def classes(group: Group) -> Attribute:

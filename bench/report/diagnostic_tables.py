@@ -93,7 +93,8 @@ def timestep_table(diagnosis: Diagnosis) -> TableSpec:
     about = (
         "Decisions from the steps of one timestep bin alone, with Wilson intervals; d' is the mean "
         "over pictures of the gap (d_n averaged over wrong classes, minus d_p) in units of its "
-        "standard deviation, with the delta method's interval."
+        "standard deviation, with the delta method's interval. No step of a noisy picture lies in "
+        "the bins before its own noise, which noise-aware evaluation leaves out."
     )
     return _spec(diagnosis, "timesteps", "Timesteps", about, ("timesteps", *names), rows)
 

@@ -114,7 +114,7 @@ class Group:
         return found
 
     @cached_property
-    def data(self) -> str | None:
+    def data_digest(self) -> str | None:
         """Content digest of the data set, None if the run did not store it."""
         digest = self.results[0].manifest.inputs.get("data")
         return digest if isinstance(digest, str) else None
@@ -130,7 +130,9 @@ class Group:
             key = r.cell.classifier, r.cell.perturbation, r.cell.severity
             found.setdefault(key, []).append(r)
         by_seed = {key: sorted(own, key=lambda r: r.cell.seed) for key, own in found.items()}
-        return {key: Pooled(tuple(own)) for key, own in by_seed.items()}
+        pooled = {key: Pooled(tuple(own)) for key, own in by_seed.items()}
+        # Trainings that were measured on other pictures have no mean.
+        return {key: own for key, own in pooled.items() if len(own.outcomes[0])}
 
     @cached_property
     def _severities(self) -> dict[str, dict[str, float]]:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from bench.report.groups import Group
+from bench.report.render.columns import unique
 from bench.report.results import Results
 from bench.report.spec import Chapter, TableSpec
 from bench.report.tables.across import across_tables
@@ -54,7 +55,8 @@ def tables(results: Results, store: Store, reference: str | None = None) -> list
     found = list(_in("data", [datasets_table(results, store), *across_tables(results)]))
     for group in results.groups:
         found += _of_group(group, store, reference)
-    return found
+    names = unique(spec.name for spec in found)  # attributes may differ in signs alone
+    return [replace(spec, name=name) for spec, name in zip(found, names, strict=True)]
 
 
 def _of_group(group: Group, store: Store, reference: str | None) -> Iterator[TableSpec]:

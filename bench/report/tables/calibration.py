@@ -1,9 +1,10 @@
 """Whether confidences can be believed, on clean pictures and at the strongest severity."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
-from math import inf
+from math import ceil, inf
 from statistics import fmean
 
 import numpy as np
@@ -16,6 +17,7 @@ from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import bootstrap_name, captioned, counts_header
 from bench.report.tables.numbers import ALIKE, bootstrapped
 from bench.report.tables.swept import Swept, reasons
+from bench.stats import Interval, wilson
 
 COVERAGE = 0.8
 
@@ -97,14 +99,25 @@ def _values(kept: Sequence[Sequence[Outcomes]]) -> tuple[Value, ...]:
     if not len(kept[0][0]):
         return (None,) * 6
     found = [[metrics.forecasts(o.logits, o.labels) for o in seeds] for seeds in kept]
-    selective = partial(metrics.selective_scores, coverage=COVERAGE)
     return (
         _number(found, metrics.nll_scores, inf),
         _number(found, metrics.brier_scores, 2),
         _number(found, metrics.aurc_scores, 1),
-        _number(found, selective, 1, digits=1, factor=100),
+        _selective(found),
         *(Number(_mean(found, error), 3) for error in (metrics.ece, metrics.adaptive_ece)),
     )
+
+
+def _selective(found: Conditions) -> Number:
+    """In percent; where all answers agree with Wilson's interval over those answered."""
+    number = _number(
+        found, partial(metrics.selective_scores, coverage=COVERAGE), 1, digits=1, factor=100
+    )
+    if number.interval is not None:
+        return number
+    answered = ceil(COVERAGE * len(found[0][0].labels))
+    own = wilson(min(max(number.value / 100, 0.0), 1.0) * answered, answered)
+    return replace(number, interval=Interval(100 * own.low, 100 * own.high))
 
 
 def _number(

@@ -33,32 +33,33 @@ def cost_table(group: Group, store: Store) -> TableSpec | None:
         if classifier in traced:
             rows += [(name, *size, *row) for row in _by_steps(clean, traced[classifier])]
         else:
-            whole = (_number(m.evaluations, 1, 1.0), _number(m.seconds, 4, 1.0), m.accuracy)
+            whole = (_number(m.evaluations, 1), _number(m.seconds, 4), m.accuracy)
             rows.append((name, *size, None, *whole))
     about = (
         "Clean pictures: accuracy in percent against what a decision costs, with "
         f"{interval_name(group)} intervals. A diffusion classifier decides from some steps of its "
         "stored trace: of the steps ordered by timestep the middles of that many equal parts. "
-        "Evaluations and seconds are those of the whole trace in proportion; seconds depend on the "
-        "machine. The others decide as they are. Costs are means, without intervals: evaluations "
-        "are fixed, and times say more of the machine than of the pictures."
+        "Evaluations are those of the whole trace in proportion. The others decide as they are. "
+        "Seconds were measured for whole decisions, one picture at a time, and depend on the "
+        "machine. Costs are means, without intervals: evaluations are fixed, and times say more "
+        "of the machine than of the pictures."
     )
     return captioned(group, "steps", "Accuracy against cost", about, used, header, rows)
 
 
 def _by_steps(clean: Pooled, points: Sequence[AtSteps]) -> list[tuple[Value, ...]]:
-    """Steps, evaluations, seconds and accuracy, for each number of steps up to the whole trace."""
-    seconds, total = clean.metrics.seconds, points[-1].steps
+    """Steps, evaluations, seconds of the whole trace, accuracy; for each number of steps."""
+    total = points[-1].steps
     return [
         (
             str(point.steps),
             Number(point.evaluations, 1),
-            _number(seconds, 4, point.steps / total),
+            _number(clean.metrics.seconds, 4) if point.steps == total else None,
             point.accuracy,
         )
         for point in points
     ]
 
 
-def _number(value: float | None, digits: int, part: float) -> Number | None:
-    return None if value is None else Number(part * value, digits)
+def _number(value: float | None, digits: int) -> Number | None:
+    return None if value is None else Number(value, digits)

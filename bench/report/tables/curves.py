@@ -23,19 +23,19 @@ def curves_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
     levels = {name: _levels(group, name) for name in names}
     columns = ("area under curve %", "half drop at severity", "changed decisions %")
     header = ("classifier", *counts_header(group), *columns)
-    chance = 1 / len(group.classes)
 
     def row(own: Swept) -> tuple[Value, ...]:
-        return _area(own, levels), _half_drop(own, list(levels.values()), chance), _changed(own)
+        return _area(own, levels), _half_drop(own, list(levels.values())), _changed(own)
 
     rows = a_row_each(group, swept, len(header), row)
     about = (
         "Curves of accuracy against severity, from clean pictures (severity 0) on, means over all "
         f"{len(names)} corruptions. Area: the mean height of the curve, trapezoidal. Half drop: "
         "the severity at which the mean curve, linear between severities, has lost half of what "
-        "lies between the clean accuracy and chance; its interval is where the curve's pointwise "
-        "two-level band crosses. Changed decisions: those that differ from the decision on the "
-        f"clean picture, right or wrong. Intervals of shares are {interval_name(group)} ones that "
+        "lies between the clean accuracy and that of always naming the largest class; its interval "
+        "is where the curve's pointwise two-level band crosses. Changed decisions: those that "
+        "differ from the decision on the clean picture, right or wrong. "
+        f"Intervals of shares are {interval_name(group)} ones that "
         f"count each picture once.{reasons(swept)}"
     )
     if len(set(levels.values())) > 1:
@@ -61,24 +61,27 @@ def _area(own: Swept, levels: Mapping[str, Levels]) -> Estimate | None:
     return share(np.clip(np.mean(each, axis=0), 0, 1))
 
 
-def _half_drop(own: Swept, levels: Sequence[Levels], chance: float) -> Number | str | None:
-    """Where the mean curve crosses half way to chance; text where it does so beyond the last."""
+def _half_drop(own: Swept, levels: Sequence[Levels]) -> Number | str | None:
+    """Where the mean curve crosses half way to guessing; text where it does so beyond the last."""
     if own.clean is None or not own.complete or len(set(levels)) > 1:
         return None
-    x = levels[0]
+    x, labels = levels[0], own.first.outcomes[0].labels
+    floor = float(np.bincount(labels).max() / len(labels))
     curve = np.concatenate([own.clean[None], np.mean(list(own.under.values()), axis=0)])
     means = [float(right.mean()) for right in curve]
-    if means[0] <= chance:
+    if means[0] <= floor:
         return None
-    value = metrics.half_drop(x, means, chance)
-    band = [two_level(right - (curve[0] + chance) / 2) for right in curve]
+    value = metrics.half_drop(x, means, floor)
+    band = [two_level(right - (curve[0] + floor) / 2) for right in curve]
     low = _crossing(x, [interval.low for interval in band])
     high = _crossing(x, [interval.high for interval in band])
     if value is not None and low is not None and high is not None:
-        return Number(value, 1, Interval(low, high))
+        # Without width where all pictures agree, and then it says nothing of others.
+        return Number(value, 1, Interval(low, high) if high - low > 1e-9 else None)
     last = f"> {x[-1]:g}"
-    ends = (last if end is None else f"{end:.1f}" for end in (low, high))
-    return f"{last if value is None else f'{value:.1f}'} [{', '.join(ends)}]"
+    if low is None:
+        return last
+    return f"{last if value is None else f'{value:.1f}'} [{low:.1f}, {last}]"
 
 
 def _crossing(x: Levels, heights: Sequence[float]) -> float | None:

@@ -21,7 +21,7 @@ def datasets_table(results: Results, store: Store) -> TableSpec:
     rows: list[tuple[Value, ...]] = []
     shown: dict[tuple[str, str | None], Group] = {}
     for group in results.groups:
-        shown.setdefault((group.dataset, group.data), group)
+        shown.setdefault((group.dataset, group.data_digest), group)
     listed, unknown = [], []
     for (name, _), group in shown.items():
         record = recorded(group, store)
@@ -53,7 +53,8 @@ def _row(group: Group, record: DatasetRecord | None) -> tuple[Value, ...]:
     if record is None:
         kind = "drawn faces" if group.drawn else None
         none = (None,) * 3
-        return (group.dataset, kind, *none, measured, classes, None, chance, *none, group.data)
+        counted = (*none, measured, classes, None, chance, *none)
+        return (group.dataset, kind, *counted, group.data_digest)
     splits = (str(sum(record.counts[split].values())) for split in get_args(Split))
     test = list(record.counts["test"].values())
     majority = f"{100 * max(test) / sum(test):.1f}" if sum(test) else None

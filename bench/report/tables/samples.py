@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from bench.metrics import Scores
 from bench.report.attributes import CLASS, Attribute, attributes, classes
 from bench.report.groups import Group
@@ -62,6 +64,12 @@ def group_table(group: Group, swept: Mapping[str, Swept], attribute: Attribute) 
     small = [v for v, c in zip(attribute.values, each_n, strict=True) if min(c) < FEWEST]
     if small:
         about += f" Not in the gap, with under {FEWEST} pictures: {', '.join(small)}."
+    lacking = max(
+        len(own.ids) - int(np.any(masks[classifier], axis=0).sum())
+        for classifier, own in swept.items()
+    )
+    if lacking:
+        about += f" {lacking} pictures have no {attribute.name} and are in no group."
     title = f"Groups by {attribute.name}"
     name = f"groups-{attribute.name}"
     return captioned(group, name, title, about, behind(group), header, rows)

@@ -140,10 +140,11 @@ def test_curves(example, resampled) -> None:
         changed = np.mean([(after != before).to_numpy(float) for after in other], axis=0)
         assert is_accuracy(example.column("curves", "changed decisions %")[name], changed)
         heights = [column.mean() for column in (clean, first, second)]
-        half = (heights[0] + 1 / 3) / 2
+        labels = example.frames[name, "clean", "0"]["label"]
+        half = (heights[0] + labels.value_counts(normalize=True).max()) / 2
         shown = example.column("curves", "half drop at severity")[name]
         if heights[2] > half:
-            assert str(shown).startswith("> 2 [")
+            assert str(shown).startswith("> 2")
             continue
         i = 1 if heights[1] <= half else 2
         at = i - 1 + (heights[i - 1] - half) / (heights[i - 1] - heights[i])
@@ -270,9 +271,11 @@ def test_steps(example) -> None:
         row = f"emodc {count}"
         assert is_accuracy(example.column("steps", "accuracy %")[row], right)
         assert example.column("steps", "evaluations/image")[row].value == 3 * count
-        seconds = rows["seconds"].mean() * count / 8
-        shown = example.column("steps", "seconds/image")[row].value
-        assert shown == pytest.approx(seconds, rel=1e-5)
+        shown = example.column("steps", "seconds/image")[row]
+        if count < 8:
+            assert shown is None  # never timed
+        else:
+            assert shown.value == pytest.approx(rows["seconds"].mean(), rel=1e-5)
     whole = example.column("steps", "accuracy %")["emodc 8"].value
     assert whole == example.column("clean", "accuracy %")["emodc"].value
     assert example.column("steps", "evaluations/image")["net None"].value == 1
