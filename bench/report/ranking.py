@@ -53,6 +53,7 @@ class Ranking:
         marks: By (row, column).
         tests: Number of tests that the p values were adjusted for.
         unranked: Whether a column was left out because it has under `FEWEST` samples.
+        several: Whether a tested row has several trainings.
         apart: Names of rows that stand on other samples or training seeds than most of a column.
         detectable: The smallest difference that a test of this table finds with a power of 80%, at
             the first level of Holm's correction and the median disagreement of its pairs; None if
@@ -62,6 +63,7 @@ class Ranking:
     marks: Mapping[tuple[int, int], Mark]
     tests: int = 0
     unranked: bool = False
+    several: bool = False
     apart: tuple[str, ...] = ()
     detectable: float | None = None
 
@@ -73,13 +75,13 @@ class Ranking:
             found = "no difference" if self.detectable is None else "a difference of about "
             if self.detectable is not None:
                 found += f"{100 * self.detectable:.1f} points"
+            trainings = " Each training has to agree, and the two-level interval of the difference."
             parts.append(
                 "Best is what is the highest of its column and distinguishable from every other, "
-                "by tests on identical samples: McNemar's exact one, for means a paired t; of "
-                "several trainings each has to agree, and the two-level interval of the "
-                "difference. Adjusted by Holm over all pairs of this table's columns "
-                f"({self.tests} tests), level {LEVEL}: with a power of 80% that finds {found} "
-                "between a pair of median disagreement."
+                "by tests on identical samples: McNemar's exact one, for means a paired t, "
+                f"adjusted by Holm over all pairs of this table's columns ({self.tests} tests), "
+                f"level {LEVEL}.{trainings if self.several else ''} With a power of 80% that finds "
+                f"{found} between a pair of median disagreement."
             )
         if self.unranked:
             parts.append(f"Columns with under {FEWEST} samples are not ranked.")
@@ -120,9 +122,13 @@ def rank(columns: Mapping[int, Sequence[Scores | None]], names: Sequence[str]) -
             if r != best and not _apart(own[best], own[r], worst[c, _ordered(r, best)])
         ]
         marks |= {(r, c): "tied" for r in (best, *same)} if same else {(best, c): "best"}
-    unranked = len(large) < sum(bool(own) for own in kept.values())
     return Ranking(
-        marks, len(flat), unranked, tuple(dict.fromkeys(apart)), _power(large, len(flat))
+        marks,
+        len(flat),
+        unranked=len(large) < sum(bool(own) for own in kept.values()),
+        several=any(len(entry.seeds) > 1 for own in large.values() for entry in own.values()),
+        apart=tuple(dict.fromkeys(apart)),
+        detectable=_power(large, len(flat)),
     )
 
 

@@ -5,7 +5,7 @@ heatmap.py       mean accuracy of classifiers and corruptions
 confusion.py     confusion matrices on clean pictures
 recall.py        recall of each class, groups.py accuracy of each group: forest.py draws both,
                  conditions.py says what clean pictures are compared with
-calibration.py   reliability diagrams
+calibration.py   reliability diagrams; selective.py accuracy against coverage
 steps.py         accuracy against evaluations
 ablation.py      EmoDC's variants
 diagnostics.py   what traces say of an EmoDC, in the marks of marks.py
@@ -27,6 +27,7 @@ from bench.report.figures.groups import group_drawings
 from bench.report.figures.heatmap import heatmap_drawings
 from bench.report.figures.parts import Drawing, Drawn
 from bench.report.figures.recall import recall_drawings
+from bench.report.figures.selective import selective_drawings
 from bench.report.figures.steps import steps_drawings
 from bench.report.figures.style import house_style
 from bench.report.groups import Group
@@ -58,6 +59,7 @@ def write_figures(
 def _drawings(group: Group, store: Store) -> Iterator[Drawing]:
     yield from confusion_drawings(group)
     yield from calibration_drawings(group)
+    yield from selective_drawings(group)
     yield from heatmap_drawings(group)
     yield from curve_drawings(group, "corruption")
     yield from recall_drawings(group)

@@ -31,6 +31,10 @@ def clean_table(group: Group) -> TableSpec:
         counts = (str(m.n), str(m.seeds)) if group.several else (str(m.n),)
         rows.append((name, *counts, m.accuracy, *means, *costs))
     about = f"Clean pictures: accuracy (WAR) in percent with its {interval_name(group)} interval."
+    if not group.several:
+        about += (
+            " UAR and macro-F1 have Wilson's at the effective number of pictures, d_p Student's."
+        )
     ranked = {"accuracy %": [Scores.of(group.clean(classifier)) for classifier in group.names]}
     return captioned(group, "clean", "Clean pictures", about, used, header, rows, ranked)
 

@@ -56,6 +56,7 @@ def test_files_are_pictures_of_some_size(out: Path, tmp_path: Path) -> None:
         ("confusion", "clean"),
         ("confusion-emodc", "emodc"),
         ("calibration", "confidence"),
+        ("selective", "confidence"),
         ("corruptions", "corruptions"),
         ("recall", "corruptions"),
         ("attacks", "attacks"),
