@@ -10,7 +10,7 @@ from bench.compare.pairing import Pairing
 from bench.compare.rows import Row
 from bench.compare.sides import Side
 from bench.compare.table import as_lines, drawn, p_text, refusals, sentences, who
-from bench.report.fitted import Column, Line, fitted
+from bench.report.terminal.fitted import Column, Line, fitted
 
 _COLUMNS = (
     Column("n", 3),

@@ -6,11 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from bench.files import atomic
-from bench.report.ablation import ablation_tables
 from bench.report.cards import write_cards
 from bench.report.chapters import Contents, contents
-from bench.report.diagnostic_tables import csv_text, diagnostic_tables, notes
-from bench.report.diagnostics import diagnose
 from bench.report.figures import write_figures
 from bench.report.page import write_page
 from bench.report.page.assembly import assemble
@@ -19,6 +16,9 @@ from bench.report.results import Missing, Results, read
 from bench.report.spec import TableSpec
 from bench.report.summary import summary_csv, summary_frame
 from bench.report.tables import tables
+from bench.report.tables.ablation import ablation_tables
+from bench.report.tables.diagnostics import diagnostic_tables, notes, numbers_csv
+from bench.report.traces.diagnosis import diagnose
 from bench.store import Store
 
 
@@ -83,7 +83,7 @@ def write_report(out: Path, reference: str | None = None) -> Report:
         texts = {
             "summary.csv": summary_csv(frame),
             "tables.md": _page(chapters, results),
-            "diagnostics.csv": csv_text(diagnoses),
+            "diagnostics.csv": numbers_csv(diagnoses),
         }
         for name, text in texts.items():
             (scratch / name).write_text(text, encoding="utf-8")

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from bench.report.diagnostics import Diagnosis
 from bench.report.figures.ablation import ablation_drawings
 from bench.report.figures.calibration import calibration_drawings
 from bench.report.figures.confusion import confusion_drawings
@@ -32,6 +31,7 @@ from bench.report.figures.steps import steps_drawings
 from bench.report.figures.style import house_style
 from bench.report.groups import Group
 from bench.report.results import Results
+from bench.report.traces.diagnosis import Diagnosis
 from bench.store import Store
 
 __all__ = ["Drawn", "write_figures"]

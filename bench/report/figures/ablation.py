@@ -9,12 +9,12 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
 from bench.checkpoints import GATE_FACTOR
-from bench.report.ablation import pairs_with_base
 from bench.report.figures.parts import Drawing, footnote
 from bench.report.figures.style import LineStyle, line_style, new_figure, shown
 from bench.report.groups import Group
 from bench.report.spec import Estimate
 from bench.report.tables import interval_name
+from bench.report.tables.ablation import pairs_with_base
 from bench.report.variants import Variant, variants
 from bench.stats import Interval
 

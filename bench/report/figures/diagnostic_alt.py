@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from bench.report.diagnostics import PROMPTS, Diagnosis
-from bench.report.example import Side
 from bench.report.figures.marks import text
 from bench.report.figures.parts import listed
+from bench.report.traces.diagnosis import PROMPTS, Diagnosis
+from bench.report.traces.example import Side
 
 
 def of_correlation(diagnosis: Diagnosis) -> str:

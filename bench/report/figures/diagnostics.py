@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.diagnostics import PROMPTS, Diagnosis
-from bench.report.example import Side
 from bench.report.figures import diagnostic_alt as alt
 from bench.report.figures.marks import bar, line, note, span, text
 from bench.report.figures.parts import Drawing
 from bench.report.figures.style import line_style, new_figure, shown
+from bench.report.traces.diagnosis import PROMPTS, Diagnosis
+from bench.report.traces.example import Side
 from bench.stats import wilson
 from emodc.estimates import Estimate
 

@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.diagnostics import Diagnosis
 from bench.report.figures.parts import small_type
 from bench.report.figures.style import line_style
 from bench.report.tables import DRAWN
+from bench.report.traces.diagnosis import Diagnosis
 from emodc.estimates import Estimate
 
 

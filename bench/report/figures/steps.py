@@ -12,8 +12,8 @@ from bench.report.figures.parts import Drawing, chance_line, footnote
 from bench.report.figures.style import GREY, line_style, new_figure, shown
 from bench.report.groups import Group, Pooled
 from bench.report.spec import Estimate
-from bench.report.steps import AtSteps, steps_by_classifier
 from bench.report.tables import interval_name
+from bench.report.traces.steps import AtSteps, steps_by_classifier
 from bench.store import Store
 
 _DODGE = 1.08  # between points of equal cost, as a factor

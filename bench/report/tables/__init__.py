@@ -9,6 +9,8 @@
 - `samples`: groups of pictures, and gaps between them
 - `cost`: accuracy from fewer steps of a trace
 - `provenance`: what stands behind the numbers
+- `ablation`: EmoDC's variants with each other; `diagnostics`: what its traces say; both are asked
+  for apart
 - `captions`, `swept`, `numbers`: what captions say alike; a classifier under all corruptions;
   numbers with intervals
 """

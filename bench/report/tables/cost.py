@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from bench.report.groups import Group, Pooled
 from bench.report.spec import Number, TableSpec, Value
-from bench.report.steps import AtSteps, steps_by_classifier
 from bench.report.tables.captions import captioned, counts_header, interval_name
+from bench.report.traces.steps import AtSteps, steps_by_classifier
 from bench.store import Store
 
 

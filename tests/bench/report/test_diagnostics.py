@@ -10,7 +10,6 @@ from PIL import Image
 from scipy import stats
 
 from bench.report import write_report
-from bench.report.diagnostics import Diagnosis, diagnose
 from bench.report.figures.diagnostics import (
     correlation,
     example,
@@ -19,6 +18,7 @@ from bench.report.figures.diagnostics import (
     timesteps,
 )
 from bench.report.results import read
+from bench.report.traces.diagnosis import Diagnosis, diagnose
 from bench.store import Cell, Store
 from bench.traces import OtherPrompts, Traces
 

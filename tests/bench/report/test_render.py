@@ -11,13 +11,13 @@ import pytest
 from markdown_it import MarkdownIt
 from typeset import fonts, run_pdflatex, typeset
 
-from bench.report.ablation import ablation_tables
 from bench.report.render import csv_text, latex, macros, markdown, write_tables
 from bench.report.render.latex_text import latex_text
 from bench.report.render.macros import cited, plain
 from bench.report.results import read
 from bench.report.spec import Difference, Estimate, Number, TableSpec
 from bench.report.tables import tables
+from bench.report.tables.ablation import ablation_tables
 from bench.stats import Interval
 from bench.store import Store
 

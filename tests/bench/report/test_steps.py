@@ -7,8 +7,8 @@ import pytest
 
 from bench.report.groups import Group
 from bench.report.results import read
-from bench.report.steps import accuracy_by_steps, evenly_spaced
-from bench.report.traced import Traced
+from bench.report.traces.steps import accuracy_by_steps, evenly_spaced
+from bench.report.traces.traced import Traced
 from bench.stats import wilson
 
 N, K, S = 6, 3, 12

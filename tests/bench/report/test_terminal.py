@@ -8,11 +8,11 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from bench.report.fitted import Column, fitted
 from bench.report.measures import share
 from bench.report.results import read
 from bench.report.spec import Estimate
 from bench.report.terminal import show
+from bench.report.terminal.fitted import Column, fitted
 from bench.stats import Interval
 
 Y, N = True, False

@@ -7,7 +7,7 @@ import numpy as np
 
 from bench.report.groups import Group, Result
 from bench.report.outcomes import shared_samples
-from bench.report.traced import Traced
+from bench.report.traces.traced import Traced
 from emodc import diagnostics
 
 

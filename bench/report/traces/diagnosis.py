@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from bench.report.example import Example, find_example
 from bench.report.groups import Group, Result
 from bench.report.results import Results
-from bench.report.traced import Traced, strongest, with_traces
+from bench.report.traces.example import Example, find_example
+from bench.report.traces.traced import Traced, strongest, with_traces
 from bench.store import Store
 from emodc import diagnostics
 from emodc.estimates import Estimate, Floats

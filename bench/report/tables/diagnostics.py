@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from bench.report import spec
-from bench.report.diagnostics import PROMPTS, Diagnosis
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables import DRAWN
+from bench.report.traces.diagnosis import PROMPTS, Diagnosis
 from bench.stats import Interval
 from emodc.estimates import Estimate
 
@@ -45,7 +45,7 @@ def notes(diagnoses: Sequence[Diagnosis], absent: Sequence[str]) -> list[str]:
     return [*found, *absent]
 
 
-def csv_text(diagnoses: Sequence[Diagnosis]) -> str:
+def numbers_csv(diagnoses: Sequence[Diagnosis]) -> str:
     """One row per number, fractions in [0, 1]; numbers that are undefined are left out."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

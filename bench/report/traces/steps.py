@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bench.report.groups import Group
 from bench.report.measures import share
 from bench.report.spec import Estimate
-from bench.report.traced import Traced, with_traces
+from bench.report.traces.traced import Traced, with_traces
 from bench.store import Store
 from emodc import diagnostics
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from bench.report.attributes import recorded
-from bench.report.card_results import calibration, gate, groups, results_table
+from bench.report.cards.results import calibration, gate, groups, results_table
 from bench.report.groups import Group, Result
 from bench.report.results import Results, display_name
 from bench.report.tables import captions

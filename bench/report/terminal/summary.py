@@ -7,12 +7,12 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.metrics import Scores
-from bench.report.fitted import Column, Line, fitted
 from bench.report.groups import Group
 from bench.report.measures import share
 from bench.report.spec import Value
 from bench.report.tables.captions import DRAWN, interval_name, seeds_text, sizes
 from bench.report.tables.swept import Swept, sweeps
+from bench.report.terminal.fitted import Column, Line, fitted
 from bench.report.write import Report
 
 _SHOWN_MISSING = 5
