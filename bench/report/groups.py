@@ -144,9 +144,16 @@ class Group:
 
     def perturbations(self, family: str) -> list[str]:
         """A family's perturbations that have a complete cell, in report order."""
-        found = {r.cell.perturbation for r in self.results if r.cell.family == family}
-        planned = dict.fromkeys(cell.perturbation for cell in self.planned)
-        return [name for name in planned if name in found]
+        return list(self._perturbations.get(family, ()))
+
+    @cached_property
+    def _perturbations(self) -> dict[str, dict[str, None]]:
+        complete = {(r.cell.family, r.cell.perturbation) for r in self.results}
+        found: dict[str, dict[str, None]] = {}
+        for cell in self.planned:
+            if (cell.family, cell.perturbation) in complete:
+                found.setdefault(cell.family, {})[cell.perturbation] = None
+        return found
 
     def severities(self, perturbation: str) -> list[str]:
         """A perturbation's planned severities or budgets, ascending."""

@@ -51,7 +51,7 @@ def _vector(figure: FigureFile) -> str | None:
 def _pixels(figure: FigureFile) -> str:
     packed = io.BytesIO()
     with Image.open(figure.png) as image:
-        image.convert("RGB").save(packed, "WEBP", lossless=True)
+        image.convert("RGB").save(packed, "WEBP", lossless=True, method=1)
     return _address("image/webp", packed.getvalue())
 
 
