@@ -74,7 +74,7 @@ def two_level(
       variance and the quantile are too small.
 
     A nominal 95% covers 94 to 96% from 3 seeds on where seeds dominate, samples dominate or both
-    matter; 96 to 99% where the interaction dominates, as the variance may not fall below P; 91% or
+    matter; up to 99% where the interaction dominates, as the variance may not fall below P; 90% or
     more with 2 seeds. With one seed it is the bootstrap over samples.
 
     Scores that are multiples of a common fraction, such as right or wrong, have the ideal
@@ -95,14 +95,14 @@ def two_level(
         that do not differ at all have no width.
 
     Raises:
-        ValueError: If there is no score, or confidence is no fraction.
+        ValueError: If there is no score or one is not finite, or confidence is no fraction.
     """
     (values,) = _arms(scores)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie in (0, 1), not {confidence}")
     n = values.shape[1]
     if n == 1:
-        return Interval(*bounds)
+        return Interval(float(bounds[0]), float(bounds[1]))
     from_seeds, df = _components(values)
     z = float(ndtri((1 + confidence) / 2))
     widening = float(stdtrit(df, (1 + confidence) / 2)) / z
@@ -111,7 +111,8 @@ def two_level(
         for distance in _percentiles(values.mean(axis=0), confidence)
     )
     estimate = float(values.mean())
-    return Interval(max(estimate - below, bounds[0]), min(estimate + above, bounds[1]))
+    low, high = max(estimate - below, bounds[0]), min(estimate + above, bounds[1])
+    return Interval(float(low), float(high))
 
 
 def two_level_difference(
@@ -166,7 +167,7 @@ def two_level_ratio(first: ArrayLike, second: ArrayLike, confidence: float = 0.9
 
 
 def _arms(*scores: ArrayLike) -> list[NDArray[np.float64]]:
-    """Each as float64 (k, N); of one shape and not empty."""
+    """Each as float64 (k, N); of one shape, not empty and finite."""
     arrays = [np.asarray(values, dtype=np.float64) for values in scores]
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
@@ -174,6 +175,8 @@ def _arms(*scores: ArrayLike) -> list[NDArray[np.float64]]:
     (shape,) = shapes
     if len(shape) != 2 or 0 in shape:
         raise ValueError(f"scores are seeds x samples, at least one of each, not {shape}")
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError("scores are finite numbers; leave out samples that have none")
     return arrays
 
 

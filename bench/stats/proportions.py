@@ -132,7 +132,8 @@ def range_of_proportions(
     if len(successes) != len(n) or len(n) < 2:
         raise ValueError(f"a gap is between two groups or more, not {len(successes)}, {len(n)}")
     each = 1 - (1 - confidence) / (len(n) * (len(n) - 1) / 2)
-    groups = [(x / m, wilson(x, m, each)) for x, m in zip(successes, n, strict=True)]
+    limits = [wilson(x, m, each) for x, m in zip(successes, n, strict=True)]
+    groups = [(x / m, own) for x, m, own in zip(successes, n, limits, strict=True)]
     pairs = [_difference(*one, *other) for one, other in permutations(groups, 2)]
     return Interval(max(0.0, *(pair.low for pair in pairs)), max(pair.high for pair in pairs))
 

@@ -162,6 +162,8 @@ def test_nothing_to_draw_from_is_refused(scores: np.ndarray) -> None:
 def test_what_does_not_pair_is_refused() -> None:
     with pytest.raises(ValueError, match="do not pair"):
         two_level_difference(RIGHT, OTHER[:2])
+    with pytest.raises(ValueError, match="finite"):
+        two_level([[0.5, float("nan")]])
     with pytest.raises(ValueError, match="positive"):
         two_level_ratio(RIGHT, OTHER)
     with pytest.raises(ValueError, match="confidence"):

@@ -1,20 +1,28 @@
-"""Intervals and tests: against independent implementations, by simulation, and their refusals."""
+"""Intervals and tests: against independent implementations, and their refusals.
 
-from math import sqrt
+How often intervals cover and tests reject is in `test_coverage`.
+"""
+
+from fractions import Fraction
+from math import comb, sqrt
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 from bench import rng
 from bench.stats import (
     Interval,
+    clopper_pearson,
     detectable_difference,
     holm,
     mcnemar,
     mean_of_proportions,
+    newcombe,
+    range_of_proportions,
     tango,
     wilson,
 )
@@ -25,9 +33,10 @@ from bench.stats import (
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
 def test_agrees_with_scipy(n: int, share: float, confidence: float) -> None:
     successes = round(share * n)
-    expected = binomtest(successes, n).proportion_ci(confidence, method="wilson")
-    got = wilson(successes, n, confidence)
-    assert (got.low, got.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    for method, interval in (("wilson", wilson), ("exact", clopper_pearson)):
+        expected = binomtest(successes, n).proportion_ci(confidence, method=method)
+        got = interval(successes, n, confidence)
+        assert (got.low, got.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_a_value_by_hand() -> None:
@@ -38,8 +47,12 @@ def test_a_value_by_hand() -> None:
 
 @pytest.mark.parametrize("n", [1, 3, 10, 49, 1000])
 def test_ends_are_exact(n: int) -> None:
-    assert wilson(0, n).low == 0.0 < wilson(0, n).high
-    assert wilson(n, n).high == 1.0 > wilson(n, n).low
+    for interval in (wilson, clopper_pearson):
+        assert interval(0, n).low == 0.0 < interval(0, n).high
+        assert interval(n, n).high == 1.0 > interval(n, n).low
+    # Closed forms: (alpha / 2)^(1 / n), and by the normal quantile z: n / (n + z^2).
+    assert clopper_pearson(n, n).low == pytest.approx(0.025 ** (1 / n))
+    assert wilson(n, n).low == pytest.approx(n / (n + norm.ppf(0.975) ** 2))
 
 
 def test_fractional_successes_lie_between_whole_ones() -> None:
@@ -50,18 +63,68 @@ def test_fractional_successes_lie_between_whole_ones() -> None:
 
 @pytest.mark.parametrize(("successes", "n"), [(-1, 5), (6, 5), (0, 0), (float("nan"), 5)])
 def test_what_is_no_proportion_is_refused(successes: float, n: int) -> None:
-    with pytest.raises(ValueError, match="not a proportion"):
-        wilson(successes, n)
+    for interval in (wilson, clopper_pearson, lambda x, n: newcombe(3, 5, x, n)):
+        with pytest.raises(ValueError, match="not a proportion"):
+            interval(successes, n)
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0])
 def test_confidence_is_a_fraction(confidence: float) -> None:
-    with pytest.raises(ValueError, match="confidence"):
-        wilson(3, 5, confidence)
+    for interval in (wilson, clopper_pearson):
+        with pytest.raises(ValueError, match="confidence"):
+            interval(3, 5, confidence)
 
 
 def test_intervals_compare_by_value() -> None:
     assert Interval(0.1, 0.2) == Interval(0.1, 0.2) != Interval(0.1, 0.3)
+
+
+@pytest.mark.parametrize(
+    "counts", [(56, 70, 48, 80), (10, 10, 0, 20), (0, 10, 0, 20), (9, 10, 3, 10)]
+)
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_newcombe_agrees_with_statsmodels(counts: tuple[int, ...], confidence: float) -> None:
+    alpha = 1 - confidence
+    expected = confint_proportions_2indep(*counts, method="newcomb", alpha=alpha)
+    got = newcombe(*counts, confidence)
+    assert (got.low, got.high) == pytest.approx(expected, abs=1e-12)
+
+
+def test_newcombe_s_own_example() -> None:
+    # Newcombe (1998), table II, (a) under method 10: 56/70 - 48/80.
+    got = newcombe(56, 70, 48, 80)
+    assert (got.low, got.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+def test_a_gap_of_two_is_their_difference() -> None:
+    difference = newcombe(56, 70, 48, 80)
+    assert range_of_proportions([48, 56], [80, 70]) == difference
+    # A gap has no sign: of a difference that may be 0, the farther end.
+    unclear = newcombe(50, 70, 55, 80)
+    found = range_of_proportions([50, 55], [70, 80])
+    assert found == Interval(0, max(unclear.high, -unclear.low))
+
+
+def test_a_gap_of_several_is_that_of_a_few_lines() -> None:
+    successes, n = [20, 300, 50, 130], [30, 329, 74, 160]
+    limits = [
+        newcombe(successes[i], n[i], successes[j], n[j], 1 - 0.05 / 6)
+        for i in range(4) for j in range(4) if i != j
+    ]  # fmt: skip
+    expected = Interval(max(i.low for i in limits), max(i.high for i in limits))
+    assert range_of_proportions(successes, n) == expected
+    assert expected.low > 0
+    assert range_of_proportions(successes[::-1], n[::-1]) == expected
+
+
+def test_groups_all_right_or_one_alone() -> None:
+    perfect = range_of_proportions([30, 50], [30, 50])
+    assert perfect.low == 0 < perfect.high < 0.2
+    for successes, n in (([5], [10]), ([], []), ([5, 6], [10])):
+        with pytest.raises(ValueError, match="two groups or more"):
+            range_of_proportions(successes, n)
+    with pytest.raises(ValueError, match="not a proportion"):
+        range_of_proportions([5, 0], [10, 0])
 
 
 def split(gained: int, lost: int, same: int = 5) -> tuple[list[bool], list[bool]]:
@@ -87,17 +150,12 @@ def test_mcnemar_by_hand_and_symmetric() -> None:
     assert mcnemar(first, second) == mcnemar(second, first)
 
 
-def test_mcnemar_rejects_a_true_null_at_most_as_often_as_it_says() -> None:
-    source = rng.generator("mcnemar")
-    rejected = 0
-    for _ in range(1000):
-        first = source.random(120) < 0.8
-        flipped = source.random(120) < 0.2
-        second = np.where(flipped, source.random(120) < 0.5, first)
-        exchanged = source.random(120) < 0.5  # neither is better, by construction
-        a, b = np.where(exchanged, first, second), np.where(exchanged, second, first)
-        rejected += mcnemar(a, b) < 0.05
-    assert 0.005 < rejected / 1000 < 0.055
+@pytest.mark.parametrize("discordant", [1, 2, 17, 60, 301, 900])
+def test_mcnemar_is_exact_in_whole_numbers(discordant: int) -> None:
+    for gained in {0, discordant // 3, discordant // 2 - 1, discordant // 2} - {-1}:
+        tail = sum(comb(discordant, i) for i in range(gained + 1))
+        exact = min(1.0, float(Fraction(2 * tail, 2**discordant)))
+        assert mcnemar(*split(gained, discordant - gained)) == pytest.approx(exact, rel=1e-11)
 
 
 @pytest.mark.parametrize(("first", "second"), [([], []), ([True], [True, False])])
