@@ -7,6 +7,7 @@ import pytest
 from scipy.special import log_softmax
 from scipy.stats import binomtest
 
+from bench.report.figures.selective import selective_drawings
 from bench.report.figures.steps import steps_drawings
 from bench.report.spec import Estimate, Number, Value
 
@@ -336,3 +337,19 @@ def test_a_column_of_accuracies_has_its_best_or_those_it_is_not_told_from(exampl
         assert "Best is what is the highest of its column" in spec.caption
     assert not example.specs["faces-pgd"].marks  # of 20 pictures
     assert "under 30 samples are not ranked" in example.specs["faces-pgd"].caption
+
+
+def test_selective_accuracy_is_of_the_most_confident(example) -> None:
+    (group,) = example.results.groups
+    (drawing,) = selective_drawings(group)
+    rows = example.frames["net", "clean", "0"]
+    logs, truth = probabilities(example, "net", ("clean", "0"))
+    sure = np.argsort(-logs.max(axis=1), kind="stable")
+    right = truth[np.arange(len(rows)), logs.argmax(axis=1)][sure]
+    panel = drawing.figure.axes[0]
+    assert panel.get_title() == "clean"
+    net = next(line for line in panel.lines if len(line.get_xdata()) == 19)
+    for coverage, height in net.get_xydata():
+        answered = int(np.ceil(coverage / 100 * len(rows) - 1e-9))
+        assert height == pytest.approx(100 * right[:answered].mean())
+    assert f"{100 * right.mean():.1f}% of all" in drawing.alt
