@@ -47,10 +47,9 @@ def table(out: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(handle))
 
 
-def percent(values: np.ndarray) -> str:
-    interval = two_level(values, bounds=(0, 1))
-    low, high = 100 * interval.low, 100 * interval.high
-    return f"{100 * values.mean():.1f} [{low:.1f}, {high:.1f}]"
+def shown(row: dict[str, str], column: str) -> list[float]:
+    """A number of a table and both ends of its interval."""
+    return [float(row[f"{column}{end}"]) for end in ("", " low", " high")]
 
 
 def test_stages_are_shared_within_a_seed_and_not_across(ablated: Path) -> None:
@@ -79,17 +78,20 @@ def test_the_table_s_numbers_are_those_of_the_rows(ablated: Path) -> None:
     right, rows = correct(ablated), table(ablated, "ablation")
     assert [row["variant"].split(" ")[0] for row in rows] == list(VARIANTS)
     for row, name in zip(rows, VARIANTS, strict=True):
-        assert row["accuracy %"] == percent(right[name])
+        alone, both = wilson(28 * right[name].mean(), 28), two_level(right[name], bounds=(0, 1))
+        ends = (min(alone.low, both.low), max(alone.high, both.high))
+        expected = [100 * value for value in (right[name].mean(), *ends)]
+        assert shown(row, "accuracy %") == pytest.approx(expected, abs=1e-3)
         assert (row["seeds"], row["n"], row["steps"]) == ("2", "28", "5")
         if name == "emodc_base":
             assert row["difference to Base"] == ""
             continue
         differences = right[name] - right["emodc_base"]
         interval = two_level(differences, bounds=(-1, 1))
-        low, high = 100 * interval.low, 100 * interval.high
-        text = f"{100 * differences.mean():+.1f} [{low:.1f}, {high:.1f}]"
-        assert row["difference to Base"].startswith(text)
-        assert ("not distinguishable" in row["difference to Base"]) == (low <= 0 <= high)
+        expected = [100 * value for value in (differences.mean(), interval.low, interval.high)]
+        assert shown(row, "difference to Base") == pytest.approx(expected, abs=1e-3)
+        marked = row["difference to Base mark"] == "not distinguishable"
+        assert marked  # 28 pictures after 5 steps: nothing can be told apart
 
 
 def test_manifests_say_what_was_trained(ablated: Path) -> None:

@@ -7,7 +7,7 @@ from statistics import fmean
 from bench.checkpoints import GATE_FACTOR
 from bench.report.groups import Group
 from bench.report.results import Results
-from bench.report.spec import LEVEL, Difference, TableSpec, Value
+from bench.report.spec import LEVEL, Difference, Number, TableSpec, Value
 from bench.report.tables import DRAWN, SEEDS, interval_name, setting
 from bench.report.variants import Pair, Variant, base_of, variants
 from bench.stats import detectable_difference, holm
@@ -73,9 +73,9 @@ def ablation_table(group: Group, found: Sequence[Variant]) -> TableSpec:
                 str(m.seeds),
                 str(m.n),
                 m.accuracy,
-                m.uar.number,
+                m.uar,
                 _validation(variant),
-                None if m.d_p is None else m.d_p.number,
+                m.d_p,
                 "1" if variant.classifier in bases else _relative(pair),
                 _gate(variant),
                 str(variant.steps),
@@ -200,11 +200,11 @@ def _about_validation(group: Group) -> str:
     return f"Validation: accuracy in percent on the validation split{ranged}."
 
 
-def _relative(pair: Pair | None) -> str | None:
+def _relative(pair: Pair | None) -> Number | None:
     if pair is None or pair.relative_d_p is None:
         return None
     value, interval = pair.relative_d_p.value, pair.relative_d_p.interval
-    return f"{value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    return Number(value, 3, interval)
 
 
 def _gate(variant: Variant) -> str | None:
