@@ -115,7 +115,8 @@ def rank(columns: Mapping[int, Sequence[Scores | None]], names: Sequence[str]) -
         worst[c, pair] = max(p, worst.get((c, pair), 0.0))
     marks: dict[tuple[int, int], Mark] = {}
     for c, own in large.items():
-        best = max(own, key=lambda row, own=own: own[row].values.mean())  # type: ignore[misc]
+        means = {row: float(entry.values.mean()) for row, entry in own.items()}
+        best = max(means, key=means.__getitem__)
         same = [
             r
             for r in own
