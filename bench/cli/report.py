@@ -1,5 +1,6 @@
 """`bench report`: tables and figures of what a run has stored."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,7 @@ def report(
 
     from bench.report import show, write_report
 
-    written = write_report(out, reference)
+    written = write_report(out, reference, os.cpu_count() or 1)
     if json:
         print_json(report_content(written))
     else:

@@ -1,6 +1,7 @@
 """`bench run SUITE`."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
@@ -102,7 +103,7 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     with interruptible():
         sweep(chosen, out, Reporter(), command=sys.argv[1:])
-        report = write_report(out)
+        report = write_report(out, workers=os.cpu_count() or 1)
         if json:
             print_json(report_content(report))
         else:

@@ -44,7 +44,7 @@ class Report:
         return self.results.missing
 
 
-def write_report(out: Path, reference: str | None = None) -> Report:
+def write_report(out: Path, reference: str | None = None, workers: int = 1) -> Report:
     """Read the store in `out` and write its report.
 
         OUT/report/index.html          everything as one page
@@ -61,6 +61,7 @@ def write_report(out: Path, reference: str | None = None) -> Report:
         out: The folder of a `bench run`.
         reference: The classifier whose errors are the unit of mCE; if not given, the first
             discriminative one.
+        workers: Processes that write many figures side by side.
 
     Returns:
         What was written.
@@ -77,7 +78,7 @@ def write_report(out: Path, reference: str | None = None) -> Report:
     with atomic(folder) as scratch:
         scratch.mkdir()
         write_tables(scratch / "tables", specs)
-        figures = write_figures(results, store, scratch / "figures", diagnoses)
+        figures = write_figures(results, store, scratch / "figures", diagnoses, workers)
         write_cards(results, store, scratch / "cards")
         chapters = contents(specs, figures, {"diagnostics": notes(diagnoses, absent)})
         texts = {

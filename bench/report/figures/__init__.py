@@ -38,7 +38,11 @@ __all__ = ["Drawn", "write_figures"]
 
 
 def write_figures(
-    results: Results, store: Store, folder: Path, diagnoses: Sequence[Diagnosis] = ()
+    results: Results,
+    store: Store,
+    folder: Path,
+    diagnoses: Sequence[Diagnosis] = (),
+    workers: int = 1,
 ) -> list[Drawn]:
     """Draw every figure that the results allow into `folder`, in the order of a report.
 
@@ -47,13 +51,14 @@ def write_figures(
         store: For traces and for groups of pictures.
         folder: Made if it is not there.
         diagnoses: What traces say, drawn last.
+        workers: Processes that write many figures side by side.
     """
     everything = chain(
         chain.from_iterable(_drawings(group, store) for group in results.groups),
         chain.from_iterable(map(diagnostic_drawings, diagnoses)),
     )
     with house_style():
-        return write(everything, folder)
+        return write(everything, folder, workers)
 
 
 def _drawings(group: Group, store: Store) -> Iterator[Drawing]:

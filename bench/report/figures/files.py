@@ -1,7 +1,6 @@
 """Figures into files: here if they are few, by processes side by side if they are many."""
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -17,12 +16,18 @@ from bench.report.figures.style import house_style, save
 _FEW = 16  # figures that are written before another process has started
 
 
-def write(drawings: Iterable[Drawing], folder: Path) -> list[Drawn]:
-    """Write all files of the drawings, in their order; in `house_style`."""
+def write(drawings: Iterable[Drawing], folder: Path, workers: int) -> list[Drawn]:
+    """Write all files of the drawings, in their order; in `house_style`.
+
+    Args:
+        drawings: Any number.
+        folder: Made if it is not there.
+        workers: Processes at most; with more than one the calling script has to be importable, as
+            for any pool of processes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rest = iter(drawings)
     first = list(islice(rest, _FEW))
-    workers = os.cpu_count() or 1
     if len(first) < _FEW or workers == 1:
         return [_drawn(d, save(d.figure, folder, d.name)) for d in chain(first, rest)]
     context = multiprocessing.get_context("spawn")
