@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ SHARDS, STEPS, EMODCS = 2, 100, 4
 NAME, DIGEST = "rafdb_like", "made up"
 
 
-def levels() -> Iterator[tuple[str, str, str]]:
+def levels() -> Iterator[tuple[str, Literal["clean", "corruption", "attack"], str]]:
     """(perturbation, family, severity) of the hundred cells of a classifier."""
     yield "clean", "clean", "0"
     for name in CORRUPTIONS:
@@ -65,7 +66,7 @@ def write_classifier(root: Path, images: int, number: int) -> list[Cell]:
             classifier=name,
             dataset=NAME,
             perturbation=perturbation,
-            family=family,  # type: ignore[arg-type]
+            family=family,
             severity=severity,
             seed=0,
             run_seed=0,

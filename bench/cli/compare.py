@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.output import print_json
+from bench.cli.run import DEFAULT_OUT
 
 
 class Verdict(StrEnum):
@@ -21,9 +22,9 @@ def compare(
         str, typer.Argument(metavar="A", help="A run, RUN:CLASSIFIER, or a classifier of --out.")
     ],
     b: Annotated[str, typer.Argument(metavar="B", help="What is compared with it, likewise.")],
-    out: Annotated[Path, typer.Option(help="The run whose classifiers A and B name.")] = Path(
-        "results/runs/robustness"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="The run whose classifiers A and B name.")
+    ] = DEFAULT_OUT,
     fail_if: Annotated[
         Verdict | None,
         typer.Option("--fail-if", help="Exit code 2 if B is worse, or different, in any row."),

@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from bench.cli.output import print_json, report_content
+from bench.cli.run import DEFAULT_OUT
 
 
 def report(
     out: Annotated[
         Path, typer.Argument(help="Folder of a run, finished or not.", show_default=True)
-    ] = Path("results/runs/robustness"),
+    ] = DEFAULT_OUT,
     reference: Annotated[
         str | None,
         typer.Option(

@@ -54,6 +54,11 @@ class Row:
     drawn: bool
 
     @property
+    def adjusted(self) -> float:
+        """P by Holm over all rows; alone in its comparison it is the test's."""
+        return self.p if self.difference.p is None else self.difference.p
+
+    @property
     def verdict(self) -> str:
         """What B is: "better", "worse" or "not distinguishable"."""
         if not self.difference.distinguishable:

@@ -10,7 +10,7 @@ from bench.compare.rows import Row
 from bench.compare.sides import Side
 from bench.errors import UserError
 from bench.report.render import csv_text, latex, markdown
-from bench.report.spec import LEVEL, Difference, Estimate, Number, TableSpec, Value
+from bench.report.spec import LEVEL, Difference, Estimate, Number, TableSpec, Value, p_text
 from bench.report.tables.captions import DRAWN, sizes
 
 _DIGITS = 6
@@ -58,7 +58,7 @@ def table(first: Side, second: Side, rows: Sequence[Row]) -> TableSpec:
             row.first,
             row.second,
             row.difference,
-            p_text(row.difference.p),
+            p_text(row.adjusted),
             None if row.detectable is None else Number(100 * row.detectable, 1),
             row.uar,
         )
@@ -145,7 +145,7 @@ def as_lines(rows: Sequence[Row]) -> list[str]:
     return [
         f"{who(row)}, {row.where.dataset}, {row.label}: "
         f"A {row.first} %, B {row.second} %, B - A {row.difference.number} "
-        f"{row.difference.range} points, p {p_text(row.difference.p)}, n {row.n}"
+        f"{row.difference.range} points, p {p_text(row.adjusted)}, n {row.n}"
         f"{f', {row.seeds} training seeds' if row.seeds > 1 else ''}: {row.verdict}"
         for row in rows
     ]
@@ -165,13 +165,6 @@ def as_json(first: Side, second: Side, pairing: Pairing, rows: Sequence[Row]) ->
         "only_a": pairing.alone[0],
         "only_b": pairing.alone[1],
     }
-
-
-def p_text(p: float | None) -> str | None:
-    """Such as "0.023", or "< 0.001"."""
-    if p is None:
-        return None
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _side(side: Side) -> dict[str, Any]:
@@ -197,7 +190,7 @@ def _row(row: Row) -> dict[str, Any]:
         "difference": _estimate(row.difference),
         "uar_difference": None if row.uar is None else _estimate(row.uar),
         "p": row.p,
-        "p_holm": row.difference.p,
+        "p_holm": row.adjusted,
         "detectable": None if row.detectable is None else round(row.detectable, _DIGITS),
         "verdict": row.verdict,
     }

@@ -9,7 +9,8 @@ from rich.text import Text
 from bench.compare.pairing import Pairing
 from bench.compare.rows import Row
 from bench.compare.sides import Side
-from bench.compare.table import as_lines, drawn, p_text, refusals, sentences, who
+from bench.compare.table import as_lines, drawn, refusals, sentences, who
+from bench.report.spec import p_text
 from bench.report.terminal.fitted import Column, Line, fitted
 
 _COLUMNS = (
@@ -60,7 +61,7 @@ def _lines(rows: Sequence[Row]) -> list[Line]:
                 row.second.number,
                 row.difference,
                 _SIGNS[row.verdict],
-                p_text(row.difference.p),
+                p_text(row.adjusted),
                 None if row.detectable is None else f"{100 * row.detectable:.1f}",
                 row.uar,
             ),

@@ -15,20 +15,20 @@ from bench.metrics.calibration import (
     adaptive_reliability,
     aurc,
     brier,
+    brier_scores,
     ece,
     forecasts,
     nll,
+    nll_scores,
     reliability,
     selective_accuracy,
 )
 from bench.metrics.influence import (
     Scores,
     aurc_scores,
-    brier_scores,
     kappa_scores,
     macro_f1_scores,
     macro_f1_trials,
-    nll_scores,
     ratio_scores,
     selective_scores,
 )
@@ -42,7 +42,6 @@ from bench.metrics.recognition import (
 )
 from bench.metrics.robustness import (
     area_under_curve,
-    changed_decisions,
     corruption_error,
     flip_probability,
     flip_rate,
@@ -65,7 +64,6 @@ __all__ = [
     "aurc_scores",
     "brier",
     "brier_scores",
-    "changed_decisions",
     "confusion",
     "corruption_error",
     "ece",

@@ -166,7 +166,12 @@ def nll(given: Forecasts) -> float:
         ValueError: If there is no sample.
     """
     _check(given)
-    return float(-_of(given.log_probabilities, given.labels).mean())
+    return float(nll_scores(given).mean())
+
+
+def nll_scores(given: Forecasts) -> Floats:
+    """Negative log-likelihood of each label, (M,)."""
+    return -given.log_probabilities[np.arange(len(given.labels)), given.labels]
 
 
 def brier(given: Forecasts) -> float:
@@ -185,9 +190,13 @@ def brier(given: Forecasts) -> float:
         ValueError: If there is no sample.
     """
     _check(given)
-    p = np.exp(given.log_probabilities)
-    # sum_k (p_k - y_k)^2 = sum_k p_k^2 - 2 p_label + 1
-    return float(np.mean((p**2).sum(axis=1) - 2 * _of(p, given.labels) + 1))
+    return float(brier_scores(given).mean())
+
+
+def brier_scores(given: Forecasts) -> Floats:
+    """Squared distance of each sample's probabilities and label, (M,)."""
+    truth = np.eye(given.log_probabilities.shape[1])[given.labels]
+    return ((np.exp(given.log_probabilities) - truth) ** 2).sum(axis=1)
 
 
 def selective_accuracy(given: Forecasts) -> Floats:

@@ -155,14 +155,3 @@ def selective_scores(given: Forecasts, coverage: float) -> Scores:
     before = np.cumsum(size) - size
     answered = np.clip((wanted - before) / size, 0, 1)[which]
     return ratio_scores((answered * given.right)[None], answered[None])[0]
-
-
-def nll_scores(given: Forecasts) -> Scores:
-    """Negative log-likelihood of each label, (M,)."""
-    return np.asarray(-given.log_probabilities[np.arange(len(given.labels)), given.labels])
-
-
-def brier_scores(given: Forecasts) -> Scores:
-    """Squared distance of each sample's probabilities and label, (M,)."""
-    truth = np.eye(given.log_probabilities.shape[1])[given.labels]
-    return np.asarray(((np.exp(given.log_probabilities) - truth) ** 2).sum(axis=1))

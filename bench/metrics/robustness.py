@@ -91,27 +91,24 @@ def relative_drop(clean: float, perturbed: float) -> float | None:
     return _ratio(clean - perturbed, clean)
 
 
-def area_under_curve(levels: Sequence[float], accuracies: Sequence[float]) -> float:
+def area_under_curve(levels: Sequence[float], accuracies: ArrayLike) -> NDArray[np.float64]:
     """Mean height of the accuracy-severity curve, by the trapezoidal rule, from clean on.
 
     Unlike the mean over severities it counts the clean accuracy, and levels by their distance.
 
     Args:
         levels: Of severity, or budgets eps, ascending; the first is clean, usually 0.
-        accuracies: At each level, in [0, 1].
+        accuracies: At each level, in [0, 1], (L,); or of several curves at once, (L, ...).
 
     Returns:
-        The area over the range of levels: a fraction in [0, 1].
+        The area over the range of levels: fractions in [0, 1], (...).
 
     Raises:
         ValueError: If there are fewer than two levels, they do not ascend, or the lengths differ.
     """
-    _curve(levels, accuracies)
-    area = fsum(
-        (b - a) * (p + q) / 2
-        for (a, b), (p, q) in zip(pairwise(levels), pairwise(accuracies), strict=True)
-    )
-    return area / (levels[-1] - levels[0])
+    heights = np.asarray(accuracies, np.float64)
+    _curve(levels, heights)
+    return np.asarray(np.trapezoid(heights, levels, axis=0) / (levels[-1] - levels[0]))
 
 
 def half_drop(levels: Sequence[float], accuracies: Sequence[float], chance: float) -> float | None:
@@ -177,26 +174,6 @@ def flip_rate(probability: float, reference: float) -> float | None:
     return _ratio(probability, reference)
 
 
-def changed_decisions(clean: ArrayLike, perturbed: ArrayLike) -> float:
-    """Share of samples that are decided otherwise than on the clean picture, right or wrong.
-
-    Args:
-        clean: Codes, (N,), at least one.
-        perturbed: Codes of the same samples, (N,).
-
-    Returns:
-        A fraction in [0, 1].
-
-    Raises:
-        ValueError: If there is no sample, or the lengths differ.
-    """
-    before, after = np.asarray(clean), np.asarray(perturbed)
-    if before.ndim != 1 or before.shape != after.shape or not len(before):
-        raise ValueError(f"{before.shape} and {after.shape} are not decisions on the same samples")
-    changed: NDArray[np.bool_] = before != after
-    return float(changed.mean())
-
-
 def _ratio(amount: float, unit: float) -> float | None:
     """None where the unit is not positive, but for rounding."""
     return amount / unit if unit > 1e-12 else None
@@ -207,7 +184,7 @@ def _paired(errors: Sequence[float], reference: Sequence[float]) -> None:
         raise ValueError(f"{len(errors)} and {len(reference)} errors are not the same severities")
 
 
-def _curve(levels: Sequence[float], accuracies: Sequence[float]) -> None:
+def _curve(levels: Sequence[float], accuracies: Sequence[float] | NDArray[np.float64]) -> None:
     if len(levels) != len(accuracies) or len(levels) < 2:
         raise ValueError(f"{len(levels)} levels and {len(accuracies)} accuracies make no curve")
     if any(b <= a for a, b in pairwise(levels)):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.report.measures import Metrics, measure_seeds, share
-from bench.report.outcomes import Outcomes, recognised, shared_samples
+from bench.report.outcomes import Outcomes, recognised, same_samples, shared_samples
 from bench.report.spec import Estimate
 from bench.store import Cell, Manifest
 
@@ -185,7 +185,7 @@ class Group:
         """
         clean, perturbed = self.clean(classifier), self.under(classifier, perturbation)
         each = [r.outcomes.ids for pooled in perturbed for r in pooled.results]
-        if clean is None or not each or not all(_same(ids, each[0]) for ids in each):
+        if clean is None or not each or not all(same_samples(ids, each[0]) for ids in each):
             return None
         attacked = {seed for pooled in perturbed for seed in pooled.seeds}
         same = [r.outcomes for r in clean.results if r.cell.seed in attacked]
@@ -218,7 +218,3 @@ class Group:
         shared = shared_samples([r.outcomes for pooled in perturbed for r in pooled.results])
         right = recognised(shared).reshape(len(perturbed), len(perturbed[0].seeds), -1)
         return share(right.mean(axis=0))
-
-
-def _same(ids: NDArray[np.object_], others: NDArray[np.object_]) -> bool:
-    return ids is others or np.array_equal(ids, others)

@@ -109,10 +109,15 @@ class Outcomes:
 def shared_samples(several: Sequence[Outcomes]) -> list[Outcomes]:
     """Each reduced to the samples that occur in all."""
     first = several[0]
-    if all(other.ids is first.ids for other in several):
+    if all(same_samples(other.ids, first.ids) for other in several):
         return list(several)
     shared = np.array(sorted(set.intersection(*(set(other.ids) for other in several))), object)
     return [other.among(shared) for other in several]
+
+
+def same_samples(ids: NDArray[np.object_], others: NDArray[np.object_]) -> bool:
+    """Whether two columns of ids are equal."""
+    return ids is others or np.array_equal(ids, others)
 
 
 def recognised(several: Sequence[Outcomes]) -> NDArray[np.float64]:

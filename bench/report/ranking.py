@@ -10,8 +10,9 @@ from scipy import stats
 
 from bench.report.groups import Pooled
 from bench.report.measures import difference
+from bench.report.outcomes import same_samples
 from bench.report.spec import LEVEL, Mark
-from bench.stats import detectable_difference, holm
+from bench.stats import detectable_difference, holm, split_evenly
 
 #: Fewer samples are not ranked: whatever comes out on top of them is mostly luck.
 FEWEST = 30
@@ -169,11 +170,9 @@ def _p_values(entries: Mapping[int, Scores]) -> dict[tuple[int, int], list[float
 def _tests(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """P values of all pairs of rows of (rows, N), (rows, rows)."""
     if np.isin(values, (0.0, 1.0)).all():
-        # McNemar's exact test, all pairs at once: see `bench.stats.mcnemar`.
-        gained = values @ (1 - values).T
-        fewer, discordant = np.minimum(gained, gained.T), gained + gained.T
-        tail = stats.binom.cdf(fewer.round(), discordant.round(), 0.5)
-        return np.minimum(1.0, 2 * tail)
+        # McNemar's exact test, all pairs at once.
+        gained = (values @ (1 - values).T).round()
+        return split_evenly(gained, gained.T)
     n = values.shape[1]
     centred = values - values.mean(axis=1, keepdims=True)
     products = centred @ centred.T / (n - 1)
@@ -207,8 +206,7 @@ def _rows(entries: Sequence[Scores | None]) -> list[int]:
 
 
 def _pair(one: Scores, other: Scores) -> bool:
-    ids = one.ids is other.ids or np.array_equal(one.ids, other.ids)
-    return bool(ids) and one.seeds == other.seeds
+    return one.seeds == other.seeds and same_samples(one.ids, other.ids)
 
 
 def _size(entries: Mapping[int, Scores]) -> int:

@@ -123,6 +123,13 @@ def _text(value: float, digits: int) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
+def p_text(p: float) -> str:
+    """A p value with three decimals, such as "0.023" or "< 0.001"."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+#: How None is shown.
+ABSENT = "–"
 #: None: not applicable, or not measured.
 Value = str | Estimate | Difference | Number | None
 

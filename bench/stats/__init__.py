@@ -18,7 +18,7 @@ from bench.stats.proportions import (
     wilson,
     wilson_of_mean,
 )
-from bench.stats.significance import holm, mcnemar, sign_flip
+from bench.stats.significance import holm, mcnemar, sign_flip, split_evenly
 
 __all__ = [
     "Interval",
@@ -30,6 +30,7 @@ __all__ = [
     "newcombe",
     "range_of_proportions",
     "sign_flip",
+    "split_evenly",
     "tango",
     "wilson",
     "wilson_of_mean",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr
 from scipy.stats import binom
 
@@ -33,9 +33,22 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
     one, other = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     if one.ndim != 1 or one.shape != other.shape or not len(one):
         raise ValueError(f"{one.shape} and {other.shape} are not the same samples")
-    gained, lost = int((one & ~other).sum()), int((other & ~one).sum())
-    discordant = gained + lost
-    return min(1.0, 2 * float(bdtr(min(gained, lost), discordant, 0.5)))
+    return float(split_evenly((one & ~other).sum(), (other & ~one).sum()))
+
+
+def split_evenly(gained: ArrayLike, lost: ArrayLike) -> NDArray[np.float64]:
+    """P values of McNemar's exact test from the discordant samples alone, many at once.
+
+    Args:
+        gained: Samples that only the first classifier recognises, whole numbers (...).
+        lost: Samples that only the second does, of the same shape.
+
+    Returns:
+        Probabilities in [0, 1], (...); 1 where no sample is discordant.
+    """
+    one, other = np.asarray(gained, np.float64), np.asarray(lost, np.float64)
+    tail = bdtr(np.minimum(one, other), (one + other).astype(np.int64), 0.5)
+    return np.asarray(np.minimum(1.0, 2 * tail))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

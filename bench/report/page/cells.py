@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.report.render.columns import ABSENT, notes
-from bench.report.spec import Difference, Estimate, Mark, Number, TableSpec, Value
+from bench.report.render.columns import notes
+from bench.report.spec import ABSENT, Difference, Estimate, Mark, Number, TableSpec, Value
 
 # A number, or a text that begins with one: "504", "< 0.001", "4/255", "87.3 (85.1 to 89.0)".
 _NUMBER = re.compile(

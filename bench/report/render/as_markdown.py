@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable
 
-from bench.report.render.columns import ABSENT, TIED, bold, holds_text, notes
-from bench.report.spec import Difference, TableSpec
+from bench.report.render.columns import TIED, bold, holds_text, notes
+from bench.report.spec import ABSENT, Difference, TableSpec
 
 
 def markdown(spec: TableSpec) -> str:

@@ -9,7 +9,6 @@ from bench.report.spec import Difference, Estimate, Number, TableSpec
 #: Values with a number to cite.
 Measured = Estimate | Difference | Number
 
-ABSENT = "–"
 TIED = "≈"
 TIED_NOTE = "not distinguishable from the best of its column."
 

@@ -7,7 +7,7 @@ from statistics import fmean
 from bench.checkpoints import GATE_FACTOR
 from bench.report.groups import Group
 from bench.report.results import Results
-from bench.report.spec import LEVEL, Difference, Number, TableSpec, Value
+from bench.report.spec import LEVEL, Difference, Number, TableSpec, Value, p_text
 from bench.report.tables import DRAWN, SEEDS, interval_name, setting
 from bench.report.variants import Pair, Variant, base_of, variants
 from bench.stats import detectable_difference, holm
@@ -177,11 +177,6 @@ def chosen_on_validation(family: Sequence[Variant]) -> Variant | None:
 
 def _tested(pair: Pair, p: float) -> Difference:
     return replace(pair.difference, p=p)
-
-
-def p_text(p: float) -> str:
-    """A p value with three decimals."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _all_passed(variant: Variant) -> bool:

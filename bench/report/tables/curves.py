@@ -54,10 +54,8 @@ def _area(own: Swept, levels: Mapping[str, Levels]) -> Estimate | None:
         return None
     each = []
     for corruption, right in own.under.items():
-        x = np.array(levels[corruption])
-        gaps = np.diff(x) / (x[-1] - x[0])
-        weights = (np.append(gaps, 0) + np.insert(gaps, 0, 0)) / 2
-        each.append(np.tensordot(weights, np.concatenate([own.clean[None], right]), axes=1))
+        heights = np.concatenate([own.clean[None], right])
+        each.append(metrics.area_under_curve(levels[corruption], heights))
     return share(np.clip(np.mean(each, axis=0), 0, 1))
 
 

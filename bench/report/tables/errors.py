@@ -12,11 +12,12 @@ from bench import metrics
 from bench.errors import unknown
 from bench.metrics import Scores
 from bench.report.groups import Group
+from bench.report.outcomes import same_samples
 from bench.report.results import Results
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.captions import bootstrap_name, captioned, counts_header
 from bench.report.tables.numbers import ALIKE, above_zero, bootstrapped_ratio
-from bench.report.tables.swept import Swept, a_row_each, behind, reasons, same
+from bench.report.tables.swept import Swept, a_row_each, behind, reasons
 
 #: A metric's value, and the scores (k, N) that its interval rests on.
 Ratio = tuple[float, Scores]
@@ -47,7 +48,7 @@ def errors_table(group: Group, swept: Mapping[str, Swept], reference: str) -> Ta
         "together, on the logarithmic scale where a ratio can be told from 0. "
         f"{ALIKE}{unit.caveat(names)}{reasons(swept)}"
     )
-    strangers = [own.name for own in swept.values() if not same(own.ids, unit.swept.ids)]
+    strangers = [own.name for own in swept.values() if not same_samples(own.ids, unit.swept.ids)]
     if strangers:
         about += f" Classifiers of other pictures have no numbers: {', '.join(strangers)}."
     title = "Corruption errors"
@@ -129,7 +130,7 @@ class _Unit:
         return said
 
     def _pairs(self, own: Swept) -> bool:
-        return same(own.ids, self.swept.ids)
+        return same_samples(own.ids, self.swept.ids)
 
     def _like(self, own: Swept, scores: Scores) -> Scores:
         """Seed by seed where both have the same, else the mean over the reference's."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bench.metrics import Scores
 from bench.report.groups import Group, Pooled
+from bench.report.outcomes import same_samples
 from bench.report.spec import Value
 
 
@@ -134,9 +135,4 @@ def _swept(group: Group, classifier: str) -> Swept | None:
 
 def pair(one: Pooled, other: Pooled) -> bool:
     """Whether these are the same samples and training seeds."""
-    return one.seeds == other.seeds and same(one.outcomes[0].ids, other.outcomes[0].ids)
-
-
-def same(ids: NDArray[np.object_], others: NDArray[np.object_]) -> bool:
-    """Whether these are the same samples."""
-    return ids is others or np.array_equal(ids, others)
+    return one.seeds == other.seeds and same_samples(one.outcomes[0].ids, other.outcomes[0].ids)

@@ -11,11 +11,10 @@ from rich.cells import cell_len, chop_cells
 from rich.console import Group
 from rich.text import Text
 
-from bench.report.spec import Value
+from bench.report.spec import ABSENT, Value
 
 _GAP = 1
 _NAMES = 16  # columns that names keep before they fold
-ABSENT = "–"
 
 
 @dataclass(frozen=True)

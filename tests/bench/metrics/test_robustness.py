@@ -82,8 +82,6 @@ def test_flips_of_random_sequences_agree_with_loops() -> None:
     first = fmean(row[j] != row[0] for row in frames for j in range(1, 6))
     assert metrics.flip_probability(frames) == pytest.approx(follow)
     assert metrics.flip_probability(frames, noise=True) == pytest.approx(first)
-    changed = fmean(a != b for a, b in frames[:, :2])
-    assert metrics.changed_decisions(frames[:, 0], frames[:, 1]) == pytest.approx(changed)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +95,6 @@ def test_flips_of_random_sequences_agree_with_loops() -> None:
         (lambda: metrics.half_drop([0, 2, 1], [0.9, 0.8, 0.7], 0.1), "ascend"),
         (lambda: metrics.flip_probability([[1]]), "2 or more"),
         (lambda: metrics.flip_probability(np.zeros((0, 3))), "2 or more"),
-        (lambda: metrics.changed_decisions([], []), "same samples"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(call, words: str) -> None:

@@ -14,7 +14,8 @@ from bench.report import write_report
 from bench.report.figures.ablation import ablation_figure, points_of
 from bench.report.render import latex, markdown
 from bench.report.results import read
-from bench.report.tables.ablation import ablation_tables, chosen_on_validation, families, p_text
+from bench.report.spec import p_text
+from bench.report.tables.ablation import ablation_tables, chosen_on_validation, families
 from bench.report.variants import Variant, variants
 from bench.store import Gate
 

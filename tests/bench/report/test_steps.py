@@ -27,7 +27,7 @@ def traced(group: Group, seed: int) -> Traced:
     draws = np.random.default_rng(seed)
     errors = draws.random((N, K, S)).astype(np.float32)
     grid = np.stack([draws.permutation(np.arange(0, 240, 20)) for _ in range(N)])
-    result = group.clean("emodc").results[seed]  # type: ignore[union-attr]
+    result = group.clean("emodc").results[seed]
     return Traced(result, errors, grid.astype(np.int32))
 
 
