@@ -7,6 +7,7 @@ import matplotlib.figure
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_cells import make_cell
 from PIL import Image
 
 from bench.report.figures import files
@@ -32,18 +33,7 @@ class Builder:
         seed: int,
         run_seed: int = 0,
     ) -> Cell:
-        family = "attack" if "/" in severity else "clean" if severity == "0" else "corruption"
-        identity = f"{dataset}-{perturbation}-{severity}-{seed}-{run_seed}".replace("/", "_")
-        cell = Cell(
-            id=identity,
-            classifier=classifier,
-            dataset=dataset,
-            perturbation=perturbation,
-            family=family,
-            severity=severity,
-            seed=seed,
-            run_seed=run_seed,
-        )
+        cell = make_cell(classifier, perturbation, severity, dataset, seed, run_seed)
         self.cells.append(cell)
         return cell
 

@@ -104,3 +104,27 @@ def test_different_class_orders_are_told_apart(build) -> None:
     caption = tables(read(build.plan()), build.store)[-1].caption
     assert "Class order of net: happy, sad, angry." in caption
     assert "Class order of other: sad, angry, happy." in caption
+
+
+def test_variants_across_data_sets(build) -> None:
+    right = {
+        ("emodc_a", "faces"): [True] * 4 + [False] * 2,
+        ("emodc_a", "real"): [True] * 9,
+        ("emodc_b", "faces"): [False] * 6,
+        ("emodc_b", "real"): [True] * 3 + [False] * 6,
+    }
+    for (name, dataset), own in right.items():
+        objective = {"kind": "base"} if name == "emodc_a" else {"kind": "margin", "margin": 0.1}
+        training = {"kind": "emodc", "stages": [{"objective": objective, "steps": 5}]}
+        d_p = [0.5] * len(own)
+        build.add(name, "clean", "0", own, d_p=d_p, dataset=dataset, training=training)
+    found = {spec.name: spec for spec in tables(read(build.plan()), build.store)}
+    spec = found["across-variants"]
+    assert spec.header == (
+        "variant", "objective", "faces (3 classes, n 6)", "real (3 classes, n 9)",
+    )  # fmt: skip
+    assert [row[:2] for row in spec.rows] == [
+        ("emodc_a", "plain denoising"), ("emodc_b", "fixed margin 0.1"),
+    ]  # fmt: skip
+    shown = [[value.value for value in row[2:]] for row in spec.rows]
+    assert shown == [pytest.approx([4 / 6, 1.0]), pytest.approx([0.0, 3 / 9])]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cells_from_logits import CLASSES, CONDITIONS, STEPS, write_cell
+from made_up_cells import CLASSES, CONDITIONS, STEPS, write_cell
 
 from bench.dataset_record import DatasetRecord
 from bench.errors import UserError

@@ -1,11 +1,13 @@
 """Every number of every table again, in a few lines, straight from the rows of the store."""
 
+from itertools import permutations
 from math import isnan, sqrt
 
 import numpy as np
 import pytest
 from scipy.special import log_softmax
 from scipy.stats import binomtest
+from statsmodels.stats.proportion import proportion_confint
 
 from bench.report.figures.selective import selective_drawings
 from bench.report.figures.steps import steps_drawings
@@ -228,6 +230,18 @@ def test_error_consistency(example) -> None:
         assert example.column(table, "other")["other"] == ""
 
 
+def newcombe_range(shares: list[float], sizes: list[int]) -> tuple[float, float]:
+    """Newcombe's interval of every pair from statsmodels' Wilson limits, at Bonferroni's level."""
+    level = 0.05 / (len(shares) * (len(shares) - 1) / 2)
+    ends = []
+    for (p, n), (q, m) in permutations(zip(shares, sizes, strict=True), 2):
+        (low, high), (least, most) = (
+            proportion_confint(x * k, k, level, method="wilson") for x, k in ((p, n), (q, m))
+        )
+        ends.append((p - q - np.hypot(p - low, most - q), p - q + np.hypot(high - p, q - least)))
+    return 100 * max(0, max(low for low, _ in ends)), 100 * max(high for _, high in ends)
+
+
 def test_groups(example) -> None:
     samples = example.store.samples("faces", "d1")
     for attribute, values in (
@@ -242,15 +256,18 @@ def test_groups(example) -> None:
                 "all severities": mean_right(example, name, FOG + BLUR),
             }
             for pictures, right in conditions.items():
-                large = []
+                large, sizes = [], []
                 for value in values:
                     own = right[(given == value).to_numpy()]
                     column = example.column(f"groups-{attribute}", f"{value} (n {len(own)})")
                     assert is_accuracy(column[f"{name} {pictures}"], own)
                     large += [own.mean()] if len(own) >= 30 else []
+                    sizes += [len(own)] if len(own) >= 30 else []
                 gap = example.column(f"groups-{attribute}", "gap")[f"{name} {pictures}"]
                 assert gap.value == pytest.approx(100 * (max(large) - min(large)))
-                assert gap.interval.low <= gap.value <= gap.interval.high
+                low, high = newcombe_range(large, sizes)
+                assert (gap.interval.low, gap.interval.high) == pytest.approx((low, high), abs=1e-6)
+                assert low <= gap.value <= high
                 assert example.column("gaps", attribute)[f"{name} {pictures}"] == gap
     caption = example.specs["faces-groups-age"].caption
     assert "Not in the gap, with under 30 pictures: 18-34." in caption

@@ -1,4 +1,4 @@
-"""Cells of a store whose decisions follow from logits."""
+"""Cells of a made-up store, and such whose decisions follow from logits."""
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,23 @@ from bench.traces import Traces
 CLASSES = ["happy", "sad", "angry"]
 CONDITIONS = [("clean", "0"), ("fog", "1"), ("fog", "2"), ("blur", "1"), ("blur", "2")]
 STEPS = 8  # of a trace
+
+
+def make_cell(
+    classifier: str, perturbation: str, severity: str, dataset: str, seed: int, run_seed: int = 0
+) -> Cell:
+    """A cell whose family follows from its severity."""
+    family = "attack" if "/" in severity else "clean" if severity == "0" else "corruption"
+    return Cell(
+        id=f"{dataset}-{perturbation}-{severity}-{seed}-{run_seed}".replace("/", "_"),
+        classifier=classifier,
+        dataset=dataset,
+        perturbation=perturbation,
+        family=family,
+        severity=severity,
+        seed=seed,
+        run_seed=run_seed,
+    )
 
 
 def write_cell(
@@ -23,17 +40,7 @@ def write_cell(
     dataset: str = "faces",
 ) -> Cell:
     """A complete cell whose decisions follow from its logits; a tie is none."""
-    family = "attack" if "/" in severity else "clean" if severity == "0" else "corruption"
-    cell = Cell(
-        id=f"{dataset}-{perturbation}-{severity}-{seed}".replace("/", "_"),
-        classifier=classifier,
-        dataset=dataset,
-        perturbation=perturbation,
-        family=family,
-        severity=severity,
-        seed=seed,
-        run_seed=0,
-    )
+    cell = make_cell(classifier, perturbation, severity, dataset, seed)
     top = logits.max(axis=1, keepdims=True)
     sure = (logits == top).sum(axis=1) == 1
     truth = [CLASSES.index(label) for label in labels]
