@@ -74,6 +74,26 @@ class DataSet(ABC):
         return {}
 
 
+class ClipDataSet(DataSet):
+    """A data set whose samples are clips.
+
+    Classifiers of pictures see the middle frame of each clip, which is also its `picture`.
+    """
+
+    @abstractmethod
+    def frame_count(self, sample: Sample) -> int:
+        """Number of frames of the clip."""
+
+    @abstractmethod
+    def clip(self, sample: Sample, frames: Sequence[int]) -> np.ndarray:
+        """The frames with the given numbers (from 0, repetitions allowed), uint8 (T, H, W, 3)."""
+
+    def picture(self, sample: Sample) -> np.ndarray:
+        """The middle frame."""
+        middle: np.ndarray = self.clip(sample, [self.frame_count(sample) // 2])[0]
+        return middle
+
+
 def balanced_subset(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
     """At most `limit` samples, taken in turn from each class; all of them if `limit` is None.
 
