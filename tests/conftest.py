@@ -8,12 +8,16 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the netw
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from support import write_pictures
 
 from bench import rng
 from emodc import EmoDC, Evaluation, Prompts, small_denoiser
 
 CLASSES = ("neutral", "happiness", "sadness")
+
+settings.register_profile("bench", deadline=None)  # a busy machine is no failure
+settings.load_profile("bench")
 
 
 @pytest.fixture(scope="session", autouse=True)
