@@ -28,6 +28,7 @@ class DatasetRecord(BaseModel):
         digest: Of samples, labels, splits and pictures; `inputs["data"]` of its cells' manifests.
             A limit of a run chooses among the test samples and leaves it as it is.
         kind: What it is, in words.
+        protocol: Which pictures and whose split, in a few words; empty if that goes without saying.
         synthetic: Whether its pictures are generated; no evidence about real faces.
         classes: Class names, in table order.
         counts: Samples of each class in each split; 0 for a class that a split lacks.
@@ -43,6 +44,7 @@ class DatasetRecord(BaseModel):
     name: str
     digest: str
     kind: str
+    protocol: str = ""
     synthetic: bool
     classes: list[str]
     counts: dict[Split, dict[str, int]]
@@ -69,6 +71,7 @@ def describe(dataset: DataSet) -> tuple[DatasetRecord, pd.DataFrame]:
         name=dataset.name,
         digest=dataset.digest,
         kind=dataset.kind,
+        protocol=dataset.protocol,
         synthetic=dataset.synthetic,
         classes=list(dataset.classes),
         counts=counts,

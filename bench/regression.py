@@ -14,12 +14,12 @@ import numpy as np
 
 from bench import resources, runtime
 from bench.config import Config, load
+from bench.data.open import open_dataset
 from bench.errors import UserError
 from bench.files import write_json
 from bench.perturb import CORRUPTIONS
 from bench.progress import Reporter
 from bench.sweep.plan import levels
-from bench.sweep.run import open_dataset
 from bench.sweep.run import run as run_sweep
 
 GOLDEN = Path("results/regression/golden.json")
@@ -94,7 +94,7 @@ def _golden() -> dict[str, Any]:
 
 def _pixels(config: Config) -> dict[str, str]:
     """Checksums of the pictures, clean and corrupted."""
-    dataset = open_dataset(config)
+    dataset = open_dataset(config.data, config.seed)
     samples = dataset.samples("test")
     checksums = {}
     for name, family, severity in levels(config):

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.output import plan_content, print_json, report_content
+from bench.cli.target import Agreed, Data, Options, Root, chosen_data, settle_agreement
 
 if TYPE_CHECKING:
-    from bench.config import Config
+    from bench.config import Config, DataConfig
     from bench.sweep.run import DryRun
 
 
@@ -49,9 +50,10 @@ def run(
             show_default="default.yaml; ablation.yaml for ablation",
         ),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder with train/<class>/* and test/<class>/*.")
-    ] = None,
+    data: Data = None,
+    root: Root = None,
+    option: Options = None,
+    agreed: Agreed = False,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of checkpoints and results.", show_default="results/runs/SUITE"),
@@ -80,8 +82,15 @@ def run(
     """
     out = out or suite.out
     chosen = configure(
-        config or suite.config, data, limit, classifiers, perturbations, seed, device
+        config or suite.config,
+        chosen_data(data, root, option),
+        limit,
+        classifiers,
+        perturbations,
+        seed,
+        device,
     )
+    settle_agreement(chosen.data, agreed)
     if dry_run:
         from bench.sweep.run import dry_run as plan
 
@@ -112,7 +121,7 @@ def run(
 
 def configure(
     path: Path,
-    data: Path | None,
+    data: "DataConfig | None",
     limit: int | None,
     classifiers: str | None,
     perturbations: str | None,
@@ -120,12 +129,12 @@ def configure(
     device: str | None,
 ) -> "Config":
     """The config file with the flags on top."""
-    from bench.config import FolderData, load
+    from bench.config import load
 
     config = load(path).select(_names(classifiers), _names(perturbations))
     updates: dict[str, object] = {}
     if data is not None:
-        updates["data"] = FolderData(kind="folder", root=data)
+        updates["data"] = data
     if limit is not None:
         updates["limit"] = limit
     if seed is not None:

@@ -8,15 +8,17 @@ import typer
 
 from bench.cli.output import print_json
 from bench.cli.run import DEFAULT_OUT, configure, interruptible
+from bench.cli.target import Agreed, Data, Options, Root, chosen_data, settle_agreement
 
 
 def train(
     config: Annotated[
         Path, typer.Option("--config", "-c", help="YAML file, or the name of a shipped one.")
     ] = Path("default.yaml"),
-    data: Annotated[
-        Path | None, typer.Option(help="Folder with train/<class>/* and test/<class>/*.")
-    ] = None,
+    data: Data = None,
+    root: Root = None,
+    option: Options = None,
+    agreed: Agreed = False,
     out: Annotated[Path, typer.Option(help="Folder of checkpoints and results.")] = DEFAULT_OUT,
     classifiers: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Run seed.")] = None,
@@ -27,11 +29,14 @@ def train(
 
     On several GPUs: accelerate launch -m bench train ...
     """
-    chosen = configure(config, data, None, classifiers, None, seed, device)
+    chosen = configure(
+        config, chosen_data(data, root, option), None, classifiers, None, seed, device
+    )
+    settle_agreement(chosen.data, agreed)
 
     from bench import runtime
+    from bench.data.open import open_dataset
     from bench.progress import Reporter
-    from bench.sweep.run import open_dataset
     from bench.training import train_missing
 
     runtime.keep_freed_memory()
@@ -39,7 +44,7 @@ def train(
     with interruptible():
         first = os.environ.get("RANK", "0") == "0"  # set by the launcher
         reporter = Reporter(quiet=not first)
-        dataset = open_dataset(chosen, reporter)
+        dataset = open_dataset(chosen.data, chosen.seed, reporter)
         folders = train_missing(chosen, dataset, out, reporter)
         for folder in dict.fromkeys(folders.values()):
             reporter.say(f"{folder}")

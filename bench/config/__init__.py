@@ -1,12 +1,14 @@
 """The configuration of a run: YAML in, checked models out.
 
 run.py      the whole run
+data.py     its data
 emodc.py    an EmoDC: objectives, stages, prompts, evaluation
 parse.py    from YAML, with errors that name the field
 
 Every field that determines a result goes into cell ids; the fields of `Execution` do not.
 """
 
+from bench.config.data import CrossData, DataConfig, FacesData
 from bench.config.emodc import (
     ControlClassifier,
     EmoDCClassifier,
@@ -22,8 +24,6 @@ from bench.config.run import (
     ClassifierConfig,
     Config,
     Execution,
-    FacesData,
-    FolderData,
     Perturbations,
     PythonClassifier,
 )
@@ -34,11 +34,12 @@ __all__ = [
     "ClassifierConfig",
     "Config",
     "ControlClassifier",
+    "CrossData",
+    "DataConfig",
     "EmoDCClassifier",
     "Evaluation",
     "Execution",
     "FacesData",
-    "FolderData",
     "Perturbations",
     "PromptTexts",
     "PythonClassifier",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from bench.config.section import Section
+from bench.section import Section
 
 
 class BaseObjective(Section):

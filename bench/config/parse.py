@@ -38,7 +38,7 @@ def parse(content: Any, origin: str) -> Config:
     try:
         config = Config.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{origin}: " + "; ".join(map(_sentence, error.errors()))) from error
+        raise UserError(f"{origin}: {sentences(error)}") from error
     for name in config.perturbations.corruptions:
         if name not in CORRUPTIONS:
             raise unknown("corruption", name, CORRUPTIONS)
@@ -46,6 +46,11 @@ def parse(content: Any, origin: str) -> Config:
         if name not in ATTACKS:
             raise unknown("attack", name, ATTACKS)
     return config
+
+
+def sentences(error: ValidationError) -> str:
+    """What is wrong with which fields."""
+    return "; ".join(map(_sentence, error.errors()))
 
 
 def _sentence(error: Any) -> str:

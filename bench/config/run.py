@@ -6,28 +6,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bench import resources
+from bench.config.data import DataConfig, FacesData
 from bench.config.emodc import ControlClassifier, EmoDCClassifier, Evaluation
-from bench.config.section import Section
 from bench.errors import unknown
+from bench.section import Section
 
 Precision = Literal["auto", "float32", "bfloat16"]
-
-
-class FacesData(Section):
-    """Drawn faces."""
-
-    kind: Literal["faces"] = "faces"
-    train: int = Field(7000, ge=14)
-    val: int = Field(350, ge=7)
-    test: int = Field(504, ge=7)
-    difficulty: Literal["default", "hard"] = "default"
-
-
-class FolderData(Section):
-    """A folder with train/<class>/* and test/<class>/*."""
-
-    kind: Literal["folder"]
-    root: Path
 
 
 class BaselineClassifier(Section):
@@ -102,7 +86,7 @@ class Config(Section):
     training_seeds: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
     precision: Precision = "auto"
     limit: int | None = Field(None, ge=1)  # test samples per cell
-    data: Annotated[FacesData | FolderData, Field(discriminator="kind")] = FacesData()
+    data: DataConfig = FacesData()
     classifiers: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")], ClassifierConfig] = (
         Field(min_length=1)
     )

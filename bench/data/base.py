@@ -40,6 +40,8 @@ class DataSet(ABC):
         classes: Class names, in table order.
         digest: Changes whenever a sample, a label, a split or a picture changes.
         kind: What it is, in words.
+        protocol: Which pictures and whose split, in a few words for captions; empty if that goes
+            without saying.
         synthetic: Whether its pictures are generated; such a set is no evidence about real faces.
         skipped: Files left out, for the report.
         group_values: Values of each group attribute, in table order.
@@ -49,6 +51,7 @@ class DataSet(ABC):
     classes: tuple[str, ...]
     digest: str
     kind: str
+    protocol: str = ""
     synthetic: bool = False
     skipped: tuple[Skipped, ...] = ()
     group_values: Mapping[str, tuple[str, ...]] = MappingProxyType({})

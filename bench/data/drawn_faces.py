@@ -16,21 +16,13 @@ import numpy as np
 
 from bench.data import faces
 from bench.data.base import DataSet, Sample, Split
+from bench.data.cache import cache_folder
 from bench.files import atomic, digest
 
 #: Raise when the renderer draws other pixels, so that no stale cache or result is ever used.
 RENDERER_VERSION = 1
 
 Progress = Callable[[int], None]
-
-
-def cache_folder() -> Path:
-    """Where generated pictures are kept: $EMODC_BENCH_CACHE or the user's cache folder."""
-    override = os.environ.get("EMODC_BENCH_CACHE")
-    if override:
-        return Path(override)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "emodc-bench"
 
 
 class DrawnFaces(DataSet):

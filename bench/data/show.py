@@ -2,51 +2,61 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
-from bench.data.base import DataSet, Sample, Split
-from bench.data.drawn_faces import DrawnFaces
-from bench.data.folder import FolderDataSet
+from bench.config import DataConfig, FacesData
+from bench.data.base import DataSet, Split
+from bench.data.open import open_dataset
 from bench.data.sheet import contact_sheet
-from bench.errors import unknown
 from bench.files import atomic
+from bench.progress import Reporter
 
 _SIDE = 64
 
 
-def write_contact_sheet(name: str, out: Path, columns: int, seed: int) -> None:
-    """Write a PNG with `columns` test pictures of each class of the data set `name`.
+def write_contact_sheet(
+    section: DataConfig, out: Path, columns: int, split: Split, seed: int
+) -> None:
+    """Write a PNG with up to `columns` pictures of each class.
 
     Raises:
-        UserError: If there is no such data set.
+        UserError: If the data set cannot be opened.
     """
-    dataset = _open(name, columns, seed)
+    dataset = open_dataset(_small(section, columns), seed, Reporter())
     rows = [
-        [_thumbnail(dataset.picture(sample)) for sample in _of_class(dataset, label)[:columns]]
+        [_thumbnail(picture) for picture in _of_class(dataset, split, label, columns)]
         for label in dataset.classes
     ]
-    sheet = contact_sheet(rows, dataset.classes, scale=2)
+    shown = [(row, label) for row, label in zip(rows, dataset.classes, strict=True) if row]
+    sheet = contact_sheet([row for row, _ in shown], [label for _, label in shown], scale=2)
     with atomic(out) as scratch:
         Image.fromarray(sheet).save(scratch, format="PNG")
 
 
-def _open(name: str, columns: int, seed: int) -> DataSet:
-    difficulties = {"faces": "default", "faces_hard": "hard"}
-    if name in difficulties:
-        classes = len(DrawnFaces.classes)
-        sizes: dict[Split, int] = {"train": classes, "val": classes, "test": classes * columns}
-        return DrawnFaces(sizes, difficulties[name], seed)
-    if Path(name).is_dir():
-        return FolderDataSet(Path(name))
-    raise unknown("data set or folder", name, difficulties)
+def _small(section: DataConfig, columns: int) -> DataConfig:
+    """Drawn faces: only as many as are shown, whatever the split."""
+    if not isinstance(section, FacesData):
+        return section
+    count = 7 * columns
+    return section.model_copy(update={"train": max(14, count), "val": count, "test": count})
 
 
-def _of_class(dataset: DataSet, label: str) -> list[Sample]:
-    return [sample for sample in dataset.samples("test") if sample.label == label]
+def _of_class(dataset: DataSet, split: Split, label: str, count: int) -> list[np.ndarray]:
+    found = [sample for sample in dataset.samples(split) if sample.label == label]
+    return [dataset.picture(sample) for sample in found[:count]]
 
 
 def _thumbnail(picture: np.ndarray) -> np.ndarray:
-    if picture.shape[:2] == (_SIDE, _SIDE):
+    """The whole picture in a square, on grey where it is not one."""
+    height, width = picture.shape[:2]
+    if (height, width) == (_SIDE, _SIDE):
         return picture
-    return np.asarray(Image.fromarray(picture).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS))
+    scale = _SIDE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA)
+    square = np.full((_SIDE, _SIDE, 3), 200, np.uint8)
+    top, left = (_SIDE - size[1]) // 2, (_SIDE - size[0]) // 2
+    square[top : top + size[1], left : left + size[0]] = small
+    return square

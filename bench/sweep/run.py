@@ -10,10 +10,9 @@ import torch
 
 from bench import dataset_record, runtime, training
 from bench.checkpoints import Card
-from bench.config import CheckpointClassifier, Config, FacesData, PythonClassifier
-from bench.data.base import DataSet, Split
-from bench.data.drawn_faces import DrawnFaces
-from bench.data.folder import FolderDataSet
+from bench.config import CheckpointClassifier, Config, PythonClassifier
+from bench.data.base import DataSet
+from bench.data.open import open_dataset
 from bench.files import write_json
 from bench.models import Classifier, load_python
 from bench.progress import Reporter
@@ -45,27 +44,9 @@ class DryRun:
     skipped: int
 
 
-def open_dataset(config: Config, reporter: Reporter | None = None) -> DataSet:
-    """The data set of a run; drawn faces are drawn now if a reporter shows their progress."""
-    if not isinstance(config.data, FacesData):
-        return FolderDataSet(config.data.root)
-    sizes: dict[Split, int] = {
-        "train": config.data.train,
-        "val": config.data.val,
-        "test": config.data.test,
-    }
-    faces = DrawnFaces(sizes, config.data.difficulty, config.seed)
-    if reporter is not None:
-        for split in sizes:
-            if not faces.is_cached(split):
-                with reporter.task(f"draw {split} faces", sizes[split]) as task:
-                    faces.pictures(split, task.advance)
-    return faces
-
-
 def dry_run(config: Config, out: Path) -> DryRun:
     """Plan without doing anything."""
-    dataset = open_dataset(config)
+    dataset = open_dataset(config.data, config.seed)
     missing: dict[tuple[str, int], int] = {}
     weights: dict[tuple[str, int], str] = {}
     counted: set[Path] = set()  # a stage that two classifiers share is trained once
@@ -102,7 +83,7 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
     Returns:
         The filled store.
     """
-    dataset = open_dataset(config, reporter)
+    dataset = open_dataset(config.data, config.seed, reporter)
     _list_skipped(dataset, out, reporter)
     folders = training.train_missing(config, dataset, out, reporter)
     runtime.release_freed_memory()

@@ -11,11 +11,12 @@ from bench.bootstrap import two_level
 from bench.cli import main
 from bench.cli.run import Suite
 from bench.config import load
+from bench.data.open import open_dataset
 from bench.progress import Reporter
 from bench.report import write_report
 from bench.stats import wilson
 from bench.store import Store
-from bench.sweep.run import dry_run, open_dataset, run
+from bench.sweep.run import dry_run, run
 from bench.sweep.worker import Worker
 from bench.training import train_missing
 
@@ -111,7 +112,7 @@ def test_manifests_say_what_was_trained(ablated: Path) -> None:
 
 def test_trainings_differ_and_pictures_and_noise_do_not(ablated: Path) -> None:
     config = load(TINY)
-    dataset = open_dataset(config)
+    dataset = open_dataset(config.data, config.seed)
     folders = train_missing(config, dataset, ablated, Reporter())
     assert len({path for key, path in folders.items() if key[0] == "emodc_amdit"}) == 2
     worker = Worker(config, dataset, ablated, folders)

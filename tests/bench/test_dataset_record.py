@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from bench.data.drawn_faces import DrawnFaces
-from bench.data.folder import FolderDataSet
+from bench.data.layouts import Folder
+from bench.data.on_disk import open_layout
 from bench.dataset_record import describe
 from bench.store import Store
 
@@ -47,7 +48,7 @@ def test_a_folder_of_any_name_is_described(picture_folder: Path, tmp_path: Path)
     root = picture_folder.rename(tmp_path / "50 % <script>_&\\é")
     Image.new("RGB", (9, 90)).save(root / "test" / "happy" / "long.png")
     (root / "train" / "happy" / "broken.jpg").write_bytes(b"no picture")
-    dataset, store = FolderDataSet(root), Store(tmp_path / "out")
+    dataset, store = open_layout(Folder(root=root)), Store(tmp_path / "out")
     store.write_dataset(*describe(dataset))
     record, samples = (
         store.dataset(root.name, dataset.digest),
@@ -65,7 +66,7 @@ def test_a_folder_of_any_name_is_described(picture_folder: Path, tmp_path: Path)
 def test_a_class_without_test_pictures_is_counted_as_none(picture_folder: Path) -> None:
     for path in (picture_folder / "test" / "happy").iterdir():
         path.unlink()
-    record, samples = describe(FolderDataSet(picture_folder))
+    record, samples = describe(open_layout(Folder(root=picture_folder)))
     assert record.counts["test"] == {"neutral": 5, "happiness": 0}
     assert len(samples) == 5
 

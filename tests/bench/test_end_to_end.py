@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from support import TINY, summary_without_times, write_pictures
 
-from bench.config import Config, FolderData, load, parse
+from bench.config import Config, load, parse
+from bench.data.layouts import Folder
+from bench.data.open import open_dataset
 from bench.progress import Reporter
 from bench.report import write_report
 from bench.store import Manifest, Store
-from bench.sweep.run import dry_run, open_dataset, run
+from bench.sweep.run import dry_run, run
 
 EMODCS = ("emodc_base", "emodc_amdit", "emodc_control")
 COLUMNS = (
@@ -83,7 +85,7 @@ def test_the_command_of_a_cell_computes_that_cell(tiny_run: Path) -> None:
 
 
 def test_the_store_knows_the_data_of_every_cell(tiny_run: Path) -> None:
-    store, dataset = Store(tiny_run), open_dataset(load(TINY))
+    store, dataset = Store(tiny_run), open_dataset(load(TINY).data, 0)
     for cell in store.planned():
         manifest = store.manifest(cell)
         assert manifest is not None
@@ -208,9 +210,7 @@ def test_a_folder_of_pictures_runs(tmp_path: Path) -> None:
     write_pictures(tmp_path / "set" / "train", ("happy", "neutral"), 8, size=40)
     write_pictures(tmp_path / "set" / "test", ("happy", "neutral"), 4, size=72)
     (tmp_path / "set" / "test" / "happy" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
-    config = load(TINY).model_copy(
-        update={"data": FolderData(kind="folder", root=tmp_path / "set")}
-    )
+    config = load(TINY).model_copy(update={"data": Folder(root=tmp_path / "set")})
     run(config, tmp_path / "out", Reporter())
     report = write_report(tmp_path / "out")
     assert set(report.summary["dataset"]) == {"set"}

@@ -1,15 +1,14 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
-import pytest
 from PIL import Image
 
-from bench.data.folder import FolderDataSet, read_picture
+from bench.data.layouts import Folder
+from bench.data.on_disk import open_layout
 
 
 def test_splits_labels_and_order(picture_folder: Path) -> None:
-    dataset = FolderDataSet(picture_folder)
+    dataset = open_layout(Folder(root=picture_folder))
     assert dataset.name == "faces"
     assert dataset.classes == ("neutral", "happiness")
     counts = {split: len(dataset.samples(split)) for split in ("train", "val", "test")}
@@ -21,7 +20,7 @@ def test_splits_labels_and_order(picture_folder: Path) -> None:
 
 def test_validation_goes_by_content_not_by_name(picture_folder: Path) -> None:
     def val_pictures() -> set[bytes]:
-        dataset = FolderDataSet(picture_folder)
+        dataset = open_layout(Folder(root=picture_folder))
         return {dataset.picture(sample).tobytes() for sample in dataset.samples("val")}
 
     before = val_pictures()
@@ -31,44 +30,27 @@ def test_validation_goes_by_content_not_by_name(picture_folder: Path) -> None:
 
 
 def test_copies_of_a_picture_stay_on_one_side(picture_folder: Path) -> None:
-    sample = FolderDataSet(picture_folder).samples("val")[0]
+    sample = open_layout(Folder(root=picture_folder)).samples("val")[0]
     path = picture_folder / sample.id
     shutil.copy(path, path.with_name("copy.png"))
-    dataset = FolderDataSet(picture_folder)
+    dataset = open_layout(Folder(root=picture_folder))
     copy = Path(sample.id).with_name("copy.png").as_posix()
     assert copy in {s.id for s in dataset.samples("val")}
 
 
 def test_the_digest_follows_pixels_and_labels(picture_folder: Path) -> None:
-    before = FolderDataSet(picture_folder).digest
-    assert FolderDataSet(picture_folder).digest == before
+    before = open_layout(Folder(root=picture_folder)).digest
+    assert open_layout(Folder(root=picture_folder)).digest == before
     path = picture_folder / "test" / "happy" / "000.png"
     path.rename(picture_folder / "test" / "neutral" / "moved.png")
-    assert FolderDataSet(picture_folder).digest != before
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
-def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
-    Image.new("RGB", (5, 7), "white").convert(mode).save(path)
-    picture = read_picture(path)
-    assert picture.shape == (7, 5, 3) and picture.dtype == np.uint8
-    assert picture.min() > 250
-
-
-def test_pictures_are_turned_upright(tmp_path: Path) -> None:
-    image = Image.new("RGB", (6, 4))
-    exif = image.getexif()
-    exif[0x0112] = 6  # rotate by 90 degrees
-    image.save(tmp_path / "a.jpg", exif=exif)
-    assert read_picture(tmp_path / "a.jpg").shape == (6, 4, 3)
+    assert open_layout(Folder(root=picture_folder)).digest != before
 
 
 def test_sizes_are_those_of_the_upright_pictures(picture_folder: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # rotate by 90 degrees
     Image.new("RGB", (9, 5)).save(picture_folder / "test" / "happy" / "a.jpg", exif=exif)
-    dataset = FolderDataSet(picture_folder)
+    dataset = open_layout(Folder(root=picture_folder))
     for sample in dataset.samples("test"):
         assert dataset.size(sample) == dataset.picture(sample).shape[:2]
     turned = next(sample for sample in dataset.samples("test") if sample.id.endswith("a.jpg"))
@@ -78,6 +60,6 @@ def test_sizes_are_those_of_the_upright_pictures(picture_folder: Path) -> None:
 def test_files_that_are_no_pictures_are_skipped_and_listed(picture_folder: Path) -> None:
     (picture_folder / "train" / "happy" / "bad.png").write_bytes(b"no picture")
     (picture_folder / "train" / "happy" / "notes.txt").write_text("ignored")
-    dataset = FolderDataSet(picture_folder)
+    dataset = open_layout(Folder(root=picture_folder))
     assert [skipped.path for skipped in dataset.skipped] == ["train/happy/bad.png"]
     assert len(dataset.samples("train")) == 16

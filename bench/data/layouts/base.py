@@ -1,0 +1,195 @@
+"""What a reader is: a layout with choices of protocol, and the listing it makes of a folder.
+
+A listing is cheap: label files are parsed and folders listed, no picture is opened. What only
+opening can tell (size, content, damage) is found by `bench.data.examine`.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from pydantic import Field
+
+from bench.data.base import Skipped, Split
+from bench.data.images import Box, read_picture
+from bench.errors import UserError
+from bench.section import Section
+
+#: The file that marks a tree of drawn faces, so that it is never taken for evidence about people.
+DRAWN_MARK = "DRAWN_FACES.txt"
+
+Counts = Mapping[Split, Mapping[str, int]]
+
+
+class Source(Protocol):
+    """Where one picture comes from; paths are relative to the listing's base."""
+
+    @property
+    def path(self) -> str:
+        """The file whose size and time tell whether the picture may have changed."""
+
+    def content(self, base: Path) -> bytes:
+        """The bytes that determine the picture."""
+
+    def read(self, base: Path) -> np.ndarray:
+        """The picture, uint8 RGB (H, W, 3).
+
+        Raises:
+            UnreadablePicture: With the reason.
+        """
+
+
+class PictureFile(NamedTuple):
+    """A picture file, or a face in it."""
+
+    path: str
+    box: Box | None = None
+
+    def content(self, base: Path) -> bytes:
+        """The file, and the box."""
+        name = b"" if self.box is None else repr(self.box).encode()
+        return (base / self.path).read_bytes() + name
+
+    def read(self, base: Path) -> np.ndarray:
+        """Decode the file, upright, and crop it."""
+        return read_picture(base / self.path, self.box)
+
+
+class Frames(NamedTuple):
+    """A clip: a folder of frames. As a picture it is its middle frame."""
+
+    folder: str
+    names: tuple[str, ...]  # in natural order
+
+    @property
+    def path(self) -> str:
+        """The middle frame."""
+        return f"{self.folder}/{self.names[len(self.names) // 2]}"
+
+    def content(self, base: Path) -> bytes:
+        """The middle frame, and the names of all."""
+        return (base / self.path).read_bytes() + "\n".join(self.names).encode()
+
+    def read(self, base: Path) -> np.ndarray:
+        """Decode the middle frame."""
+        return read_picture(base / self.path)
+
+    def read_frames(self, base: Path, numbers: Iterable[int]) -> np.ndarray:
+        """Decode the frames with these numbers, uint8 (T, H, W, 3), each file once."""
+        wanted = list(numbers)
+        decoded = {n: read_picture(base / self.folder / self.names[n]) for n in set(wanted)}
+        return np.stack([decoded[n] for n in wanted])
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One listed sample.
+
+    Attributes:
+        id: Unique in the data set, stable: usually the path relative to the base.
+        label: Class name in the vocabulary's words.
+        split: Where it belongs; "train" if validation samples are to be taken from there.
+        source: Where its picture comes from.
+        person: Who is shown, where it is known: persons are never divided between splits.
+        groups: Values of group attributes that apply.
+    """
+
+    id: str
+    label: str
+    split: Split
+    source: Source
+    person: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a layout found in a folder.
+
+    Attributes:
+        base: The data set's own folder, at or below the root.
+        entries: The samples, in natural order.
+        classes: Class names in table order.
+        group_values: Values of each group attribute, in table order.
+        missing: Samples of a label file without a picture.
+        refused: Files not used, and why.
+        unlabelled: Pictures without a label.
+        left_out: Why labelled samples are no part of the protocol, and how many.
+    """
+
+    base: Path
+    entries: tuple[Entry, ...]
+    classes: tuple[str, ...]
+    group_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    missing: tuple[Skipped, ...] = ()
+    refused: tuple[Skipped, ...] = ()
+    unlabelled: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def drawn(self, root: Path) -> bool:
+        """Whether the tree, or one up to `root` that it stands in, is marked as drawn faces."""
+        folders = [self.base, *self.base.parents]
+        reach = len(self.base.parts) - len(root.parts)
+        return any((folder / DRAWN_MARK).exists() for folder in folders[: reach + 1])
+
+
+class Layout(Section, ABC):
+    """A data set on disk as its owners ship it. Fields are the user's choices of protocol.
+
+    Attributes:
+        title: What the data set is called by its owners.
+        terms: Who may use it, if an agreement is needed; None if none is.
+        expects: The layout in words, for errors and `bench data list`.
+        clips: Whether samples are clips.
+    """
+
+    title: ClassVar[str]
+    terms: ClassVar[str | None] = None
+    expects: ClassVar[str]
+    clips: ClassVar[bool] = False
+
+    kind: str
+    root: Path
+    follow_links: bool = Field(
+        default=False, description="Use files behind links that leave the data folder."
+    )
+
+    @property
+    def name(self) -> str:
+        """How tables call it; another protocol has another name."""
+        return self.kind
+
+    @property
+    @abstractmethod
+    def protocol(self) -> str:
+        """Pictures, split and classes of this protocol in a few words, for captions."""
+
+    @abstractmethod
+    def listing(self) -> Listing:
+        """List the samples, without opening pictures.
+
+        Raises:
+            UserError: If the folder or a label file is not what it should be.
+        """
+
+    def published(self) -> Counts:
+        """Samples per class and split as published, as far as known."""
+        return {}
+
+    def fail(self, sentence: str) -> UserError:
+        """An error about the folder as a whole."""
+        return UserError(f"{self.kind}, root {self.root}: {sentence} Expected: {self.expects}.")
+
+
+def subject_folds(persons: Iterable[str], folds: int) -> dict[str, int]:
+    """Deal persons into folds 1 to `folds`, by the hash of their names: the same for everyone.
+
+    Returns:
+        The fold of each person; sizes differ by one person at most.
+    """
+    ordered = sorted(set(persons), key=lambda name: hashlib.sha256(name.encode()).digest())
+    return {person: place % folds + 1 for place, person in enumerate(ordered)}

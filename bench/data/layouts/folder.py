@@ -1,0 +1,90 @@
+"""A folder of pictures of one's own: `train/<class>/*`, `test/<class>/*`; or `<class>/*` alone."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from bench.data.base import Split
+from bench.data.images import PICTURE_SUFFIXES
+from bench.data.labels import canonical, ordered
+from bench.data.layouts.base import Entry, Layout, Listing, PictureFile
+from bench.data.tree import Tree, scan
+
+TEST_SHARE = 0.2
+
+#: What the folders of a split may be called.
+_SPLITS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
+
+
+class Folder(Layout):
+    """Classes are the names of the folders; usual names become the vocabulary's."""
+
+    title: ClassVar[str] = "folder of pictures"
+    expects: ClassVar[str] = (
+        "DIR/train/<class>/* and DIR/test/<class>/*, optionally DIR/val/<class>/*; "
+        "or DIR/<class>/* alone"
+    )
+
+    kind: Literal["folder"] = "folder"
+
+    @property
+    def name(self) -> str:
+        """That of the folder."""
+        return self.root.resolve().name
+
+    @property
+    def protocol(self) -> str:
+        """Whose split it is."""
+        return "the folder's own split" if _has_splits(self.root) else "split by file content"
+
+    def listing(self) -> Listing:
+        """See `Layout.listing`."""
+        if not self.root.is_dir():
+            raise self.fail("there is no such folder.")
+        tree = scan(self.root, PICTURE_SUFFIXES, self.follow_links)
+        entries = _with_splits(tree) if _has_splits(self.root) else _without_splits(tree)
+        if not entries:
+            raise self.fail("no pictures where they should be.")
+        classes = ordered({entry.label for entry in entries if entry.split == "train"})
+        used = {entry.id for entry in entries}
+        stray = tuple(path for path in tree.files if path not in used)
+        return Listing(self.root, tuple(entries), classes, refused=tree.refused, unlabelled=stray)
+
+
+def _has_splits(root: Path) -> bool:
+    return (root / "train").is_dir() or (root / "test").is_dir()
+
+
+def _with_splits(tree: Tree) -> list[Entry]:
+    entries = []
+    for path in tree.files:
+        parts = path.split("/")
+        split = _SPLITS.get(parts[0].lower())
+        if len(parts) == 3 and split is not None:
+            entries.append(Entry(path, canonical(parts[1]), split, PictureFile(path)))
+    return entries
+
+
+def _without_splits(tree: Tree) -> list[Entry]:
+    """Test is the share of each class with the smallest hashes of the files' bytes.
+
+    Copies of a picture have one hash, so they fall on the same side.
+    """
+    found = [(path, path.split("/")) for path in tree.files]
+    members: dict[str, list[str]] = {}
+    for path, parts in found:
+        if len(parts) == 2:
+            members.setdefault(parts[0], []).append(path)
+    test = {path for paths in members.values() for path in _smallest(tree.base, paths)}
+    return [
+        Entry(path, canonical(parts[0]), "test" if path in test else "train", PictureFile(path))
+        for path, parts in found
+        if len(parts) == 2
+    ]
+
+
+def _smallest(base: Path, paths: Sequence[str]) -> list[str]:
+    ranked = sorted((sha256((base / path).read_bytes()).digest(), path) for path in paths)
+    last = ranked[max(1, round(TEST_SHARE * len(ranked))) - 1][0]
+    return [path for found, path in ranked if found <= last]

@@ -1,0 +1,233 @@
+"""RAF-DB, basic and compound (Li, Deng & Du, CVPR 2017): aligned 100x100 or original pictures.
+
+Both subsets have the same tree and the same label file name; file names repeat between them.
+"""
+
+import re
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bench.data.base import Skipped, Split
+from bench.data.images import PICTURE_SUFFIXES
+from bench.data.label_files import lines, read_text, whole_number, wrong_line
+from bench.data.labels import COMPOUND, ORDERS, label_base, natural_key, ordered
+from bench.data.layouts.base import Counts, Entry, Layout, Listing, PictureFile
+from bench.data.tree import Tree, locate, scan
+from bench.errors import UserError
+
+LABEL_FILES = (
+    "list_patition_label.txt",
+    "list_partition_label.txt",
+)  # as shipped; as in its readme
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "gender": ("male", "female", "unsure"),
+    "race": ("Caucasian", "African-American", "Asian"),
+    "age": ("0-3", "4-19", "20-39", "40-69", "70+"),
+}
+"""Groups of `Annotation/manual`, in the order of their numbers."""
+
+_NAME = re.compile(r"(train|test)_\d+\.[a-z]{3,4}", re.IGNORECASE | re.ASCII)
+_TERMS = "non-commercial research and education, on request from an institutional address"
+_MIRROR_SPLITS: dict[str, Split] = {"train": "train", "valid": "val", "val": "val", "test": "test"}
+
+
+class _Raf(Layout):
+    """What both subsets share."""
+
+    terms: ClassVar[str | None] = _TERMS
+    order: ClassVar[tuple[str, ...]]  # class names by official id, from 1
+    subset: ClassVar[str]
+
+    pictures: Literal["aligned", "original"] = Field(
+        default="aligned", description="The 100x100 aligned faces, or the original photographs."
+    )
+    label_base: Literal[0, 1] | None = Field(
+        default=None, description="First number of the labels, where it cannot be told."
+    )
+
+    @property
+    def protocol(self) -> str:
+        """Which pictures, whose split."""
+        return f"{self.pictures} pictures, official train and test"
+
+    @property
+    @abstractmethod
+    def other(self) -> str:
+        """What to say if the labels are those of the other subset."""
+
+    def listing(self) -> Listing:
+        """See `Layout.listing`."""
+        base = locate(self.root, self._fits, f"expected {self.expects}", prefer=self.subset)
+        if not (base / "EmoLabel").is_dir():
+            return self._mirror(base)
+        label_file = next(p for n in LABEL_FILES if (p := base / "EmoLabel" / n).exists())
+        ids = parse_labels(read_text(label_file), str(label_file))
+        names = self._names(ids, str(label_file))
+        tree = scan(base / "Image" / self.pictures, PICTURE_SUFFIXES, self.follow_links)
+        if not tree.files:
+            raise self.fail(_no_pictures(base, self.pictures))
+        return self._entries(base, tree, names)
+
+    def _entries(self, base: Path, tree: Tree, names: Mapping[str, str]) -> Listing:
+        folder = f"Image/{self.pictures}"
+        annotations = base / "Annotation" / "manual"
+        entries, missing, used = [], [], set()
+        for name, label in sorted(names.items(), key=lambda item: natural_key(item[0])):
+            stem, _, suffix = name.rpartition(".")
+            wanted = f"{stem}_aligned.{suffix}" if self.pictures == "aligned" else name
+            found = tree.find(wanted)
+            if found is None:
+                missing.append(Skipped(f"{folder}/{wanted}", "named by the label file, not there"))
+                continue
+            used.add(found)
+            split: Split = "train" if name.lower().startswith("train") else "test"
+            source = PictureFile(f"{folder}/{found}")
+            groups = _groups(annotations / f"{stem}_manu_attri.txt")
+            entries.append(Entry(name, label, split, source, groups=groups))
+        return Listing(
+            base,
+            tuple(entries),
+            self.order if len(self.order) > 7 else ordered(set(self.order)),
+            group_values=GROUPS if any(entry.groups for entry in entries) else {},
+            missing=tuple(missing),
+            refused=tree.refused,
+            unlabelled=tuple(path for path in tree.files if path not in used),
+        )
+
+    def _names(self, ids: Mapping[str, int], origin: str) -> dict[str, str]:
+        largest = max(ids.values())
+        if largest > len(self.order) or (self.subset == "compound" and largest <= 7):
+            raise UserError(f"{origin}: its labels go up to {largest}. {self.other}")
+        first = label_base(ids.values(), len(self.order), origin, self.label_base)
+        return {name: self.order[number - first] for name, number in ids.items()}
+
+    def _mirror(self, base: Path) -> Listing:
+        """`{train,valid,test}/{1..7}/`, as re-hosts have it; 0-based folders have two orders."""
+        tree = scan(base, PICTURE_SUFFIXES, self.follow_links)
+        found = [(path, path.split("/")) for path in tree.files]
+        kept = [(path, parts) for path, parts in found if parts[0].lower() in _MIRROR_SPLITS]
+        origin = f"{base}/train"
+        ids = {
+            path: whole_number(parts[1], origin, 0, "class folders named by number")
+            for path, parts in kept
+        }
+        if 0 in ids.values():
+            raise UserError(
+                f"{base}: class folders from 0 are in RAF-DB's order in some copies and in "
+                "AffectNet's in others. Rename them by class and use the layout `folder`."
+            )
+        names = self._names(ids, origin)
+        entries = tuple(
+            Entry(path, names[path], _MIRROR_SPLITS[parts[0].lower()], PictureFile(path))
+            for path, parts in kept
+        )
+        classes = self.order if len(self.order) > 7 else ordered(set(self.order))
+        return Listing(base, entries, classes, refused=tree.refused)
+
+    def _fits(self, folder: Path) -> bool:
+        official = any((folder / "EmoLabel" / name).exists() for name in LABEL_FILES)
+        return official or (folder / "train" / "1").is_dir() or (folder / "train" / "0").is_dir()
+
+
+class RafDb(_Raf):
+    """RAF-DB basic: seven expressions."""
+
+    title: ClassVar[str] = "RAF-DB basic"
+    expects: ClassVar[str] = (
+        "DIR/EmoLabel/list_patition_label.txt and DIR/Image/aligned/*_aligned.jpg; "
+        "or DIR/{train,test}/{1..7}/*"
+    )
+    order: ClassVar[tuple[str, ...]] = ORDERS["raf_db"]
+    subset: ClassVar[str] = "basic"
+
+    kind: Literal["raf_db"] = "raf_db"
+
+    @property
+    def other(self) -> str:
+        """See `_Raf.other`."""
+        return "RAF-DB basic has 1 to 7; for the compound subset take raf_db_compound."
+
+    def published(self) -> Counts:
+        """12,271 and 3,068 pictures."""
+        train = (1290, 281, 717, 4772, 1982, 705, 2524)
+        test = (329, 74, 160, 1185, 478, 162, 680)
+        return {
+            "train": dict(zip(self.order, train, strict=True)),
+            "test": dict(zip(self.order, test, strict=True)),
+        }
+
+
+class RafDbCompound(_Raf):
+    """RAF-DB compound: eleven expressions."""
+
+    title: ClassVar[str] = "RAF-DB compound"
+    expects: ClassVar[str] = (
+        "DIR/EmoLabel/list_patition_label.txt and DIR/Image/aligned/*_aligned.jpg; "
+        "or DIR/{train,test}/{1..11}/*"
+    )
+    order: ClassVar[tuple[str, ...]] = COMPOUND
+    subset: ClassVar[str] = "compound"
+
+    kind: Literal["raf_db_compound"] = "raf_db_compound"
+
+    @property
+    def other(self) -> str:
+        """See `_Raf.other`."""
+        return (
+            "RAF-DB compound has 1 to 11; for the basic subset take raf_db "
+            "(RAF-CE, with 14 classes, is another data set)."
+        )
+
+
+def parse_labels(text: str, origin: str) -> dict[str, int]:
+    """The label of each file name, from lines such as `train_00001.jpg 5`.
+
+    Raises:
+        UserError: Naming the line that is something else, or a name that comes twice.
+    """
+    seen: dict[str, int] = {}
+    expected = "a line such as 'train_00001.jpg 5'"
+    for number, line in lines(text):
+        fields = line.split()
+        if len(fields) != 2 or not _NAME.fullmatch(fields[0]):
+            raise wrong_line(origin, number, line, expected)
+        label = whole_number(fields[1], origin, number, expected)
+        if seen.setdefault(fields[0], label) != label:
+            raise wrong_line(origin, number, line, f"label {seen[fields[0]]} as further up")
+    if not seen:
+        raise UserError(f"{origin}: the label file is empty.")
+    return seen
+
+
+def parse_attributes(text: str, origin: str) -> dict[str, str]:
+    """Groups of one `*_manu_attri.txt`: five landmarks, then gender, race and age.
+
+    Raises:
+        UserError: Naming the line.
+    """
+    rows = list(lines(text))
+    if len(rows) != 8:
+        raise UserError(f"{origin}: expected 8 lines (5 landmarks, gender, race, age).")
+    groups = {}
+    for (number, line), (name, values) in zip(rows[5:], GROUPS.items(), strict=True):
+        expected = f"{name} from 0 to {len(values) - 1}"
+        value = whole_number(line, origin, number, expected)
+        if not 0 <= value < len(values):
+            raise wrong_line(origin, number, line, expected)
+        groups[name] = values[value]
+    return groups
+
+
+def _groups(path: Path) -> dict[str, str]:
+    return parse_attributes(read_text(path), str(path)) if path.exists() else {}
+
+
+def _no_pictures(base: Path, pictures: str) -> str:
+    archive = base / "Image" / f"{pictures}.zip"
+    if archive.exists():
+        return f"{archive} is still packed; unpack it there."
+    return f"no pictures in {base / 'Image' / pictures}."

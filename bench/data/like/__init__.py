@@ -1,0 +1,57 @@
+"""Drawn faces in the layouts of other data sets: what tests, docs and first tries run on.
+
+- `cast`    drawn faces on demand, by label and number
+- `raf_db`  RAF-DB basic and compound
+
+Each writer follows the published description of its layout, not the reader of the bench.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.data.layouts.base import DRAWN_MARK
+from bench.data.like import folder, raf_db
+from bench.data.like.cast import Cast
+from bench.errors import UserError, unknown
+from bench.files import atomic
+
+#: What writes each layout: (folder, cast, test pictures of each class) -> None.
+WRITERS: dict[str, Callable[[Path, Cast, int], None]] = {
+    "folder": folder.write,
+    "raf_db": raf_db.write_basic,
+    "raf_db_compound": raf_db.write_compound,
+}
+
+_NOTICE = (
+    "The pictures in this folder are drawings, generated in the layout of a data set of faces.\n"
+    "They are nobody's pictures and no evidence about real faces.\n"
+)
+
+
+def make_like(layout: str, root: Path, per_class: int, seed: int = 0) -> int:
+    """Write a tree of drawn faces.
+
+    Args:
+        layout: A key of `WRITERS`.
+        root: The new folder.
+        per_class: Test pictures of each class; there are twice as many to train.
+        seed: Another seed gives other faces.
+
+    Returns:
+        The number of files.
+
+    Raises:
+        UserError: If there is no such layout, or if the folder exists already.
+    """
+    if layout not in WRITERS:
+        raise unknown("layout", layout, WRITERS)
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise UserError(f"{root} is there already; name a new folder.")
+    with atomic(root) as scratch:
+        scratch.mkdir(parents=True)
+        (scratch / DRAWN_MARK).write_text(_NOTICE)
+        WRITERS[layout](scratch, Cast(seed), per_class)
+        count = sum(path.is_file() for path in scratch.rglob("*"))
+        if root.is_dir():
+            root.rmdir()
+    return count

@@ -1,0 +1,173 @@
+"""Data sets made of files: a layout's listing, the facts of its pictures, and three splits."""
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+
+import numpy as np
+import pandas as pd
+
+from bench.data import packed
+from bench.data.agreement import require_agreement
+from bench.data.base import ClipDataSet, DataSet, Sample, Skipped, Split
+from bench.data.examine import examine
+from bench.data.layouts.base import Entry, Frames, Layout, Listing
+from bench.files import digest
+from bench.progress import Reporter
+
+VAL_SHARE = 0.15
+
+
+class FilesDataSet(DataSet):
+    """The pictures of a layout.
+
+    Where the owners give no validation split, it is 15 % of train, per class, or per person where
+    persons are known; see `_carved`.
+
+    Args:
+        layout: Where the files are, and the protocol.
+        listing: What it found there.
+        reporter: Shows progress of opening pictures that were never opened before.
+
+    Raises:
+        UserError: If the folder is not what it should be, or if a class cannot be trained.
+    """
+
+    def __init__(self, layout: Layout, listing: Listing, reporter: Reporter | None = None) -> None:
+        facts = examine(listing, layout.kind, reporter)
+        self.name, self.kind, self.protocol = layout.name, layout.title, layout.protocol
+        self.synthetic = listing.drawn(layout.root)
+        self.group_values = listing.group_values
+        self._base = listing.base
+        entries = self._usable(layout, listing, facts)
+        contents = dict(zip(facts["id"], facts["sha256"], strict=True))
+        splits = _carved(entries, contents)
+        self._entries = {entry.id: entry for entry in entries}
+        self._sizes = dict(
+            zip(facts["id"], zip(facts["height"], facts["width"], strict=True), strict=True)
+        )
+        self._splits: dict[Split, list[Sample]] = {
+            split: [Sample(entry.id, entry.label) for entry in members]
+            for split, members in splits.items()
+        }
+        self.classes = listing.classes
+        self._require_trainable(layout)
+        self.digest = digest(
+            {
+                split: [(sample.id, sample.label, contents[sample.id]) for sample in samples]
+                for split, samples in self._splits.items()
+            }
+        )
+        self._packed = packed.find(layout, contents)
+
+    def samples(self, split: Split) -> Sequence[Sample]:
+        """The samples of a split, in natural order."""
+        return self._splits[split]
+
+    def picture(self, sample: Sample) -> np.ndarray:
+        """From the prepared cache, if there is one, else from the sample's file."""
+        prepared = self._packed.picture(sample.id) if self._packed is not None else None
+        return self._entries[sample.id].source.read(self._base) if prepared is None else prepared
+
+    def size(self, sample: Sample) -> tuple[int, int]:
+        """Height and width, known since the pictures were examined."""
+        height, width = self._sizes[sample.id]
+        return int(height), int(width)
+
+    def groups(self, sample: Sample) -> dict[str, str]:
+        """Groups as the owners, or the user's own columns, give them."""
+        return dict(self._entries[sample.id].groups)
+
+    def _usable(self, layout: Layout, listing: Listing, facts: pd.DataFrame) -> list[Entry]:
+        """The entries whose picture can be read; the others go into `skipped`."""
+        damaged = [
+            Skipped(entry.source.path, error)
+            for entry, error in zip(listing.entries, facts["error"], strict=True)
+            if error
+        ]
+        self.skipped = (*listing.missing, *listing.refused, *damaged)
+        usable = [
+            entry for entry, error in zip(listing.entries, facts["error"], strict=True) if not error
+        ]
+        for split in ("train", "test"):
+            if not any(entry.split == split for entry in usable):
+                why = f" ({len(self.skipped)} could not be used, the first: {self.skipped[0].path}:"
+                why = f"{why} {self.skipped[0].reason})" if self.skipped else ""
+                raise layout.fail(f"no pictures of the {split} split{why}.")
+        return usable
+
+    def _require_trainable(self, layout: Layout) -> None:
+        found = {split: {s.label for s in samples} for split, samples in self._splits.items()}
+        if len(self.classes) < 2:
+            raise layout.fail(
+                f"only the class {self.classes[0]!r}; a classifier needs two or more."
+            )
+        strangers = found["test"] - set(self.classes)
+        if strangers:
+            raise layout.fail(f"test has classes that train lacks: {', '.join(sorted(strangers))}.")
+        for label in self.classes:
+            if label not in found["train"]:
+                raise layout.fail(
+                    f"class {label!r} has fewer than two pictures to train on; one is needed for "
+                    "validation."
+                )
+
+
+class ClipFilesDataSet(FilesDataSet, ClipDataSet):
+    """The clips of a layout; every sample's source is a folder of frames."""
+
+    def frame_count(self, sample: Sample) -> int:
+        """Number of frames of the clip."""
+        return len(self._frames(sample).names)
+
+    def clip(self, sample: Sample, frames: Sequence[int]) -> np.ndarray:
+        """The frames with the given numbers, uint8 (T, H, W, 3)."""
+        return self._frames(sample).read_frames(self._base, frames)
+
+    def _frames(self, sample: Sample) -> Frames:
+        source = self._entries[sample.id].source
+        if not isinstance(source, Frames):
+            raise TypeError(f"{sample.id} is no clip")
+        return source
+
+
+def open_layout(layout: Layout, reporter: Reporter | None = None) -> FilesDataSet:
+    """The data set of a layout, of pictures or of clips.
+
+    Raises:
+        UserError: If the folder is not what it should be, or if an agreement is needed for it that
+            was not confirmed.
+    """
+    listing = layout.listing()
+    require_agreement(layout, listing)
+    return (ClipFilesDataSet if layout.clips else FilesDataSet)(layout, listing, reporter)
+
+
+def _carved(entries: Sequence[Entry], contents: dict[str, str]) -> dict[Split, list[Entry]]:
+    """The three splits; val is carved from train if the owners have none.
+
+    The share with the smallest hashes: of the content, so that renaming or adding files reshuffles
+    nothing and copies of one picture fall on the same side; or of the person.
+    """
+    splits: dict[Split, list[Entry]] = {"train": [], "val": [], "test": []}
+    for entry in entries:
+        splits[entry.split].append(entry)
+    if splits["val"]:
+        return splits
+    train = splits["train"]
+    if all(entry.person for entry in train):
+        hashes = {entry.id: sha256(entry.person.encode()).hexdigest() for entry in train}
+        chosen = _smallest(train, hashes)
+    else:
+        chosen = set()
+        for label in {entry.label for entry in train}:
+            chosen |= _smallest((e for e in train if e.label == label), contents)
+    splits["train"] = [entry for entry in train if entry.id not in chosen]
+    splits["val"] = [entry for entry in train if entry.id in chosen]
+    return splits
+
+
+def _smallest(members: Iterable[Entry], hashes: dict[str, str]) -> set[str]:
+    """Ids of the members up to the hash that makes their share 15 %, and one at least."""
+    ranked = sorted((hashes[entry.id], entry.id) for entry in members)
+    last = ranked[max(1, round(VAL_SHARE * len(ranked))) - 1][0]
+    return {name for found, name in ranked if found <= last}
