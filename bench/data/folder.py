@@ -9,27 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bench.data.base import DataSet, Sample, Skipped, Split
+from bench.data.images import PICTURE_SUFFIXES, UnreadablePicture, read_picture
 from bench.data.labels import canonical, ordered
 from bench.errors import UserError
 from bench.files import digest
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 VAL_SHARE = 0.15
 LAYOUT = "expected DIR/train/<class>/*.png|jpg and DIR/test/<class>/*.png|jpg"
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """Decode one file, upright, as uint8 RGB (H, W, 3).
-
-    Raises:
-        OSError: If the file is truncated or no picture.
-    """
-    with Image.open(path) as image:
-        image.load()
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 class FolderDataSet(DataSet):
@@ -84,17 +72,12 @@ class FolderDataSet(DataSet):
     def _index(self, split: str, hashes: dict[str, str], skipped: list[Skipped]) -> list[Sample]:
         samples = []
         for path in sorted((self.root / split).glob("*/*")):
-            if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+            if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith("."):
                 continue
             identifier = path.relative_to(self.root).as_posix()
             try:
                 height, width, _ = read_picture(path).shape
-            except (
-                OSError,
-                UnidentifiedImageError,
-                ValueError,
-                Image.DecompressionBombError,
-            ) as error:
+            except UnreadablePicture as error:
                 skipped.append(Skipped(identifier, str(error)))
                 continue
             self._sizes[identifier] = height, width

@@ -1,11 +1,9 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
-import pytest
 from PIL import Image
 
-from bench.data.folder import FolderDataSet, read_picture
+from bench.data.folder import FolderDataSet
 
 
 def test_splits_labels_and_order(picture_folder: Path) -> None:
@@ -45,23 +43,6 @@ def test_the_digest_follows_pixels_and_labels(picture_folder: Path) -> None:
     path = picture_folder / "test" / "happy" / "000.png"
     path.rename(picture_folder / "test" / "neutral" / "moved.png")
     assert FolderDataSet(picture_folder).digest != before
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
-def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
-    Image.new("RGB", (5, 7), "white").convert(mode).save(path)
-    picture = read_picture(path)
-    assert picture.shape == (7, 5, 3) and picture.dtype == np.uint8
-    assert picture.min() > 250
-
-
-def test_pictures_are_turned_upright(tmp_path: Path) -> None:
-    image = Image.new("RGB", (6, 4))
-    exif = image.getexif()
-    exif[0x0112] = 6  # rotate by 90 degrees
-    image.save(tmp_path / "a.jpg", exif=exif)
-    assert read_picture(tmp_path / "a.jpg").shape == (6, 4, 3)
 
 
 def test_sizes_are_those_of_the_upright_pictures(picture_folder: Path) -> None:

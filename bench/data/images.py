@@ -1,0 +1,167 @@
+"""Files of pictures as upright 8-bit RGB, whatever they hold; one error for all that fails."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
+
+#: Suffixes of files that readers take for pictures; compare with `path.suffix.lower()`.
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+
+#: Larger pictures are refused before they are decoded: as RGB they would fill 384 MB and more.
+MAX_PIXELS = 128_000_000
+
+# By content, not by suffix: pictures from the web are often named .jpg whatever they are. Nothing
+# else may be opened, since some of Pillow's formats run other programs.
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
+
+_ORIENTATION, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 0x0112, 256, 257, 258, 262
+_WHITE_IS_ZERO = 0
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class UnreadablePicture(Exception):
+    """Why a file gives no picture, in words without its path; the reader knows the path."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels of the upright picture; it may stick out of it."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def within(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom (exclusive) of the part inside a picture of that size.
+
+        Raises:
+            UnreadablePicture: If no pixel is inside.
+        """
+        left, top = max(self.left, 0), max(self.top, 0)
+        right = min(self.left + self.width, width)
+        bottom = min(self.top + self.height, height)
+        if left >= right or top >= bottom:
+            raise UnreadablePicture(
+                f"the box of {self.width}x{self.height} pixels at ({self.left}, {self.top}) has "
+                f"none of the picture's {width}x{height}"
+            )
+        return left, top, right, bottom
+
+
+def read_picture(path: Path, box: Box | None = None) -> np.ndarray:
+    """Decode one file, upright, as uint8 RGB (H, W, 3), read-only.
+
+    Grey, palette and CMYK become RGB, 16 bits are scaled to 8, transparency is dropped, and of an
+    animation the first frame is taken.
+
+    Args:
+        path: The file; its suffix does not matter.
+        box: Only this part of it; what sticks out of the picture is cut off.
+
+    Raises:
+        UnreadablePicture: If it cannot be decoded to the end, holds numbers without a fixed white,
+            has more than `MAX_PIXELS` or nothing inside the box.
+    """
+    # Pillow and not OpenCV, which decodes a JPEG of 100x100 in half the time and to the same bytes:
+    # it returns truncated files with their lower part grey, and lets no one know.
+    with _opened(path) as image:
+        orientation = _orientation(image)
+        image.load()
+        picture = _eight_bits(image)
+        # Pillow turns TIFFs on its own.
+        if orientation in _UPRIGHT and not isinstance(image, TiffImageFile):
+            picture = picture.transpose(_UPRIGHT[orientation])
+        if box is not None:
+            picture = picture.crop(box.within(picture.height, picture.width))
+        return np.asarray(picture.convert("RGB"))
+
+
+def picture_size(path: Path, box: Box | None = None) -> tuple[int, int]:
+    """Height and width of what `read_picture` returns, from the file's header alone.
+
+    A file with a sound header may still be one that cannot be decoded.
+
+    Raises:
+        UnreadablePicture: If the header says so, or nothing is inside the box.
+    """
+    with _opened(path) as image:
+        height, width = _upright_size(image)
+    if box is None:
+        return height, width
+    left, top, right, bottom = box.within(height, width)
+    return bottom - top, right - left
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The picture, not yet decoded; whatever fails inside becomes `UnreadablePicture`."""
+    try:
+        with warnings.catch_warnings():
+            # Of large pictures, which are judged here, and of odd metadata, which do not matter.
+            warnings.simplefilter("ignore")
+            # A file and not its name, or Pillow maps it into memory, where turned TIFFs go wrong.
+            with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+                pixels = image.width * image.height
+                if not 0 < pixels <= MAX_PIXELS:
+                    raise UnreadablePicture(f"it has {pixels:,} pixels, not 1 to {MAX_PIXELS:,}")
+                yield image
+    except UnreadablePicture:
+        raise
+    except FileNotFoundError:
+        raise UnreadablePicture("there is no such file") from None
+    except Image.DecompressionBombError:
+        raise UnreadablePicture(f"it has more than {MAX_PIXELS:,} pixels") from None
+    except UnidentifiedImageError:
+        raise UnreadablePicture("it is no JPEG, PNG, BMP, GIF, WebP or TIFF") from None
+    except Exception as error:  # decoders raise almost anything on bytes that are not what they say
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UnreadablePicture(f"cannot be decoded: {reason}") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8, as it stands before the pixels; 1 if there is none."""
+    try:
+        # The method of PNG would decode the picture to look for EXIF behind it.
+        value = Image.Image.getexif(image).get(_ORIENTATION)
+    except Exception:  # broken metadata do not make a picture unreadable
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    if isinstance(image, TiffImageFile):  # whose `size` some versions of Pillow turn, some do not
+        width, height = image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT]
+    return (width, height) if _orientation(image) >= 5 else (height, width)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """The decoded picture with 8 bits a channel: the upper ones, as Pillow does with 16-bit RGB."""
+    if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
+        raise UnreadablePicture(
+            "its pixels are 32-bit or signed numbers, of which none is known to be white; "
+            "save it with 8 or 16 bits"
+        )
+    if not image.mode.startswith("I"):
+        return image
+    values, bits = np.asarray(image), 16
+    if isinstance(image, TiffImageFile):
+        bits = image.tag_v2[_BITS][0]
+        if image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # not minded by Pillow at 16 bits
+            values = 2**bits - 1 - values
+    return Image.fromarray((values >> (bits - 8)).astype(np.uint8))
