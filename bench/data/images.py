@@ -114,7 +114,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             # Of large pictures, which are judged here, and of odd metadata, which do not matter.
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as image:
+            # A file and not its name, or Pillow maps it into memory, where turned TIFFs go wrong.
+            with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
                 pixels = image.width * image.height
                 if not 0 < pixels <= MAX_PIXELS:
                     raise UnreadablePicture(f"it has {pixels:,} pixels, not 1 to {MAX_PIXELS:,}")
