@@ -15,8 +15,6 @@ from bench.errors import UserError
 SAMPLE = "\n".join(
     f"{split}_{n:05d}.jpg {n % 7 + 1}" for split in ("train", "test") for n in range(6)
 )
-    f"{split}_{n:05d}.jpg {n % 7 + 1}" for split in ("train", "test") for n in range(6)
-)
 
 
 @pytest.fixture
