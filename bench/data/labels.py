@@ -4,6 +4,21 @@
 BASIC = ("neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust")
 CONTEMPT = "contempt"
 
+#: The eleven compound expressions of RAF-DB, in its official order.
+COMPOUND: tuple[str, ...] = (
+    "happily surprised",
+    "happily disgusted",
+    "sadly fearful",
+    "sadly angry",
+    "sadly surprised",
+    "sadly disgusted",
+    "fearfully angry",
+    "fearfully surprised",
+    "angrily surprised",
+    "angrily disgusted",
+    "disgustedly surprised",
+)
+
 _SYNONYMS = {
     "neutral": ("neutrality",),
     "happiness": ("happy", "joy"),

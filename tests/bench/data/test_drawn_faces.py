@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bench.data import faces
-from bench.data.drawn_faces import DrawnFaces, cache_folder
+from bench.data.drawn import cache_folder
+from bench.data.drawn_faces import DrawnFaces
 
 SIZES = {"train": 14, "val": 7, "test": 7}
 
