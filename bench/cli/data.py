@@ -60,12 +60,15 @@ def make_like(
         int, typer.Option(min=2, help="Test pictures of each class; twice as many to train.")
     ] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn faces.")] = 0,
+    domain: Annotated[
+        str, typer.Option(help="Room and camera: default, webcam or archive.")
+    ] = "default",
     json: Json = False,
 ) -> None:
     """Write drawn faces as if they were a data set, to try a command without anyone's pictures."""
     from bench.data.like import make_like as make
 
-    count = make(layout, folder, per_class, seed)
+    count = make(layout, folder, per_class, seed, domain)
     if json:
         print_json({"layout": layout, "folder": str(folder), "files": count})
     else:

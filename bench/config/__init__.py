@@ -8,7 +8,7 @@ parse.py    from YAML, with errors that name the field
 Every field that determines a result goes into cell ids; the fields of `Execution` do not.
 """
 
-from bench.config.data import CrossData, DataConfig, FacesData
+from bench.config.data import ClipsData, CrossData, DataConfig, FacesData
 from bench.config.emodc import (
     ControlClassifier,
     EmoDCClassifier,
@@ -32,6 +32,7 @@ __all__ = [
     "BaselineClassifier",
     "CheckpointClassifier",
     "ClassifierConfig",
+    "ClipsData",
     "Config",
     "ControlClassifier",
     "CrossData",

@@ -9,6 +9,8 @@ from pydantic import Field
 from bench.data.layouts import LAYOUTS
 from bench.section import Section
 
+Domain = Literal["default", "webcam", "archive"]
+
 
 class FacesData(Section):
     """Drawn faces."""
@@ -18,10 +20,22 @@ class FacesData(Section):
     val: int = Field(350, ge=7)
     test: int = Field(504, ge=7)
     difficulty: Literal["default", "hard"] = "default"
+    expressions: Literal["basic", "compound"] = "basic"
+    domain: Domain = Field(default="default", description="The room and the camera.")
+
+
+class ClipsData(Section):
+    """Clips of drawn faces; classifiers of pictures see their middle frame."""
+
+    kind: Literal["clips"] = "clips"
+    train: int = Field(1400, ge=14)
+    val: int = Field(140, ge=7)
+    test: int = Field(280, ge=7)
+    domain: Domain = Field(default="default", description="The room and the camera.")
 
 
 #: Every data set that is drawn, and every one that is read from files, by kind.
-FACES: dict[str, type[Section]] = {"faces": FacesData}
+FACES: dict[str, type[Section]] = {"faces": FacesData, "clips": ClipsData}
 FILES = LAYOUTS
 
 #: Any layout of files.
@@ -32,8 +46,8 @@ class CrossData(Section):
     """Train on one data set, test on another, over the classes that both have."""
 
     kind: Literal["cross"]
-    train: Annotated[FacesData | FilesData, Field(discriminator="kind")]
-    test: Annotated[FacesData | FilesData, Field(discriminator="kind")]
+    train: Annotated[FacesData | ClipsData | FilesData, Field(discriminator="kind")]
+    test: Annotated[FacesData | ClipsData | FilesData, Field(discriminator="kind")]
 
 
-DataConfig = Annotated[FacesData | CrossData | FilesData, Field(discriminator="kind")]
+DataConfig = Annotated[FacesData | ClipsData | CrossData | FilesData, Field(discriminator="kind")]

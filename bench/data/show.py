@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bench.config import DataConfig, FacesData
+from bench.config import ClipsData, DataConfig, FacesData
 from bench.data.base import DataSet, Split
 from bench.data.open import open_dataset
 from bench.data.sheet import contact_sheet
@@ -37,9 +37,9 @@ def write_contact_sheet(
 
 def _small(section: DataConfig, columns: int) -> DataConfig:
     """Drawn faces: only as many as are shown, whatever the split."""
-    if not isinstance(section, FacesData):
+    if not isinstance(section, FacesData | ClipsData):
         return section
-    count = 7 * columns
+    count = 11 * columns  # of the largest set of expressions
     return section.model_copy(update={"train": max(14, count), "val": count, "test": count})
 
 

@@ -1,6 +1,8 @@
 """Drawn faces: a data set of facial expressions rendered from action units, attributes known.
 
 - `action_units`  expressions as FACS action units, difficulty presets
+- `compound`      expressions of two emotions in one face
+- `domains`       other rooms and cameras
 - `identity`      the features of a person
 - `scene`         pose, light, background, occluder, camera
 - `face`          the full description of one picture, and `sample_face`
@@ -8,6 +10,7 @@
 - `shapes`, `canvas`   drawing primitives, projection, painting
 - `head`, `hair`, `eyes`, `mouth`, `accessories`, `backdrop`   the parts of a picture
 - `render`        `draw` and `generate`
+- `clip`          a face through time: `sample_clip`, `generate_clips`
 - `groups`        groups of faces for reports
 
 The drawings are no evidence about real faces.
@@ -16,11 +19,14 @@ The drawings are no evidence about real faces.
 from bench.data.faces.action_units import (
     AU_NAMES,
     DIFFICULTIES,
+    EXPRESSION_SETS,
     EXPRESSIONS,
     PROTOTYPES,
     ActionUnits,
     Difficulty,
 )
+from bench.data.faces.clip import Clip, frame_count, generate_clips, sample_clip
+from bench.data.faces.domains import DOMAINS, Domain
 from bench.data.faces.face import Face, sample_face
 from bench.data.faces.groups import GROUPS, groups_of
 from bench.data.faces.render import draw, generate
@@ -28,14 +34,21 @@ from bench.data.faces.render import draw, generate
 __all__ = [
     "AU_NAMES",
     "DIFFICULTIES",
+    "DOMAINS",
     "EXPRESSIONS",
+    "EXPRESSION_SETS",
     "GROUPS",
     "PROTOTYPES",
     "ActionUnits",
+    "Clip",
     "Difficulty",
+    "Domain",
     "Face",
     "draw",
+    "frame_count",
     "generate",
+    "generate_clips",
     "groups_of",
+    "sample_clip",
     "sample_face",
 ]

@@ -2,7 +2,8 @@
 
 The units are those of the Facial Action Coding System (Ekman & Friesen, 1978, *Facial Action
 Coding System: A technique for the measurement of facial movement*). The combination that stands
-for each expression follows EMFACS (Friesen & Ekman, 1983), reduced to what 64 pixels can show.
+for each basic expression follows EMFACS (Friesen & Ekman, 1983), reduced to what 64 pixels can
+show; `compound` holds those of two expressions in one face.
 """
 
 from __future__ import annotations
@@ -11,10 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 
+from bench.data.faces import compound
 from bench.data.faces.randomness import Draws
-from bench.data.labels import BASIC
+from bench.data.labels import BASIC, COMPOUND
 
 EXPRESSIONS: tuple[str, ...] = BASIC
+
+EXPRESSION_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"basic": BASIC, "compound": COMPOUND}
+)
+"""The sets of expressions that can be drawn, each in the order of its pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +57,10 @@ PROTOTYPES: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "fear": {"au01": 1.0, "au02": 0.7, "au04": 0.8, "au05": 1.0, "au20": 1.0, "au26": 0.5},
         "anger": {"au04": 1.0, "au05": 0.4, "au07": 0.9, "au23": 1.0},
         "disgust": {"au09": 1.0, "au10": 0.9, "au15": 0.4, "au16": 0.6},
+        **compound.PROTOTYPES,
     }
 )
-"""EMFACS combination of each expression: unit -> its share of the expression's intensity."""
+"""Combination that stands for each expression: unit -> its share of the expression's intensity."""
 
 ESSENTIAL: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -64,6 +72,7 @@ ESSENTIAL: Mapping[str, frozenset[str]] = MappingProxyType(
         "fear": frozenset({"au01", "au20"}),
         "anger": frozenset({"au04", "au23"}),
         "disgust": frozenset({"au09"}),
+        **compound.ESSENTIAL,
     }
 )
 """Units never dropped from an expression, because without them it reads as another one."""
@@ -149,7 +158,7 @@ def sample_action_units(
 
     Args:
         draws: Where the randomness comes from.
-        expression: One of `EXPRESSIONS`.
+        expression: One of a set in `EXPRESSION_SETS`.
         difficulty: The preset that gives intensity, dropout and distractors.
 
     Returns:

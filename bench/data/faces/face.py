@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bench.data.faces.action_units import (
     AU_NAMES,
     DIFFICULTIES,
-    EXPRESSIONS,
+    EXPRESSION_SETS,
     ActionUnits,
     Difficulty,
     sample_action_units,
 )
+from bench.data.faces.domains import DOMAINS, Domain
 from bench.data.faces.identity import Identity, sample_identity
 from bench.data.faces.randomness import Draws
 from bench.data.faces.scene import Scene, sample_scene
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,7 @@ class Face:
     Attributes:
         split: Name of the split.
         index: Number of the picture within its split.
-        expression: One of `EXPRESSIONS`.
+        expression: One of a set in `EXPRESSION_SETS`.
         intensity: Strength of the expression, in [0, 1]; 0 for neutral.
         action_units: What the face's muscles do.
         identity: Who it is.
@@ -77,29 +82,40 @@ class Face:
 
 
 def sample_face(
-    seed: int, split: str, index: int, difficulty: str | Difficulty = "default"
+    seed: int,
+    split: str,
+    index: int,
+    difficulty: str | Difficulty = "default",
+    expressions: str = "basic",
+    domain: str | Domain = "default",
 ) -> Face:
     """Samples the face of one picture; the same arguments always give the same face.
 
-    Picture `index` shows expression `EXPRESSIONS[index % 7]` on person `index // 7` of its split,
-    so every person shows every expression once, each time in another pose and light. Persons are
-    addressed by (seed, split, number): no person appears in two splits.
+    Pictures show the expressions of their set in turn, and person `index // len(set)`, so every
+    person shows every expression once, each time in another pose and light. Persons are addressed
+    by (seed, population, number), and each split of each set of expressions has a population of
+    its own: no person appears in two splits, nor under both basic and compound expressions. The
+    domains share persons and action units picture by picture.
 
     Args:
         seed: Seed of the data set.
         split: Name of the split, such as "train"; any name will do.
         index: Number of the picture within the split, from 0.
         difficulty: A preset's name (a key of `DIFFICULTIES`) or a preset.
+        expressions: A key of `EXPRESSION_SETS`.
+        domain: A domain's name (a key of `DOMAINS`) or a domain.
 
     Raises:
-        ValueError: If the index is negative or there is no such difficulty.
+        ValueError: If the index is negative or a name is unknown.
     """
     if index < 0:
         raise ValueError(f"a picture's index starts at 0, got {index}")
-    preset = _preset(difficulty)
-    number, place = divmod(index, len(EXPRESSIONS))
-    expression = EXPRESSIONS[place]
-    draws = Draws("drawn-faces", seed, split, "picture", index)
+    preset = named("difficulty", difficulty, DIFFICULTIES)
+    shown = named("set of expressions", expressions, EXPRESSION_SETS)
+    number, place = divmod(index, len(shown))
+    expression = shown[place]
+    population = split if expressions == "basic" else f"{expressions}-{split}"
+    draws = Draws("drawn-faces", seed, population, "picture", index)
     action_units, intensity = sample_action_units(draws, expression, preset)
     return Face(
         split=split,
@@ -107,15 +123,19 @@ def sample_face(
         expression=expression,
         intensity=intensity,
         action_units=action_units,
-        identity=sample_identity(seed, split, number),
-        scene=sample_scene(draws, preset),
+        identity=sample_identity(seed, population, number),
+        scene=sample_scene(draws, preset, named("domain", domain, DOMAINS)),
     )
 
 
-def _preset(difficulty: str | Difficulty) -> Difficulty:
-    if isinstance(difficulty, Difficulty):
-        return difficulty
-    if difficulty not in DIFFICULTIES:
-        known = ", ".join(DIFFICULTIES)
-        raise ValueError(f"there is no difficulty {difficulty!r} of drawn faces; known: {known}")
-    return DIFFICULTIES[difficulty]
+def named(kind: str, value: str | T, known: Mapping[str, T]) -> T:
+    """Returns the preset of that name, or the preset itself if one is given.
+
+    Raises:
+        ValueError: If there is no such name.
+    """
+    if not isinstance(value, str):
+        return value
+    if value not in known:
+        raise ValueError(f"there is no {kind} {value!r} of drawn faces; known: {', '.join(known)}")
+    return known[value]

@@ -133,15 +133,15 @@ class Identity:
         return min(1.0, max(0.0, (self.age - 32.0) / 45.0))
 
 
-def sample_identity(seed: int, split: str, number: int) -> Identity:
+def sample_identity(seed: int, population: str, number: int) -> Identity:
     """Samples a person.
 
     Args:
         seed: Seed of the data set.
-        split: Name of the split; persons of different splits have different addresses.
-        number: Number of the person within the split.
+        population: Name of the population, such as "train"; each has persons of its own.
+        number: Number of the person within the population.
     """
-    draws = Draws("drawn-faces", seed, split, "identity", number)
+    draws = Draws("drawn-faces", seed, population, "identity", number)
     age = draws.uniform(18.0, 80.0)
     hair_style = _sample_hair_style(draws, age)
     hair_name, hair_colour = _sample_hair_colour(draws, age)
@@ -149,7 +149,7 @@ def sample_identity(seed: int, split: str, number: int) -> Identity:
     beardless = hair_style == "scarf" or lip_redness > 0.62
     beard = draws.pick(BEARDS, (0.40, 0.17, 0.18, 0.10, 0.15))
     return Identity(
-        name=f"{split}-{number:05d}",
+        name=f"{population}-{number:05d}",
         skin_level=draws.uniform(),
         age=age,
         hair_style=hair_style,

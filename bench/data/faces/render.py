@@ -13,6 +13,7 @@ from bench.data.faces.accessories import glasses, occluder
 from bench.data.faces.action_units import Difficulty
 from bench.data.faces.backdrop import grid, paint_background
 from bench.data.faces.canvas import SIZE, Canvas, Image, Projection, fill_polygon, to_fixed
+from bench.data.faces.domains import Domain
 from bench.data.faces.eyes import brows, eyes
 from bench.data.faces.face import Face, sample_face
 from bench.data.faces.hair import (
@@ -43,8 +44,8 @@ from bench.data.faces.shapes import Shape
 _SUPERSAMPLING = 3
 """Faces are painted this many times larger and then averaged down."""
 
-_BLUR_REACH = 2
-"""Radius of the camera's blur kernel, pixels; enough for the small blurs that are sampled."""
+_LEAST_BLUR_REACH = 2
+"""Radius of the camera's blur kernel, pixels; a blur beyond one pixel reaches farther."""
 
 
 def draw(face: Face) -> Image:
@@ -65,7 +66,12 @@ def draw(face: Face) -> Image:
 
 
 def generate(
-    seed: int, split: str, indices: Iterable[int], difficulty: str | Difficulty = "default"
+    seed: int,
+    split: str,
+    indices: Iterable[int],
+    difficulty: str | Difficulty = "default",
+    expressions: str = "basic",
+    domain: str | Domain = "default",
 ) -> Image:
     """Samples and draws pictures of a split, one after the other.
 
@@ -74,6 +80,8 @@ def generate(
         split: Name of the split.
         indices: Numbers of the pictures within the split.
         difficulty: A preset's name or a preset.
+        expressions: A set of expressions.
+        domain: A domain's name or a domain.
 
     Returns:
         (N, 64, 64, 3) uint8 RGB.
@@ -81,7 +89,7 @@ def generate(
     numbers = list(indices)
     images = np.empty((len(numbers), SIZE, SIZE, 3), np.uint8)
     for place, index in enumerate(numbers):
-        images[place] = draw(sample_face(seed, split, index, difficulty))
+        images[place] = draw(sample_face(seed, split, index, difficulty, expressions, domain))
     return images
 
 
@@ -138,21 +146,40 @@ def _head_mask(face: Face) -> NDArray[np.uint8]:
 
 
 def _photograph(image: NDArray[np.float64], camera: Camera) -> Image:
-    """Adds blur and grain and rounds, once."""
+    """Exposes, blurs, adds grain and rounds, once."""
+    image = _exposed(image, camera)
     if camera.blur > 0.0:
         image = _blurred(image, camera.blur)
-    grain = bell_noise(camera.grain_key, image.shape)
+    # Grain is that of the film or the sensor: one channel where there is no colour.
+    depth = 1 if camera.grey else 3
+    grain = bell_noise(camera.grain_key, (*image.shape[:2], depth))
     return np.rint(np.clip(image + camera.grain * grain, 0.0, 255.0)).astype(np.uint8)
+
+
+def _exposed(image: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
+    """Applies lens and film. What a camera does not do is left out, not multiplied by one."""
+    if camera.grey:
+        # Not a matrix product, whose last bit depends on the machine.
+        red, green, blue = np.moveaxis(image, 2, 0)
+        image = np.repeat((0.299 * red + 0.587 * green + 0.114 * blue)[..., None], 3, 2)
+    if camera.vignette > 0.0:
+        x, y = grid()
+        image = image * (1.0 - 0.5 * camera.vignette * (x * x + y * y))[..., None]
+    if camera.exposure != 1.0 or camera.balance != (1.0, 1.0, 1.0):
+        image = image * (camera.exposure * np.array(camera.balance))
+    if camera.contrast != 1.0:
+        image = 127.5 + camera.contrast * (image - 127.5)
+    return image
 
 
 def _blurred(image: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
     """Blurs by a Gaussian, rows and columns in turn, repeating the border."""
-    reach = np.arange(-_BLUR_REACH, _BLUR_REACH + 1)
-    kernel = np.exp(-0.5 * (reach / sigma) ** 2)
+    reach = max(_LEAST_BLUR_REACH, math.ceil(2.0 * sigma))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     kernel /= kernel.sum()
     for axis in (0, 1):
         width = [(0, 0)] * 3
-        width[axis] = (_BLUR_REACH, _BLUR_REACH)
+        width[axis] = (reach, reach)
         padded = np.pad(image, width, mode="edge")
         length = image.shape[axis]
         parts = [padded.take(range(k, k + length), axis) * w for k, w in enumerate(kernel)]

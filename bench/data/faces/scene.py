@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from bench.data.faces.action_units import Difficulty
+from bench.data.faces.domains import Domain
 from bench.data.faces.identity import Colour
 from bench.data.faces.randomness import Draws
 
@@ -92,11 +93,21 @@ class Camera:
         blur: Standard deviation of the Gaussian blur, pixels; 0 for none.
         grain: Standard deviation of the sensor's grain, grey levels of 255.
         grain_key: Key of the grain's pattern.
+        exposure: Factor on all pixels.
+        balance: Factors on red, green and blue.
+        grey: Whether the film has no colour.
+        contrast: Factor on differences from mid-grey.
+        vignette: Share of light lost in the corners.
     """
 
     blur: float
     grain: float
     grain_key: int
+    exposure: float
+    balance: tuple[float, float, float]
+    grey: bool
+    contrast: float
+    vignette: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +142,18 @@ class Scene:
     asymmetry: Asymmetry
 
 
-def sample_scene(draws: Draws, difficulty: Difficulty) -> Scene:
-    """Samples everything about a picture that is not the person or the expression."""
+def sample_scene(draws: Draws, difficulty: Difficulty, domain: Domain) -> Scene:
+    """Samples everything about a picture that is not the person or the expression.
+
+    Every domain consumes the same draws, so that two domains differ in their settings alone.
+    """
     return Scene(
-        pose=_sample_pose(draws, difficulty),
+        pose=_sample_pose(draws, difficulty, domain),
         light=_sample_light(draws),
         background=_sample_background(draws),
         clothes=draws.colour(25.0, 225.0),
         occluder=_sample_occluder(draws, difficulty),
-        camera=Camera(
-            blur=draws.uniform(0.3, 1.0) * draws.chance(0.4),
-            grain=draws.uniform(1.0, 7.0),
-            grain_key=int(draws.uniform() * 2**52),
-        ),
+        camera=_sample_camera(draws, domain),
         asymmetry=Asymmetry(
             eye_openings=(1.0 + draws.normal(0.07), 1.0 + draws.normal(0.07)),
             brow_lifts=(draws.normal(0.010), draws.normal(0.010)),
@@ -154,14 +164,28 @@ def sample_scene(draws: Draws, difficulty: Difficulty) -> Scene:
     )
 
 
-def _sample_pose(draws: Draws, difficulty: Difficulty) -> Pose:
+def _sample_pose(draws: Draws, difficulty: Difficulty, domain: Domain) -> Pose:
     return Pose(
         yaw=draws.normal(difficulty.yaw_sd),
-        pitch=draws.normal(difficulty.pitch_sd),
+        pitch=draws.normal(difficulty.pitch_sd) + domain.tilt,
         roll=draws.normal(difficulty.roll_sd),
-        scale=draws.uniform(difficulty.scale_low, difficulty.scale_high),
-        shift_x=draws.normal(0.012),
-        shift_y=0.015 + draws.normal(0.012),
+        scale=draws.uniform(difficulty.scale_low, difficulty.scale_high) * domain.zoom,
+        shift_x=draws.normal(domain.shift_sd),
+        shift_y=0.015 + draws.normal(domain.shift_sd),
+    )
+
+
+def _sample_camera(draws: Draws, domain: Domain) -> Camera:
+    blur = draws.uniform(domain.blur_low, domain.blur_high)
+    return Camera(
+        blur=blur * draws.chance(domain.blur_probability),
+        grain=draws.uniform(domain.grain_low, domain.grain_high),
+        grain_key=int(draws.uniform() * 2**52),
+        exposure=domain.exposure,
+        balance=domain.balance,
+        grey=domain.grey,
+        contrast=domain.contrast,
+        vignette=domain.vignette,
     )
 
 

@@ -9,6 +9,7 @@ Each writer follows the published description of its layout, not the reader of t
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.data import faces
 from bench.data.layouts.base import DRAWN_MARK
 from bench.data.like import folder, raf_db
 from bench.data.like.cast import Cast
@@ -28,7 +29,9 @@ _NOTICE = (
 )
 
 
-def make_like(layout: str, root: Path, per_class: int, seed: int = 0) -> int:
+def make_like(
+    layout: str, root: Path, per_class: int, seed: int = 0, domain: str = "default"
+) -> int:
     """Write a tree of drawn faces.
 
     Args:
@@ -36,6 +39,7 @@ def make_like(layout: str, root: Path, per_class: int, seed: int = 0) -> int:
         root: The new folder.
         per_class: Test pictures of each class; there are twice as many to train.
         seed: Another seed gives other faces.
+        domain: A name in `faces.DOMAINS`: the room and the camera.
 
     Returns:
         The number of files.
@@ -43,6 +47,8 @@ def make_like(layout: str, root: Path, per_class: int, seed: int = 0) -> int:
     Raises:
         UserError: If there is no such layout, or if the folder exists already.
     """
+    if domain not in faces.DOMAINS:
+        raise unknown("domain of drawn faces", domain, faces.DOMAINS)
     if layout not in WRITERS:
         raise unknown("layout", layout, WRITERS)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
@@ -50,7 +56,7 @@ def make_like(layout: str, root: Path, per_class: int, seed: int = 0) -> int:
     with atomic(root) as scratch:
         scratch.mkdir(parents=True)
         (scratch / DRAWN_MARK).write_text(_NOTICE)
-        WRITERS[layout](scratch, Cast(seed), per_class)
+        WRITERS[layout](scratch, Cast(seed, domain), per_class)
         count = sum(path.is_file() for path in scratch.rglob("*"))
         if root.is_dir():
             root.rmdir()
