@@ -11,7 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.base import DataSet, Sample, Skipped, Split
-from bench.data.images import PICTURE_SUFFIXES, UnreadablePicture, read_picture
+from bench.data.images import (
+    PICTURE_SUFFIXES,
+    UnreadablePicture,
+    indexed_picture,
+    read_picture,
+)
 from bench.data.labels import canonical, ordered
 from bench.errors import UserError
 from bench.files import digest
@@ -63,7 +68,7 @@ class FolderDataSet(DataSet):
 
     def picture(self, sample: Sample) -> np.ndarray:
         """Decode the sample's file."""
-        return read_picture(self.root / sample.id)
+        return indexed_picture(self.root / sample.id)
 
     def size(self, sample: Sample) -> tuple[int, int]:
         """Height and width of the upright picture, known since the folder was read."""

@@ -1,9 +1,11 @@
 import shutil
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from bench.data.folder import FolderDataSet
+from bench.errors import UserError
 
 
 def test_splits_labels_and_order(picture_folder: Path) -> None:
@@ -62,3 +64,11 @@ def test_files_that_are_no_pictures_are_skipped_and_listed(picture_folder: Path)
     dataset = FolderDataSet(picture_folder)
     assert [skipped.path for skipped in dataset.skipped] == ["train/happy/bad.png"]
     assert len(dataset.samples("train")) == 16
+
+
+def test_a_picture_that_goes_missing_is_named(picture_folder: Path) -> None:
+    dataset = FolderDataSet(picture_folder)
+    sample = dataset.samples("test")[0]
+    (picture_folder / sample.id).unlink()
+    with pytest.raises(UserError, match=r"test/happy/000\.png .*there is no such file"):
+        dataset.picture(sample)
