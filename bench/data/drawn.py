@@ -82,7 +82,7 @@ class DrawnDataSet(DataSet):
         """Workers reopen the cache instead of receiving the pictures."""
         return {**self.__dict__, "_drawn": {}}
 
-    def address(self, sample: Sample) -> tuple[Split, int]:
+    def _address(self, sample: Sample) -> tuple[Split, int]:
         """Split and number of a sample."""
         split, _, index = sample.id.partition("-")
         return split, int(index)  # type: ignore[return-value]

@@ -39,7 +39,7 @@ class DrawnClips(DrawnDataSet, ClipDataSet):
 
     def frame_count(self, sample: Sample) -> int:
         """Number of frames of the clip; 20 us."""
-        return faces.frame_count(self.seed, *self.address(sample))
+        return faces.frame_count(self.seed, *self._address(sample))
 
     def clip(self, sample: Sample, frames: Sequence[int]) -> np.ndarray:
         """The frames with the given numbers (from 0, repetitions allowed), uint8 (T, H, W, 3).
@@ -47,7 +47,7 @@ class DrawnClips(DrawnDataSet, ClipDataSet):
         Raises:
             ValueError: If the clip has no such frame.
         """
-        split, index = self.address(sample)
+        split, index = self._address(sample)
         count = self.frame_count(sample)
         for number in frames:
             if not 0 <= number < count:
@@ -65,7 +65,7 @@ class DrawnClips(DrawnDataSet, ClipDataSet):
         return {**super().attributes(sample), "frames": self.frame_count(sample)}
 
     def _clip(self, sample: Sample) -> faces.Clip:
-        return faces.sample_clip(self.seed, *self.address(sample), self._domain)
+        return faces.sample_clip(self.seed, *self._address(sample), self._domain)
 
     def _face(self, sample: Sample) -> faces.Face:
         clip = self._clip(sample)

@@ -54,12 +54,12 @@ class DrawnFaces(DrawnDataSet):
 
     def picture(self, sample: Sample) -> np.ndarray:
         """The picture, from the cache."""
-        split, index = self.address(sample)
+        split, index = self._address(sample)
         picture: np.ndarray = self.pictures(split)[index]
         return picture
 
     def _face(self, sample: Sample) -> faces.Face:
-        split, index = self.address(sample)
+        split, index = self._address(sample)
         return faces.sample_face(
             self.seed, split, index, self._difficulty, self.expressions, self._domain
         )

@@ -13,8 +13,10 @@ result was seen and the same for every difficulty:
 | light | terciles of the brightness | 33 % each |
 | intensity | 2/3 and 5/6: terciles of the strength; none for a neutral face | 33 % each |
 
-The first four belong to a person, so that all seven pictures of a person share them: 72 persons
-stand behind 504 pictures. An occluder is no group: at 4 % of the faces it has too few.
+The first four belong to a person, so that all pictures of a person share them: 72 persons stand
+behind 504 pictures of the seven basic expressions. `light` is that of the room, whatever a domain's
+camera makes of it, and a clip is in the groups of its middle frame. An occluder is no group: at 4 %
+of the faces it has too few.
 """
 
 from __future__ import annotations
