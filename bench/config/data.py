@@ -2,9 +2,9 @@
 
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.data.layouts import LAYOUTS
 from bench.section import Section
@@ -22,6 +22,12 @@ class FacesData(Section):
     difficulty: Literal["default", "hard"] = "default"
     expressions: Literal["basic", "compound"] = "basic"
     domain: Domain = Field(default="default", description="The room and the camera.")
+
+    @model_validator(mode="after")
+    def _every_class_in_every_split(self) -> Self:
+        if self.expressions == "compound" and min(self.train, self.val, self.test) < 11:
+            raise ValueError("eleven compound expressions need 11 pictures or more in each split")
+        return self
 
 
 class ClipsData(Section):

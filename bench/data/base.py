@@ -56,6 +56,11 @@ class DataSet(ABC):
     skipped: tuple[Skipped, ...] = ()
     group_values: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
+    @property
+    def training_digest(self) -> str:
+        """Changes whenever what is trained on changes; checkpoints are known by it."""
+        return self.digest
+
     @abstractmethod
     def samples(self, split: Split) -> Sequence[Sample]:
         """The samples of a split, always in the same order."""

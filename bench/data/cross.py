@@ -41,6 +41,12 @@ class CrossDataSet(DataSet):
         self.group_values = target.group_values
         self.digest = digest([source.digest, target.digest, self.classes])
 
+    @property
+    def training_digest(self) -> str:
+        """That of the data set trained on, so that its checkpoints serve here, too."""
+        known = self.source.training_digest
+        return known if self.classes == self.source.classes else digest([known, self.classes])
+
     def samples(self, split: Split) -> Sequence[Sample]:
         """Those of the shared classes; ids of the data set trained on begin with "source:"."""
         if split == "test":

@@ -80,6 +80,7 @@ class Group:
         planned: All planned cells, in report order.
         results: The complete ones, in the same order.
         drawn: Whether the pictures are drawn faces, which say nothing about real ones.
+        protocol: Which pictures and whose split, for captions; empty if that goes without saying.
     """
 
     dataset: str
@@ -89,6 +90,7 @@ class Group:
     planned: tuple[Cell, ...]
     results: tuple[Result, ...]
     drawn: bool
+    protocol: str = ""
 
     @cached_property
     def classes(self) -> list[str]:
@@ -112,6 +114,11 @@ class Group:
         for cell in self.planned:
             found.setdefault(cell.classifier, set()).add(cell.seed)
         return found
+
+    @property
+    def data(self) -> str:
+        """The data set and the protocol, for captions."""
+        return f"{self.dataset} ({self.protocol})" if self.protocol else self.dataset
 
     @cached_property
     def data_digest(self) -> str | None:

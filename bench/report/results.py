@@ -1,7 +1,7 @@
 """What a store holds, measured: metrics of every complete cell, and the cells still missing."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import UserError
@@ -154,5 +154,7 @@ def _grouped(
         alone = sum(dataset == key[0] for dataset, _ in keys) == 1
         slug = key[0] if alone else f"{key[0]}-seed{key[1]}"
         drawn = any(store.is_drawn(result.manifest) for result in own)
-        groups.append(Group(*key, slug, shown, cells, own, drawn))
+        group = Group(*key, slug, shown, cells, own, drawn)
+        record = group.data_digest and store.dataset(group.dataset, group.data_digest)
+        groups.append(replace(group, protocol=record.protocol) if record else group)
     return tuple(groups)

@@ -24,7 +24,7 @@ def recipes(config: Config, dataset: DataSet) -> dict[tuple[str, int], list[dict
     """For each (classifier, training seed): the recipe of each of its checkpoints, in order."""
     common = {
         "version": RECIPE_VERSION,
-        "data": dataset.digest,
+        "data": dataset.training_digest,
         "classes": list(dataset.classes),
         "precision": resolved_precision(config),
     }

@@ -10,7 +10,7 @@ MINIMAL = {"classifiers": {"resnet18": {"kind": "baseline", "architecture": "res
 
 
 @pytest.mark.parametrize(
-    "name", ["default", "smoke", "regression", "ablation", "accurate", "reference"]
+    "name", ["default", "smoke", "regression", "ablation", "accurate", "reference", "cross"]
 )
 def test_shipped_configs_are_valid(name: str) -> None:
     assert isinstance(load(Path(f"{name}.yaml")), Config)

@@ -212,7 +212,11 @@ def _data(group: Group, store: Store) -> str:
         for name in record.classes
     ]
     origin = "generated pictures" if record.synthetic else "photographs or other pictures"
-    about = f"{where}: {record.kind}, {origin}; {sizes} pictures; content digest {record.digest}."
+    protocol = f"{record.protocol}; " if record.protocol else ""
+    about = (
+        f"{where}: {record.kind}, {origin}; {protocol}{sizes} pictures; "
+        f"content digest {record.digest}."
+    )
     return f"{escaped(about)}\n\n{table(('class', *record.counts), rows)}"
 
 

@@ -58,7 +58,7 @@ def ending(groups: Sequence[Group], rows: Sequence[tuple[Value, ...]]) -> list[s
 def setting(group: Group, used: Sequence[Result | Pooled]) -> str:
     """What the numbers were measured on: data set, n, classes, seeds."""
     n = sizes([result.metrics.n for result in used])
-    return f"Data set {group.dataset}, n = {n}, {len(group.classes)} classes, {seeds_text(group)}"
+    return f"Data set {group.data}, n = {n}, {len(group.classes)} classes, {seeds_text(group)}"
 
 
 def seeds_text(group: Group) -> str:

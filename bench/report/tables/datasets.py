@@ -31,7 +31,7 @@ def datasets_table(results: Results, store: Store) -> TableSpec:
         else:
             counts = record.counts["test"]
             each = ", ".join(f"{label} {counts[label]}" for label in record.classes)
-            listed.append(f"{name}: {each}.")
+            listed.append(f"{group.data}: {each}.")
     about = (
         "Data sets: pictures in each split, and how many of the test split were measured on clean "
         "pictures; of the test split the fewest and most pictures of a class, the accuracy of "

@@ -85,6 +85,8 @@ def _show_group(group: Group, console: Console) -> None:
     means = ", means over training seeds" if group.several else ""
     about = f"Accuracy in % with its {interval_name(group)} interval{means}."
     console.print(Text(about, "dim"))
+    if group.protocol:
+        console.print(Text(f"{group.dataset}: {group.protocol}.", "dim"))
     if group.drawn:
         console.print(Text(DRAWN, "dim"))
 

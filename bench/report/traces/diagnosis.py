@@ -54,7 +54,7 @@ class Diagnosis:
     @property
     def where(self) -> str:
         """Data set and seed, for captions."""
-        return f"Data set {self.group.dataset}, seed {self.clean.result.cell.seed}"
+        return f"Data set {self.group.data}, seed {self.clean.result.cell.seed}"
 
     def file_name(self, what: str) -> str:
         """Base of a figure's file name."""
