@@ -74,7 +74,7 @@ def scan(
             # Folder by folder: the keys of 400,000 names at once would take a gigabyte.
             children = sorted(found, key=lambda child: natural_key(child.name))
         for child in children:
-            if child.name.startswith(".") or child.name in _LITTER:
+            if _is_litter(child.name):
                 continue
             path = prefix + child.name
             if child.is_symlink() and not follow_links and not _within(child.path, inside):
@@ -119,7 +119,7 @@ def locate(root: Path, fits: Callable[[Path], bool], expected: str, prefer: str 
             raise UserError(f"{root}: several folders could be meant, {names}. Name one of them.")
         if fitting:
             return fitting[0]
-        level = [child for folder in level for child in _folders(folder)]
+        level = [child for folder in level for child in subfolders(folder)]
     raise UserError(f"{root}: {expected}; found {_content(root)}.")
 
 
@@ -129,14 +129,19 @@ def inside(base: Path, path: str) -> bool:
     return not parts.is_absolute() and ".." not in parts.parts
 
 
+def _is_litter(name: str) -> bool:
+    return name.startswith(".") or name in _LITTER
+
+
 def _within(link: str, base: str) -> bool:
     real = os.path.realpath(link)
     return real == base or real.startswith(base + os.sep)
 
 
-def _folders(folder: Path) -> list[Path]:
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted; none if it cannot be read or has hundreds of them."""
     try:
-        found = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+        found = [path for path in folder.iterdir() if path.is_dir() and not _is_litter(path.name)]
     except OSError:
         return []
     # A folder of thousands of folders holds clips or pictures, not a data set.

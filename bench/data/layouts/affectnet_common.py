@@ -9,7 +9,7 @@ from pydantic import Field
 from bench.data.base import Skipped
 from bench.data.labels import CONTEMPT, ORDERS, canonical, label_base, ordered
 from bench.data.layouts.base import Layout
-from bench.data.tree import locate
+from bench.data.tree import locate, subfolders
 from bench.errors import UserError
 
 ORDER = ORDERS["affectnet"]
@@ -96,13 +96,9 @@ class AffectNetLayout(Layout):
 
 def _near(root: Path) -> list[Path]:
     """A folder, those in it, and those in these."""
-    children = _folders(root)
-    return [root, *children, *(inner for folder in children for inner in _folders(folder))]
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    children = subfolders(root)
+    return [root, *children, *(inner for folder in children for inner in subfolders(folder))]
 
 
 def _has_class_folders(folder: Path) -> bool:
-    return len({canonical(path.name) for path in _folders(folder)} & set(ORDER)) > 4
+    return len({canonical(path.name) for path in subfolders(folder)} & set(ORDER)) > 4

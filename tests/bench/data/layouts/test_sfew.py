@@ -73,6 +73,7 @@ def test_spellings_of_the_folders(
     root = tmp_path / "SFEW" / "SFEW"
     for split, name in (("Train", train), ("Val", val)):
         shutil.copytree(written("sfew") / FRAMES[split], root / name)
+        shutil.copytree(root / name, (root / name).parent / "__MACOSX" / name)
     assert summary(tmp_path / "SFEW") == summary(written("sfew"))
 
 
