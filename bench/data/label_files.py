@@ -4,7 +4,7 @@ Parsers take text and a name for errors (`origin`), so that they are functions w
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bench.errors import UserError
@@ -27,6 +27,21 @@ def read_text(path: Path) -> str:
     return text
 
 
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a label file that is too large to be held whole; else as `read_text`.
+
+    Raises:
+        UserError: If it cannot be read or is no text.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from file
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not a text file in UTF-8 ({error.reason}).") from error
+
+
 def lines(text: str) -> Iterator[tuple[int, str]]:
     """Number (from 1) and stripped content of every line that is not blank.
 
@@ -37,13 +52,21 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, line.strip()
 
 
-def csv_rows(text: str, origin: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+def csv_rows(
+    text: str | Iterable[str], origin: str, delimiter: str = ","
+) -> Iterator[tuple[int, list[str]]]:
     """Number (from 1) and stripped fields of every CSV row that is not blank.
+
+    Args:
+        text: The file, or its lines with their ends.
+        origin: The file's name, for errors.
+        delimiter: Between fields.
 
     Raises:
         UserError: If the quoting is broken.
     """
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    rows = text.splitlines(keepends=True) if isinstance(text, str) else text
+    reader = csv.reader(rows, delimiter=delimiter, strict=True)
     while True:
         try:
             fields = next(reader)

@@ -1,7 +1,9 @@
 """Drawn faces in the layouts of other data sets: what tests, docs and first tries run on.
 
-- `cast`    drawn faces on demand, by label and number
-- `raf_db`  RAF-DB basic and compound
+- `cast`       drawn faces on demand, by label and number
+- `affectnet`  AffectNet, both releases
+- `raf_db`     RAF-DB basic and compound
+- `sfew`       SFEW 2.0
 
 Each writer follows the published description of its layout, not the reader of the bench.
 """
@@ -11,7 +13,7 @@ from pathlib import Path
 
 from bench.data import faces
 from bench.data.layouts.base import DRAWN_MARK
-from bench.data.like import folder, raf_db
+from bench.data.like import affectnet, folder, raf_db, sfew
 from bench.data.like.cast import Cast
 from bench.errors import UserError, unknown
 from bench.files import atomic
@@ -21,6 +23,9 @@ WRITERS: dict[str, Callable[[Path, Cast, int], None]] = {
     "folder": folder.write,
     "raf_db": raf_db.write_basic,
     "raf_db_compound": raf_db.write_compound,
+    "sfew": sfew.write,
+    "affectnet": affectnet.write,
+    "affectnet_8labels": affectnet.write_8labels,
 }
 
 _NOTICE = (
