@@ -107,7 +107,7 @@ def locate(root: Path, fits: Callable[[Path], bool], expected: str, prefer: str 
             raise UserError(f"{root}: several folders could be meant, {names}. Name one of them.")
         if fitting:
             return fitting[0]
-        level = [child for folder in level for child in _folders(folder)]
+        level = [child for folder in level for child in folders(folder)]
     raise UserError(f"{root}: {expected}; found {_content(root)}.")
 
 
@@ -122,7 +122,8 @@ def _within(link: str, base: str) -> bool:
     return real == base or real.startswith(base + os.sep)
 
 
-def _folders(folder: Path) -> list[Path]:
+def folders(folder: Path) -> list[Path]:
+    """The folders in one, if they can be those of a data set."""
     try:
         found = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
     except OSError:

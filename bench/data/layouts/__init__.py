@@ -3,10 +3,14 @@
 - `base`     what a layout is, and the listing it makes
 - `folder`   a folder of one's own
 - `raf_db`   RAF-DB basic and compound
+- `ck_plus`, `jaffe`, `kdef`    posed data sets, split by person (`by_subject`)
 """
 
 from bench.data.layouts.base import Entry, Frames, Layout, Listing, PictureFile, Source
+from bench.data.layouts.ck_plus import CkPlus
 from bench.data.layouts.folder import Folder
+from bench.data.layouts.jaffe import Jaffe
+from bench.data.layouts.kdef import Kdef
 from bench.data.layouts.raf_db import RafDb, RafDbCompound
 
 #: Every layout, by kind.
@@ -14,6 +18,9 @@ LAYOUTS: dict[str, type[Layout]] = {
     "folder": Folder,
     "raf_db": RafDb,
     "raf_db_compound": RafDbCompound,
+    "ck_plus": CkPlus,
+    "jaffe": Jaffe,
+    "kdef": Kdef,
 }
 
 __all__ = ["LAYOUTS", "Entry", "Frames", "Layout", "Listing", "PictureFile", "Source"]

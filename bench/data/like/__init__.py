@@ -2,6 +2,7 @@
 
 - `cast`    drawn faces on demand, by label and number
 - `raf_db`  RAF-DB basic and compound
+- `ck_plus`, `jaffe`, `kdef`  posed data sets (`posed`)
 
 Each writer follows the published description of its layout, not the reader of the bench.
 """
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from bench.data import faces
 from bench.data.layouts.base import DRAWN_MARK
-from bench.data.like import folder, raf_db
+from bench.data.like import ck_plus, folder, jaffe, kdef, raf_db
 from bench.data.like.cast import Cast
 from bench.errors import UserError, unknown
 from bench.files import atomic
@@ -21,6 +22,9 @@ WRITERS: dict[str, Callable[[Path, Cast, int], None]] = {
     "folder": folder.write,
     "raf_db": raf_db.write_basic,
     "raf_db_compound": raf_db.write_compound,
+    "ck_plus": ck_plus.write,
+    "jaffe": jaffe.write,
+    "kdef": kdef.write,
 }
 
 _NOTICE = (
