@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from bench.data.base import Skipped
 from bench.data.labels import natural_key
@@ -55,7 +56,8 @@ def scan(
     """List the files below `base` whose suffix, in lower case, is one of `suffixes`.
 
     Hidden files are left out. A link to a place outside of `base` is refused, unless
-    `follow_links`; links that lead in circles are followed once.
+    `follow_links`. One to a folder is followed unless the folder is above it, or above or in
+    another linked one: whatever links lead to each other, this comes to an end.
 
     Args:
         base: Paths are relative to it, and links may not leave it.
@@ -63,36 +65,69 @@ def scan(
         follow_links: Use what is behind links that leave `base`.
         folder: List only this folder, relative to `base`.
     """
-    files: list[str] = []
-    refused: list[Skipped] = []
-    endings = tuple(suffixes)
-    inside = os.path.realpath(base)
-    seen = {inside}
+    walk = _Walk(os.path.realpath(base), suffixes, follow_links)
+    start = os.path.realpath(base / folder)
+    if folder and not follow_links and not walk.holds(start):
+        walk.refused.append(Skipped(folder, LEAVES_ROOT))
+    elif (base / folder).is_dir():
+        walk.enter(start, f"{folder}/" if folder else "", frozenset(), linked=False)
+    return Tree(base, tuple(walk.files), tuple(walk.refused))
 
-    def enter(folder: str, prefix: str) -> None:
-        with os.scandir(folder) as found:
-            # Folder by folder: the keys of 400,000 names at once would take a gigabyte.
-            children = sorted(found, key=lambda child: natural_key(child.name))
+
+class _Walk:
+    """What `scan` finds, folder by folder; paths of folders are real ones."""
+
+    def __init__(self, base: str, suffixes: Collection[str], follow_links: bool) -> None:
+        self.base, self.suffixes, self.follow_links = base, tuple(suffixes), follow_links
+        self.files: list[str] = []
+        self.refused: list[Skipped] = []
+
+    def enter(self, folder: str, prefix: str, above: frozenset[str], linked: bool) -> None:
+        """List a folder and those in it.
+
+        Args:
+            folder: The folder.
+            prefix: Its path as it was reached, with a final "/".
+            above: The folders that it was reached by.
+            linked: Whether one of these steps was a link.
+        """
+        try:
+            with os.scandir(folder) as found:
+                # Folder by folder: the keys of 400,000 names at once would take a gigabyte.
+                children = sorted(found, key=lambda child: natural_key(child.name))
+        except OSError as error:
+            self.refused.append(Skipped(prefix[:-1], f"cannot be listed ({error.strerror})"))
+            return
+        above |= {folder}
         for child in children:
             if _is_litter(child.name):
                 continue
-            path = prefix + child.name
-            if child.is_symlink() and not follow_links and not _within(child.path, inside):
-                refused.append(Skipped(path, LEAVES_ROOT))
-            elif child.is_dir():
-                real = os.path.realpath(child.path) if child.is_symlink() else child.path
-                if real not in seen:
-                    seen.add(real)
-                    enter(child.path, path + "/")
-            elif child.name.lower().endswith(endings):
-                files.append(path)
+            path, is_link = prefix + child.name, child.is_symlink()
+            real, kind = os.path.realpath(child.path) if is_link else child.path, _kind(child)
+            why = _not_text(path) or (is_link and self._why_not(real, kind, above, linked))
+            if why:
+                self.refused.append(Skipped(_shown(path), why))
+            elif kind == "folder":
+                self.enter(real, path + "/", above, linked or is_link)
+            elif child.name.lower().endswith(self.suffixes):
+                if kind == "file":
+                    self.files.append(path)
+                else:  # opening a pipe would wait for ever
+                    self.refused.append(Skipped(path, "a pipe, a device or a socket"))
 
-    start = str(base / folder)
-    if not follow_links and not _within(start, inside):
-        refused.append(Skipped(folder, LEAVES_ROOT))
-    elif (base / folder).is_dir():
-        enter(start, f"{folder}/" if folder else "")
-    return Tree(base, tuple(files), tuple(refused))
+    def holds(self, real: str) -> bool:
+        """Whether a real path is the base or below it."""
+        return real == self.base or real.startswith(self.base + os.sep)
+
+    def _why_not(self, real: str, kind: str, above: frozenset[str], linked: bool) -> str:
+        """Why a link that leads to `real` is not followed; "" if it is."""
+        if not self.follow_links and not self.holds(real):
+            return LEAVES_ROOT
+        if not kind:
+            return "a link that leads nowhere"
+        if kind == "folder" and (linked or real in above):
+            return "a link to a folder above it, or in a linked folder"
+        return ""
 
 
 def locate(root: Path, fits: Callable[[Path], bool], expected: str, prefer: str = "") -> Path:
@@ -119,7 +154,7 @@ def locate(root: Path, fits: Callable[[Path], bool], expected: str, prefer: str 
             raise UserError(f"{root}: several folders could be meant, {names}. Name one of them.")
         if fitting:
             return fitting[0]
-        level = [child for folder in level for child in subfolders(folder)]
+        level = [child for folder in level for child in folders(folder)]
     raise UserError(f"{root}: {expected}; found {_content(root)}.")
 
 
@@ -129,19 +164,31 @@ def inside(base: Path, path: str) -> bool:
     return not parts.is_absolute() and ".." not in parts.parts
 
 
+def _kind(child: "os.DirEntry[str]") -> Literal["folder", "file", ""]:
+    """What it is, or leads to; "" for a link to nothing and for what is neither."""
+    try:
+        return "folder" if child.is_dir() else "file" if child.is_file() else ""
+    except OSError:  # links in a circle, or through a folder that is closed
+        return ""
+
+
 def _is_litter(name: str) -> bool:
     return name.startswith(".") or name in _LITTER
 
 
-def _within(link: str, base: str) -> bool:
-    real = os.path.realpath(link)
-    return real == base or real.startswith(base + os.sep)
+def _not_text(path: str) -> str:
+    return "" if path.isascii() or _shown(path) == path else "its name is not UTF-8"
 
 
-def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, sorted; none if it cannot be read or has hundreds of them."""
+def _shown(path: str) -> str:
+    """A path as text; bytes that are none are written as escapes."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def folders(folder: Path) -> list[Path]:
+    """The folders in one, if they can be those of a data set."""
     try:
-        found = [path for path in folder.iterdir() if path.is_dir() and not _is_litter(path.name)]
+        found = [p for p in folder.iterdir() if p.is_dir() and not _is_litter(p.name)]
     except OSError:
         return []
     # A folder of thousands of folders holds clips or pictures, not a data set.

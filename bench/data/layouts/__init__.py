@@ -7,12 +7,19 @@
 - `folder`              a folder of one's own
 - `raf_db`              RAF-DB basic and compound
 - `sfew`                SFEW 2.0, aligned faces and full frames
+- `base`     what a layout is, and the listing it makes
+- `folder`   a folder of one's own
+- `raf_db`   RAF-DB basic and compound
+- `ck_plus`, `jaffe`, `kdef`    posed data sets, split by person (`by_subject`)
 """
 
 from bench.data.layouts.affectnet import AffectNet
 from bench.data.layouts.affectnet_8labels import AffectNet8Labels
 from bench.data.layouts.base import Entry, Frames, Layout, Listing, PictureFile, Source
+from bench.data.layouts.ck_plus import CkPlus
 from bench.data.layouts.folder import Folder
+from bench.data.layouts.jaffe import Jaffe
+from bench.data.layouts.kdef import Kdef
 from bench.data.layouts.raf_db import RafDb, RafDbCompound
 from bench.data.layouts.sfew import Sfew
 
@@ -24,6 +31,9 @@ LAYOUTS: dict[str, type[Layout]] = {
     "sfew": Sfew,
     "affectnet": AffectNet,
     "affectnet_8labels": AffectNet8Labels,
+    "ck_plus": CkPlus,
+    "jaffe": Jaffe,
+    "kdef": Kdef,
 }
 
 __all__ = ["LAYOUTS", "Entry", "Frames", "Layout", "Listing", "PictureFile", "Source"]

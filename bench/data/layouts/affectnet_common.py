@@ -9,7 +9,7 @@ from pydantic import Field
 from bench.data.base import Skipped
 from bench.data.labels import CONTEMPT, ORDERS, canonical, label_base, ordered
 from bench.data.layouts.base import Layout
-from bench.data.tree import locate, subfolders
+from bench.data.tree import folders, locate
 from bench.errors import UserError
 
 ORDER = ORDERS["affectnet"]
@@ -96,9 +96,9 @@ class AffectNetLayout(Layout):
 
 def _near(root: Path) -> list[Path]:
     """A folder, those in it, and those in these."""
-    children = subfolders(root)
-    return [root, *children, *(inner for folder in children for inner in subfolders(folder))]
+    children = folders(root)
+    return [root, *children, *(inner for folder in children for inner in folders(folder))]
 
 
 def _has_class_folders(folder: Path) -> bool:
-    return len({canonical(path.name) for path in subfolders(folder)} & set(ORDER)) > 4
+    return len({canonical(path.name) for path in folders(folder)} & set(ORDER)) > 4

@@ -13,7 +13,7 @@ from bench.data.base import Skipped, Split
 from bench.data.images import PICTURE_SUFFIXES
 from bench.data.labels import BASIC, ORDERS, canonical
 from bench.data.layouts.base import Counts, Entry, Layout, Listing, PictureFile
-from bench.data.tree import locate, scan, subfolders
+from bench.data.tree import folders, locate, scan
 
 #: How the names of the folders of each split begin, in lower case.
 _BEGINS: dict[Split, str] = {"train": "train", "test": "val"}
@@ -106,8 +106,8 @@ class Sfew(Layout):
         return chosen[0]
 
     def _test_set(self, base: Path) -> tuple[str, ...]:
-        folders = [path.name for path in subfolders(base) if _begins(path, _UNLABELLED)]
-        trees = [scan(base, PICTURE_SUFFIXES, self.follow_links, folder) for folder in folders]
+        unlabelled = [path.name for path in folders(base) if _begins(path, _UNLABELLED)]
+        trees = [scan(base, PICTURE_SUFFIXES, self.follow_links, folder) for folder in unlabelled]
         return tuple(path for tree in trees for path in tree.files)
 
 
@@ -117,9 +117,9 @@ def _fits(folder: Path) -> bool:
 
 def _class_parents(base: Path, split: Split) -> Iterator[Path]:
     """Folders of the split that have the seven class folders in them."""
-    level = [path for path in subfolders(base) if _begins(path, _BEGINS[split])]
+    level = [path for path in folders(base) if _begins(path, _BEGINS[split])]
     for _ in range(_DEPTH):
-        children = {folder: subfolders(folder) for folder in level}
+        children = {folder: folders(folder) for folder in level}
         for folder, inner in children.items():
             if set(BASIC) <= {canonical(path.name) for path in inner}:
                 yield folder

@@ -4,6 +4,9 @@
 - `affectnet`  AffectNet, both releases
 - `raf_db`     RAF-DB basic and compound
 - `sfew`       SFEW 2.0
+- `cast`    drawn faces on demand, by label and number
+- `raf_db`  RAF-DB basic and compound
+- `ck_plus`, `jaffe`, `kdef`  posed data sets (`posed`)
 
 Each writer follows the published description of its layout, not the reader of the bench.
 """
@@ -13,7 +16,7 @@ from pathlib import Path
 
 from bench.data import faces
 from bench.data.layouts.base import DRAWN_MARK
-from bench.data.like import affectnet, folder, raf_db, sfew
+from bench.data.like import affectnet, ck_plus, folder, jaffe, kdef, raf_db, sfew
 from bench.data.like.cast import Cast
 from bench.errors import UserError, unknown
 from bench.files import atomic
@@ -26,6 +29,9 @@ WRITERS: dict[str, Callable[[Path, Cast, int], None]] = {
     "sfew": sfew.write,
     "affectnet": affectnet.write,
     "affectnet_8labels": affectnet.write_8labels,
+    "ck_plus": ck_plus.write,
+    "jaffe": jaffe.write,
+    "kdef": kdef.write,
 }
 
 _NOTICE = (
