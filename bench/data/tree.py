@@ -1,7 +1,7 @@
 """Folders as they come: found below where one points, in natural order, links checked."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -61,26 +61,81 @@ def scan(base: Path, suffixes: Collection[str], follow_links: bool = False) -> T
     seen = {inside}
 
     def enter(folder: str, prefix: str) -> None:
-        with os.scandir(folder) as found:
-            children = list(found)
-        for child in children:
-            if child.name.startswith(".") or child.name in _LITTER:
-                continue
+        for child in _children(folder, prefix, inside, follow_links, refused):
             path = prefix + child.name
-            if child.is_symlink() and not follow_links and not _within(child.path, inside):
-                refused.append(Skipped(path, LEAVES_ROOT))
-            elif child.is_dir():
+            if child.is_dir():
                 real = os.path.realpath(child.path) if child.is_symlink() else child.path
                 if real not in seen:
                     seen.add(real)
                     enter(child.path, path + "/")
-            elif PurePosixPath(child.name).suffix.lower() in suffixes:
+            elif _suffix(child.name) in suffixes:
                 files.append(path)
 
     if base.is_dir():
         enter(str(base), "")
     files.sort(key=natural_key)
     return Tree(base, tuple(files), tuple(refused))
+
+
+def scan_level(
+    base: Path, depth: int, suffixes: Collection[str], follow_links: bool = False
+) -> tuple[Tree, Tree]:
+    """List the folders, and the files with one of `suffixes`, that are `depth` levels below `base`.
+
+    Nothing in those folders is looked at. Hidden files and links are treated as in `scan`; what
+    was refused is in the first tree.
+    """
+    folders: list[str] = []
+    files: list[str] = []
+    refused: list[Skipped] = []
+    inside = os.path.realpath(base)
+
+    def enter(folder: str, prefix: str, levels: int) -> None:
+        for child in _children(folder, prefix, inside, follow_links, refused):
+            path = prefix + child.name
+            if child.is_dir():
+                if levels == 1:
+                    folders.append(path)
+                else:
+                    enter(child.path, path + "/", levels - 1)
+            elif levels == 1 and _suffix(child.name) in suffixes:
+                files.append(path)
+
+    if base.is_dir():
+        enter(str(base), "", depth)
+    folders.sort(key=natural_key)
+    files.sort(key=natural_key)
+    return Tree(base, tuple(folders), tuple(refused)), Tree(base, tuple(files), ())
+
+
+def files_in(
+    base: Path, folder: str, suffixes: Collection[str], follow_links: bool = False
+) -> tuple[list[str], list[Skipped]]:
+    """Names of the files in one folder below `base`, in no order, and the links refused there."""
+    refused: list[Skipped] = []
+    inside = os.path.realpath(base)
+    children = _children(str(base / folder), f"{folder}/", inside, follow_links, refused)
+    names = [child.name for child in children if _suffix(child.name) in suffixes]
+    return names, refused
+
+
+def _children(
+    folder: str, prefix: str, inside: str, follow_links: bool, refused: list[Skipped]
+) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder, without what is hidden and what leaves `inside`."""
+    with os.scandir(folder) as found:
+        children = list(found)
+    for child in children:
+        if child.name.startswith(".") or child.name in _LITTER:
+            continue
+        if child.is_symlink() and not follow_links and not _within(child.path, inside):
+            refused.append(Skipped(prefix + child.name, LEAVES_ROOT))
+        else:
+            yield child
+
+
+def _suffix(name: str) -> str:
+    return "." + name.rpartition(".")[2].lower()
 
 
 def locate(root: Path, fits: Callable[[Path], bool], expected: str, prefer: str = "") -> Path:

@@ -3,6 +3,8 @@
 - `cast`    drawn faces on demand, by label and number
 - `raf_db`  RAF-DB basic and compound
 
+Of clips: `clip_folder`, `dfew`, `ferv39k`, `mafw`.
+
 Each writer follows the published description of its layout, not the reader of the bench.
 """
 
@@ -11,7 +13,7 @@ from pathlib import Path
 
 from bench.data import faces
 from bench.data.layouts.base import DRAWN_MARK
-from bench.data.like import folder, raf_db
+from bench.data.like import clip_folder, dfew, ferv39k, folder, mafw, raf_db
 from bench.data.like.cast import Cast
 from bench.errors import UserError, unknown
 from bench.files import atomic
@@ -21,6 +23,10 @@ WRITERS: dict[str, Callable[[Path, Cast, int], None]] = {
     "folder": folder.write,
     "raf_db": raf_db.write_basic,
     "raf_db_compound": raf_db.write_compound,
+    "clip_folder": clip_folder.write,
+    "dfew": dfew.write,
+    "ferv39k": ferv39k.write,
+    "mafw": mafw.write,
 }
 
 _NOTICE = (
