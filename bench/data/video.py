@@ -50,7 +50,12 @@ def read_video(path: Path, numbers: Sequence[int]) -> np.ndarray:
             if not video.grab():
                 raise UnreadablePicture(f"ends after {number} frames")
             if number in wanted:
-                decoded[number] = cv2.cvtColor(video.retrieve()[1], cv2.COLOR_BGR2RGB)
+                found, frame = video.retrieve()
+                if not found:
+                    raise UnreadablePicture(f"its frame {number} cannot be decoded")
+                decoded[number] = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+    if len({frame.shape for frame in decoded.values()}) > 1:
+        raise UnreadablePicture("its frames have several sizes")
     return np.stack([decoded[number] for number in numbers])
 
 
@@ -87,6 +92,8 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
         if not 0 < width * height <= MAX_PIXELS:
             raise UnreadablePicture(f"its frames have {width * height:,.0f} pixels")
         yield video
+    except cv2.error as error:
+        raise UnreadablePicture(f"cannot be decoded: {error.err}") from error
     finally:
         video.release()
 

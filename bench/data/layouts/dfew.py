@@ -140,7 +140,7 @@ def parse_split(text: str, origin: str) -> dict[int, int]:
     """The label of each clip number, from rows such as `16,5`, with or without the header.
 
     Raises:
-        UserError: Naming the line that is something else, or a clip that comes twice.
+        UserError: Naming the line that is something else, or a clip with two labels.
     """
     seen: dict[int, int] = {}
     expected = "a clip's number and its label, such as '16,5'"

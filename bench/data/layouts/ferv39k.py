@@ -92,8 +92,7 @@ def parse_split(text: str, origin: str) -> dict[str, str]:
     """The class name of each clip, from lines such as `Action/Happy/0267 Happy`; all are clips.
 
     Raises:
-        UserError: Naming the line that is something else, whose two class names differ, or whose
-            clip came before.
+        UserError: Naming the line that is something else, or whose two class names differ.
     """
     seen: dict[str, str] = {}
     expected = "scene/class/number and the class, such as 'Action/Happy/0267 Happy'"
@@ -103,16 +102,14 @@ def parse_split(text: str, origin: str) -> dict[str, str]:
                 f"{origin}, line {number}: a re-host's file of paths and ids, whose order of "
                 "classes is not DFEW's. Take the official 4_setups/All_scenes/*_All.csv."
             )
-        path, label = line.rsplit(maxsplit=1) if " " in line else (line, "")
-        path = path.replace("\\", "/")
+        fields = line.rsplit(maxsplit=1)
+        path = fields[0].replace("\\", "/")
         parts = path.split("/")
-        name = canonical(label)
-        if len(parts) != 3 or not inside(Path(), path) or name not in BASIC:
+        name = canonical(fields[-1])
+        if len(fields) != 2 or len(parts) != 3 or not inside(Path(), path) or name not in BASIC:
             raise wrong_line(origin, number, line, expected)
         if canonical(parts[1]) != name:
             raise wrong_line(origin, number, line, f"the class {parts[1]!r} as in the path")
-        if path in seen:
-            raise wrong_line(origin, number, line, "every clip once")
         seen[path] = name
     if not seen:
         raise UserError(f"{origin}: the label file is empty.")

@@ -85,7 +85,7 @@ def parse_split(text: str, origin: str) -> dict[int, str]:
     """The class name of each clip number, from lines such as `00025.mp4 anger`.
 
     Raises:
-        UserError: Naming the line that is something else, or a clip that comes twice.
+        UserError: Naming the line that is something else, or a clip with two classes.
     """
     seen: dict[int, str] = {}
     expected = "a video and one of the eleven classes, such as '00025.mp4 anger'"
@@ -94,10 +94,9 @@ def parse_split(text: str, origin: str) -> dict[int, str]:
         found = _NAME.fullmatch(fields[0])
         if len(fields) != 2 or found is None or canonical(fields[1]) not in CLASSES:
             raise wrong_line(origin, number, line, expected)
-        clip = int(found[1])
-        if clip in seen:
-            raise wrong_line(origin, number, line, "every clip once")
-        seen[clip] = canonical(fields[1])
+        label = canonical(fields[1])
+        if seen.setdefault(int(found[1]), label) != label:
+            raise wrong_line(origin, number, line, f"{seen[int(found[1])]!r} as further up")
     if not seen:
         raise UserError(f"{origin}: the label file is empty.")
     return seen

@@ -84,10 +84,10 @@ def save(path: Path, picture: np.ndarray) -> None:
 
 
 def save_video(path: Path, frames: Sequence[np.ndarray]) -> None:
-    """Write a video of 25 frames a second, as MPEG-4; folders are made."""
+    """Write a video of 25 frames a second, as MPEG-4 or (.webm) VP8; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames[0].shape[:2]
-    code = cv2.VideoWriter.fourcc(*"mp4v")
+    code = cv2.VideoWriter.fourcc(*("VP80" if path.suffix == ".webm" else "mp4v"))
     video = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, 25.0, (width, height))
     for frame in frames:
         video.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))

@@ -99,7 +99,7 @@ def test_links_that_leave_the_root_are_refused(root: Path, tmp_path: Path) -> No
     assert "test/fear/002.mp4" not in {entry.id for entry in listing.entries}
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mov"])
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mov", ".webm"])
 def test_frames_of_videos_are_found_by_number_as_rgb(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"clip{suffix}"
     save_video(path, numbered(20))
@@ -135,3 +135,26 @@ def test_more_frames_than_there_are_cannot_be_read(tmp_path: Path) -> None:
     save_video(tmp_path / "clip.mp4", numbered(5))
     with pytest.raises(UnreadablePicture, match="after 5 frames"):
         read_video(tmp_path / "clip.mp4", [5])
+
+
+def test_damaged_videos_are_frames_or_unreadable(tmp_path: Path) -> None:
+    save_video(tmp_path / "sound.mp4", numbered(8))
+    sound = (tmp_path / "sound.mp4").read_bytes()
+    outcomes = {"frames": 0, "unreadable": 0}
+    for seed in range(150):
+        draws = np.random.Generator(np.random.Philox(seed))
+        damaged = bytearray(sound)
+        for place in draws.integers(len(sound), size=1 + seed % 6):
+            damaged[place] = draws.integers(256)
+        if seed % 3 == 0:
+            del damaged[int(draws.integers(len(damaged))) :]
+        path = tmp_path / f"{seed}.mp4"
+        path.write_bytes(damaged)
+        try:
+            shown = read_video(path, range(count_frames(path)))
+        except UnreadablePicture:
+            outcomes["unreadable"] += 1
+        else:
+            assert shown.shape[1:] == (48, 64, 3) and shown.dtype == np.uint8
+            outcomes["frames"] += 1
+    assert min(outcomes.values()) > 10, outcomes
