@@ -1,6 +1,7 @@
 """Data sets made of files: a layout's listing, the facts of its pictures, and three splits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 
 import numpy as np
@@ -10,7 +11,10 @@ from bench.data import packed
 from bench.data.agreement import require_agreement
 from bench.data.base import ClipDataSet, DataSet, Sample, Skipped, Split
 from bench.data.examine import examine
-from bench.data.layouts.base import Entry, Frames, Layout, Listing
+from bench.data.images import UnreadablePicture
+from bench.data.layouts.base import Entry, Layout, Listing
+from bench.data.layouts.clips import ClipSource
+from bench.errors import UserError
 from bench.files import digest
 from bench.progress import Reporter
 
@@ -113,21 +117,48 @@ class FilesDataSet(DataSet):
 
 
 class ClipFilesDataSet(FilesDataSet, ClipDataSet):
-    """The clips of a layout; every sample's source is a folder of frames."""
+    """The clips of a layout; every sample's source is a `ClipSource`.
+
+    Pictures were examined when the data set was opened, but of a clip only the middle frame.
+    """
 
     def frame_count(self, sample: Sample) -> int:
-        """Number of frames of the clip."""
-        return len(self._frames(sample).names)
+        """Number of frames of the clip.
+
+        Raises:
+            UserError: If its video cannot be read.
+        """
+        with self._named(sample) as source:
+            return source.frame_count(self._base)
 
     def clip(self, sample: Sample, frames: Sequence[int]) -> np.ndarray:
-        """The frames with the given numbers, uint8 (T, H, W, 3)."""
-        return self._frames(sample).read_frames(self._base, frames)
+        """The frames with the given numbers, uint8 (T, H, W, 3).
 
-    def _frames(self, sample: Sample) -> Frames:
+        Raises:
+            UserError: If one of them cannot be read.
+            ValueError: If the clip has no such frame.
+        """
+        count = self.frame_count(sample)
+        for number in frames:
+            if not 0 <= number < count:
+                raise ValueError(f"{sample.id} has frames 0 to {count - 1}, not {number}")
+        with self._named(sample) as source:
+            return source.read_frames(self._base, frames)
+
+    @contextmanager
+    def _named(self, sample: Sample) -> Iterator[ClipSource]:
+        """The clip's source; its errors become those of the user, with its name."""
         source = self._entries[sample.id].source
-        if not isinstance(source, Frames):
+        if not isinstance(source, ClipSource):
             raise TypeError(f"{sample.id} is no clip")
-        return source
+        try:
+            yield source
+        except UnreadablePicture as error:
+            raise UserError(
+                f"The clip {sample.id} in {self._base} cannot be read: {error}. Put it back as it "
+                "was shipped, or take it out of the data set.",
+                exit_code=1,
+            ) from error
 
 
 def open_layout(layout: Layout, reporter: Reporter | None = None) -> FilesDataSet:

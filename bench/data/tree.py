@@ -1,11 +1,11 @@
 """Folders as they come: found below where one points, in natural order, links checked."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bench.data.base import Skipped
 from bench.data.labels import natural_key
@@ -65,65 +65,119 @@ def scan(
         follow_links: Use what is behind links that leave `base`.
         folder: List only this folder, relative to `base`.
     """
-    walk = _Walk(os.path.realpath(base), suffixes, follow_links)
-    start = os.path.realpath(base / folder)
-    if folder and not follow_links and not walk.holds(start):
-        walk.refused.append(Skipped(folder, LEAVES_ROOT))
-    elif (base / folder).is_dir():
-        walk.enter(start, f"{folder}/" if folder else "", frozenset(), linked=False)
-    return Tree(base, tuple(walk.files), tuple(walk.refused))
+    walk, endings, files = _Walk(base, follow_links), tuple(suffixes), []
+
+    def enter(found: _Found) -> None:
+        # Folder by folder: the keys of 400,000 names at once would take a gigabyte.
+        for child in sorted(walk.children(found), key=lambda child: natural_key(child.path)):
+            if child.is_folder:
+                enter(child)
+            elif child.path.lower().endswith(endings):
+                files.append(child.path)
+
+    top = walk.top(folder)
+    if top is not None:
+        enter(top)
+    return Tree(base, tuple(files), tuple(walk.refused))
+
+
+def scan_level(
+    base: Path, depth: int, suffixes: Collection[str], follow_links: bool = False
+) -> tuple[Tree, Tree]:
+    """List the folders, and the files with one of `suffixes`, that are `depth` levels below `base`.
+
+    Nothing in those folders is looked at. Hidden files and links are treated as in `scan`; what
+    was refused is in the first tree.
+    """
+    walk, endings = _Walk(base, follow_links), tuple(suffixes)
+    folders: list[str] = []
+    files: list[str] = []
+
+    def enter(found: _Found, levels: int) -> None:
+        for child in sorted(walk.children(found), key=lambda child: natural_key(child.path)):
+            if child.is_folder and levels > 1:
+                enter(child, levels - 1)
+            elif child.is_folder:
+                folders.append(child.path)
+            elif levels == 1 and child.path.lower().endswith(endings):
+                files.append(child.path)
+
+    top = walk.top("")
+    if top is not None:
+        enter(top, depth)
+    return Tree(base, tuple(folders), tuple(walk.refused)), Tree(base, tuple(files), ())
+
+
+def files_in(
+    base: Path, folder: str, suffixes: Collection[str], follow_links: bool = False
+) -> tuple[list[str], list[Skipped]]:
+    """Names of the files in one folder below `base`, in no order, and what was refused there."""
+    walk, endings = _Walk(base, follow_links), tuple(suffixes)
+    top = walk.top(folder)
+    names = [
+        child.path[len(folder) + 1 :]
+        for child in (walk.children(top) if top is not None else ())
+        if not child.is_folder and child.path.lower().endswith(endings)
+    ]
+    return names, walk.refused
+
+
+class _Found(NamedTuple):
+    """A folder or a file on the way."""
+
+    path: str  # as it was reached, relative to the base
+    real: str  # where it is
+    is_folder: bool
+    above: frozenset[str]  # real paths of the folders that it was reached by
+    linked: bool  # whether one of these steps was a link
 
 
 class _Walk:
-    """What `scan` finds, folder by folder; paths of folders are real ones."""
+    """Looks into folders and refuses what must not be followed."""
 
-    def __init__(self, base: str, suffixes: Collection[str], follow_links: bool) -> None:
-        self.base, self.suffixes, self.follow_links = base, tuple(suffixes), follow_links
-        self.files: list[str] = []
+    def __init__(self, base: Path, follow_links: bool) -> None:
+        self.base, self.follow_links = os.path.realpath(base), follow_links
         self.refused: list[Skipped] = []
 
-    def enter(self, folder: str, prefix: str, above: frozenset[str], linked: bool) -> None:
-        """List a folder and those in it.
+    def top(self, folder: str) -> _Found | None:
+        """Where to begin; None if there is no such folder, or if it is not to be entered."""
+        real = os.path.realpath(f"{self.base}/{folder}")
+        if folder and not self.follow_links and not self._holds(real):
+            self.refused.append(Skipped(folder, LEAVES_ROOT))
+            return None
+        return _Found(folder, real, True, frozenset(), False) if Path(real).is_dir() else None
 
-        Args:
-            folder: The folder.
-            prefix: Its path as it was reached, with a final "/".
-            above: The folders that it was reached by.
-            linked: Whether one of these steps was a link.
-        """
+    def children(self, folder: _Found) -> Iterator[_Found]:
+        """What is in a folder, in no order."""
         try:
-            with os.scandir(folder) as found:
-                # Folder by folder: the keys of 400,000 names at once would take a gigabyte.
-                children = sorted(found, key=lambda child: natural_key(child.name))
+            with os.scandir(folder.real) as found:
+                children = list(found)
         except OSError as error:
-            self.refused.append(Skipped(prefix[:-1], f"cannot be listed ({error.strerror})"))
+            self.refused.append(Skipped(folder.path, f"cannot be listed ({error.strerror})"))
             return
-        above |= {folder}
+        prefix = f"{folder.path}/" if folder.path else ""
+        above = folder.above | {folder.real}
         for child in children:
             if _is_litter(child.name):
                 continue
             path, is_link = prefix + child.name, child.is_symlink()
             real, kind = os.path.realpath(child.path) if is_link else child.path, _kind(child)
-            why = _not_text(path) or (is_link and self._why_not(real, kind, above, linked))
+            why = _not_text(path) or (is_link and self._why_not(real, kind, above, folder.linked))
+            if not why and kind == "other":  # to open a pipe would be to wait for ever
+                why = "a pipe, a device or a socket"
             if why:
                 self.refused.append(Skipped(_shown(path), why))
-            elif kind == "folder":
-                self.enter(real, path + "/", above, linked or is_link)
-            elif child.name.lower().endswith(self.suffixes):
-                if kind == "file":
-                    self.files.append(path)
-                else:  # opening a pipe would wait for ever
-                    self.refused.append(Skipped(path, "a pipe, a device or a socket"))
+            else:
+                yield _Found(path, real, kind == "folder", above, folder.linked or is_link)
 
-    def holds(self, real: str) -> bool:
-        """Whether a real path is the base or below it."""
+    def _holds(self, real: str) -> bool:
         return real == self.base or real.startswith(self.base + os.sep)
 
     def _why_not(self, real: str, kind: str, above: frozenset[str], linked: bool) -> str:
         """Why a link that leads to `real` is not followed; "" if it is."""
-        if not self.follow_links and not self.holds(real):
+        if not self.follow_links and not self._holds(real):
             return LEAVES_ROOT
-        if not kind:
+        if kind == "other":
             return "a link that leads nowhere"
         if kind == "folder" and (linked or real in above):
             return "a link to a folder above it, or in a linked folder"
@@ -164,12 +218,12 @@ def inside(base: Path, path: str) -> bool:
     return not parts.is_absolute() and ".." not in parts.parts
 
 
-def _kind(child: "os.DirEntry[str]") -> Literal["folder", "file", ""]:
-    """What it is, or leads to; "" for a link to nothing and for what is neither."""
+def _kind(child: "os.DirEntry[str]") -> Literal["folder", "file", "other"]:
+    """What it is, or leads to; a link to nothing is "other"."""
     try:
-        return "folder" if child.is_dir() else "file" if child.is_file() else ""
+        return "folder" if child.is_dir() else "file" if child.is_file() else "other"
     except OSError:  # links in a circle, or through a folder that is closed
-        return ""
+        return "other"
 
 
 def _is_litter(name: str) -> bool:

@@ -1,25 +1,29 @@
 """Data sets on disk, as their owners ship them: one file each.
 
-- `base`                what a layout is, and the listing it makes
-- `affectnet`           AffectNet as first given out: photographs, lists, face boxes
-- `affectnet_8labels`   AffectNet as given out later: faces and npy files
-- `affectnet_common`    what both releases share
-- `folder`              a folder of one's own
-- `raf_db`              RAF-DB basic and compound
-- `sfew`                SFEW 2.0, aligned faces and full frames
-- `base`     what a layout is, and the listing it makes
-- `folder`   a folder of one's own
-- `raf_db`   RAF-DB basic and compound
-- `ck_plus`, `jaffe`, `kdef`    posed data sets, split by person (`by_subject`)
+- `base`                            what a layout is, and the listing it makes
+- `folder`, `manifest`              one's own: folders of classes, a table (`manifest_rows`)
+- `own_split`                       train and test where the owners have none
+- `raf_db`                          RAF-DB basic and compound
+- `sfew`                            SFEW 2.0, aligned faces and full frames
+- `affectnet`, `affectnet_8labels`  AffectNet's two releases (`affectnet_common`)
+- `fer2013`, `ferplus`              FER2013, and FERPlus's votes on its pictures
+- `expw`                            ExpW
+- `ck_plus`, `jaffe`, `kdef`        posed data sets, split by person (`by_subject`)
+- `dfew`, `ferv39k`, `mafw`         clips, as folders of frames or videos (`clips`)
+- `clip_folder`                     clips of one's own
 """
 
 from bench.data.layouts.affectnet import AffectNet
 from bench.data.layouts.affectnet_8labels import AffectNet8Labels
-from bench.data.layouts.base import Entry, Frames, Layout, Listing, PictureFile, Source
+from bench.data.layouts.base import Entry, Layout, Listing, PictureFile, Source
 from bench.data.layouts.ck_plus import CkPlus
+from bench.data.layouts.clip_folder import ClipFolder
+from bench.data.layouts.dfew import Dfew
+from bench.data.layouts.ferv39k import Ferv39k
 from bench.data.layouts.folder import Folder
 from bench.data.layouts.jaffe import Jaffe
 from bench.data.layouts.kdef import Kdef
+from bench.data.layouts.mafw import Mafw
 from bench.data.layouts.raf_db import RafDb, RafDbCompound
 from bench.data.layouts.sfew import Sfew
 
@@ -34,6 +38,10 @@ LAYOUTS: dict[str, type[Layout]] = {
     "ck_plus": CkPlus,
     "jaffe": Jaffe,
     "kdef": Kdef,
+    "dfew": Dfew,
+    "ferv39k": Ferv39k,
+    "mafw": Mafw,
+    "clip_folder": ClipFolder,
 }
 
-__all__ = ["LAYOUTS", "Entry", "Frames", "Layout", "Listing", "PictureFile", "Source"]
+__all__ = ["LAYOUTS", "Entry", "Layout", "Listing", "PictureFile", "Source"]

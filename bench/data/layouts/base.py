@@ -22,6 +22,7 @@ from bench.section import Section
 #: The file that marks a tree of drawn faces, so that it is never taken for evidence about people.
 DRAWN_MARK = "DRAWN_FACES.txt"
 
+#: Samples per split and class; the key "" instead of classes is the total of a split.
 Counts = Mapping[Split, Mapping[str, int]]
 
 
@@ -57,32 +58,6 @@ class PictureFile(NamedTuple):
     def read(self, base: Path) -> np.ndarray:
         """Decode the file, upright, and crop it."""
         return read_picture(base / self.path, self.box)
-
-
-class Frames(NamedTuple):
-    """A clip: a folder of frames. As a picture it is its middle frame."""
-
-    folder: str
-    names: tuple[str, ...]  # in natural order
-
-    @property
-    def path(self) -> str:
-        """The middle frame."""
-        return f"{self.folder}/{self.names[len(self.names) // 2]}"
-
-    def content(self, base: Path) -> bytes:
-        """The middle frame, and the names of all."""
-        return (base / self.path).read_bytes() + "\n".join(self.names).encode()
-
-    def read(self, base: Path) -> np.ndarray:
-        """Decode the middle frame."""
-        return read_picture(base / self.path)
-
-    def read_frames(self, base: Path, numbers: Iterable[int]) -> np.ndarray:
-        """Decode the frames with these numbers, uint8 (T, H, W, 3), each file once."""
-        wanted = list(numbers)
-        decoded = {n: read_picture(base / self.folder / self.names[n]) for n in set(wanted)}
-        return np.stack([decoded[n] for n in wanted])
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +152,10 @@ class Layout(Section, ABC):
         """
 
     def published(self) -> Counts:
-        """Samples per class and split as published, as far as known."""
+        """Samples per class and split as published, as far as known.
+
+        Where only the total of a split is known, it stands under the key "" in place of classes.
+        """
         return {}
 
     def fail(self, sentence: str) -> UserError:

@@ -15,8 +15,8 @@ TEST_SHARE = 0.2
 
 STRAY = "not in a folder of a class"
 
-#: What the folders of a split may be called.
-_SPLITS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
+#: What the folders of a split may be called, in lower case.
+SPLITS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 
 
 class Folder(Layout):
@@ -73,7 +73,7 @@ def _with_splits(tree: Tree) -> list[Entry]:
     entries = []
     for path in tree.files:
         parts = path.split("/")
-        split = _SPLITS.get(parts[0].lower())
+        split = SPLITS.get(parts[0].lower())
         if len(parts) == 3 and split is not None:
             entries.append(Entry(path, canonical(parts[1]), split, PictureFile(path)))
     return entries

@@ -1,12 +1,9 @@
 """Drawn faces in the layouts of other data sets: what tests, docs and first tries run on.
 
-- `cast`       drawn faces on demand, by label and number
-- `affectnet`  AffectNet, both releases
-- `raf_db`     RAF-DB basic and compound
-- `sfew`       SFEW 2.0
-- `cast`    drawn faces on demand, by label and number
-- `raf_db`  RAF-DB basic and compound
-- `ck_plus`, `jaffe`, `kdef`  posed data sets (`posed`)
+- `cast`    drawn faces and clips on demand, by label and number
+- `posed`   what the writers of posed data sets share
+- `folds`   five folds of clips
+- a writer for each layout, by the same name
 
 Each writer follows the published description of its layout, not the reader of the bench.
 """
@@ -16,7 +13,19 @@ from pathlib import Path
 
 from bench.data import faces
 from bench.data.layouts.base import DRAWN_MARK
-from bench.data.like import affectnet, ck_plus, folder, jaffe, kdef, raf_db, sfew
+from bench.data.like import (
+    affectnet,
+    ck_plus,
+    clip_folder,
+    dfew,
+    ferv39k,
+    folder,
+    jaffe,
+    kdef,
+    mafw,
+    raf_db,
+    sfew,
+)
 from bench.data.like.cast import Cast
 from bench.errors import UserError, unknown
 from bench.files import atomic
@@ -32,6 +41,10 @@ WRITERS: dict[str, Callable[[Path, Cast, int], None]] = {
     "ck_plus": ck_plus.write,
     "jaffe": jaffe.write,
     "kdef": kdef.write,
+    "dfew": dfew.write,
+    "ferv39k": ferv39k.write,
+    "mafw": mafw.write,
+    "clip_folder": clip_folder.write,
 }
 
 _NOTICE = (

@@ -1,5 +1,7 @@
 """Drawn faces on demand, by label, split and number."""
 
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -32,7 +34,7 @@ class Cast:
         """The face of person `number` of a split, with the expression `label`."""
         shown = STAND_INS.get(label, label)
         kind = "compound" if shown in faces.EXPRESSION_SETS["compound"] else "basic"
-        index = _index(number, shown, faces.EXPRESSION_SETS[kind])
+        index = _index(_person(label, number), shown, faces.EXPRESSION_SETS[kind])
         return faces.sample_face(self.seed, split, index, expressions=kind, domain=self.domain)
 
     def picture(
@@ -44,11 +46,23 @@ class Cast:
     def frames(
         self, label: str, split: str, number: int, size: tuple[int, int] = (64, 64)
     ) -> list[np.ndarray]:
-        """A clip of that expression (one of the basic seven or a stand-in), 12 to 40 frames."""
-        index = _index(number, STAND_INS.get(label, label), faces.EXPRESSIONS)
-        clip = faces.sample_clip(self.seed, split, index, self.domain)
-        drawn = (faces.draw(clip.face(number)) for number in range(clip.frame_count))
-        return [_resized(frame, size) for frame in drawn]
+        """A clip of that expression (of the basic seven, or a stand-in), 6 to 20 frames."""
+        shown = STAND_INS.get(label, label)
+        index = _index(_person(label, number), shown, faces.EXPRESSIONS)
+        return [_resized(frame, size) for frame in _clip(self.seed, split, index, self.domain)]
+
+
+@lru_cache(maxsize=128)  # 20 MB; trees of several layouts are often made of one cast
+def _clip(seed: int, split: str, index: int, domain: str) -> tuple[np.ndarray, ...]:
+    clip = faces.sample_clip(seed, split, index, domain)
+    # Every second frame: trees of clips are for trying things out, and half as large this way.
+    return tuple(faces.draw(clip.face(number)) for number in range(0, clip.frame_count, 2))
+
+
+def _person(label: str, number: int) -> int:
+    """Stand-ins are other persons, or two labels would share one picture."""
+    stand_ins = list(STAND_INS)
+    return number + 1000 * (1 + stand_ins.index(label)) if label in STAND_INS else number
 
 
 def _index(number: int, label: str, expressions: tuple[str, ...]) -> int:
@@ -67,3 +81,14 @@ def save(path: Path, picture: np.ndarray) -> None:
     """Write a picture, in the format of its suffix; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path, quality=95)  # which only JPEG minds
+
+
+def save_video(path: Path, frames: Sequence[np.ndarray]) -> None:
+    """Write a video of 25 frames a second, as MPEG-4 or (.webm) VP8; folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = frames[0].shape[:2]
+    code = cv2.VideoWriter.fourcc(*("VP80" if path.suffix == ".webm" else "mp4v"))
+    video = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, 25.0, (width, height))
+    for frame in frames:
+        video.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    video.release()

@@ -1,0 +1,159 @@
+"""DFEW (Jiang et al., ACM MM 2020): clips from films, seven expressions, five folds."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bench.data.base import Split
+from bench.data.label_files import csv_rows, read_text, whole_number, wrong_line
+from bench.data.labels import ORDERS, label_base, ordered
+from bench.data.layouts.base import Counts, Entry, Layout, Listing
+from bench.data.layouts.clips import Clips, folder_of_clips
+from bench.data.tree import locate
+from bench.errors import UserError
+
+ORDER = ORDERS["dfew"]  # class names by official id, from 1
+FOLDS = 5
+
+_HEADER = ["video_name", "label"]
+_FOLDERS = {  # as shipped, and as others call them
+    "clip_224x224": ("clip_224x224", "jpg_256"),
+    "clip_224x224_16f": ("clip_224x224_16f", "clip_224x16f"),
+    "original": ("original",),
+}
+_LABEL_FOLDERS = ("EmoLabel_DataSplit", "label", ".")
+_LABEL_FILES = (  # as shipped; in its readme; in the authors' code; in re-hosts
+    "{split}(single-labeled)/set_{fold}.csv",
+    "{split}(single_labeled)/set_{fold}.csv",
+    "single_{split}set_{fold}.csv",
+    "{split}(single-labeled)/{split}_set_{fold}.csv",
+    "{split}/set_{fold}.csv",
+    "{split}_set_{fold}.csv",
+)
+_CLASS_TOTALS = (2445, 1894, 2669, 2173, 1469, 145, 902)  # 11,697, in the official order
+_FIRST_TEST = (489, 379, 534, 435, 294, 29, 181)  # 2,341
+_TEST_TOTALS = (2341, 2341, 2340, 2339, 2336)  # 11,697
+
+
+class Dfew(Layout):
+    """The clips with a single label, in one of the five official folds."""
+
+    title: ClassVar[str] = "DFEW"
+    terms: ClassVar[str | None] = "non-commercial research and education, under a signed agreement"
+    expects: ClassVar[str] = (
+        "DIR/Clip/clip_224x224/<number>/*.jpg and "
+        "DIR/EmoLabel_DataSplit/{train,test}(single-labeled)/set_{1..5}.csv"
+    )
+    clips: ClassVar[bool] = True
+
+    kind: Literal["dfew"] = "dfew"
+    fold: int = Field(default=1, ge=1, le=FOLDS, description="Which of the five splits.")
+    frames: Literal["clip_224x224", "clip_224x224_16f", "original"] = Field(
+        default="clip_224x224",
+        description="All aligned faces, 16 of each clip, or the original videos.",
+    )
+    label_base: Literal[0, 1] | None = Field(
+        default=None, description="First number of the labels, where it cannot be told."
+    )
+
+    @property
+    def name(self) -> str:
+        """With the fold, and with the frames if they are not the default."""
+        frames = {"clip_224x224": "", "clip_224x224_16f": "_16f", "original": "_original"}
+        return f"dfew_fold{self.fold}{frames[self.frames]}"
+
+    @property
+    def protocol(self) -> str:
+        """Which frames, which fold."""
+        shown = {
+            "clip_224x224": "aligned faces",
+            "clip_224x224_16f": "16 aligned faces a clip",
+            "original": "original videos",
+        }
+        return f"{shown[self.frames]}, official fold {self.fold} of {FOLDS}"
+
+    def published(self) -> Counts:
+        """11,697 clips; the tests of the folds part them, so that fold 1 is known by class."""
+        test = _TEST_TOTALS[self.fold - 1]
+        if self.fold > 1:
+            return {"train": {"": sum(_CLASS_TOTALS) - test}, "test": {"": test}}
+        rest = [total - held for total, held in zip(_CLASS_TOTALS, _FIRST_TEST, strict=True)]
+        return {
+            "train": dict(zip(ORDER, rest, strict=True)),
+            "test": dict(zip(ORDER, _FIRST_TEST, strict=True)),
+        }
+
+    def listing(self) -> Listing:
+        """See `Layout.listing`."""
+        labels = locate(
+            self.root,
+            lambda folder: self._label_file(folder, "train") is not None,
+            f"expected {self.expects}",
+        )
+        clips = Clips(folder_of_clips(self, _FOLDERS[self.frames]), 1, self.follow_links)
+        splits = self._splits(labels)
+        entries = []
+        for number in sorted({number for found in splits.values() for number in found}):
+            source = clips.take(f"{number:05d}", str(number))
+            if source is not None:
+                split: Split = "train" if number in splits["train"] else "test"
+                entries.append(Entry(f"{number:05d}", splits[split][number], split, source))
+        return Listing(
+            clips.base,
+            tuple(entries),
+            ordered(set(ORDER)),
+            missing=clips.missing,
+            refused=clips.refused,
+            unlabelled=clips.left,
+        )
+
+    def _splits(self, base: Path) -> dict[Split, dict[int, str]]:
+        """The class name of each clip, by its number."""
+        ids: dict[Split, dict[int, int]] = {}
+        split: Split
+        for split in ("train", "test"):
+            file = self._label_file(base, split)
+            if file is None:
+                raise self.fail(f"no label file of the {split} split of fold {self.fold}.")
+            ids[split] = parse_split(read_text(file), str(file))
+        both = sorted(ids["train"].keys() & ids["test"].keys())
+        if both:
+            raise UserError(
+                f"{base}: clip {both[0]:05d} is in train and in test of fold {self.fold}. "
+                "Correct the label files."
+            )
+        present = {number for found in ids.values() for number in found.values()}
+        first = label_base(present, len(ORDER), str(base), self.label_base)
+        return {
+            split: {number: ORDER[label - first] for number, label in found.items()}
+            for split, found in ids.items()
+        }
+
+    def _label_file(self, base: Path, split: str) -> Path | None:
+        names = [name.format(split=split, fold=self.fold) for name in _LABEL_FILES]
+        paths = (base / folder / name for folder in _LABEL_FOLDERS for name in names)
+        return next((path for path in paths if path.is_file()), None)
+
+
+def parse_split(text: str, origin: str) -> dict[int, int]:
+    """The label of each clip number, from rows such as `16,5`, with or without the header.
+
+    Raises:
+        UserError: Naming the line that is something else, or a clip with two labels.
+    """
+    seen: dict[int, int] = {}
+    expected = "a clip's number and its label, such as '16,5'"
+    for place, (row, fields) in enumerate(csv_rows(text, origin)):
+        if place == 0 and [field.lower() for field in fields] == _HEADER:
+            continue
+        if len(fields) != 2:
+            raise wrong_line(origin, row, ",".join(fields), expected)
+        number, label = (whole_number(field, origin, row, expected) for field in fields)
+        if number < 0:
+            raise wrong_line(origin, row, number, expected)
+        if seen.setdefault(number, label) != label:
+            raise wrong_line(origin, row, label, f"label {seen[number]} as further up")
+    if not seen:
+        raise UserError(f"{origin}: the label file is empty.")
+    return seen
