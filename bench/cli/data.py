@@ -72,5 +72,5 @@ def make_like(
     if json:
         print_json({"layout": layout, "folder": str(folder), "files": count})
     else:
-        command = shlex.join(["bench", "data", "show", layout, "--root", str(folder)])
-        typer.echo(f"wrote {count} files; {command}")
+        command = ["bench", "run", "robustness", "--data", layout, "--root", str(folder)]
+        typer.echo(f"wrote {count} files; {shlex.join(command)}")

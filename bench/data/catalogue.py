@@ -8,6 +8,11 @@ from bench.config.data import FACES, FILES
 
 _EVERYWHERE = ("kind", "root", "follow_links")
 
+_FROM_FILES = (
+    "Read from files: --data NAME --root DIR. With -o follow_links=true files behind links that "
+    "leave DIR are used, too."
+)
+
 
 def as_json() -> list[dict[str, Any]]:
     """One object per data set."""
@@ -45,27 +50,31 @@ def as_text(width: int) -> str:
     entries = as_json()
     drawn = [entry for entry in entries if entry["layout"] is None]
     files = [entry for entry in entries if entry["layout"] is not None]
-    lines = _wrapped("Drawn by the bench: --data NAME", "", width)
+    lines = _wrapped("Drawn by the bench: --data NAME. Defaults are in brackets.", "", width)
     for entry in drawn:
         lines += ["", *_entry(entry, width)]
-    lines += ["", "", *_wrapped("Read from files: --data NAME --root DIR", "", width)]
+    lines += ["", "", *_wrapped(_FROM_FILES, "", width)]
     for entry in files:
         lines += ["", *_entry(entry, width)]
     return "\n".join(lines)
 
 
 def _entry(entry: dict[str, Any], width: int) -> Iterator[str]:
-    clips = " (clips)" if entry["clips"] else ""
+    clips = ", clips" if entry["clips"] and entry["layout"] else ""  # drawn ones say it themselves
     yield from _wrapped(f"{entry['name']}: {entry['title']}{clips}", "", width)
     if entry["layout"]:
         yield from _wrapped(f"layout: {entry['layout']}", "  ", width)
     for option in entry["options"]:
-        told = [option["description"]] if option["description"] else []
-        told += [] if option["default"] is None else [f"default {option['default']}"]
-        about = f": {'; '.join(told)}" if told else ""
-        yield from _wrapped(f"-o {option['name']}={option['values']}{about}", "  ", width)
+        about = f": {option['description']}" if option["description"] else ""
+        default = "" if option["default"] is None else f" [{_as_typed(option['default'])}]"
+        choice = f"-o {option['name']}={option['values']}{about}{default}"
+        yield from _wrapped(choice, "  ", width)
     if entry["agreement"]:
         yield from _wrapped(f"agreement: {entry['agreement']}", "  ", width)
+
+
+def _as_typed(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _wrapped(text: str, indent: str, width: int) -> list[str]:
