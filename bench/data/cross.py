@@ -38,7 +38,7 @@ class CrossDataSet(DataSet):
         self.synthetic = target.synthetic
         self.protocol = _protocol(source, target, self.classes)
         self.skipped = (*source.skipped, *target.skipped)
-        self.group_values = target.group_values
+        self.group_values = dict(target.group_values)  # workers get a copy
         self.digest = digest([source.digest, target.digest, self.classes])
 
     @property

@@ -36,7 +36,7 @@ class FilesDataSet(DataSet):
         facts = examine(listing, layout.kind, reporter)
         self.name, self.kind, self.protocol = layout.name, layout.title, layout.protocol
         self.synthetic = listing.drawn(layout.root)
-        self.group_values = listing.group_values
+        self.group_values = dict(listing.group_values)  # workers get a copy
         self._base = listing.base
         entries = self._usable(layout, listing, facts)
         contents = dict(zip(facts["id"], facts["sha256"], strict=True))

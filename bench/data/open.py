@@ -1,5 +1,8 @@
 """From a config's data to a data set."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from bench.config import ClipsData, CrossData, DataConfig, FacesData
 from bench.data.base import DataSet, Split
 from bench.data.cross import CrossDataSet
@@ -23,23 +26,29 @@ def open_dataset(data: DataConfig, seed: int, reporter: Reporter | None = None) 
             agreed to.
     """
     if isinstance(data, CrossData):
-        sides = [open_dataset(side, seed, reporter) for side in (data.train, data.test)]
-        return CrossDataSet(*sides)
+        source = _open(data.train, seed, reporter, ("train", "val"))
+        return CrossDataSet(source, _open(data.test, seed, reporter, ("test",)))
+    return _open(data, seed, reporter, ("train", "val", "test"))
+
+
+def _open(data: Any, seed: int, reporter: Reporter | None, splits: Sequence[Split]) -> DataSet:
     if isinstance(data, FacesData | ClipsData):
-        return _drawn(data, seed, reporter)
+        drawn = _drawn(data, seed)
+        if reporter is not None:
+            _draw_now(drawn, splits, reporter)
+        return drawn
     return open_layout(data, reporter)
 
 
-def _drawn(data: FacesData | ClipsData, seed: int, reporter: Reporter | None) -> DrawnDataSet:
+def _drawn(data: FacesData | ClipsData, seed: int) -> DrawnDataSet:
     sizes: dict[Split, int] = {"train": data.train, "val": data.val, "test": data.test}
-    drawn: DrawnDataSet
     if isinstance(data, ClipsData):
-        drawn = DrawnClips(sizes, seed, data.domain)
-    else:
-        drawn = DrawnFaces(sizes, data.difficulty, seed, data.expressions, data.domain)
-    if reporter is not None:
-        for split in sizes:
-            if not drawn.is_cached(split):
-                with reporter.task(f"draw {split} {data.kind}", sizes[split]) as task:
-                    drawn.pictures(split, task.advance)
-    return drawn
+        return DrawnClips(sizes, seed, data.domain)
+    return DrawnFaces(sizes, data.difficulty, seed, data.expressions, data.domain)
+
+
+def _draw_now(drawn: DrawnDataSet, splits: Sequence[Split], reporter: Reporter) -> None:
+    for split in splits:
+        if not drawn.is_cached(split):
+            with reporter.task(f"draw {split} {drawn.name}", drawn.sizes[split]) as task:
+                drawn.pictures(split, task.advance)

@@ -1,5 +1,6 @@
 """Train on one data set, test on another."""
 
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -61,6 +62,13 @@ def test_pictures_groups_and_sizes_come_from_their_own_side() -> None:
     np.testing.assert_array_equal(cross.picture(ours), source.picture(source.samples("train")[3]))
     np.testing.assert_array_equal(cross.picture(theirs), target.picture(theirs))
     assert cross.groups(theirs) == target.groups(theirs) and cross.groups(ours) == {}
+
+
+def test_workers_get_a_copy() -> None:
+    cross = CrossDataSet(DrawnFaces(SIZES), DrawnFaces(SIZES, domain="webcam"))
+    copy = pickle.loads(pickle.dumps(cross))
+    sample = cross.samples("test")[2]
+    np.testing.assert_array_equal(copy.picture(sample), cross.picture(sample))
 
 
 def test_the_digest_follows_both_sides_but_training_only_the_source() -> None:

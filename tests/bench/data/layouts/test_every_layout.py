@@ -1,5 +1,6 @@
 """What holds for every layout: trees are written, read, and swept."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,8 @@ def test_a_tree_is_read_whole(kind: str, written: Callable[[str], Path]) -> None
         assert picture.std() > 10  # a face, not an empty rectangle
         for attribute, value in dataset.groups(sample).items():
             assert value in dataset.group_values[attribute]
+    copy = pickle.loads(pickle.dumps(dataset))  # as workers get it
+    np.testing.assert_array_equal(copy.picture(sample), dataset.picture(sample))
     assert open_layout(layout).digest == dataset.digest
 
 
