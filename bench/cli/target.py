@@ -117,7 +117,7 @@ def settle_agreement(data: "DataConfig", agreed: bool) -> None:
             confirm(layout.kind)
         return
     needed = {side.kind: side for side in gated if agreement_is_needed(side, side.listing())}
-    if needed and not sys.stdin.isatty():
+    if needed and (sys.stdin is None or not sys.stdin.isatty()):  # None: closed, as of some jobs
         raise refusal(list(needed.values()))
     for layout in needed.values():
         question = f"{layout.title} is given out under an agreement ({layout.terms}). "

@@ -89,6 +89,13 @@ def out(tmp_path: Path) -> list[str]:
     return ["--out", str(tmp_path / "out")]
 
 
+def test_a_job_without_standard_input_is_refused(
+    bench, gated: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert_refused(bench("data", "show", "raf_db", "--root", gated, *out(tmp_path)), VARIABLE)
+
+
 def test_python_callers_are_refused_too(gated: Path) -> None:
     with pytest.raises(UserError, match="under an agreement") as caught:
         open_layout(RafDb(root=gated))
