@@ -1,11 +1,13 @@
 """Processes and devices: memory settings, orphaned workers, where to compute."""
 
+import contextlib
 import ctypes
 import gc
 import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bench.errors import UserError
@@ -56,6 +58,19 @@ def die_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: processes are the parallel unit, and sums keep their order."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def pick_device(name: str) -> "torch.device":

@@ -47,3 +47,10 @@ def reddest_is_happy() -> torch.nn.Module:
             return self.scale * torch.stack([green, red], dim=1)
 
     return Colour()
+
+
+def nameless() -> torch.nn.Module:
+    """Seven logits without names, as checkpoints have them."""
+    return torch.nn.Sequential(
+        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 7)
+    )

@@ -1,5 +1,7 @@
 """`bench data ...`."""
 
+import shlex
+import shutil
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,14 +18,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 @data.command("list")
 def list_(json: Json = False) -> None:
     """List the data sets that can be read, their layout on disk and their choices of protocol."""
-    from rich.console import Console
-
     from bench.data import catalogue
 
     if json:
         print_json({"datasets": catalogue.as_json()})
     else:
-        catalogue.show(Console())
+        typer.echo(catalogue.as_text(min(shutil.get_terminal_size().columns, 120)))
 
 
 @data.command()
@@ -72,4 +72,5 @@ def make_like(
     if json:
         print_json({"layout": layout, "folder": str(folder), "files": count})
     else:
-        typer.echo(f"wrote {count} files; bench run robustness --data {layout} --root {folder}")
+        command = ["bench", "run", "robustness", "--data", layout, "--root", str(folder)]
+        typer.echo(f"wrote {count} files; {shlex.join(command)}")

@@ -45,28 +45,47 @@ def data_section(name: str, root: Path | None, options: Sequence[str] | None) ->
     """
     from pydantic import ValidationError
 
-    from bench.config.data import FACES, FILES
     from bench.config.parse import sentences
     from bench.errors import UserError, unknown
 
-    fields = dict(_field(option) for option in options or ())
-    if name in FACES:
-        section: Any = FACES[name]
-        if root is not None:
-            raise UserError(f"--root: {name} are drawn, they have no folder.")
-    elif name in FILES:
-        section = FILES[name]
-        if root is None:
-            raise UserError(f"{name} needs --root DIR: {section.expects}.")
-        fields |= {"root": root}
-    elif Path(name).is_dir() and root is None:
-        section, fields = FILES["folder"], fields | {"root": Path(name)}
-    else:
-        raise unknown("data set or folder", name, [*FACES, *FILES])
+    section, fields = _named(name, root)
+    known = sorted(set(section.model_fields) - {"kind", "root"})
+    for field, value in map(_field, options or ()):
+        if field not in known:
+            raise unknown(f"option of {name}", field, known)
+        if field in fields:
+            raise UserError(f"--option {field} is given twice.")
+        fields[field] = value
     try:
         return section.model_validate({"kind": section.model_fields["kind"].default, **fields})
     except ValidationError as error:
         raise UserError(f"{name}: {sentences(error)}.") from error
+
+
+def _named(name: str, root: Path | None) -> tuple[Any, dict[str, Any]]:
+    """The section of the config that `name` means, and what is said of the folder."""
+    from bench.config.data import FACES, FILES
+    from bench.errors import UserError, unknown
+
+    if name in FACES:
+        if root is not None:
+            raise UserError(f"--root: {name} are drawn, they have no folder.")
+        return FACES[name], {}
+    if name in FILES:
+        if root is None:
+            raise UserError(f"{name} needs --root DIR: {FILES[name].expects}.")
+        return FILES[name], {"root": root}
+    if name == "cross":
+        raise UserError("cross has two data sets; write them in a config (docs/configuration.md).")
+    if Path(name).is_dir():
+        if root is not None:
+            raise UserError(f"{name} is a folder already; --root is for names, such as raf_db.")
+        return FILES["folder"], {"root": Path(name)}
+    if Path(name).exists():
+        raise UserError(f"{name} is a file; name a folder, or a data set of `bench data list`.")
+    if Path(name).name != name:
+        raise UserError(f"{name}: there is no such folder.")
+    raise unknown("data set or folder", name, [*FACES, *FILES])
 
 
 def chosen_data(
@@ -85,23 +104,26 @@ def chosen_data(
 
 
 def settle_agreement(data: "DataConfig", agreed: bool) -> None:
-    """Remember that the user holds the agreement for gated data; ask, if there is a terminal.
+    """Remember that the user holds the agreements for gated data; ask, if there is a terminal.
 
     Raises:
-        UserError: If the user does not hold it.
+        UserError: If the user does not hold one of them.
     """
-    from bench.data.agreement import agreement_is_needed, confirm, require_agreement
+    from bench.data.agreement import agreement_is_needed, confirm, refusal
 
-    for layout in _layouts(data):
-        if layout.terms is None:
-            continue
-        if agreed:
+    gated = [layout for layout in _layouts(data) if layout.terms is not None]
+    if agreed:
+        for layout in gated:
             confirm(layout.kind)
-        elif sys.stdin.isatty() and agreement_is_needed(layout, layout.listing()):
-            question = f"{layout.title} is given out under an agreement ({layout.terms}). "
-            if not typer.confirm(question + "Do you hold it?", err=True):
-                require_agreement(layout, layout.listing())
-            confirm(layout.kind)
+        return
+    needed = {side.kind: side for side in gated if agreement_is_needed(side, side.listing())}
+    if needed and (sys.stdin is None or not sys.stdin.isatty()):  # None: closed, as of some jobs
+        raise refusal(list(needed.values()))
+    for layout in needed.values():
+        question = f"{layout.title} is given out under an agreement ({layout.terms}). "
+        if not typer.confirm(question + "Do you hold it?", err=True):
+            raise refusal([layout])
+        confirm(layout.kind)
 
 
 def _layouts(data: "DataConfig") -> Iterator["Layout"]:
@@ -118,8 +140,10 @@ def _field(option: str) -> tuple[str, Any]:
     from bench.errors import UserError
 
     name, equals, value = option.partition("=")
-    if not equals or name in ("kind", "root"):
+    if not equals or not name.strip():
         raise UserError(f"--option {option}: expected FIELD=VALUE, such as -o fold=2.")
+    if name.strip() in ("kind", "root"):
+        raise UserError(f"--option {option}: this is what --data and --root say.")
     try:
         return name.strip(), yaml.safe_load(value)
     except yaml.YAMLError as error:

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bench import resources
 from bench.config.data import DataConfig, FacesData
 from bench.config.emodc import ControlClassifier, EmoDCClassifier, Evaluation
-from bench.errors import unknown
+from bench.data import labels
+from bench.errors import UserError, unknown
 from bench.section import Section
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -42,6 +43,19 @@ class PythonClassifier(Section):
 
     kind: Literal["python"]
     factory: str = Field(pattern=r"^[\w.]+:\w+$")
+    class_order: str | list[str] | None = None  # a name in `labels.ORDERS`, or the names; None:
+    # the module's attribute `classes`
+    check_class_order: bool = True  # on validation pictures, before the sweep
+
+    @field_validator("class_order")
+    @classmethod
+    def _known(cls, value: str | list[str] | None) -> str | list[str] | None:
+        if value is not None:
+            try:
+                labels.class_names(value)
+            except UserError as error:  # as a field's error it is told with the file
+                raise ValueError(str(error)) from error
+        return value
 
 
 ClassifierConfig = Annotated[

@@ -6,6 +6,7 @@ pictures of people by accident without the right to.
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.data.layouts import LAYOUTS, Layout, Listing
@@ -33,16 +34,35 @@ def require_agreement(layout: Layout, listing: Listing) -> None:
         UserError: With the terms and the ways to confirm.
     """
     if agreement_is_needed(layout, listing):
-        raise UserError(
-            f"{layout.title} is given out under an agreement ({layout.terms}). If you hold it, say "
-            f"so once with --i-hold-the-agreement, or set {VARIABLE}={layout.kind} for jobs that "
-            "nobody watches."
-        )
+        raise refusal([layout])
+
+
+def refusal(layouts: Sequence[Layout]) -> UserError:
+    """The error for data sets whose agreements were not confirmed: terms and ways to confirm."""
+    given = "; ".join(
+        f"{layout.title} is given out under an agreement ({layout.terms})" for layout in layouts
+    )
+    kinds = ",".join(dict.fromkeys(layout.kind for layout in layouts))
+    return UserError(
+        f"{given}. If you hold {'it' if len(layouts) == 1 else 'them'}, say so once with "
+        f"--i-hold-the-agreement, or set {VARIABLE}={kinds} for jobs that nobody watches."
+    )
 
 
 def confirm(kind: str) -> None:
-    """Remember that the user holds the agreement for a kind of data set."""
-    write_json(_record(), sorted({*_remembered(), kind}))
+    """Remember that the user holds the agreement for a kind of data set.
+
+    Raises:
+        UserError: If it cannot be written down.
+    """
+    try:
+        write_json(_record(), sorted({*_remembered(), kind}))
+    except OSError as error:
+        raise UserError(
+            f"cannot remember the agreement for {kind} in {_record()} ({error.strerror}). Set "
+            f"{VARIABLE}={kind} instead, or XDG_CONFIG_HOME to a folder that can be written.",
+            1,
+        ) from error
 
 
 def _from_environment() -> set[str]:
@@ -58,7 +78,9 @@ def _remembered() -> set[str]:
         content = json.loads(_record().read_text())
     except (OSError, ValueError):
         return set()
-    return set(content) if isinstance(content, list) else set()
+    return (
+        {kind for kind in content if isinstance(kind, str)} if isinstance(content, list) else set()
+    )
 
 
 def _record() -> Path:

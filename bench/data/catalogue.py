@@ -1,12 +1,17 @@
 """What `bench data list` shows: every data set, its layout on disk, its choices of protocol."""
 
+import textwrap
+from collections.abc import Iterator
 from typing import Any
-
-from rich.console import Console
 
 from bench.config.data import FACES, FILES
 
-_COMMON = ("kind", "root", "follow_links")
+_EVERYWHERE = ("kind", "root", "follow_links")
+
+_FROM_FILES = (
+    "Read from files: --data NAME --root DIR. With -o follow_links=true files behind links that "
+    "leave DIR are used, too."
+)
 
 
 def as_json() -> list[dict[str, Any]]:
@@ -36,31 +41,79 @@ def as_json() -> list[dict[str, Any]]:
     return drawn + files
 
 
-def show(console: Console) -> None:
-    """Name and title, then what is on disk and what can be chosen."""
-    for entry in as_json():
-        console.print(f"[bold]{entry['name']}[/bold]  {entry['title']}", highlight=False)
-        if entry["layout"]:
-            console.print(f"  {entry['layout']}", highlight=False, markup=False)
-        for option, text in entry["options"].items():
-            console.print(f"  -o {option}={text}", highlight=False, markup=False)
-        if entry["agreement"]:
-            console.print(f"  agreement: {entry['agreement']}", highlight=False, markup=False)
+def as_text(width: int) -> str:
+    """Name and title of each, then what is on disk and what can be chosen.
+
+    Args:
+        width: Columns; only words that are longer than a line pass it.
+    """
+    entries = as_json()
+    drawn = [entry for entry in entries if entry["layout"] is None]
+    files = [entry for entry in entries if entry["layout"] is not None]
+    lines = _wrapped("Drawn by the bench: --data NAME. Defaults are in brackets.", "", width)
+    for entry in drawn:
+        lines += ["", *_entry(entry, width)]
+    lines += ["", "", *_wrapped(_FROM_FILES, "", width)]
+    for entry in files:
+        lines += ["", *_entry(entry, width)]
+    return "\n".join(lines)
 
 
-def _options(section: Any) -> dict[str, str]:
-    """Of each field that is a choice: its values, and what it is."""
+def _entry(entry: dict[str, Any], width: int) -> Iterator[str]:
+    clips = ", clips" if entry["clips"] and entry["layout"] else ""  # drawn ones say it themselves
+    yield from _wrapped(f"{entry['name']}: {entry['title']}{clips}", "", width)
+    if entry["layout"]:
+        yield from _wrapped(f"layout: {entry['layout']}", "  ", width)
+    for option in entry["options"]:
+        about = f": {option['description']}" if option["description"] else ""
+        default = "" if option["default"] is None else f" [{_as_typed(option['default'])}]"
+        choice = f"-o {option['name']}={option['values']}{about}{default}"
+        yield from _wrapped(choice, "  ", width)
+    if entry["agreement"]:
+        yield from _wrapped(f"agreement: {entry['agreement']}", "  ", width)
+
+
+def _as_typed(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _wrapped(text: str, indent: str, width: int) -> list[str]:
+    """Lines of a paragraph, all but the first indented deeper; paths and options stay whole."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent + "    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _options(section: Any) -> list[dict[str, Any]]:
+    """Of each field that is a choice: its name, values, default and what it is."""
     fields = section.model_json_schema()["properties"]
-    return {name: _values(field) for name, field in fields.items() if name not in _COMMON}
+    return [
+        {
+            "name": name,
+            "values": _values(field),
+            "default": field.get("default"),
+            "description": field.get("description", "").rstrip("."),
+        }
+        for name, field in fields.items()
+        if name not in _EVERYWHERE
+    ]
 
 
 def _values(field: dict[str, Any]) -> str:
-    kinds = field.get("anyOf", [field])
+    """The values of a field: "a|b", "1..5", "14.." or what they are, "TEXT"."""
+    kinds = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
     values = [str(value) for kind in kinds for value in kind.get("enum", ())]
-    if not values:
-        low, high = (next((k[b] for k in kinds if b in k), "") for b in ("minimum", "maximum"))
-        values = [f"{low}..{high}"] if low != "" else [kinds[0].get("type", "value").upper()]
-    default = field.get("default")
-    told = [f"default {default}"] if default is not None else []
-    told += [field["description"]] if "description" in field else []
-    return "|".join(values) + (f"  ({'; '.join(told)})" if told else "")
+    if values:
+        return "|".join(values)
+    if any(kind.get("type") == "boolean" for kind in kinds):
+        return "true|false"
+    for kind in kinds:
+        if "minimum" in kind or "maximum" in kind:
+            return f"{kind.get('minimum', '')}..{kind.get('maximum', '')}"
+    names = {"integer": "NUMBER", "number": "NUMBER", "string": "TEXT", "array": "LIST"}
+    return names.get(kinds[0].get("type"), "VALUE")

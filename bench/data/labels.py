@@ -115,6 +115,21 @@ def order(name: str) -> tuple[str, ...]:
     return ORDERS[name]
 
 
+def class_names(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Class names in the vocabulary's words, from the name of an order or from the names.
+
+    Raises:
+        UserError: For an unknown order, for a name that comes twice, or for fewer than two.
+    """
+    names = order(given) if isinstance(given, str) else tuple(canonical(name) for name in given)
+    if len(names) < 2:
+        raise UserError("A class order has two names or more.")
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"The class order has {name!r} twice.")
+    return names
+
+
 def label_base(ids: Iterable[int], count: int, origin: str, declared: int | None = None) -> int:
     """The id of the first class, 0 or 1, as the ids in a file show it.
 

@@ -94,8 +94,11 @@ class FilesDataSet(DataSet):
         ]
         for split in ("train", "test"):
             if not any(entry.split == split for entry in usable):
-                why = f" ({len(self.skipped)} could not be used, the first: {self.skipped[0].path}:"
-                why = f"{why} {self.skipped[0].reason})" if self.skipped else ""
+                why = ""
+                if self.skipped:
+                    first = self.skipped[0]
+                    why = f" ({len(self.skipped)} could not be used, the first: {first.path}: "
+                    why += f"{first.reason})"
                 raise layout.fail(f"no pictures of the {split} split{why}.")
         return usable
 

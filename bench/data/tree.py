@@ -197,7 +197,8 @@ def locate(root: Path, fits: Callable[[Path], bool], expected: str, prefer: str 
         UserError: If there is none, or if there are several.
     """
     if not root.is_dir():
-        raise UserError(f"{root}: there is no such folder ({expected}).")
+        what = "this is a file, not a folder" if root.exists() else "there is no such folder"
+        raise UserError(f"{root}: {what} ({expected}).")
     level = [root]
     for _ in range(DEPTH + 1):
         fitting = [folder for folder in level if fits(folder)]

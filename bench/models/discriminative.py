@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import json
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.config import PythonClassifier
+from bench.data.labels import class_names
 from bench.errors import UserError
 from bench.models.base import Classifier
 from bench.traces import Traces
@@ -31,29 +33,65 @@ class DiscriminativeClassifier(Classifier):
 
     @torch.no_grad()
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
-        return self.model(images).float().cpu().numpy(), None
+        logits = self.model(images).float().cpu().numpy()
+        if logits.shape != (len(images), len(self.classes)):
+            raise UserError(
+                f"a classifier of {len(self.classes)} classes ({', '.join(self.classes)}) must "
+                f"return logits {(len(images), len(self.classes))} for {len(images)} pictures, "
+                f"got {logits.shape}."
+            )
+        return logits, None
 
 
 def load_python(name: str, spec: PythonClassifier, device: torch.device) -> Classifier:
     """Call a user's factory.
 
     Raises:
-        UserError: If it cannot be imported or returns something else than it should.
+        UserError: If it cannot be imported, returns something else than it should, or has another
+            number of classes than the config.
     """
+    model = _made(name, spec)
+    classes = _class_order(name, spec, model)
+    total = hashlib.sha256(spec.factory.encode())
+    total.update(json.dumps(classes).encode())  # rows hold names
+    for key, tensor in sorted(model.state_dict().items()):
+        total.update(key.encode() + tensor.detach().cpu().double().numpy().tobytes())
+    return DiscriminativeClassifier(model, classes, total.hexdigest()[:16], device)
+
+
+def _made(name: str, spec: PythonClassifier) -> nn.Module:
+    """What the factory returns."""
     module_name, _, function = spec.factory.partition(":")
     sys.path.insert(0, "")  # `bench` is a script: the working folder is not on the path by itself
     try:
         model = getattr(importlib.import_module(module_name), function)()
-        classes = tuple(model.classes)
-        state = model.state_dict()
     except (ImportError, AttributeError) as error:
-        raise UserError(
-            f"classifier {name!r}: {spec.factory} must be an importable function that returns a "
-            f"torch module with an attribute `classes` (names in logit order): {error}"
-        ) from error
+        raise UserError(f"classifier {name!r}: {_expected(spec)}: {error}") from error
     finally:
         sys.path.remove("")
-    total = hashlib.sha256(spec.factory.encode())
-    for key, tensor in sorted(state.items()):
-        total.update(key.encode() + tensor.detach().cpu().double().numpy().tobytes())
-    return DiscriminativeClassifier(model, classes, total.hexdigest()[:16], device)
+    if not isinstance(model, nn.Module):
+        raise UserError(f"classifier {name!r}: {_expected(spec)}, got {type(model).__name__}.")
+    return model
+
+
+def _class_order(name: str, spec: PythonClassifier, model: nn.Module) -> tuple[str, ...]:
+    """The config's class order, else the module's own."""
+    own = getattr(model, "classes", None)
+    if spec.class_order is not None:
+        declared = class_names(spec.class_order)
+        if own is not None and len(own) != len(declared):
+            raise UserError(
+                f"classifier {name!r}: class_order has {len(declared)} classes, but the attribute "
+                f"`classes` of the module of {spec.factory} has {len(own)}."
+            )
+        return declared
+    if own is None:
+        raise UserError(
+            f"classifier {name!r}: the module of {spec.factory} has no attribute `classes` (names "
+            "in logit order); set it there, or set class_order in the config."
+        )
+    return class_names(list(own))
+
+
+def _expected(spec: PythonClassifier) -> str:
+    return f"{spec.factory} must be an importable function that returns a torch module"

@@ -15,6 +15,7 @@ from bench.data.base import DataSet
 from bench.data.open import open_dataset
 from bench.files import write_json
 from bench.models import Classifier, load_python
+from bench.models.class_order import require_class_order
 from bench.progress import Reporter
 from bench.runtime import pick_device
 from bench.store import Manifest, Store
@@ -85,6 +86,7 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
     """
     dataset = open_dataset(config.data, config.seed, reporter)
     _list_skipped(dataset, out, reporter)
+    _check_class_orders(config, dataset, out, reporter)
     folders = training.train_missing(config, dataset, out, reporter)
     runtime.release_freed_memory()
     for name, spec in config.classifiers.items():
@@ -110,6 +112,27 @@ def _list_skipped(dataset: DataSet, out: Path, reporter: Reporter) -> None:
         listing = out / "skipped.json"
         reporter.say(f"{len(dataset.skipped)} unreadable pictures skipped, listed in {listing}")
         write_json(listing, [vars(skipped) for skipped in dataset.skipped])
+
+
+def _check_class_orders(config: Config, dataset: DataSet, out: Path, reporter: Reporter) -> None:
+    """Of the classifiers that are brought along and have cells to be measured.
+
+    Before anything is trained, so that a mistake costs no hours.
+    """
+    brought = {
+        name: spec
+        for name, spec in config.classifiers.items()
+        if isinstance(spec, PythonClassifier) and spec.check_class_order
+    }
+    alone = config.model_copy(update={"classifiers": brought})
+    plan, store = make_plan(alone, dataset, _given_weights(alone)), Store(out)
+    unfinished = {p.cell.classifier for p in plan if pending(p, config.execution.shards, store)}
+    for name in brought:
+        if name in unfinished:
+            classifier = load_python(name, brought[name], pick_device(config.execution.device))
+            classifier.require_classes(dataset.classes, name)
+            reporter.say(f"check the class order of {name}")
+            require_class_order(name, classifier, dataset)
 
 
 def _sweep(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from bench import runtime
 from bench.config import Config
@@ -50,13 +49,8 @@ class Worker:
 
     def run(self, shard: Shard) -> int:
         """Compute and store one shard; the number of rows."""
-        # One thread: processes are the parallel unit, and sums keep their order.
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with runtime.one_thread():
             return self._run(shard)
-        finally:
-            torch.set_num_threads(threads)
 
     def _run(self, shard: Shard) -> int:
         cell = shard.planned.cell

@@ -1,73 +1,30 @@
 """Mistakes a person can make: a clear sentence, exit code 1 or 2, no traceback, nothing lost."""
 
-import json
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import assert_refused, call_apart
 from PIL import Image
 from support import TINY, write_pictures
 
 from bench import regression
-from bench.cli import main
 from bench.store import Store
 
 
-def call(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
-) -> tuple[int, str]:
-    """Run `bench ARGUMENTS` in this process: exit code, and stdout and stderr together."""
-    code, out, err = call_apart(capsys, monkeypatch, *arguments)
-    return code, out + err
-
-
-def call_apart(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
-) -> tuple[int, str, str]:
-    """The same: exit code, stdout, stderr."""
-    monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as exit_:
-        main()
-    captured = capsys.readouterr()
-    return int(exit_.value.code or 0), captured.out, captured.err
-
-
-@pytest.fixture
-def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Call the command line."""
-    return lambda *arguments: call(capsys, monkeypatch, *arguments)
-
-
-@pytest.fixture
-def document(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Call the command line with --json: exit code and the one document on stdout."""
-
-    def called(*arguments: object) -> tuple[int, Any]:
-        code, out, _ = call_apart(capsys, monkeypatch, *arguments, "--json")
-        return code, json.loads(out)
-
-    return called
-
-
-def assert_refused(outcome: tuple[int, str], *words: str, code: int = 2) -> None:
-    exit_code, text = outcome
-    assert exit_code == code, text
-    assert "Traceback" not in text
-    for word in words:
-        assert word in text
-
-
-def test_help_is_fast_because_it_imports_nothing_heavy() -> None:
-    script = "import sys; sys.argv = ['bench', '--help']\nfrom bench.cli import main\n"
+@pytest.mark.parametrize("command", [(), ("run",), ("data",), ("data", "make-like")])
+def test_help_is_fast_because_it_imports_nothing_heavy(command: tuple[str, ...]) -> None:
+    arguments = ["bench", *command, "--help"]
+    script = f"import sys; sys.argv = {arguments}\nfrom bench.cli import main\n"
     script += "try:\n    main()\nexcept SystemExit:\n    print(sorted(set(sys.modules)))"
     text = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout
-    assert "Commands" in text
-    for module in ("torch", "pandas", "numpy", "pydantic", "yaml"):
+    assert "Usage: bench" in text
+    heavy = ["torch", "pandas", "numpy", "yaml", "rich", "bench.config", "bench.data"]
+    for module in heavy if command else [*heavy, "pydantic"]:  # which typer needs for commands
         assert f"'{module}'" not in text
 
 
@@ -92,10 +49,10 @@ def test_a_missing_run_is_named(bench, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("train", "test", "words"),
     [
-        ((), (), "no pictures in train/"),
+        ((), (), "no pictures where they should be"),
         (("happy",), ("happy",), "only the class 'happiness'"),
-        (("happy", "sad"), (), "no pictures in test/"),
-        (("happy", "sad"), ("happy", "angry"), "test/ has classes that train/ lacks: anger"),
+        (("happy", "sad"), (), "no pictures of the test split"),
+        (("happy", "sad"), ("happy", "angry"), "test has classes that train lacks: anger"),
     ],
 )
 def test_bad_folders_are_explained(
