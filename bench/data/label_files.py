@@ -4,6 +4,7 @@ Parsers take text and a name for errors (`origin`), so that they are functions w
 """
 
 import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def csv_rows(text: str, origin: str, delimiter: str = ",") -> Iterator[tuple[int
     Raises:
         UserError: If the quoting is broken.
     """
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    # Not `splitlines`, which also ends lines at characters that may stand in a field.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
         try:
             fields = next(reader)

@@ -1,7 +1,11 @@
 """Drawn faces in the layouts of other data sets: what tests, docs and first tries run on.
 
 - `cast`    drawn faces on demand, by label and number
+- `folder`  a folder of one's own
+- `manifest` a table of one's own
 - `raf_db`  RAF-DB basic and compound
+- `fer2013` FER2013 and FERPlus
+- `expw`    ExpW
 
 Each writer follows the published description of its layout, not the reader of the bench.
 """
@@ -11,7 +15,7 @@ from pathlib import Path
 
 from bench.data import faces
 from bench.data.layouts.base import DRAWN_MARK
-from bench.data.like import folder, raf_db
+from bench.data.like import expw, fer2013, folder, manifest, raf_db
 from bench.data.like.cast import Cast
 from bench.errors import UserError, unknown
 from bench.files import atomic
@@ -19,8 +23,12 @@ from bench.files import atomic
 #: What writes each layout: (folder, cast, test pictures of each class) -> None.
 WRITERS: dict[str, Callable[[Path, Cast, int], None]] = {
     "folder": folder.write,
+    "manifest": manifest.write,
     "raf_db": raf_db.write_basic,
     "raf_db_compound": raf_db.write_compound,
+    "fer2013": fer2013.write,
+    "ferplus": fer2013.write_ferplus,
+    "expw": expw.write,
 }
 
 _NOTICE = (
