@@ -4,11 +4,13 @@ Parsers take text and a name for errors (`origin`), so that they are functions w
 """
 
 import csv
-import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import UserError
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 
 
 def read_text(path: Path) -> str:
@@ -44,8 +46,10 @@ def csv_rows(text: str, origin: str, delimiter: str = ",") -> Iterator[tuple[int
     Raises:
         UserError: If the quoting is broken.
     """
-    # Not `splitlines`, which also ends lines at characters that may stand in a field.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    # Not `splitlines`, which also ends lines at characters that may stand in a field; not a
+    # `StringIO`, which takes four bytes for every character.
+    found = (line.group() for line in _LINE.finditer(text))
+    reader = csv.reader(found, delimiter=delimiter, strict=True)
     while True:
         try:
             fields = next(reader)

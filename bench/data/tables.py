@@ -1,5 +1,6 @@
 """Tables of one's own as columns of text: CSV, TSV or Parquet."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from bench.errors import UserError
 
 #: What separates the fields, by suffix in lower case; None where it is no text.
 FORMATS: dict[str, str | None] = {".csv": ",", ".tsv": "\t", ".parquet": None}
+
+_SHORT = 24  # characters
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def parse_table(text: str, origin: str, separator: str = ",") -> Table:
             raise wrong_line(origin, number, separator.join(fields), f"{len(names)} fields")
         numbers.append(number)
         for column, field in zip(columns, fields, strict=True):
-            column.append(field)
+            # Labels and the like come over and over; paths are long and come once.
+            column.append(sys.intern(field) if len(field) < _SHORT else field)
     return Table(origin, dict(zip(names, columns, strict=True)), numbers)
 
 

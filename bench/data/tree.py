@@ -113,8 +113,8 @@ def locate(root: Path, fits: Callable[[Path], bool], expected: str, prefer: str 
 
 def inside(base: Path, path: str) -> bool:
     """Whether `path`, as a label file gives it, stays below `base`; links are not looked at."""
-    parts = PurePosixPath(path.replace("\\", "/"))
-    return not parts.is_absolute() and ".." not in parts.parts
+    parts = path.replace("\\", "/").split("/")
+    return bool(parts[0] or len(parts) == 1) and ".." not in parts
 
 
 def _within(link: str, base: str) -> bool:

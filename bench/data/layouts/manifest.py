@@ -137,7 +137,7 @@ class Manifest(Layout):
     def _find(
         self, base: Path, rows: Sequence[Row]
     ) -> tuple[dict[str, str], tuple[Skipped, ...], tuple[Skipped, ...]]:
-        """Files of the rows' paths, relative to `base`; those not there; those refused."""
+        """Files of the rows' paths, in natural order; those not there; those refused."""
         tree = scan(base, PICTURE_SUFFIXES, self.follow_links)
         paths: dict[str, str] = {}
         missing, refused = [], list(tree.refused)
@@ -154,7 +154,11 @@ class Manifest(Layout):
                 missing.append(Skipped(path, "named by the table, not there"))
             else:
                 paths[path] = found
-        return paths, tuple(missing), tuple(refused)
+        # Places in a list that is sorted already are smaller keys than names.
+        places = {file: place for place, file in enumerate(tree.files)}
+        outside = len(places)
+        ranked = sorted(paths.items(), key=lambda pair: (places.get(pair[1], outside), pair[1]))
+        return dict(ranked), tuple(missing), tuple(refused)
 
 
 def _tables(folder: Path) -> list[Path]:
@@ -165,7 +169,10 @@ def _tables(folder: Path) -> list[Path]:
 def _entries(
     base: Path, rows: Sequence[Row], paths: Mapping[str, str], labels: Mapping[str, str]
 ) -> tuple[Entry, ...]:
-    entries = (
+    """The rows as entries, in the order of `paths`."""
+    places = {path: place for place, path in enumerate(paths)}
+    rows = sorted(rows, key=lambda row: (places[row.path], row.id))
+    return tuple(
         Entry(
             row.id,
             labels[row.label],
@@ -176,7 +183,6 @@ def _entries(
         )
         for row, split in zip(rows, _splits(base, rows, paths, labels), strict=True)
     )
-    return tuple(sorted(entries, key=lambda entry: natural_key(entry.id)))
 
 
 def _splits(

@@ -69,10 +69,14 @@ def parse_rows(
     attributes = {name: _column(table, name, "the option groups") for name in groups}
     rows = []
     seen: set[str] = set()
+    shared: dict[tuple[str, ...], dict[str, str]] = {}  # many rows are in the same groups
     for place, number in enumerate(table.numbers):
-        fields = {column: values[place] for column, values in columns.items()}
-        known = {name: values[place] for name, values in attributes.items() if values[place]}
-        row = _row(fields, known, table.origin, number)
+        fields = {name: column[place] for name, column in columns.items()}
+        values = tuple(column[place] for column in attributes.values())
+        if values not in shared:
+            pairs = zip(attributes, values, strict=True)
+            shared[values] = {name: value for name, value in pairs if value}
+        row = _row(fields, shared[values], table.origin, number)
         if row.id in seen:
             raise wrong_line(
                 table.origin, number, row.id, "an id, or else a path, that did not come before"
@@ -88,7 +92,7 @@ def _row(fields: Mapping[Column, str], groups: Mapping[str, str], origin: str, n
     for column in ("path", "id", "person"):
         if column in fields and not fields[column]:
             raise wrong_line(origin, number, "", f"a value in the column of {column}")
-    path = str(PurePosixPath(fields["path"].replace("\\", "/")))
+    path = _plain(fields["path"])
     box = _box(fields, origin, number)
     plain = path if box is None else f"{path}#{box.left},{box.top},{box.width},{box.height}"
     split = fields.get("split", "").lower()
@@ -104,6 +108,12 @@ def _row(fields: Mapping[Column, str], groups: Mapping[str, str], origin: str, n
         box,
         groups,
     )
+
+
+def _plain(path: str) -> str:
+    """A path with "/" between its parts, and nothing else between them."""
+    path = path.replace("\\", "/")
+    return str(PurePosixPath(path)) if "./" in path or "//" in path else path
 
 
 def _columns(table: Table, names: Mapping[Column, str]) -> dict[Column, list[str]]:
