@@ -93,7 +93,7 @@ class Fer2013(Layout):
 
     def listing(self) -> Listing:
         """See `Layout.listing`."""
-        base = locate(self.root, has_pictures, f"expected {self.expects}")
+        base = locate(folder_of(self.root), has_pictures, f"expected {self.expects}")
         name, rows = read_rows(base)
         order = ORDERS["fer2013"]
         origin = str(base / name)
@@ -103,6 +103,11 @@ class Fer2013(Layout):
             for place, row in enumerate(rows)
         )
         return Listing(base, entries, ordered(set(order)))
+
+
+def folder_of(root: Path) -> Path:
+    """Where to look: in the folder, or next to the file of pictures if that is what is named."""
+    return root.parent if root.name in PICTURE_FILES else root
 
 
 def has_pictures(folder: Path) -> bool:

@@ -14,6 +14,7 @@ from bench.data.layouts.base import Entry, Layout, Listing
 from bench.data.layouts.fer2013 import (
     TERMS,
     Row,
+    folder_of,
     has_pictures,
     parse_usage,
     pixels_of,
@@ -66,7 +67,7 @@ class FerPlus(Layout):
 
     def listing(self) -> Listing:
         """See `Layout.listing`."""
-        base = locate(self.root, _fits, f"expected {self.expects}")
+        base = locate(folder_of(self.root), _fits, f"expected {self.expects}")
         label_file = base / LABEL_FILE
         name, rows = read_rows(base)
         votes = parse_votes(read_text(label_file), str(label_file))

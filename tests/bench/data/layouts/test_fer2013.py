@@ -159,6 +159,11 @@ def test_a_doubly_nested_folder_is_found(pictures: Path, tmp_path: Path) -> None
     assert Fer2013(root=tmp_path / "archive").listing().base == nested
 
 
+def test_the_file_itself_can_be_named(pictures: Path) -> None:
+    assert Fer2013(root=pictures).listing() == Fer2013(root=pictures.parent).listing()
+    assert open_layout(Fer2013(root=pictures)).synthetic
+
+
 def test_files_of_rows_survive_fuzzing() -> None:
     survives(lambda text, origin: parse_rows(io.BytesIO(text.encode()), origin), SAMPLE)
 

@@ -330,5 +330,11 @@ def test_a_nested_folder_is_found(table: Path, tmp_path: Path) -> None:
     assert opened(tmp_path / "a").listing().base == nested
 
 
+def test_only_line_ends_end_a_line() -> None:
+    table = parse_table('path,label\ra\u2028b\x0bc,"happy\nsad"\r\nd,fear', "the table")
+    assert table.columns == {"path": ["a\u2028b\x0bc", "d"], "label": ["happy\nsad", "fear"]}
+    assert list(table.numbers) == [3, 4]
+
+
 def test_tables_survive_fuzzing() -> None:
     survives(lambda text, origin: parse_rows(parse_table(text, origin), {}, ["sex"]), SAMPLE)
