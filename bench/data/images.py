@@ -41,7 +41,7 @@ class UnreadablePicture(Exception):
     """Why a file gives no picture, in words without its path; the reader knows the path."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Box:
     """A rectangle in pixels of the upright picture; it may stick out of it."""
 

@@ -77,6 +77,10 @@ class FilesDataSet(DataSet):
         height, width = self._sizes[sample.id]
         return int(height), int(width)
 
+    def attributes(self, sample: Sample) -> dict[str, str | float | int | bool]:
+        """What else the owners' files say, such as votes."""
+        return dict(self._entries[sample.id].attributes)
+
     def groups(self, sample: Sample) -> dict[str, str]:
         """Groups as the owners, or the user's own columns, give them."""
         return dict(self._entries[sample.id].groups)

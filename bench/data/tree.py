@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bench.data.base import Skipped
@@ -215,8 +215,8 @@ def locate(root: Path, fits: Callable[[Path], bool], expected: str, prefer: str 
 
 def inside(base: Path, path: str) -> bool:
     """Whether `path`, as a label file gives it, stays below `base`; links are not looked at."""
-    parts = PurePosixPath(path.replace("\\", "/"))
-    return not parts.is_absolute() and ".." not in parts.parts
+    parts = path.replace("\\", "/").split("/")
+    return bool(parts[0] or len(parts) == 1) and ".." not in parts
 
 
 def _kind(child: "os.DirEntry[str]") -> Literal["folder", "file", "other"]:

@@ -19,22 +19,30 @@ from bench.data.layouts.base import Entry, Layout, Listing, PictureFile, Source
 from bench.data.layouts.ck_plus import CkPlus
 from bench.data.layouts.clip_folder import ClipFolder
 from bench.data.layouts.dfew import Dfew
+from bench.data.layouts.expw import ExpW
+from bench.data.layouts.fer2013 import Fer2013
+from bench.data.layouts.ferplus import FerPlus
 from bench.data.layouts.ferv39k import Ferv39k
 from bench.data.layouts.folder import Folder
 from bench.data.layouts.jaffe import Jaffe
 from bench.data.layouts.kdef import Kdef
 from bench.data.layouts.mafw import Mafw
+from bench.data.layouts.manifest import Manifest
 from bench.data.layouts.raf_db import RafDb, RafDbCompound
 from bench.data.layouts.sfew import Sfew
 
 #: Every layout, by kind.
 LAYOUTS: dict[str, type[Layout]] = {
     "folder": Folder,
+    "manifest": Manifest,
     "raf_db": RafDb,
     "raf_db_compound": RafDbCompound,
     "sfew": Sfew,
     "affectnet": AffectNet,
     "affectnet_8labels": AffectNet8Labels,
+    "fer2013": Fer2013,
+    "ferplus": FerPlus,
+    "expw": ExpW,
     "ck_plus": CkPlus,
     "jaffe": Jaffe,
     "kdef": Kdef,

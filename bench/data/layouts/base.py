@@ -71,6 +71,7 @@ class Entry:
         source: Where its picture comes from.
         person: Who is shown, where it is known: persons are never divided between splits.
         groups: Values of group attributes that apply.
+        attributes: What else is known of it, as table columns; see `DataSet.attributes`.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Entry:
     source: Source
     person: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str | float | int | bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,13 @@ class Listing:
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     def drawn(self, root: Path) -> bool:
-        """Whether the tree, or one up to `root` that it stands in, is marked as drawn faces."""
+        """Whether the tree, or one up to `root` that it stands in, is marked as drawn faces.
+
+        Args:
+            root: Where the user points; a folder, or a file next to the tree.
+        """
         folders = [self.base, *self.base.parents]
-        reach = len(self.base.parts) - len(root.parts)
+        reach = max(len(self.base.parts) - len(root.parts), 0)
         return any((folder / DRAWN_MARK).exists() for folder in folders[: reach + 1])
 
 

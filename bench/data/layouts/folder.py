@@ -1,7 +1,5 @@
 """A folder of pictures of one's own: `train/<class>/*`, `test/<class>/*`; or `<class>/*` alone."""
 
-from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -9,9 +7,8 @@ from bench.data.base import Skipped, Split
 from bench.data.images import PICTURE_SUFFIXES
 from bench.data.labels import canonical, ordered
 from bench.data.layouts.base import Entry, Layout, Listing, PictureFile
+from bench.data.layouts.own_split import held_out_pictures
 from bench.data.tree import DEPTH, Tree, folders, scan
-
-TEST_SHARE = 0.2
 
 STRAY = "not in a folder of a class"
 
@@ -80,24 +77,9 @@ def _with_splits(tree: Tree) -> list[Entry]:
 
 
 def _without_splits(tree: Tree) -> list[Entry]:
-    """Test is the share of each class with the smallest hashes of the files' bytes.
-
-    Copies of a picture have one hash, so they fall on the same side.
-    """
-    found = [(path, path.split("/")) for path in tree.files]
-    members: dict[str, list[str]] = {}
-    for path, parts in found:
-        if len(parts) == 2:
-            members.setdefault(parts[0], []).append(path)
-    test = {path for paths in members.values() for path in _smallest(tree.base, paths)}
+    found = [(path, path.split("/")[0]) for path in tree.files if path.count("/") == 1]
+    test = held_out_pictures(tree.base, found)
     return [
-        Entry(path, canonical(parts[0]), "test" if path in test else "train", PictureFile(path))
-        for path, parts in found
-        if len(parts) == 2
+        Entry(path, canonical(label), "test" if path in test else "train", PictureFile(path))
+        for path, label in found
     ]
-
-
-def _smallest(base: Path, paths: Sequence[str]) -> list[str]:
-    ranked = sorted((sha256((base / path).read_bytes()).digest(), path) for path in paths)
-    last = ranked[max(1, round(TEST_SHARE * len(ranked))) - 1][0]
-    return [path for found, path in ranked if found <= last]
