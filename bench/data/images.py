@@ -20,6 +20,8 @@ MAX_PIXELS = 128_000_000
 # else may be opened, since some of Pillow's formats run other programs.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
 
+_STRIP = 8_000_000  # pixels
+
 _ORIENTATION, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 0x0112, 256, 257, 258, 262
 _WHITE_IS_ZERO = 0
 _UPRIGHT = {
@@ -88,7 +90,7 @@ def read_picture(path: Path, box: Box | None = None) -> np.ndarray:
             picture = picture.transpose(_UPRIGHT[orientation])
         if box is not None:
             picture = picture.crop(box.within(picture.height, picture.width))
-        return np.asarray(picture.convert("RGB"))
+        return _rgb(picture)
 
 
 def picture_size(path: Path, box: Box | None = None) -> tuple[int, int]:
@@ -148,6 +150,20 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
     if isinstance(image, TiffImageFile):  # whose `size` some versions of Pillow turn, some do not
         width, height = image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT]
     return (width, height) if _orientation(image) >= 5 else (height, width)
+
+
+def _rgb(picture: Image.Image) -> np.ndarray:
+    """uint8 RGB (H, W, 3), read-only; large ones in strips, for Pillow needs thrice the memory."""
+    width, height = picture.size
+    rows = max(1, _STRIP // width)
+    if rows >= height:
+        return np.asarray(picture.convert("RGB"))
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        pixels[top:bottom] = np.asarray(picture.crop((0, top, width, bottom)).convert("RGB"))
+    pixels.flags.writeable = False
+    return pixels
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from bench.data.base import Skipped
 from bench.data.labels import natural_key
@@ -53,34 +54,66 @@ def scan(base: Path, suffixes: Collection[str], follow_links: bool = False) -> T
     """List the files below `base` whose suffix, in lower case, is one of `suffixes`.
 
     Hidden files are left out. A link to a place outside of `base` is refused, unless
-    `follow_links`; links that lead in circles are followed once.
+    `follow_links`. One to a folder is followed unless the folder is above it, or above or in
+    another linked one: whatever links lead to each other, this comes to an end.
     """
-    files: list[str] = []
-    refused: list[Skipped] = []
-    inside = os.path.realpath(base)
-    seen = {inside}
-
-    def enter(folder: str, prefix: str) -> None:
-        with os.scandir(folder) as found:
-            children = list(found)
-        for child in children:
-            if child.name.startswith(".") or child.name in _LITTER:
-                continue
-            path = prefix + child.name
-            if child.is_symlink() and not follow_links and not _within(child.path, inside):
-                refused.append(Skipped(path, LEAVES_ROOT))
-            elif child.is_dir():
-                real = os.path.realpath(child.path) if child.is_symlink() else child.path
-                if real not in seen:
-                    seen.add(real)
-                    enter(child.path, path + "/")
-            elif PurePosixPath(child.name).suffix.lower() in suffixes:
-                files.append(path)
-
+    walk = _Walk(os.path.realpath(base), suffixes, follow_links)
     if base.is_dir():
-        enter(str(base), "")
-    files.sort(key=natural_key)
+        walk.enter(walk.base, "", frozenset(), linked=False)
+    files = sorted(walk.files, key=natural_key)
+    refused = sorted(walk.refused, key=lambda one: natural_key(one.path))
     return Tree(base, tuple(files), tuple(refused))
+
+
+class _Walk:
+    """What `scan` finds, folder by folder; paths of folders are real ones."""
+
+    def __init__(self, base: str, suffixes: Collection[str], follow_links: bool) -> None:
+        self.base, self.suffixes, self.follow_links = base, suffixes, follow_links
+        self.files: list[str] = []
+        self.refused: list[Skipped] = []
+
+    def enter(self, folder: str, prefix: str, above: frozenset[str], linked: bool) -> None:
+        """List a folder and those in it.
+
+        Args:
+            folder: The folder.
+            prefix: Its path as it was reached, with a final "/".
+            above: The folders that it was reached by.
+            linked: Whether one of these steps was a link.
+        """
+        try:
+            with os.scandir(folder) as found:
+                children = list(found)
+        except OSError as error:
+            self.refused.append(Skipped(prefix[:-1], f"cannot be listed ({error.strerror})"))
+            return
+        above |= {folder}
+        for child in children:
+            if _is_litter(child.name):
+                continue
+            path, is_link = prefix + child.name, child.is_symlink()
+            real, kind = os.path.realpath(child.path) if is_link else child.path, _kind(child)
+            why = _not_text(path) or (is_link and self._why_not(real, kind, above, linked))
+            if why:
+                self.refused.append(Skipped(_shown(path), why))
+            elif kind == "folder":
+                self.enter(real, path + "/", above, linked or is_link)
+            elif PurePosixPath(child.name).suffix.lower() in self.suffixes:
+                if kind == "file":
+                    self.files.append(path)
+                else:  # opening a pipe would wait for ever
+                    self.refused.append(Skipped(path, "a pipe, a device or a socket"))
+
+    def _why_not(self, real: str, kind: str, above: frozenset[str], linked: bool) -> str:
+        """Why a link that leads to `real` is not followed; "" if it is."""
+        if not self.follow_links and real != self.base and not real.startswith(self.base + os.sep):
+            return LEAVES_ROOT
+        if not kind:
+            return "a link that leads nowhere"
+        if kind == "folder" and (linked or real in above):
+            return "a link to a folder above it, or in a linked folder"
+        return ""
 
 
 def locate(root: Path, fits: Callable[[Path], bool], expected: str, prefer: str = "") -> Path:
@@ -117,15 +150,31 @@ def inside(base: Path, path: str) -> bool:
     return not parts.is_absolute() and ".." not in parts.parts
 
 
-def _within(link: str, base: str) -> bool:
-    real = os.path.realpath(link)
-    return real == base or real.startswith(base + os.sep)
+def _kind(child: "os.DirEntry[str]") -> Literal["folder", "file", ""]:
+    """What it is, or leads to; "" for a link to nothing and for what is neither."""
+    try:
+        return "folder" if child.is_dir() else "file" if child.is_file() else ""
+    except OSError:  # links in a circle, or through a folder that is closed
+        return ""
+
+
+def _is_litter(name: str) -> bool:
+    return name.startswith(".") or name in _LITTER
+
+
+def _not_text(path: str) -> str:
+    return "" if path.isascii() or _shown(path) == path else "its name is not UTF-8"
+
+
+def _shown(path: str) -> str:
+    """A path as text; bytes that are none are written as escapes."""
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def folders(folder: Path) -> list[Path]:
     """The folders in one, if they can be those of a data set."""
     try:
-        found = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+        found = [p for p in folder.iterdir() if p.is_dir() and not _is_litter(p.name)]
     except OSError:
         return []
     # A folder of thousands of folders holds clips or pictures, not a data set.

@@ -5,13 +5,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from bench.data.base import Split
+from bench.data.base import Skipped, Split
 from bench.data.images import PICTURE_SUFFIXES
 from bench.data.labels import canonical, ordered
 from bench.data.layouts.base import Entry, Layout, Listing, PictureFile
-from bench.data.tree import Tree, scan
+from bench.data.tree import DEPTH, Tree, folders, scan
 
 TEST_SHARE = 0.2
+
+STRAY = "not in a folder of a class"
 
 #: What the folders of a split may be called.
 _SPLITS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
@@ -36,20 +38,31 @@ class Folder(Layout):
     @property
     def protocol(self) -> str:
         """Whose split it is."""
-        return "the folder's own split" if _has_splits(self.root) else "split by file content"
+        return "the folder's own split" if _has_splits(self._base()) else "split by file content"
 
     def listing(self) -> Listing:
         """See `Layout.listing`."""
         if not self.root.is_dir():
             raise self.fail("there is no such folder.")
-        tree = scan(self.root, PICTURE_SUFFIXES, self.follow_links)
-        entries = _with_splits(tree) if _has_splits(self.root) else _without_splits(tree)
+        base = self._base()
+        tree = scan(base, PICTURE_SUFFIXES, self.follow_links)
+        entries = _with_splits(tree) if _has_splits(base) else _without_splits(tree)
         if not entries:
             raise self.fail("no pictures where they should be.")
         classes = ordered({entry.label for entry in entries if entry.split == "train"})
         used = {entry.id for entry in entries}
-        stray = tuple(path for path in tree.files if path not in used)
-        return Listing(self.root, tuple(entries), classes, refused=tree.refused, unlabelled=stray)
+        strays = [Skipped(path, STRAY) for path in tree.files if path not in used]
+        return Listing(base, tuple(entries), classes, refused=(*tree.refused, *strays))
+
+    def _base(self) -> Path:
+        """The root, or what an archive left below it: a folder in a folder, with nothing beside."""
+        base = self.root
+        for _ in range(DEPTH):
+            inner = [] if _has_splits(base) else folders(base)
+            if len(inner) != 1 or not folders(inner[0]):
+                break
+            base = inner[0]
+        return base
 
 
 def _has_splits(root: Path) -> bool:

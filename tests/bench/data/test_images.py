@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bench import rng
+from bench.data import images
 from bench.data.images import (
     MAX_PIXELS,
     PICTURE_SUFFIXES,
@@ -260,6 +261,19 @@ def test_a_hundred_megapixels_are_read_without_a_warning(tmp_path: Path) -> None
         warnings.simplefilter("error")
         assert read_picture(path, Box(12_490, 7_990, 20, 20)).shape == (10, 10, 3)
         assert picture_size(path) == (8_000, 12_500)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK"])
+def test_strips_are_the_whole(tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image.fromarray(pixels(23, 7))
+    image = image.quantize(16) if mode == "P" else image.convert(mode)
+    path = saved(tmp_path / "a", image, "TIFF")
+    whole = read_picture(path)
+    for strip in (1, 14, 15, 7 * 22):
+        monkeypatch.setattr(images, "_STRIP", strip)
+        picture = read_picture(path)
+        np.testing.assert_array_equal(picture, whole)
+        assert not picture.flags.writeable
 
 
 @pytest.mark.parametrize("width", [MAX_PIXELS // 1000 + 1, 2_000_000])
