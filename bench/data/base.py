@@ -67,7 +67,11 @@ class DataSet(ABC):
 
     @abstractmethod
     def picture(self, sample: Sample) -> np.ndarray:
-        """The picture at its native size, uint8 RGB (H, W, 3)."""
+        """The picture at its native size, uint8 RGB (H, W, 3).
+
+        Raises:
+            UnreadablePicture: If it could be read when the data set was opened and no longer can.
+        """
 
     @abstractmethod
     def size(self, sample: Sample) -> tuple[int, int]:

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from bench import rng
 from bench.data.base import DataSet, Split
+from bench.data.images import UnreadablePicture
+from bench.errors import UserError
 
 SHIFT = 4  # pixels
 
@@ -17,11 +19,21 @@ def stacked(dataset: DataSet, split: Split, size: int) -> tuple[Tensor, Tensor]:
     Returns:
         uint8 (N, 3, size, size), resized as classifiers resize; int64 labels (N,), indices into
         `dataset.classes`.
+
+    Raises:
+        UserError: If a picture can no longer be read.
     """
     samples = dataset.samples(split)
     images = torch.empty((len(samples), 3, size, size), dtype=torch.uint8)
     for row, sample in enumerate(samples):
-        picture = torch.from_numpy(np.array(dataset.picture(sample))).permute(2, 0, 1)
+        try:
+            picture = torch.from_numpy(np.array(dataset.picture(sample))).permute(2, 0, 1)
+        except UnreadablePicture as error:
+            raise UserError(
+                f"{sample.id} of {dataset.name}, {split}: {error}. The same command starts again "
+                "from the pictures that are there.",
+                1,
+            ) from error
         if picture.shape[1:] != (size, size):
             resized = F.interpolate(
                 picture[None].float(), (size, size), mode="bilinear", antialias=True

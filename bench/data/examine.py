@@ -62,7 +62,7 @@ def examine(listing: Listing, kind: str, reporter: Reporter | None = None) -> pd
     rows: list[_Row | None] = []
     for entry in listing.entries:
         row = known.get(entry.id)
-        rows.append(row if row and row[1:3] == _stamp(listing.base, entry.source.path) else None)
+        rows.append(row if row and row[1:3] == stamp(listing.base, entry.source.path) else None)
     todo = [place for place, row in enumerate(rows) if row is None]
     if todo:
         work = [(listing.entries[place].id, listing.entries[place].source) for place in todo]
@@ -113,7 +113,7 @@ def _facts_of_many(base: Path, work: Sequence[tuple[str, Source]]) -> list[_Row]
 
 def _facts_of(base: Path, item: tuple[str, Source]) -> _Row:
     name, source = item
-    size, mtime = _stamp(base, source.path)
+    size, mtime = stamp(base, source.path)
     try:
         picture = source.read(base)
         content = sha256(source.content(base)).hexdigest()
@@ -123,7 +123,8 @@ def _facts_of(base: Path, item: tuple[str, Source]) -> _Row:
     return name, size, mtime, content, difference_hash(picture), height, width, ""
 
 
-def _stamp(base: Path, path: str) -> tuple[int, int]:
+def stamp(base: Path, path: str) -> tuple[int, int]:
+    """Bytes and time of a file, nanoseconds; -1 if it is not there."""
     try:
         found = (base / path).stat()
     except OSError:

@@ -10,8 +10,6 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from bench.errors import UserError
-
 #: Suffixes of files that readers take for pictures; compare with `path.suffix.lower()`.
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -93,22 +91,6 @@ def read_picture(path: Path, box: Box | None = None) -> np.ndarray:
         if box is not None:
             picture = picture.crop(box.within(picture.height, picture.width))
         return _rgb(picture)
-
-
-def indexed_picture(path: Path, box: Box | None = None) -> np.ndarray:
-    """`read_picture` for a file that could be read when its data set was indexed.
-
-    Raises:
-        UserError: If it cannot be read any more.
-    """
-    try:
-        return read_picture(path, box)
-    except UnreadablePicture as error:
-        raise UserError(
-            f"{path} was a picture when the data set was read, but now: {error}. Put it back, and "
-            "the same command continues; or leave it out, and start again with another --out.",
-            exit_code=1,
-        ) from error
 
 
 def picture_size(path: Path, box: Box | None = None) -> tuple[int, int]:

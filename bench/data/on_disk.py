@@ -10,7 +10,7 @@ import pandas as pd
 from bench.data import packed
 from bench.data.agreement import require_agreement
 from bench.data.base import ClipDataSet, DataSet, Sample, Skipped, Split
-from bench.data.examine import examine
+from bench.data.examine import examine, stamp
 from bench.data.images import UnreadablePicture
 from bench.data.layouts.base import Entry, Layout, Listing
 from bench.data.layouts.clips import ClipSource
@@ -46,6 +46,9 @@ class FilesDataSet(DataSet):
         contents = dict(zip(facts["id"], facts["sha256"], strict=True))
         splits = _carved(entries, contents)
         self._entries = {entry.id: entry for entry in entries}
+        self._stamps = dict(
+            zip(facts["id"], zip(facts["bytes"], facts["mtime"], strict=True), strict=True)
+        )
         self._sizes = dict(
             zip(facts["id"], zip(facts["height"], facts["width"], strict=True), strict=True)
         )
@@ -68,9 +71,19 @@ class FilesDataSet(DataSet):
         return self._splits[split]
 
     def picture(self, sample: Sample) -> np.ndarray:
-        """From the prepared cache, if there is one, else from the sample's file."""
+        """From the prepared cache, if there is one, else from the sample's file.
+
+        Raises:
+            UnreadablePicture: If the file is gone or another since the data set was opened: its
+                results would go by the digest of the pictures that were there.
+        """
         prepared = self._packed.picture(sample.id) if self._packed is not None else None
-        return self._entries[sample.id].source.read(self._base) if prepared is None else prepared
+        if prepared is not None:
+            return prepared
+        source = self._entries[sample.id].source
+        if stamp(self._base, source.path) != self._stamps[sample.id]:
+            raise UnreadablePicture("it was removed or changed after the data set was opened")
+        return source.read(self._base)
 
     def size(self, sample: Sample) -> tuple[int, int]:
         """Height and width, known since the pictures were examined."""

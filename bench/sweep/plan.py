@@ -117,10 +117,11 @@ def shards_of(planned: PlannedCell, count: int) -> list[Shard]:
 
 
 def pending(planned: PlannedCell, count: int, store: Store) -> list[Shard]:
-    """The shards that are absent, damaged, or were cut otherwise and not finished."""
+    """The shards that are absent, damaged, lack samples, or were cut otherwise and not finished."""
     cell = planned.cell
     manifest = store.manifest(cell)
-    if manifest is not None and store.is_whole(manifest):
+    whole = manifest is not None and manifest.n == len(planned.sample_ids)
+    if manifest is not None and whole and store.is_whole(manifest):
         return []  # however it was sharded
     todo = []
     for shard in shards_of(planned, count):

@@ -22,6 +22,7 @@ from bench.store import Manifest, Store
 from bench.sweep.command import cell_command
 from bench.sweep.cost import cell_seconds, training_seconds
 from bench.sweep.executors import execute, worker_count
+from bench.sweep.lost import Lost
 from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, shards_of
 from bench.sweep.worker import Worker
 
@@ -100,16 +101,18 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
     store.write_plan([planned.cell for planned in plan], config.model_dump(mode="json"))
     todo = [shard for planned in plan for shard in _reopened(planned, config, store)]
     arguments = (config, dataset, out, folders)
-    describe = _Describer(Worker(*arguments), config, command)
+    lost = Lost(dataset, store, config.execution.shards, reporter)
+    describe = _Describer(Worker(*arguments), config, command, lost)
     _sweep(config, todo, arguments, plan, store, describe, reporter)
     return store
 
 
 def _list_skipped(dataset: DataSet, out: Path, reporter: Reporter) -> None:
+    listing = out / "skipped.json"
+    listing.unlink(missing_ok=True)  # an earlier run's
     for skipped in dataset.skipped:
         reporter.say(f"skipped {skipped.path}: {skipped.reason}")
     if dataset.skipped:
-        listing = out / "skipped.json"
         reporter.say(f"{len(dataset.skipped)} unreadable pictures skipped, listed in {listing}")
         write_json(listing, [vars(skipped) for skipped in dataset.skipped])
 
@@ -170,8 +173,8 @@ def _sweep(
 class _Describer:
     """Writes manifests; opens each classifier once."""
 
-    def __init__(self, worker: Worker, config: Config, command: Sequence[str]) -> None:
-        self.worker, self.config, self.command = worker, config, command
+    def __init__(self, worker: Worker, config: Config, command: Sequence[str], lost: Lost) -> None:
+        self.worker, self.config, self.command, self.lost = worker, config, command, lost
 
     def __call__(self, planned: PlannedCell) -> Manifest:
         """The manifest of a complete cell."""
@@ -180,7 +183,7 @@ class _Describer:
         return Manifest(
             cell=cell,
             classes=list(classifier.classes),
-            n=len(planned.sample_ids),
+            n=len(planned.sample_ids) - len(self.lost.of(planned)),
             shards=len(shards_of(planned, self.config.execution.shards)),
             checkpoint=classifier.digest,
             gate=classifier.gate,

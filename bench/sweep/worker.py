@@ -9,10 +9,11 @@ import pandas as pd
 from bench import runtime
 from bench.config import Config
 from bench.data.base import DataSet, Sample
+from bench.data.images import UnreadablePicture
 from bench.models import Classifier, Measurement, load_classifier
 from bench.perturb import CORRUPTIONS
 from bench.perturb.attacks import ATTACK_CLASSES
-from bench.store import Cell, Store
+from bench.store import ROW_SCHEMA, Cell, Store
 from bench.sweep.plan import Shard
 from bench.traces import OtherPrompts, Traces
 
@@ -48,7 +49,10 @@ class Worker:
         return self._open[1]
 
     def run(self, shard: Shard) -> int:
-        """Compute and store one shard; the number of rows."""
+        """Compute and store one shard; the number of samples.
+
+        A sample whose picture can no longer be read has no row; `bench.sweep.lost` tells of it.
+        """
         with runtime.one_thread():
             return self._run(shard)
 
@@ -60,8 +64,9 @@ class Worker:
         frames, traces, others = [], [], []
         chosen = shard.planned.other_prompts
         for start in range(0, len(samples), size):
-            batch = samples[start : start + size]
-            pictures = [self.perturbed(cell, sample, classifier) for sample in batch]
+            batch, pictures = self._readable(cell, samples[start : start + size], classifier)
+            if not batch:
+                continue
             measured = classifier.measure(pictures, [sample.id for sample in batch])
             frames.append(_rows(batch, measured, classifier.classes))
             if measured.traces is None:
@@ -73,11 +78,24 @@ class Worker:
         self.store.write_part(
             cell,
             shard.number,
-            pd.concat(frames, ignore_index=True),
+            pd.concat(frames, ignore_index=True) if frames else _no_rows(),
             Traces.joined(traces) if traces else None,
             OtherPrompts.joined(others) if traces and chosen else None,
         )
         return len(samples)
+
+    def _readable(
+        self, cell: Cell, samples: Sequence[Sample], classifier: Classifier
+    ) -> tuple[list[Sample], list[np.ndarray]]:
+        """Those samples whose pictures can be read, and these, perturbed."""
+        batch, pictures = [], []
+        for sample in samples:
+            try:
+                pictures.append(self.perturbed(cell, sample, classifier))
+            except UnreadablePicture:
+                continue
+            batch.append(sample)
+        return batch, pictures
 
     def perturbed(self, cell: Cell, sample: Sample, classifier: Classifier) -> np.ndarray:
         """The sample's picture as the classifier will see it, uint8 (H, W, 3).
@@ -116,6 +134,10 @@ def _rows(samples: Sequence[Sample], measured: Measurement, classes: Sequence[st
             "seconds": measured.seconds,
         }
     )
+
+
+def _no_rows() -> pd.DataFrame:
+    return pd.DataFrame(columns=ROW_SCHEMA.names, dtype=object)
 
 
 def _decide(logits: np.ndarray, classes: Sequence[str]) -> str | None:
