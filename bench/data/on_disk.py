@@ -10,7 +10,7 @@ from bench.data import packed
 from bench.data.agreement import require_agreement
 from bench.data.base import ClipDataSet, DataSet, Sample, Skipped, Split
 from bench.data.examine import examine
-from bench.data.layouts.base import Entry, Frames, Layout, Listing
+from bench.data.layouts.base import Entry, Frames, Layout, Listing, Source
 from bench.files import digest
 from bench.progress import Reporter
 
@@ -28,19 +28,24 @@ class FilesDataSet(DataSet):
         listing: What it found there.
         reporter: Shows progress of opening pictures that were never opened before.
 
+    Attributes:
+        base: What paths of sources are relative to.
+        contents: Hash of what determines each sample's picture, by sample.
+
     Raises:
         UserError: If the folder is not what it should be, or if a class cannot be trained.
     """
 
     def __init__(self, layout: Layout, listing: Listing, reporter: Reporter | None = None) -> None:
-        facts = examine(listing, layout.kind, reporter)
+        facts = examine(layout, listing, reporter)
         self.name, self.kind, self.protocol = layout.name, layout.title, layout.protocol
         self.synthetic = listing.drawn(layout.root)
         self.group_values = listing.group_values
-        self._base = listing.base
+        self.base = listing.base
         entries = self._usable(layout, listing, facts)
         contents = dict(zip(facts["id"], facts["sha256"], strict=True))
         splits = _carved(entries, contents)
+        self.contents = contents
         self._entries = {entry.id: entry for entry in entries}
         self._sizes = dict(
             zip(facts["id"], zip(facts["height"], facts["width"], strict=True), strict=True)
@@ -66,7 +71,11 @@ class FilesDataSet(DataSet):
     def picture(self, sample: Sample) -> np.ndarray:
         """From the prepared cache, if there is one, else from the sample's file."""
         prepared = self._packed.picture(sample.id) if self._packed is not None else None
-        return self._entries[sample.id].source.read(self._base) if prepared is None else prepared
+        return self.source(sample).read(self.base) if prepared is None else prepared
+
+    def source(self, sample: Sample) -> Source:
+        """Where the sample's picture comes from."""
+        return self._entries[sample.id].source
 
     def size(self, sample: Sample) -> tuple[int, int]:
         """Height and width, known since the pictures were examined."""
@@ -121,10 +130,10 @@ class ClipFilesDataSet(FilesDataSet, ClipDataSet):
 
     def clip(self, sample: Sample, frames: Sequence[int]) -> np.ndarray:
         """The frames with the given numbers, uint8 (T, H, W, 3)."""
-        return self._frames(sample).read_frames(self._base, frames)
+        return self._frames(sample).read_frames(self.base, frames)
 
     def _frames(self, sample: Sample) -> Frames:
-        source = self._entries[sample.id].source
+        source = self.source(sample)
         if not isinstance(source, Frames):
             raise TypeError(f"{sample.id} is no clip")
         return source
