@@ -26,7 +26,8 @@ def show(found: Verification, console: Console) -> None:
         console.print(told, soft_wrap=True)
         for line in _examples(finding):
             console.print(Text(f"          {line}", "dim"), soft_wrap=True)
-    verdict = f"{found.warnings} warnings." if found.warnings else "No warnings."
+    number = found.warnings
+    verdict = f"{number or 'No'} warning{'' if number == 1 else 's'}."
     console.print(Text(verdict, "bold"))
 
 
