@@ -245,7 +245,7 @@ def test_a_terminal_gets_a_table(picture_folder: Path, width: int) -> None:
     lines = [line.split() for line in printed.get().splitlines()]
     assert ["train", "test"] in lines
     assert ["happiness", "10", "6"] in lines and ["total", "20", "11"] in lines
-    assert "train/happy/000.png (train, happiness); test/happy/x.png (test" in printed.get()
+    assert "test/happy/x.png (test, happiness); train/happy/000.png (train" in printed.get()
     assert printed.get().endswith("1 warning.\n")
 
 
