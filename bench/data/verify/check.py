@@ -13,7 +13,7 @@ from bench.data.verify.manifest import (
     manifest_of,
     read_manifest,
 )
-from bench.data.verify.report import Finding, Verification
+from bench.data.verify.report import Finding, Verification, many
 from bench.progress import Reporter
 
 
@@ -63,14 +63,16 @@ def verify(layout: Layout, reporter: Reporter, against: Path | None = None) -> V
 def _compared(found: Differences, against: str) -> list[Finding]:
     findings = []
     if found.changed:
-        text = f"{len(found.changed):,} samples differ from {against}"
+        text = f"{many(len(found.changed), 'sample')} changed since {against}"
         items = [{"id": name, "differs": list(what)} for name, what in found.changed.items()]
         findings.append(Finding("warning", "changed", text, items))
     for kind, names, words in (
-        ("gone", found.gone, f"of {against} are not here"),
-        ("new", found.new, f"are not in {against}"),
+        ("gone", found.gone, f"of {against} not here"),
+        ("new", found.new, f"not in {against}"),
     ):
         if names:
             items = [{"id": name} for name in names]
-            findings.append(Finding("warning", kind, f"{len(names):,} samples {words}", items))
+            findings.append(
+                Finding("warning", kind, f"{many(len(names), 'sample')} {words}", items)
+            )
     return findings or [Finding("note", "same", f"the same copy as in {against}")]

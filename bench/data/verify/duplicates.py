@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.data.layouts.base import Entry, Listing
 from bench.data.verify.near import near_identical
-from bench.data.verify.report import Finding, Level
+from bench.data.verify.report import Finding, Level, many
 
 _MEMBERS = 20  # of a group that are listed
 
@@ -26,7 +26,7 @@ def findings(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
     yield from _by_split("copies", "the same content", equal, "warning")
     conflicts = [members for members in equal if len({entry.label for entry in members}) > 1]
     if conflicts:
-        text = f"{len(conflicts):,} contents with different labels"
+        text = f"{many(len(conflicts), 'content')} with different labels"
         yield Finding("warning", "conflicts", text, [_described(group) for group in conflicts])
     near = near_identical(list(likeness.values()))
     alike = [
@@ -35,7 +35,7 @@ def findings(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
     ]
     yield from _by_split("near", "nearly the same picture", alike, "note")
     if near.plain.any():
-        text = f"{near.plain.sum():,} contents too plain to be compared by likeness"
+        text = f"{many(int(near.plain.sum()), 'content')} too plain to be compared by likeness"
         plain = [
             contents[name][0]
             for name, is_plain in zip(likeness, near.plain, strict=True)
@@ -64,11 +64,12 @@ def _by_split(
         if len(set(splits)) > 1:
             across.append(group)
     if inside:
-        text = f"{_extra(inside):,} samples with {words} as another of their split"
+        text = f"{many(_extra(inside), 'sample')} with {words} as another of their split"
         yield Finding(within, f"{kind}_within", text, [_described(group) for group in inside])
     if across:
         number = sum(entry.split != "train" for group in across for entry in group)
-        text = f"{len(across):,} times {words} in several splits ({number:,} samples outside train)"
+        outside = f"({many(number, 'sample')} outside train)"
+        text = f"{many(len(across), 'group')} with {words} in several splits {outside}"
         yield Finding("warning", f"{kind}_across", text, [_described(group) for group in across])
 
 

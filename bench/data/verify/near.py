@@ -7,8 +7,8 @@ bits of their `likeness_hash` differ. Measured on pictures that are different, a
   the 20,706 pairs of 204 photographs of 102 faces in one pose, light and frame, smiling and not, in
   8 and 75. None is within both limits, or either.
 - Copies as JPEG of quality 95, resized from 64 to 100, 100 to 224 or 224 to 100 pixels, or a little
-  brighter are within both at least 98 times in 100; as JPEG of quality 75 about half of those of 64
-  pixels and nine in ten of those of 224. Copies that were cropped or turned are not found.
+  brighter are within both at least 98 times in 100; as JPEG of quality 75 about four in five of
+  those of 64 pixels and nearly all of those of 224. Cropped or turned copies are not found.
 """
 
 from itertools import combinations
@@ -25,7 +25,7 @@ COARSE_LIMIT, FINE_LIMIT = 4, 32
 #: Fewer bits of a fine half than these, set or not, and the picture is too plain to tell by them.
 _PLAIN = 16
 
-#: Pairs of pieces: two hashes that differ in at most 4 bits agree in 4 of 8 pieces of 16 bits.
+#: Two hashes that differ in at most 4 bits agree in 4 of 8 pieces of 16 bits.
 _PIECES = 8
 
 #: With how many neighbours a picture is compared among those that agree in the same pieces. Where

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.data.base import Skipped
 from bench.data.layouts.base import Listing
-from bench.data.verify.report import Finding, Level, Sizes
+from bench.data.verify.report import Finding, Level, Sizes, many
 
 #: Pictures with a shorter side, in pixels, hold no expression.
 SMALL = 16
@@ -25,7 +25,7 @@ def findings(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
     ]
     yield from _files("warning", "unreadable", broken, "unreadable")
     if listing.unlabelled:
-        text = f"{_many(len(listing.unlabelled), 'picture')} without a label"
+        text = f"{many(len(listing.unlabelled), 'picture')} without a label"
         yield Finding("note", "unlabelled", text, [{"path": path} for path in listing.unlabelled])
     for reason, number in listing.left_out.items():
         yield Finding("note", "left_out", f"{number:,} left out by the protocol: {reason}")
@@ -50,7 +50,7 @@ def sizes(facts: pd.DataFrame) -> Sizes | None:
 def _files(level: Level, kind: str, files: Sequence[Skipped], words: str) -> Iterator[Finding]:
     if files:
         items = [{"path": file.path, "reason": file.reason} for file in files]
-        yield Finding(level, kind, f"{_many(len(files), 'sample')} {words}", items)
+        yield Finding(level, kind, f"{many(len(files), 'sample')} {words}", items)
 
 
 def _small(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
@@ -64,7 +64,7 @@ def _small(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
             }
             for place in places.tolist()
         ]
-        text = f"{_many(len(places), 'picture')} with fewer than {SMALL} pixels in height or width"
+        text = f"{many(len(places), 'picture')} with fewer than {SMALL} pixels in height or width"
         yield Finding("warning", "small", text, items)
 
 
@@ -75,10 +75,6 @@ def _persons(listing: Listing) -> Iterator[Finding]:
             splits.setdefault(entry.person, set()).add(entry.split)
     divided = {person: sorted(found) for person, found in splits.items() if len(found) > 1}
     if divided:
-        text = f"{_many(len(divided), 'person')} in more than one split"
+        text = f"{many(len(divided), 'person')} in more than one split"
         items = [{"person": person, "splits": found} for person, found in divided.items()]
         yield Finding("warning", "persons", text, items)
-
-
-def _many(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"

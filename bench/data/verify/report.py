@@ -140,3 +140,8 @@ def as_json(found: Verification) -> dict[str, Any]:
             for finding in found.findings
         ],
     }
+
+
+def many(number: int, word: str) -> str:
+    """How many of something: "1 picture", "1,200 pictures"."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
