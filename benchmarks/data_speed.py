@@ -85,7 +85,7 @@ def many_links(folder: Path, picture: Path, count: int) -> Path:
         if number % 20_000 == 0:  # a file may have only so many names
             names.append(folder / f"{number}.jpg")
             names[-1].write_bytes(picture.read_bytes())
-        split = "test" if number % 50 == 0 else "train"
+        split = {0: "test", 1: "val"}.get(number // 8 % 50, "train")
         path = folder / "set" / split / f"class{number % 8}" / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         os.link(names[-1], path)
