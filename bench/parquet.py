@@ -11,7 +11,11 @@ from bench.files import atomic
 
 def write_parquet(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     """Write `frame`, atomically, with a checksum per page."""
-    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    write_table(path, pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write `table`, atomically, with a checksum per page."""
     with atomic(path) as scratch:
         pq.write_table(table, scratch, compression="zstd", write_page_checksum=True)
 

@@ -2,15 +2,33 @@
 
 import shlex
 import shutil
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from bench.cli.output import print_json
-from bench.cli.target import Agreed, Name, Options, Root, data_section, settle_agreement
+from bench.cli.target import (
+    Agreed,
+    Name,
+    Options,
+    Root,
+    data_section,
+    files_section,
+    settle_agreement,
+)
 
 data = typer.Typer(help="Look at data sets.", no_args_is_help=True, rich_markup_mode=None)
+
+
+class _Split(StrEnum):
+    """The values of an option that may be repeated, of which typer takes no literals."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -50,6 +68,99 @@ def show(
         print_json({"dataset": name, "sheet": str(out)})
     else:
         typer.echo(f"wrote {out}")
+
+
+@data.command()
+def verify(
+    name: Name,
+    root: Root = None,
+    option: Options = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="Write every sample with its digest."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="Compare with an earlier manifest."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 on any warning.")] = False,
+    agreed: Agreed = False,
+    json: Json = False,
+) -> None:
+    """Check a copy: layout, counts, damage, duplicates, labels, digests."""
+    from rich.console import Console
+
+    from bench.data.verify import verify as check
+    from bench.data.verify.manifest import write_manifest
+    from bench.data.verify.report import as_json
+    from bench.data.verify.terminal import show as show_found
+    from bench.progress import Reporter
+
+    layout = files_section(name, root, option)
+    settle_agreement(layout, agreed)
+    found = check(layout, Reporter(), against)
+    if manifest is not None:
+        write_manifest(found.manifest, manifest)
+    if json:
+        print_json({"dataset": name, **as_json(found)})
+    else:
+        show_found(found, Console(highlight=False))
+    if strict and found.warnings:
+        raise typer.Exit(2)
+
+
+@data.command()
+def prepare(
+    name: Name,
+    root: Root = None,
+    option: Options = None,
+    split: Annotated[
+        list[_Split] | None,
+        typer.Option(help="Only this split; may be repeated."),
+    ] = None,
+    agreed: Agreed = False,
+    json: Json = False,
+) -> None:
+    """Decode all pictures into the cache, for fast epochs; of clips the middle frames."""
+    from bench.data.prepare import in_words
+    from bench.data.prepare import prepare as fill
+    from bench.progress import Reporter
+
+    layout = files_section(name, root, option)
+    settle_agreement(layout, agreed)
+    done = fill(layout, [chosen.value for chosen in split or _Split], Reporter())
+    if json:
+        print_json({"dataset": name, **done.as_dict()})
+        return
+    clips = " (middle frames of clips)" if layout.clips else ""
+    typer.echo(
+        f"{done.pictures} pictures prepared{clips}, {done.added} of them new: "
+        f"{in_words(done.bytes)} in {done.folder}"
+    )
+    if done.unusable:
+        typer.echo(f"{done.unusable} changed meanwhile; prepare again", err=True)
+
+
+@data.command()
+def purge(
+    name: Annotated[str | None, typer.Argument(help="A data set, or a folder of pictures.")] = None,
+    root: Root = None,
+    option: Options = None,
+    everything: Annotated[bool, typer.Option("--all", help="Of every data set.")] = False,
+    json: Json = False,
+) -> None:
+    """Remove prepared pictures and what is known of them; the data set itself stays."""
+    from bench.data.prepare import in_words
+    from bench.data.purge import purge as remove
+    from bench.errors import UserError
+
+    if everything == (name is not None):
+        raise UserError("Name a data set with its --root, or all of them with --all.")
+    freed = remove(None if name is None else files_section(name, root, option))
+    if json:
+        print_json({"dataset": name, "freed": freed})
+    else:
+        typer.echo(f"freed {in_words(freed)}")
 
 
 @data.command("make-like")

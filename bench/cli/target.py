@@ -88,6 +88,21 @@ def _named(name: str, root: Path | None) -> tuple[Any, dict[str, Any]]:
     raise unknown("data set or folder", name, [*FACES, *FILES])
 
 
+def files_section(name: str, root: Path | None, options: Sequence[str] | None) -> "Layout":
+    """As `data_section`, of data sets that are files.
+
+    Raises:
+        UserError: Also for drawn faces.
+    """
+    from bench.data.layouts import Layout
+    from bench.errors import UserError
+
+    section = data_section(name, root, options)
+    if not isinstance(section, Layout):
+        raise UserError(f"{name} are drawn by the bench: there are no files of yours to look at.")
+    return section
+
+
 def chosen_data(
     name: str | None, root: Path | None, options: Sequence[str] | None
 ) -> "DataConfig | None":

@@ -11,7 +11,7 @@ import numpy as np
 Split = Literal["train", "val", "test"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One picture of a data set.
 

@@ -1,41 +1,41 @@
 """What only opening a picture can tell: its size, the hash of its content, whether it is damaged.
 
 Every picture is opened once and what was found is remembered, in the user's cache folder, with the
-size and time of its file. Only hashes and numbers are kept there, no pixels.
+size and time of its file. Only hashes and numbers are kept there: no pixels, no names.
 """
 
-import multiprocessing
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from functools import partial
-from hashlib import sha256
+from hashlib import blake2b, sha256
+from itertools import chain
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench import runtime
+from bench.data import workers
 from bench.data.cache import cache_folder
 from bench.data.images import UnreadablePicture
-from bench.data.layouts.base import Listing, Source
+from bench.data.layouts.base import Layout, Listing, Source
+from bench.data.likeness import likeness_hash
 from bench.files import digest
-from bench.parquet import read_parquet, write_parquet
+from bench.parquet import read_parquet, write_table
 from bench.progress import Reporter
 
 #: Raise when the same picture gives other facts.
-VERSION = 1
+VERSION = 2
 
 SCHEMA = pa.schema(
     [
-        ("id", pa.string()),
+        ("source", pa.string()),  # a hash of what is read: file, box, names of frames
         ("bytes", pa.int64()),  # of its file
         ("mtime", pa.int64()),  # of its file, nanoseconds
         ("sha256", pa.string()),  # of what determines the picture; empty if it is unreadable
-        ("dhash", pa.int64()),  # see `difference_hash`
+        ("likeness", pa.binary()),  # see `likeness_hash`; empty if it is unreadable
         ("height", pa.int32()),  # pixels; 0 if it is unreadable
         ("width", pa.int32()),
         ("error", pa.string()),  # why it is unreadable, empty if it is not
@@ -44,105 +44,150 @@ SCHEMA = pa.schema(
 
 _CHUNK = 256  # pictures per task of a process
 _SAVE_EVERY = 20.0  # seconds between two saved states
+_TABLE = 20_000  # rows that become a table
 _FEW = 3000  # pictures that this process reads faster than others would start
 
-_Row = tuple[str, int, int, str, int, int, int, str]
+_Row = tuple[str, int, int, str, bytes, int, int, str]
 
 
-def examine(listing: Listing, kind: str, reporter: Reporter | None = None) -> pd.DataFrame:
-    """Facts of every entry of a listing, in its order; columns as in `SCHEMA`.
+def examine(
+    layout: Layout,
+    listing: Listing,
+    reporter: Reporter | None = None,
+    processes: int | None = None,
+) -> pd.DataFrame:
+    """Facts of every entry of a listing, in its order.
 
     Args:
+        layout: Whose listing it is.
         listing: What to examine.
-        kind: Of its layout.
         reporter: Shows progress of what was not examined before.
+        processes: How many open pictures; by default as many as there are processors, if it is
+            worth their start.
+
+    Returns:
+        Columns `id`, and those of `SCHEMA` but `source`.
     """
-    path = _memory(listing.base, kind)
-    known = _recall(path)
-    rows: list[_Row | None] = []
-    for entry in listing.entries:
-        row = known.get(entry.id)
-        rows.append(row if row and row[1:3] == stamp(listing.base, entry.source.path) else None)
-    todo = [place for place, row in enumerate(rows) if row is None]
+    path, base = memory(layout), str(listing.base)
+    facts = _Facts(path)
+    places = np.empty(len(listing.entries), np.int64)
+    todo = []
+    for place, entry in enumerate(listing.entries):
+        row = facts.row(_name(entry.source), stamp(base, entry.source.path))
+        if row is None:
+            todo.append(place)
+        else:
+            places[place] = row
     if todo:
-        work = [(listing.entries[place].id, listing.entries[place].source) for place in todo]
+        work = [listing.entries[place].source for place in todo]
+        progress = reporter or Reporter(quiet=True)
         saved = time.monotonic()
-        with (reporter or Reporter(quiet=True)).task("examine pictures", len(todo)) as task:
-            for place, found in zip(todo, _facts(listing.base, work), strict=True):
-                rows[place] = found
-                task.advance()
-                if time.monotonic() - saved > _SAVE_EVERY:
-                    write_parquet(path, _frame(row for row in rows if row), SCHEMA)
-                    saved = time.monotonic()
-        write_parquet(path, _frame(row for row in rows if row), SCHEMA)
-    return _frame(row for row in rows if row)
+        found = _facts(listing.base, work, processes)
+        try:
+            with progress.task("examine pictures", len(todo)) as task, closing(found):
+                for place, found_row in zip(todo, found, strict=True):
+                    places[place] = facts.add(found_row)
+                    task.advance()
+                    if time.monotonic() - saved > _SAVE_EVERY:
+                        facts.save()
+                        saved = time.monotonic()
+        finally:
+            facts.save()
+    frame = facts.table().take(places).drop_columns(["source"]).to_pandas()
+    frame.insert(0, "id", [entry.id for entry in listing.entries])
+    return frame
 
 
-def difference_hash(picture: np.ndarray) -> int:
-    """The 64 signs of differences between neighbours in a 9x8 grey miniature, as a signed integer.
-
-    Pictures that were only re-encoded or resized differ in few bits (dHash, N. Krawetz, 2013).
+class _Facts:
+    """Facts by row, as Arrow tables: as Python objects those of 290,000 pictures fill a gigabyte.
 
     Args:
-        picture: uint8 RGB (H, W, 3).
+        path: Where they are remembered.
     """
-    grey = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA).astype(np.int16)
-    bits = np.packbits(small[:, 1:] > small[:, :-1])
-    return int(bits.view(">i8")[0])
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        remembered = read_parquet(path, SCHEMA)
+        self._tables = [SCHEMA.empty_table() if remembered is None else remembered]
+        known = self._tables[0]
+        self._rows = {name: row for row, name in enumerate(known.column("source").to_pylist())}
+        self._stamps = [known.column(name).to_numpy() for name in ("bytes", "mtime")]
+        self._fresh: list[_Row] = []  # not in a table yet
+        self._count = known.num_rows
+
+    def row(self, name: str, now: tuple[int, int]) -> int | None:
+        """The row of a picture that was examined with this stamp."""
+        row = self._rows.get(name)
+        if row is None or now != (self._stamps[0][row], self._stamps[1][row]):
+            return None
+        return row
+
+    def add(self, row: _Row) -> int:
+        """Its number."""
+        self._fresh.append(row)
+        self._count += 1
+        self._rows[row[0]] = self._count - 1
+        if len(self._fresh) == _TABLE:
+            self.table()
+        return self._count - 1
+
+    def table(self) -> pa.Table:
+        """All rows by number, those of pictures that have changed since among them."""
+        if self._fresh:
+            columns = dict(zip(SCHEMA.names, zip(*self._fresh, strict=True), strict=True))
+            self._tables.append(pa.table(columns, schema=SCHEMA))
+            self._fresh = []
+        return pa.concat_tables(self._tables)
+
+    def save(self) -> None:
+        """Remember the latest facts, also of pictures that only another protocol lists."""
+        write_table(
+            self.path,
+            self.table().take(np.fromiter(self._rows.values(), np.int64, len(self._rows))),
+        )
 
 
-def _facts(base: Path, work: Sequence[tuple[str, Source]]) -> Iterator[_Row]:
-    if len(work) <= _FEW:
-        for item in work:
-            yield _facts_of(base, item)
-        return
-    chunks = [work[start : start + _CHUNK] for start in range(0, len(work), _CHUNK)]
-    with ProcessPoolExecutor(
-        max_workers=os.cpu_count(),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=runtime.die_with_parent,
-    ) as pool:
-        for rows in pool.map(partial(_facts_of_many, base), chunks):
-            yield from rows
+def memory(layout: Layout) -> Path:
+    """The file that remembers the facts of a layout's pictures."""
+    place = digest([VERSION, str(layout.root.resolve())])
+    return cache_folder() / "pictures" / f"{layout.kind}-{place}.parquet"
 
 
-def _facts_of_many(base: Path, work: Sequence[tuple[str, Source]]) -> list[_Row]:
-    return [_facts_of(base, item) for item in work]
+def _facts(
+    base: Path, work: Sequence[Source], processes: int | None
+) -> Generator[_Row, None, None]:
+    if processes is None:
+        processes = workers.available() if len(work) > _FEW else 1
+    size = _CHUNK if processes > 1 else 1
+    chunks = [work[start : start + size] for start in range(0, len(work), size)]
+    with closing(workers.in_order(partial(_facts_of, base), chunks, processes)) as found:
+        yield from chain.from_iterable(found)
 
 
-def _facts_of(base: Path, item: tuple[str, Source]) -> _Row:
-    name, source = item
-    size, mtime = stamp(base, source.path)
+def _facts_of(base: Path, work: Sequence[Source]) -> list[_Row]:
+    return [_fact(base, source) for source in work]
+
+
+def _fact(base: Path, source: Source) -> _Row:
+    # Before reading: if the file changes meanwhile, it is examined again the next time.
+    name, (size, mtime) = _name(source), stamp(str(base), source.path)
     try:
-        picture = source.read(base)
         content = sha256(source.content(base)).hexdigest()
+        picture = source.read(base)
     except (OSError, UnreadablePicture) as error:
-        return name, size, mtime, "", 0, 0, 0, str(error) or type(error).__name__
+        return name, size, mtime, "", b"", 0, 0, str(error) or type(error).__name__
     height, width = picture.shape[:2]
-    return name, size, mtime, content, difference_hash(picture), height, width, ""
+    return name, size, mtime, content, likeness_hash(picture), height, width, ""
 
 
-def stamp(base: Path, path: str) -> tuple[int, int]:
+def _name(source: Source) -> str:
+    return blake2b(repr(source).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def stamp(base: str, path: str) -> tuple[int, int]:
     """Bytes and time of a file, nanoseconds; -1 if it is not there."""
     try:
-        found = (base / path).stat()
+        found = os.stat(f"{base}/{path}")  # noqa: PTH116 (a Path for each would take longer)
     except OSError:
         return -1, -1
     return found.st_size, found.st_mtime_ns
-
-
-def _memory(base: Path, kind: str) -> Path:
-    return cache_folder() / "pictures" / f"{kind}-{digest([VERSION, str(base.resolve())])}.parquet"
-
-
-def _recall(path: Path) -> dict[str, _Row]:
-    table = read_parquet(path, SCHEMA)
-    if table is None:
-        return {}
-    columns = [table.column(name).to_pylist() for name in SCHEMA.names]
-    return {row[0]: row for row in zip(*columns, strict=True)}
-
-
-def _frame(rows: Iterable[_Row]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=SCHEMA.names)

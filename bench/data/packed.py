@@ -1,9 +1,10 @@
-"""The prepared cache: all pictures of a data set decoded, in one file, at their native size.
+"""The prepared cache: the pictures of a data set decoded, in one file, at their native size.
 
-A picture is used only while the hash of its content is the one that it was packed under, so a cache
-that is out of date is slow at worst.
+Pictures are found by the hash of their content, so a cache that is out of date is slow at worst,
+protocols of one data set share it, and copies are stored once.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from bench.data.layouts.base import Layout
 from bench.files import digest
 from bench.parquet import read_parquet
 
+#: Raise when the same content gives another picture.
+VERSION = 2
+
 SCHEMA = pa.schema(
     [
-        ("id", pa.string()),
-        ("sha256", pa.string()),
+        ("sha256", pa.string()),  # of what determines the picture
         ("offset", pa.int64()),  # of its first byte
         ("height", pa.int32()),
         ("width", pa.int32()),
@@ -28,8 +31,29 @@ SCHEMA = pa.schema(
 
 def folder_of(layout: Layout) -> Path:
     """Where the prepared pictures of a layout are, or would be."""
-    place = digest([1, str(layout.root.resolve()), layout.model_dump(mode="json")])
-    return cache_folder() / "prepared" / f"{layout.name}-{place}"
+    place = digest([VERSION, str(layout.root.resolve())])
+    return cache_folder() / "prepared" / f"{layout.kind}-{place}"
+
+
+def pixels_of(folder: Path) -> Path:
+    """The file with the pictures, one behind the other, each uint8 (H, W, 3)."""
+    return folder / "pixels.bin"
+
+
+def read_index(folder: Path) -> pd.DataFrame:
+    """What is safely there; columns as in `SCHEMA`, by offset."""
+    table = read_parquet(folder / "index.parquet", SCHEMA)
+    if table is None:
+        return pd.DataFrame({name: [] for name in SCHEMA.names})
+    pixels = pixels_of(folder)
+    size = pixels.stat().st_size if pixels.exists() else 0
+    index = table.to_pandas()
+    return index[ends(index) <= size].reset_index(drop=True)
+
+
+def ends(index: pd.DataFrame) -> pd.Series:
+    """Where each picture ends in the file, bytes."""
+    return index["offset"] + index["height"].astype("int64") * index["width"] * 3
 
 
 class Packed:
@@ -37,24 +61,26 @@ class Packed:
 
     Args:
         file: The pixels.
-        index: Columns as in `SCHEMA`, rows still valid.
+        places: Offset, height and width of each picture by the name of its sample.
     """
 
-    def __init__(self, file: Path, index: pd.DataFrame) -> None:
+    def __init__(self, file: Path, places: Mapping[str, tuple[int, int, int]]) -> None:
         self.file = file
-        self._places = {
-            row[0]: (int(row[1]), int(row[2]), int(row[3]))
-            for row in index[["id", "offset", "height", "width"]].itertuples(index=False)
-        }
+        self._places = places
         self._pixels: np.ndarray | None = None
 
+    def __len__(self) -> int:
+        """Number of samples with a picture here."""
+        return len(self._places)
+
     def picture(self, name: str) -> np.ndarray | None:
-        """The picture of a sample, uint8 (H, W, 3); None if it was not prepared."""
+        """The picture of a sample, uint8 (H, W, 3), read-only; None if it was not prepared."""
         place = self._places.get(name)
         if place is None:
             return None
         if self._pixels is None:
-            self._pixels = np.memmap(self.file, np.uint8, mode="r")
+            # As a plain array: slices of a memmap object cost as much as reading the picture.
+            self._pixels = np.asarray(np.memmap(self.file, np.uint8, mode="r"))
         offset, height, width = place
         return self._pixels[offset : offset + height * width * 3].reshape(height, width, 3)
 
@@ -63,16 +89,28 @@ class Packed:
         return {**self.__dict__, "_pixels": None}
 
 
-def find(layout: Layout, contents: dict[str, str]) -> Packed | None:
-    """The prepared pictures of a layout whose content is still as in `contents`."""
+def find(layout: Layout, contents: Mapping[str, str]) -> Packed | None:
+    """The prepared pictures of a layout.
+
+    Args:
+        layout: Which.
+        contents: Hash of the content of each sample's picture as it is now, by sample.
+
+    Returns:
+        Those that were prepared; None if none was.
+    """
     folder = folder_of(layout)
-    table = read_parquet(folder / "index.parquet", SCHEMA)
-    if table is None:
-        return None
-    index = table.to_pandas()
-    valid = index["id"].map(contents) == index["sha256"]
-    pixels = folder / "pixels.bin"
-    size = pixels.stat().st_size if pixels.exists() else 0
-    ends = index["offset"] + index["height"].astype("int64") * index["width"] * 3
-    index = index[valid & (ends <= size)]
-    return Packed(pixels, index) if len(index) else None
+    index = read_index(folder)
+    stored = dict(
+        zip(
+            index["sha256"],
+            zip(index["offset"], index["height"], index["width"], strict=True),
+            strict=True,
+        )
+    )
+    places = {
+        name: (int(place[0]), int(place[1]), int(place[2]))
+        for name, content in contents.items()
+        if content and (place := stored.get(content)) is not None
+    }
+    return Packed(pixels_of(folder), places) if places else None

@@ -27,7 +27,10 @@ Counts = Mapping[Split, Mapping[str, int]]
 
 
 class Source(Protocol):
-    """Where one picture comes from; paths are relative to the listing's base."""
+    """Where one picture comes from; paths are relative to the listing's base.
+
+    Its `repr` tells it from every other source of the data set.
+    """
 
     @property
     def path(self) -> str:

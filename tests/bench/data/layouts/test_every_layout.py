@@ -1,5 +1,6 @@
 """What holds for every layout: trees are written, read, and swept."""
 
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from bench.config import parse
 from bench.data.layouts import LAYOUTS
 from bench.data.like import WRITERS
 from bench.data.on_disk import open_layout
+from bench.data.verify import verify
+from bench.data.verify.report import as_json
 from bench.progress import Reporter
 from bench.sweep.run import run
 
@@ -58,6 +61,19 @@ def test_a_tree_is_read_whole(kind: str, written: Callable[[str], Path]) -> None
     copy = pickle.loads(pickle.dumps(dataset))  # as workers get it
     np.testing.assert_array_equal(copy.picture(sample), dataset.picture(sample))
     assert open_layout(layout).digest == dataset.digest
+
+
+@every_layout
+def test_a_tree_verifies_without_warnings(kind: str, written: Callable[[str], Path]) -> None:
+    layout = LAYOUTS[kind].model_validate(
+        {"kind": kind, "root": written(kind), **OPTIONS.get(kind, {})}
+    )
+    found = verify(layout, Reporter(quiet=True))
+    assert found.drawn
+    assert [finding for finding in found.findings if finding.level == "warning"] == []
+    assert sum(count.found for count in found.counts if not count.label) == len(found.manifest)
+    assert sum(count.found for count in found.counts if count.label) == len(found.manifest)
+    json.dumps(as_json(found), allow_nan=False)
 
 
 @every_layout

@@ -1,0 +1,243 @@
+"""Fill the prepared cache of a data set: every picture decoded once, at its native size.
+
+Pixels are appended to one file, and the index that says what is safely there is replaced every few
+seconds. Whatever ends the work, the same command goes on behind the last index.
+"""
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bench.data import packed, workers
+from bench.data.base import Split
+from bench.data.images import UnreadablePicture
+from bench.data.layouts.base import Layout, Source
+from bench.data.on_disk import FilesDataSet, open_layout
+from bench.errors import UserError
+from bench.parquet import write_parquet
+from bench.progress import Reporter
+
+_CHUNK_BYTES = 8 << 20  # of pixels, per task of a process
+_SAVE_EVERY = 10.0  # seconds
+_FEW = 2000  # pictures that this process decodes faster than others would start
+_SPARE = 256 << 20  # bytes of the disk that are left free
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `prepare` did.
+
+    Attributes:
+        folder: Where the prepared pictures are.
+        pictures: How many different pictures of the chosen splits are there now.
+        added: How many of them are new.
+        bytes: Size of the file, with the other splits and protocols in it.
+        unusable: Pictures that changed or vanished while they were prepared.
+    """
+
+    folder: Path
+    pictures: int
+    added: int
+    bytes: int
+    unusable: int
+
+    def as_dict(self) -> dict[str, str | int]:
+        """For programs."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+
+class _Work(NamedTuple):
+    content: str  # hash that the source had when it was examined
+    source: Source
+    height: int
+    width: int
+
+    @property
+    def bytes(self) -> int:
+        return self.height * self.width * 3
+
+
+def prepare(
+    layout: Layout, splits: Collection[Split], reporter: Reporter, processes: int | None = None
+) -> Prepared:
+    """Decode the pictures of some splits into the cache; of clips the middle frames.
+
+    Args:
+        layout: Of which data set.
+        splits: Which splits.
+        reporter: Says how much space is needed, and shows progress.
+        processes: How many decode; by default one per processor, if it is worth their start.
+
+    Raises:
+        UserError: If the data set cannot be opened, the disk is too small or full, or another
+            process prepares the same data set.
+    """
+    dataset = open_layout(layout, reporter)
+    folder = packed.folder_of(layout)
+    with _alone(folder), _full_disk_in_words(folder):
+        index = packed.read_index(folder)
+        wanted = _wanted(dataset, splits)
+        stored = set(index["sha256"])
+        todo = [work for work in wanted if work.content not in stored]
+        _require_space(folder, sum(work.bytes for work in todo), len(todo), reporter)
+        if processes is None:
+            processes = workers.available() if len(todo) > _FEW else 1
+        index = _append(folder, index, todo, dataset.base, processes, reporter)
+    added = len(index) - len(stored)
+    return Prepared(
+        folder,
+        pictures=len(wanted) - len(todo) + added,
+        added=added,
+        bytes=int(packed.ends(index).max()) if len(index) else 0,
+        unusable=len(todo) - added,
+    )
+
+
+def _wanted(dataset: FilesDataSet, splits: Collection[Split]) -> list[_Work]:
+    """Each different picture once."""
+    found: dict[str, _Work] = {}
+    for split in splits:
+        for sample in dataset.samples(split):
+            content = dataset.contents[sample.id]
+            if content not in found:
+                found[content] = _Work(content, dataset.source(sample), *dataset.size(sample))
+    return list(found.values())
+
+
+def _require_space(folder: Path, needed: int, count: int, reporter: Reporter) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed:
+        reporter.say(
+            f"{count:,} pictures to prepare: {in_words(needed)} of {in_words(free)} free in "
+            f"{folder}"
+        )
+    if needed + (_SPARE if needed else 0) > free:
+        raise UserError(
+            f"The prepared pictures need {in_words(needed)}, and the disk of {folder} has "
+            f"{in_words(free)}, of which {in_words(_SPARE)} are left alone. Free some, prepare "
+            "fewer splits (--split), or set EMODC_BENCH_CACHE to a folder on another disk.",
+            exit_code=1,
+        )
+
+
+def _append(
+    folder: Path,
+    index: pd.DataFrame,
+    todo: Sequence[_Work],
+    base: Path,
+    processes: int,
+    reporter: Reporter,
+) -> pd.DataFrame:
+    rows = list(index.itertuples(index=False, name=None))
+    position = int(packed.ends(index).max()) if len(index) else 0
+    saved = time.monotonic()
+    with packed.pixels_of(folder).open("ab") as file:
+        if file.tell() > position:  # behind the last index, when the work ended
+            file.truncate(position)
+        decoded = workers.in_order(partial(_decode, base), list(_chunks(todo)), processes)
+        with reporter.task("prepare pictures", len(todo)) as task, closing(decoded):
+            for chunk in decoded:
+                for content, height, width, pixels in chunk:
+                    if pixels:
+                        file.write(pixels)
+                        rows.append((content, position, height, width))
+                        position += len(pixels)
+                task.advance(len(chunk))
+                if time.monotonic() - saved > _SAVE_EVERY:
+                    _save(folder, file, rows)
+                    saved = time.monotonic()
+        return _save(folder, file, rows)
+
+
+def _save(folder: Path, file: BinaryIO, rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
+    """Pixels first: the index never names what could be lost."""
+    file.flush()
+    os.fsync(file.fileno())
+    index = pd.DataFrame(rows, columns=packed.SCHEMA.names)
+    write_parquet(folder / "index.parquet", index, packed.SCHEMA)
+    return index
+
+
+def _chunks(todo: Sequence[_Work]) -> Iterator[list[_Work]]:
+    chunk: list[_Work] = []
+    size = 0
+    for work in todo:
+        if chunk and size + work.bytes > _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(work)
+        size += work.bytes
+    if chunk:
+        yield chunk
+
+
+def _decode(base: Path, chunk: Sequence[_Work]) -> list[tuple[str, int, int, bytes]]:
+    """Content, height, width and pixels; no pixels where it is no longer what was examined."""
+    return [(work.content, work.height, work.width, _pixels(base, work)) for work in chunk]
+
+
+def _pixels(base: Path, work: _Work) -> bytes:
+    try:
+        picture = work.source.read(base)
+        # After reading: a file that was replaced in between is then never taken for the old one.
+        content = sha256(work.source.content(base)).hexdigest()
+    except (OSError, UnreadablePicture):
+        return b""
+    if content != work.content or picture.shape != (work.height, work.width, 3):
+        return b""
+    return np.ascontiguousarray(picture).tobytes()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Only one process appends; the lock is gone with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # where there is no such lock
+        yield
+        return
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            raise UserError(
+                f"Another process prepares this data set ({folder}). Wait for it.", exit_code=1
+            ) from error
+        yield
+
+
+@contextmanager
+def _full_disk_in_words(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            f"No space left on the disk of {folder}. What was prepared is kept. Free some, or set "
+            "EMODC_BENCH_CACHE to a folder on another disk; the same command goes on.",
+            exit_code=1,
+        ) from error
+
+
+def in_words(size: float) -> str:
+    """Bytes in words: "12 kB", "340 MB", "1.3 GB"."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            digits = 1 if size < 10 * factor else 0
+            return f"{size / factor:.{digits}f} {unit}"
+    return f"{size:.0f} bytes"

@@ -1,0 +1,183 @@
+"""Pictures are opened once, by one process or several, and again when they change."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from bench.data import examine as module
+from bench.data.examine import examine, memory
+from bench.data.images import Box
+from bench.data.layouts import Folder, Listing
+from bench.data.layouts.base import Entry, PictureFile
+from bench.data.likeness import likeness_hash
+from bench.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMODC_BENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Paths that are opened from now on, in this process."""
+    paths: list[str] = []
+    fact = module._fact
+
+    def noted(base: Path, source: PictureFile) -> tuple:
+        paths.append(source.path)
+        return fact(base, source)
+
+    monkeypatch.setattr(module, "_fact", noted)
+    return paths
+
+
+def facts(root: Path, processes: int | None = None) -> pd.DataFrame:
+    layout = Folder(root=root)
+    return examine(layout, layout.listing(), processes=processes)
+
+
+def test_facts_are_those_of_the_files(picture_folder: Path) -> None:
+    found = facts(picture_folder)
+    listing = Folder(root=picture_folder).listing()
+    assert found["id"].tolist() == [entry.id for entry in listing.entries]
+    first = found.iloc[0]
+    assert (first["height"], first["width"], first["error"]) == (24, 32, "")
+    assert first["likeness"] == likeness_hash(np.asarray(Image.open(picture_folder / first["id"])))
+    assert found["sha256"].nunique() == 30
+
+
+def test_pictures_are_opened_once_and_again_when_changed(
+    picture_folder: Path, opened: list[str]
+) -> None:
+    before = facts(picture_folder)
+    assert len(opened) == 30
+    opened.clear()
+    pd.testing.assert_frame_equal(facts(picture_folder), before)
+    assert opened == []
+    changed = picture_folder / "test" / "happy" / "001.png"
+    Image.new("RGB", (40, 30)).save(changed)
+    after = facts(picture_folder).set_index("id").loc["test/happy/001.png"]
+    assert opened == ["test/happy/001.png"]
+    assert (after["height"], after["width"]) == (30, 40)
+
+
+def test_same_size_and_another_time_is_a_change(picture_folder: Path, opened: list[str]) -> None:
+    facts(picture_folder)
+    opened.clear()
+    os.utime(picture_folder / "test" / "happy" / "001.png", ns=(1, 1))
+    facts(picture_folder)
+    assert opened == ["test/happy/001.png"]
+
+
+def test_a_box_is_another_picture_of_the_same_file(picture_folder: Path) -> None:
+    def listing(box: Box | None) -> Listing:
+        source = PictureFile("test/happy/000.png", box)
+        return Listing(picture_folder, (Entry("one", "happiness", "test", source),), ("happiness",))
+
+    layout = Folder(root=picture_folder)
+    whole = examine(layout, listing(None)).iloc[0]
+    part = examine(layout, listing(Box(2, 2, 10, 8))).iloc[0]
+    assert (whole["height"], whole["width"]) == (24, 32)
+    assert (part["height"], part["width"]) == (8, 10)
+    assert part["sha256"] != whole["sha256"]
+
+
+def test_what_another_protocol_listed_is_not_forgotten(
+    picture_folder: Path, opened: list[str]
+) -> None:
+    facts(picture_folder)
+    listing = Folder(root=picture_folder).listing()
+    few = Listing(listing.base, listing.entries[:3], listing.classes)
+    Image.new("RGB", (40, 30)).save(picture_folder / listing.entries[0].source.path)
+    examine(Folder(root=picture_folder), few)
+    opened.clear()
+    facts(picture_folder)
+    assert opened == []
+
+
+def test_unreadable_pictures_say_why(picture_folder: Path) -> None:
+    (picture_folder / "test" / "happy" / "000.png").write_bytes(b"no picture")
+    listing = Folder(root=picture_folder).listing()
+    (picture_folder / "test" / "happy" / "001.png").unlink()
+    found = examine(Folder(root=picture_folder), listing).set_index("id")
+    assert "no JPEG" in found.loc["test/happy/000.png", "error"]
+    assert "no such file" in found.loc["test/happy/001.png", "error"].lower()
+    assert found.loc["test/happy/000.png", "sha256"] == ""
+    assert (found["error"] != "").sum() == 2
+
+
+def test_two_processes_find_what_one_does(picture_folder: Path) -> None:
+    one = facts(picture_folder, processes=1)
+    shutil.rmtree(os.environ["EMODC_BENCH_CACHE"])
+    pd.testing.assert_frame_equal(facts(picture_folder, processes=2), one)
+
+
+def test_an_interruption_keeps_what_was_found(
+    picture_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fact = module._fact
+    count = 0
+
+    def interrupted(base: Path, source: PictureFile) -> tuple:
+        nonlocal count
+        count += 1
+        if count == 11:
+            raise KeyboardInterrupt
+        return fact(base, source)
+
+    monkeypatch.setattr(module, "_fact", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        facts(picture_folder)
+    facts(picture_folder)
+    assert count == 11 + 20
+
+
+def test_a_damaged_memory_is_made_again(picture_folder: Path, opened: list[str]) -> None:
+    before = facts(picture_folder)
+    path = memory(Folder(root=picture_folder))
+    path.write_bytes(path.read_bytes()[:-20])
+    opened.clear()
+    pd.testing.assert_frame_equal(facts(picture_folder), before)
+    assert len(opened) == 30
+
+
+def test_the_memory_names_no_file(picture_folder: Path) -> None:
+    facts(picture_folder)
+    content = pd.read_parquet(memory(Folder(root=picture_folder))).to_csv()
+    assert "happy" not in content and ".png" not in content
+
+
+class Fatal(PictureFile):
+    """A picture on which the process dies."""
+
+    def content(self, base: Path) -> bytes:
+        os._exit(9)
+
+
+def test_a_process_that_dies_is_a_sentence(picture_folder: Path) -> None:
+    entries = tuple(Entry(str(n), "x", "test", Fatal(f"{n}.png")) for n in range(3))
+    listing = Listing(picture_folder, entries, ("x",))
+    with pytest.raises(UserError, match="memory") as raised:
+        examine(Folder(root=picture_folder), listing, processes=2)
+    assert raised.value.exit_code == 1
+
+
+def test_two_at_once_disturb_nobody(picture_folder: Path) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom bench.data.examine import examine\n"
+        "from bench.data.layouts import Folder\nlayout = Folder(root=Path(sys.argv[1]))\n"
+        "print(examine(layout, layout.listing())['sha256'].tolist())\n"
+    )
+    command = [sys.executable, "-c", script, str(picture_folder)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert said[0] == said[1] == f"{facts(picture_folder)['sha256'].tolist()}\n"
