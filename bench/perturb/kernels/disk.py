@@ -1,10 +1,14 @@
 """Defocus blur: correlation with an antialiased disk, identical to the double-precision reference.
 
-The disk's rows are constant but for a few weights at the rim. The constant parts are sums of runs,
-which are differences of two running sums of a row, in integers; only the rim is multiplied, in
-single precision. As in `gaussian`, values within the rounding error of an integer are computed
-again in double, and pictures with many of them are left to the reference.
+A disk is few different columns: those of equal height are added up horizontally, and a column is a
+run of ones with a softened end, a difference of two running sums. In units of the disk's middle
+weight the runs are integers, exact in single precision. As in `gaussian`, values within the
+rounding error of an integer are computed again in double, and pictures with many of them are left
+to the reference.
 """
+
+import functools
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -38,15 +42,14 @@ def defocus_blur(pictures: np.ndarray, radius: float, alias_blur: float) -> np.n
             f"{radius} and {alias_blur}."
         )
     disk = antialiased_disk(radius, alias_blur)
-    runs, rim = _runs_and_rim(disk)
-    tolerance = _rounding_error(disk, runs, rim)
+    factors, tolerance = _factored(radius, alias_blur)
     half = len(disk) // 2
     rows, columns = (_mirrored(side, half) for side in pictures.shape[1:3])
     result = np.empty_like(pictures)
     doubtful = np.empty(max(1, int(_DOUBTFUL_SHARE * pictures[:1].size)), np.int64)
-    for picture, blurred in zip(pictures, result, strict=True):
-        if not _blur(picture, rows, columns, disk, runs, rim, tolerance, doubtful, blurred):
-            blurred[:] = _reference(picture, disk)
+    refused = _blur_each(pictures, rows, columns, disk, factors, tolerance, doubtful, result)
+    for i in np.flatnonzero(refused):
+        result[i] = _reference(pictures[i], disk)
     return result
 
 
@@ -65,38 +68,85 @@ def antialiased_disk(radius: float, alias_blur: float) -> np.ndarray:
     return softened
 
 
-def _runs_and_rim(disk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What is constant in a disk and what is not; both by distance from its middle row.
+class _Factors(NamedTuple):
+    """A disk as a sum over its column heights, in units of its middle weight.
 
-    Returns:
-        Half-widths of the runs of the middle's weight, int64 (h + 1,), -1 where there is none; and
-        float32 (h + 1, h + 1), the other weights by distance from the middle column. The weights
-        of the middle column are halved, because columns are added in pairs.
+    Attributes:
+        runs: int64 (heights,): half-length of the run of ones at a column's middle; -1 if none.
+        ends: float32 (heights, 4): a column's weights at the four distances after the run; that at
+            distance 0 is halved, because rows are added in pairs.
+        sweeps: int64 (sweeps, 2): a height's index and the first of four distances from the middle
+            column, in ascending order of heights' indices.
+        weights: float32 (sweeps, 4): of the columns at these distances, likewise.
+        unit: The middle weight.
     """
+
+    runs: np.ndarray
+    ends: np.ndarray
+    sweeps: np.ndarray
+    weights: np.ndarray
+    unit: float
+
+
+@functools.lru_cache(maxsize=32)
+def _factored(radius: float, alias_blur: float) -> tuple[_Factors, float]:
+    """The factors of a disk, and a bound of the error they bring about, in levels."""
+    disk = antialiased_disk(radius, alias_blur)
     half = len(disk) // 2
-    quarter = disk[half:, half:]
-    constant = np.abs(quarter / disk[half, half] - 1) < 1e-6  # a few units in the last place
-    runs = np.where(constant.all(1), half + 1, np.argmin(constant, axis=1)) - 1
-    rim = np.where(np.arange(half + 1) > runs[:, None], quarter, 0).astype(np.float32)
-    rim[rim < 1e-12] = 0  # exp(-50) and the like: far below the last place of the sum
-    rim[:, 0] /= 2
-    return runs, rim
+    distances = np.arange(half + 1)
+    soften = _softener(len(disk), 3 if radius <= _WINDOW else 5, alias_blur)
+    heights = np.where(distances <= radius, np.sqrt(np.maximum(0, radius**2 - distances**2)), -1)
+    heights = np.floor(heights).astype(np.int64)
+    distinct = np.unique(heights[heights >= 0])
+    columns = soften @ (np.abs(np.arange(-half, half + 1)) <= distinct[:, None]).T
+    across = soften @ (heights[np.abs(np.arange(-half, half + 1))] == distinct[:, None]).T
+    columns, across = columns[half:].T, across[half:].T  # (heights, half + 1), symmetric
+    columns[columns < 1e-12], across[across < 1e-12] = 0, 0
+    unit = float(disk[half, half]) / (columns[:, 0] @ across[:, 0])
 
-
-def _rounding_error(disk: np.ndarray, runs: np.ndarray, rim: np.ndarray) -> float:
-    """A bound, in levels, of the error in single precision.
-
-    Each of the rim's products and sums is rounded once, at most at the rim's share of the sum. The
-    constant part is exact; weights taken as constant are off by their difference. Without a rim
-    there is what double precision leaves.
-    """
-    half = len(disk) // 2
+    runs = (columns > 1 - 1e-12).sum(1) - 1
+    ends = np.zeros((len(distinct), 4))
+    sweeps, weights = [], []
+    for i, run in enumerate(runs):
+        end = columns[i, run + 1 : run + 5]
+        ends[i, : len(end)] = end
+        ends[i, 0] /= 2 if run < 0 else 1
+        left = across[i].copy()
+        left[0] /= 2
+        while left.any():
+            first = min(int(np.flatnonzero(left)[0]), half - 3)
+            sweeps.append((i, first))
+            weights.append(left[first : first + 4].copy())
+            left[first : first + 4] = 0
+    factors = _Factors(
+        runs, ends.astype(np.float32), np.array(sweeps), np.array(weights, np.float32), unit
+    )
     quarter = disk[half:, half:].astype(np.float64)
-    inside = np.arange(half + 1) <= runs[:, None]
-    unequal = 4 * np.abs(quarter - quarter[0, 0])[inside].sum()
-    dropped = 4 * quarter[~inside & (rim == 0)].sum()
-    roundings = (2 * np.count_nonzero(rim) + 2) * 4 * float(rim.sum())
-    return 255 * (2.0**-24 * roundings + float(unequal + dropped)) + 1e-9
+    missed = 4 * np.abs(quarter - unit * (columns.T @ across)).sum()
+    return factors, 255 * (missed + _rounding(factors, columns)) + 1e-9
+
+
+def _softener(side: int, taps: int, alias_blur: float) -> np.ndarray:
+    """The Gaussian of a few taps, mirrored at the ends of the grid, as a matrix (side, side)."""
+    matrix = np.zeros((side, side))
+    padded = _mirrored(side, taps // 2)
+    for offset, tap in enumerate(cv2.getGaussianKernel(taps, alias_blur)[:, 0]):
+        matrix[np.arange(side), padded[offset : offset + side]] += tap
+    return matrix
+
+
+def _rounding(factors: _Factors, columns: np.ndarray) -> float:
+    """A bound of what single precision loses, as a share of the sum; 0 where all are integers.
+
+    Each sum of a sweep is rounded at what is summed by then, each pair of columns and each of its
+    four softened ends at what they weigh.
+    """
+    if not factors.ends.any() and np.isin(factors.weights, (0, 0.5, 1)).all():
+        return 0.0
+    column_sums = 2 * columns.sum(1) - columns[:, 0]
+    shares = 2 * factors.weights * column_sums[factors.sweeps[:, 0], None]
+    shares = shares[shares > 0] / shares.sum()
+    return 2.0**-24 * float((np.cumsum(shares) + 8 * shares).sum())
 
 
 def _mirrored(side: int, half: int) -> np.ndarray:
@@ -114,14 +164,33 @@ def _reference(picture: np.ndarray, disk: np.ndarray) -> np.ndarray:
     return result
 
 
+@njit(cache=True, nogil=True)
+def _blur_each(
+    pictures: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    disk: np.ndarray,
+    factors: _Factors,
+    tolerance: float,
+    doubtful: np.ndarray,
+    result: np.ndarray,
+) -> np.ndarray:
+    """Blur pictures one by one; bool (N,): which are left to the reference."""
+    refused = np.empty(len(pictures), np.bool_)
+    for i in range(len(pictures)):
+        refused[i] = not _blur(
+            pictures[i], rows, columns, disk, factors, tolerance, doubtful, result[i]
+        )
+    return refused
+
+
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _blur(
     picture: np.ndarray,
     rows: np.ndarray,
     columns: np.ndarray,
     disk: np.ndarray,
-    runs: np.ndarray,
-    rim: np.ndarray,
+    factors: _Factors,
     tolerance: float,
     doubtful: np.ndarray,
     result: np.ndarray,
@@ -131,7 +200,7 @@ def _blur(
     Fused products are allowed: they change nothing beyond the tolerance, so nothing in the result.
     """
     height, width, _ = picture.shape
-    count, half = 3 * width, len(runs) - 1
+    count, half = 3 * width, len(disk) // 2
     out = result.reshape(height, count)
     padded = np.empty((height, 3 * len(columns)), np.float32)
     for y in range(height):
@@ -141,21 +210,19 @@ def _blur(
         row, last, new = padded[rows[y]], sums[y], sums[y + 1]
         for x in range(len(row)):
             new[x] = last[x] + row[x]
-    inside = np.empty(count, np.float32)
-    folded = np.empty(3 * len(columns), np.float32)
+    column_sums = np.empty(3 * len(columns), np.float32)
     total = np.empty(count, np.float32)
     found = 0
     for y in range(height):
-        _sum_runs(sums[y:], runs, inside)
         total[:] = 0
-        for d in range(half + 1):
-            if rim[d].any():
-                above, below = padded[rows[y + half - d]], padded[rows[y + half + d]]
-                _fold_rows(above, below, d > 0, folded)
-                _add_rim(folded, rim[d], total)
-        found = _truncate(
-            total, inside, disk[half, half], tolerance, y * count, doubtful, found, out[y]
-        )
+        known = -1
+        for k in range(len(factors.sweeps)):
+            i, first = factors.sweeps[k]
+            if i != known:
+                run, known = factors.runs[i], i
+                _sum_columns(sums, padded, rows, y + half, run, factors.ends[i], column_sums)
+            _add_columns(column_sums, half, first, factors.weights[k], total)
+        found = _truncate(total, factors.unit, tolerance, y * count, doubtful, found, out[y])
         if found > len(doubtful):
             return False
     for index in doubtful[:found]:
@@ -176,81 +243,78 @@ def _pad(row: np.ndarray, columns: np.ndarray, padded: np.ndarray) -> None:
         middle[x] = flat[x]
 
 
-@njit(cache=True, nogil=True)
-def _sum_runs(sums: np.ndarray, runs: np.ndarray, inside: np.ndarray) -> None:
-    """Sums over the constant part of the disk whose uppermost row follows the first of `sums`."""
-    half, count = len(runs) - 1, len(inside)
-    above, below = sums[half - runs[0], 3 * half :], sums[half + runs[0] + 1, 3 * half :]
-    for x in range(count):
-        inside[x] = below[x] - above[x]
-    for d in range(1, half + 1):
-        if runs[d] >= 0:
-            top, bottom = sums[half - runs[d]], sums[half + runs[d] + 1]
-            a_0, b_0 = top[3 * (half - d) :], top[3 * (half + d) :]
-            a_1, b_1 = bottom[3 * (half - d) :], bottom[3 * (half + d) :]
-            for x in range(count):
-                inside[x] += (a_1[x] - a_0[x]) + (b_1[x] - b_0[x])
-
-
-@njit(cache=True, nogil=True)
-def _fold_rows(above: np.ndarray, below: np.ndarray, two: bool, folded: np.ndarray) -> None:
-    """The sum of two rows, or the one row where they are the same."""
-    if two:
-        for x in range(len(folded)):
-            folded[x] = above[x] + below[x]
-    else:
-        folded[:] = above
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _sum_columns(
+    sums: np.ndarray,
+    padded: np.ndarray,
+    rows: np.ndarray,
+    y: int,
+    run: int,
+    ends: np.ndarray,
+    column_sums: np.ndarray,
+) -> None:
+    """What a column of the disk sums up around every pixel of row y of the padded picture."""
+    above, below = sums[min(y - run, y + run + 1)], sums[y + run + 1]  # the same if there is none
+    if ends[0] == 0:
+        for x in range(len(column_sums)):
+            column_sums[x] = below[x] - above[x]
+        return
+    last, d = len(rows) - 1, run + 1
+    # Two distances a sweep: with more rows the compiler gives up on vectors.
+    w_0, a_0, b_0 = ends[0], padded[rows[max(y - d, 0)]], padded[rows[min(y + d, last)]]
+    d += 1
+    w_1, a_1, b_1 = ends[1], padded[rows[max(y - d, 0)]], padded[rows[min(y + d, last)]]
+    for x in range(len(column_sums)):
+        pairs = (a_0[x] + b_0[x]) * w_0 + (a_1[x] + b_1[x]) * w_1
+        column_sums[x] = (below[x] - above[x]) + pairs
+    if ends[2] == 0:
+        return
+    d += 1
+    w_0, a_0, b_0 = ends[2], padded[rows[max(y - d, 0)]], padded[rows[min(y + d, last)]]
+    d += 1
+    w_1, a_1, b_1 = ends[3], padded[rows[max(y - d, 0)]], padded[rows[min(y + d, last)]]
+    for x in range(len(column_sums)):
+        column_sums[x] += (a_0[x] + b_0[x]) * w_0 + (a_1[x] + b_1[x]) * w_1
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def _add_rim(folded: np.ndarray, weights: np.ndarray, total: np.ndarray) -> None:
-    """Add the weighted pairs of columns, four neighbouring distances in one sweep."""
-    half, count = len(weights) - 1, len(total)
-    d = 0
-    while d <= half:
-        if weights[d] == 0:
-            d += 1
-        elif d + 3 <= half:
-            w_0, w_1, w_2, w_3 = weights[d], weights[d + 1], weights[d + 2], weights[d + 3]
-            a, b = folded[3 * (half - d - 3) :], folded[3 * (half + d) :]
-            for x in range(count):
-                total[x] = (
-                    total[x]
-                    + (a[x + 9] + b[x]) * w_0
-                    + (a[x + 6] + b[x + 3]) * w_1
-                    + (a[x + 3] + b[x + 6]) * w_2
-                    + (a[x] + b[x + 9]) * w_3
-                )
-            d += 4
-        else:
-            a, b, w_0 = folded[3 * (half - d) :], folded[3 * (half + d) :], weights[d]
-            for x in range(count):
-                total[x] += (a[x] + b[x]) * w_0
-            d += 1
+def _add_columns(
+    column_sums: np.ndarray, half: int, first: int, weights: np.ndarray, total: np.ndarray
+) -> None:
+    """Add the weighted columns at four distances to either side."""
+    w_0, w_1, w_2, w_3 = weights[0], weights[1], weights[2], weights[3]
+    a, b = column_sums[3 * (half - first - 3) :], column_sums[3 * (half + first) :]
+    for x in range(len(total)):
+        total[x] = (
+            total[x]
+            + (a[x + 9] + b[x]) * w_0
+            + (a[x + 6] + b[x + 3]) * w_1
+            + (a[x + 3] + b[x + 6]) * w_2
+            + (a[x] + b[x + 9]) * w_3
+        )
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True)
 def _truncate(
-    rim: np.ndarray,
-    inside: np.ndarray,
-    weight: np.float32,
+    total: np.ndarray,
+    unit: float,
     tolerance: float,
     first: int,
     doubtful: np.ndarray,
     found: int,
     result: np.ndarray,
 ) -> int:
-    """Add the constant part and truncate a row; list the values too near an integer, count them."""
+    """Scale and truncate a row; list the values too near an integer, and count them."""
     differ = np.int32(0)
-    for x in range(len(rim)):
-        value = min(rim[x] + inside[x] * np.float64(weight), 255.0)
+    for x in range(len(total)):
+        value = total[x] * unit
         low, high = np.int32(value - tolerance), np.int32(value + tolerance)
-        result[x] = np.uint8(high)
+        result[x] = np.uint8(high if high < 255 else 255)
         differ |= low ^ high
     if differ == 0:
         return found
-    for x in range(len(rim)):
-        value = min(rim[x] + inside[x] * np.float64(weight), 255.0)
+    for x in range(len(total)):
+        value = total[x] * unit
         if np.int32(value - tolerance) != np.int32(value + tolerance):
             if found < len(doubtful):
                 doubtful[found] = first + x

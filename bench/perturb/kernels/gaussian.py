@@ -36,9 +36,8 @@ def gaussian_blur(pictures: np.ndarray, sigma: float) -> np.ndarray:
     tolerance = _rounding_error(weights)
     result = np.empty_like(pictures)
     doubtful = np.empty(max(1, int(_DOUBTFUL_SHARE * pictures[:1].size)), np.int64)
-    for picture, blurred in zip(pictures, result, strict=True):
-        if not _blur(picture, weights, tolerance, doubtful, blurred):
-            blurred[:] = _reference(picture, sigma)
+    for i in np.flatnonzero(_blur_each(pictures, weights, tolerance, doubtful, result)):
+        result[i] = _reference(pictures[i], sigma)
     return result
 
 
@@ -67,6 +66,21 @@ def _reference(picture: np.ndarray, sigma: float) -> np.ndarray:
     blurred = ndimage.gaussian_filter(picture / 255.0, (sigma, sigma, 0), mode="nearest")
     result: np.ndarray = (np.clip(blurred, 0, 1) * 255).astype(np.uint8)
     return result
+
+
+@njit(cache=True, nogil=True)
+def _blur_each(
+    pictures: np.ndarray,
+    weights: np.ndarray,
+    tolerance: float,
+    doubtful: np.ndarray,
+    result: np.ndarray,
+) -> np.ndarray:
+    """Blur pictures one by one; bool (N,): which are left to scipy."""
+    refused = np.empty(len(pictures), np.bool_)
+    for i in range(len(pictures)):
+        refused[i] = not _blur(pictures[i], weights, tolerance, doubtful, result[i])
+    return refused
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
