@@ -15,6 +15,8 @@ Field = NDArray[np.float32]
 
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
+_DIGITS, _HALF = np.uint32(22), np.uint32(1 << 21)
+
 
 @compiled
 def truncated(value: float) -> int:
@@ -88,10 +90,10 @@ def channel_sums(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
 @compiled
 def fill_blocks(
     picture: Picture,
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    row_of: NDArray[np.int64],
-    column_of: NDArray[np.int64],
+    rows: NDArray[np.uint32],
+    columns: NDArray[np.uint32],
+    row_of: NDArray[np.uint32],
+    column_of: NDArray[np.uint32],
     out: Picture,
 ) -> None:
     """Give every pixel the mean of a block: of its columns, rounded to bytes, then of its rows.
@@ -104,37 +106,47 @@ def fill_blocks(
         column_of: The same for columns, (W,).
         out: (H, W, 3).
     """
-    height, width, _ = picture.shape
-    narrow = np.empty((height, columns.shape[0], 3), np.uint8)
-    for x in range(columns.shape[0]):
-        start, stop = columns[x]
-        for y in range(height):
-            for c in range(3):
-                total = 0
-                for i in range(start, stop):
-                    total += picture[y, i, c]
-                narrow[y, x, c] = _rounded_mean(total, stop - start)
-    line = np.empty((columns.shape[0], 3), np.uint8)
-    shown = -1
-    for y in range(height):
-        if row_of[y] != shown:
-            shown = row_of[y]
-            start, stop = rows[shown]
-            for x in range(columns.shape[0]):
-                for c in range(3):
-                    total = 0
-                    for i in range(start, stop):
-                        total += narrow[i, x, c]
-                    line[x, c] = _rounded_mean(total, stop - start)
-        for x in range(width):
-            for c in range(3):
-                out[y, x, c] = line[column_of[x], c]
+    blocks = columns.shape[0]
+    narrow = _column_means(picture, columns).reshape(picture.shape[0], 3 * blocks)
+    totals, line = np.empty(3 * blocks, np.uint32), np.empty((blocks, 3), np.uint8)
+    weights, flat = _mean_weights(rows), line.reshape(3 * blocks)
+    for y in range(picture.shape[0]):
+        block = row_of[y]
+        if y > 0 and block == row_of[y - 1]:
+            out[y] = out[y - 1]
+            continue
+        totals[:] = 0
+        for i in range(rows[block, 0], rows[block, 1]):
+            for x in range(3 * blocks):
+                totals[x] += narrow[i, x]
+        for x in range(3 * blocks):
+            flat[x] = (totals[x] * weights[block] + _HALF) >> _DIGITS
+        for x in range(picture.shape[1]):
+            source = line[column_of[x]]
+            out[y, x, 0], out[y, x, 1], out[y, x, 2] = source[0], source[1], source[2]
 
 
 @compiled
-def _rounded_mean(total: int, count: int) -> int:
-    """A weight of 22 binary digits, as in Pillow, decides which way halves are rounded."""
-    return (total * int((1 << 22) / count + 0.5) + (1 << 21)) >> 22
+def _column_means(picture: Picture, columns: NDArray[np.uint32]) -> Picture:
+    weights = _mean_weights(columns)
+    means = np.empty((picture.shape[0], columns.shape[0], 3), np.uint8)
+    for y in range(picture.shape[0]):
+        for x in range(columns.shape[0]):
+            red = green = blue = np.uint32(0)
+            for i in range(columns[x, 0], columns[x, 1]):
+                red += picture[y, i, 0]
+                green += picture[y, i, 1]
+                blue += picture[y, i, 2]
+            means[y, x, 0] = (red * weights[x] + _HALF) >> _DIGITS
+            means[y, x, 1] = (green * weights[x] + _HALF) >> _DIGITS
+            means[y, x, 2] = (blue * weights[x] + _HALF) >> _DIGITS
+    return means
+
+
+@compiled
+def _mean_weights(blocks: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """1 / length in 22 binary digits: as in Pillow, they decide which way halves are rounded."""
+    return (float(1 << 22) / (blocks[:, 1] - blocks[:, 0]) + 0.5).astype(np.uint32)
 
 
 @compiled
@@ -186,6 +198,7 @@ def warp(picture: Picture, down: Field, right: Field, out: Picture) -> None:
     Channels are interpolated as shares of 255, kept in single precision and cut off to bytes.
     """
     height, width, _ = picture.shape
+    shares = (np.arange(256) / 255.0).astype(np.float32)
     for y in range(height):
         for x in range(width):
             source_y, source_x = y + np.float64(down[y, x]), x + np.float64(right[y, x])
@@ -195,15 +208,17 @@ def warp(picture: Picture, down: Field, right: Field, out: Picture) -> None:
             x0, x1 = _mirrored(left, width), _mirrored(left + 1, width)
             for c in range(3):
                 share = (
-                    np.float32(picture[y0, x0, c] / 255.0) * (1.0 - v) * (1.0 - u)
-                    + np.float32(picture[y0, x1, c] / 255.0) * (1.0 - v) * u
-                    + np.float32(picture[y1, x0, c] / 255.0) * v * (1.0 - u)
-                    + np.float32(picture[y1, x1, c] / 255.0) * v * u
+                    shares[picture[y0, x0, c]] * (1.0 - v) * (1.0 - u)
+                    + shares[picture[y0, x1, c]] * (1.0 - v) * u
+                    + shares[picture[y1, x0, c]] * v * (1.0 - u)
+                    + shares[picture[y1, x1, c]] * v * u
                 )
                 out[y, x, c] = int(min(max(np.float32(share), 0.0), 1.0) * np.float32(255.0))
 
 
 @compiled
 def _mirrored(index: int, length: int) -> int:
+    if 0 <= index < length:
+        return index
     index %= 2 * length
     return index if index < length else 2 * length - 1 - index
