@@ -1,13 +1,22 @@
-"""Perturbations: corruptions (model-free, severity 1-5) and attacks (white-box, eps in 1/255)."""
+"""Perturbations: corruptions (model-free, with severities) and attacks (white-box, eps in 1/255).
+
+- `base`      what a corruption is
+- `kernels/`  what becomes of pixels, on batches
+- `presets`   named lists of corruptions
+- `own`       the two corruptions of the default run
+- `attacks`   FGSM and PGD; it imports torch
+"""
 
 from bench.perturb.base import SEVERITIES, Corruption
-from bench.perturb.blur import GaussianBlur
-from bench.perturb.noise import GaussianNoise
+from bench.perturb.presets import PRESETS, Preset
 
+#: Every corruption, by its name in configs and tables.
 CORRUPTIONS: dict[str, Corruption] = {
-    corruption.name: corruption for corruption in (GaussianNoise(), GaussianBlur())
+    name: corruption
+    for preset in PRESETS.values()
+    for name, corruption in preset.corruptions.items()
 }
-#: Built by `bench.perturb.attacks`, which imports torch; names are known without it.
+#: Built by `bench.perturb.attacks`; names are known without it.
 ATTACKS = ("fgsm", "pgd")
 
-__all__ = ["ATTACKS", "CORRUPTIONS", "SEVERITIES", "Corruption"]
+__all__ = ["ATTACKS", "CORRUPTIONS", "PRESETS", "SEVERITIES", "Corruption", "Preset"]

@@ -1,7 +1,8 @@
-"""What a corruption is."""
+"""What a corruption is: a kernel, its constants at each severity, and where its draws come from."""
 
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,43 +10,75 @@ from bench import rng
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
+Kernel = Callable[..., np.ndarray]
+"""(pictures uint8 (N, H, W, 3), **constants[, draws]) -> uint8 (N, H, W, 3)."""
 
-class Corruption(ABC):
-    """A model-free change of a picture at its native size, with severities 1-5.
+
+@dataclass(frozen=True)
+class Corruption:
+    """A model-free change of pictures at their native size, with severities from 1 on.
 
     Attributes:
-        name: As in configs and tables.
-        levels: The parameter at severities 1-5; its meaning is the subclass's.
+        name: As in configs and tables; it addresses the draws.
+        kernel: See `bench.perturb.kernels`.
+        levels: The kernel's constants at severities 1, 2, ...
+        random: Whether the kernel draws.
+        version: Raise when the same picture becomes another one.
     """
 
-    name: ClassVar[str]
-    levels: ClassVar[tuple[float, ...]]
+    name: str
+    kernel: Kernel
+    levels: tuple[Mapping[str, Any], ...]
+    random: bool = False
+    version: int = 1
 
     def __call__(
         self, picture: np.ndarray, severity: int, *, seed: int, dataset: str, sample_id: str
     ) -> np.ndarray:
-        """The corrupted picture; its pixels depend on nothing but the arguments.
+        """One corrupted picture, uint8 (H, W, 3); see `batch`."""
+        ids = [sample_id]
+        batch = self.batch(picture[None], severity, seed=seed, dataset=dataset, sample_ids=ids)
+        one: np.ndarray = batch[0]
+        return one
+
+    def batch(
+        self,
+        pictures: np.ndarray,
+        severity: int,
+        *,
+        seed: int,
+        dataset: str,
+        sample_ids: Sequence[str],
+    ) -> np.ndarray:
+        """Corrupted pictures; the pixels of each depend on itself, its id and the other arguments.
 
         Args:
-            picture: uint8 RGB (H, W, 3).
-            severity: 1-5; 0 returns the picture unchanged.
+            pictures: uint8 RGB (N, H, W, 3).
+            severity: From 1 on; 0 returns the pictures unchanged.
             seed: Run seed.
             dataset: Name of the data set.
-            sample_id: Id of the sample.
+            sample_ids: Of the pictures, (N,).
 
         Returns:
-            uint8 (H, W, 3).
+            uint8 (N, H, W, 3).
         """
         if severity == 0:
-            return picture
-        draws = rng.generator(seed, dataset, sample_id, self.name, severity)
-        pixels = self.corrupt(picture.astype(np.float64) / 255.0, self.levels[severity - 1], draws)
-        return np.rint(np.clip(pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
+            return pictures
+        constants = dict(self.levels[severity - 1])
+        if self.random:
+            constants["draws"] = [
+                rng.generator(seed, dataset, sample_id, self.name, severity)
+                for sample_id in sample_ids
+            ]
+        return self.kernel(pictures, **constants)
 
-    @abstractmethod
-    def corrupt(self, pixels: np.ndarray, level: float, draws: np.random.Generator) -> np.ndarray:
-        """Corrupt float64 RGB (H, W, 3) in [0, 1]; the result may leave the range."""
+    @property
+    def severities(self) -> tuple[int, ...]:
+        """1, 2, ..."""
+        return tuple(range(1, len(self.levels) + 1))
 
     def parameters(self) -> dict[str, Any]:
         """What determines the pixels, for cell ids and table footers."""
-        return {"name": self.name, "levels": list(self.levels), "version": 1}
+        single = all(len(level) == 1 for level in self.levels)
+        levels = [next(iter(lv.values())) if single else dict(lv) for lv in self.levels]
+        return {"name": self.name, "levels": levels, "version": self.version}

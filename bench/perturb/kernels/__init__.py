@@ -1,13 +1,18 @@
 """Corruptions as pure functions on batches: pixels, constants and generators in, pixels out.
 
-- `noise`          gaussian, shot, impulse and speckle noise
-- `transitions`    noise of independent pixels as one table look-up per value
-- `blur`           the constants of the blurs, and their names in one place
-- `gaussian`, `disk`, `motion`, `zoom`, `glass`   one blur each
-- `pictures`       what is asked of a batch
+A kernel takes uint8 RGB pictures (N, H, W, 3) of one size, its constants by name and, where it is
+random, one generator per picture (`draws`); it returns uint8 (N, H, W, 3). What becomes of a
+picture depends on its own pixels, constants and generator alone, whatever the batch or the number
+of threads. The constants at severities 1-5 stand beside the kernels.
 
-The constants at severities 1-5 and the rounding (truncation to uint8) are those of the
-`imagecorruptions` package (Michaelis et al. 2019, arXiv 1907.07484), which follows Hendrycks and
-Dietterich (2019, arXiv 1903.12261). A picture's result depends on nothing but its own pixels, the
-constants and its generator. Loops release the interpreter's lock, so threads may share a batch.
+- `noise`, `transitions`     noise of independent pixels, as one table look-up per value
+- `blur`                     the constants of the blurs, and their names in one place
+- `gaussian`, `disk`, `motion`, `zoom`, `glass`    one blur each
+- `weather`, `weather_loops`   snow, frost, fog, spatter
+- `colour`                   brightness, contrast, saturation
+- `digital`                  pixelation, JPEG, elastic warps
+- `loops`, `smoothing`, `words`, `pictures`    what several of them need
+
+Rounding (truncation to uint8) and constants are those of the `imagecorruptions` package (Michaelis
+et al. 2019, arXiv 1907.07484), which follows Hendrycks and Dietterich (2019, arXiv 1903.12261).
 """

@@ -1,0 +1,110 @@
+"""Named lists of corruptions: which, with which constants, in the words of their sources."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.perturb import own
+from bench.perturb.base import Corruption, Kernel
+from bench.perturb.kernels import blur, colour, digital, noise, weather
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A versioned list of corruptions.
+
+    Attributes:
+        name: As in configs.
+        version: Raised when a member, a constant or a pixel changes.
+        about: What it is and where it comes from, for docs and table footers.
+        corruptions: Its members, by their name in configs and tables.
+    """
+
+    name: str
+    version: int
+    about: str
+    corruptions: Mapping[str, Corruption]
+
+
+def _levels(names: str | Sequence[str], rows: Sequence[Any]) -> tuple[dict[str, Any], ...]:
+    """Constants at each severity, from one value or a tuple of values per severity."""
+    if isinstance(names, str):
+        return tuple({names: value} for value in rows)
+    return tuple(dict(zip(names, row, strict=True)) for row in rows)
+
+
+_RANDOM = {
+    "gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise", "motion_blur", "glass_blur",
+    "snow", "frost", "fog", "spatter", "elastic_transform",
+}  # fmt: skip
+
+#: Kernels and constants of the package imagecorruptions, by its names.
+_PACKAGE: dict[str, tuple[Kernel, tuple[Mapping[str, Any], ...]]] = {
+    "gaussian_noise": (noise.gaussian_noise, _levels("scale", noise.GAUSSIAN_NOISE_SCALE)),
+    "shot_noise": (noise.shot_noise, _levels("photons", noise.SHOT_NOISE_PHOTONS)),
+    "impulse_noise": (noise.impulse_noise, _levels("amount", noise.IMPULSE_NOISE_AMOUNT)),
+    "defocus_blur": (blur.defocus_blur, _levels(("radius", "alias_blur"), blur.DEFOCUS_BLUR)),
+    "glass_blur": (
+        blur.glass_blur,
+        _levels(("sigma", "max_delta", "iterations"), blur.GLASS_BLUR),
+    ),
+    "motion_blur": (blur.motion_blur, _levels(("radius", "sigma"), blur.MOTION_BLUR)),
+    "zoom_blur": (blur.zoom_blur, _levels("factors", blur.ZOOM_BLUR_FACTORS)),
+    "snow": (weather.snow, weather.IMAGECORRUPTIONS["snow"]),
+    "frost": (weather.frost, weather.IMAGECORRUPTIONS["frost"]),
+    "fog": (weather.fog, weather.IMAGECORRUPTIONS["fog"]),
+    "brightness": (colour.brightness, colour.IMAGECORRUPTIONS["brightness"]),
+    "contrast": (colour.contrast, colour.IMAGECORRUPTIONS["contrast"]),
+    "elastic_transform": (
+        digital.elastic_transform,
+        digital.IMAGECORRUPTIONS["elastic_transform"],
+    ),
+    "pixelate": (digital.pixelate, digital.IMAGECORRUPTIONS["pixelate"]),
+    "jpeg_compression": (digital.jpeg_compression, digital.IMAGECORRUPTIONS["jpeg_compression"]),
+    "speckle_noise": (noise.speckle_noise, _levels("scale", noise.SPECKLE_NOISE_SCALE)),
+    "gaussian_blur": (blur.gaussian_blur, _levels("sigma", blur.GAUSSIAN_BLUR_SIGMA)),
+    "spatter": (weather.spatter, weather.IMAGECORRUPTIONS["spatter"]),
+    "saturate": (colour.saturate, colour.IMAGECORRUPTIONS["saturate"]),
+}
+
+
+def _of_package(prefix: str, names: Sequence[str]) -> dict[str, Corruption]:
+    return {
+        prefix + name: Corruption(prefix + name, *_PACKAGE[name], random=name in _RANDOM)
+        for name in names
+    }
+
+
+_OURS = {
+    "gaussian_noise": Corruption(
+        "gaussian_noise", own.white_noise, _levels("sigma", (0.08, 0.12, 0.18, 0.24, 0.30)), True
+    ),
+    "gaussian_blur": Corruption(
+        "gaussian_blur", own.scaled_blur, _levels("sigma", (1.0, 1.8, 2.6, 3.4, 4.0))
+    ),
+}
+
+_AXIS = (
+    "shot_noise", "impulse_noise", "speckle_noise",
+    "defocus_blur", "motion_blur", "zoom_blur", "glass_blur",
+)  # fmt: skip
+
+PRESETS: dict[str, Preset] = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            "noise_blur",
+            1,
+            "four noises and five blurs; gaussian ones with RAF-DB-C's levels for 100 px faces, "
+            "the others with imagecorruptions'",
+            _OURS | _of_package("", _AXIS),
+        ),
+        Preset(
+            "imagecorruptions",
+            1,
+            "the 15 common and 4 validation corruptions of the package imagecorruptions, with its "
+            "constants (Hendrycks and Dietterich, 2019; Michaelis et al., 2019)",
+            _of_package("imagecorruptions.", tuple(_PACKAGE)),
+        ),
+    )
+}
