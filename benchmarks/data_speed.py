@@ -20,11 +20,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from PIL import Image
 
 from bench.data import packed
-from bench.data.batches import stacked
 from bench.data.examine import examine, memory
 from bench.data.faces import generate
 from bench.data.layouts import Folder
@@ -115,6 +113,11 @@ def main() -> None:
     if arguments.only_index:
         index_size(arguments.only_index)
         return
+    # Not needed to index, and half a gigabyte by itself.
+    import torch
+
+    from bench.data.batches import stacked
+
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["EMODC_BENCH_CACHE"] = str(Path(folder) / "cache")
