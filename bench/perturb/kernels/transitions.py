@@ -43,14 +43,13 @@ def transit(
     Args:
         pictures: uint8 (N, H, W, 3), contiguous.
         table: As `alias_table` makes it.
-        draws: One generator per picture; two words of each key the picture's stream.
+        draws: One generator per picture; a word of each is the key of the picture's stream.
 
     Returns:
         uint8 (N, H, W, 3).
     """
-    keys = np.empty((len(pictures), 2), np.uint32)
-    for key, generator in zip(keys, draws, strict=True):
-        key[:] = generator.integers(0, 2**32, 2, dtype=np.uint32)
+    words = np.array([generator.bit_generator.random_raw() for generator in draws], np.uint64)
+    keys = np.stack([words & 0xFFFFFFFF, words >> 32], axis=1).astype(np.uint32)
     result = np.empty_like(pictures)
     count = len(pictures)
     _transit(pictures.reshape(count, -1), keys, table, result.reshape(count, -1))

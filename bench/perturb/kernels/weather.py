@@ -16,6 +16,8 @@ from bench.perturb.kernels import weather_loops as loops
 from bench.perturb.kernels.smoothing import smoothed
 from bench.perturb.kernels.words import normals, uniform_words, uniforms
 
+_SNOW = ("mean", "scale", "zoom", "threshold", "radius", "sigma", "keep")
+
 #: The constants of the package imagecorruptions at severities 1-5.
 IMAGECORRUPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "snow": tuple(
