@@ -70,8 +70,10 @@ class Cell(_Record):
     classifier: str
     dataset: str
     perturbation: str
-    family: Literal["clean", "corruption", "attack"]
-    severity: str  # "0" for clean, "1".."5" for a corruption, "4/255" for an attack
+    family: Literal["clean", "corruption", "attack", "sequence"]
+    # "0" for clean, "1".."5" for a corruption, "4/255" for an attack; of a sequence its frames,
+    # each of which is a row.
+    severity: str
     seed: int
     run_seed: int
 

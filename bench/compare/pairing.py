@@ -110,6 +110,8 @@ def _cells(store: Store, side: Side, both: tuple[Side, Side]) -> dict[Where, lis
     for cell in report_order(store.planned()):
         if side.classifier not in (None, cell.classifier):
             continue
+        if cell.family == "sequence":
+            continue  # its rows are frames, which are no independent samples
         names = (both[0].classifier or cell.classifier, both[1].classifier or cell.classifier)
         level = cell.perturbation, cell.severity
         where = Where(names, cell.dataset, cell.run_seed, cell.family, *level)

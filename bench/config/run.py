@@ -10,6 +10,7 @@ from bench.config.data import DataConfig, FacesData
 from bench.config.emodc import ControlClassifier, EmoDCClassifier, Evaluation
 from bench.data import labels
 from bench.errors import UserError, unknown
+from bench.perturb import SEQUENCES
 from bench.section import Section
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -76,10 +77,23 @@ class Perturbations(Section):
         default_factory=dict  # eps in 1/255
     )
     attack_limit: int | None = Field(None, ge=1)  # test samples attacked
+    sequences: list[str] = Field(default_factory=list)  # such as rotation
+    sequence_limit: int | None = Field(None, ge=1)  # test samples made sequences of
+
+    @field_validator("sequences")
+    @classmethod
+    def _full_names(cls, names: list[str]) -> list[str]:
+        """As tables have them; "rotation" is short for "sequences.rotation"."""
+        full = [n if n.startswith("sequences.") else f"sequences.{n}" for n in names]
+        for name in full:
+            if name not in SEQUENCES:
+                # As a field's error it is told with the file.
+                raise ValueError(str(unknown("sequence", name, SEQUENCES)))
+        return list(dict.fromkeys(full))
 
     def names(self) -> list[str]:
         """Names of all perturbations."""
-        return [*self.corruptions, *self.attacks]
+        return [*self.corruptions, *self.attacks, *self.sequences]
 
 
 class Execution(Section):
@@ -134,5 +148,6 @@ class Config(Section):
                     family: {k: v for k, v in getattr(table, family).items() if k in perturbations}
                     for family in ("corruptions", "attacks")
                 }
+                | {"sequences": [name for name in table.sequences if name in perturbations]}
             )
         return self.model_copy(update={"classifiers": chosen, "perturbations": table})

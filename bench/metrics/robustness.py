@@ -156,11 +156,27 @@ def flip_probability(predictions: ArrayLike, noise: bool = False) -> float:
     Raises:
         ValueError: If there is no sequence, or fewer than two frames.
     """
+    return float(flip_shares(predictions, noise).mean())
+
+
+def flip_shares(predictions: ArrayLike, noise: bool = False) -> NDArray[np.float64]:
+    """What each sequence contributes to `flip_probability`, which is their mean.
+
+    Args:
+        predictions: Codes, (N, T): N sequences of T frames, at least two.
+        noise: As in `flip_probability`.
+
+    Returns:
+        The share of frames 2 to T at which the decision changes, (N,).
+
+    Raises:
+        ValueError: If there is no sequence, or fewer than two frames.
+    """
     decisions = np.asarray(predictions)
     if decisions.ndim != 2 or decisions.shape[0] < 1 or decisions.shape[1] < 2:
         raise ValueError(f"decisions are sequences x frames, 2 or more, not {decisions.shape}")
     before = decisions[:, :1] if noise else decisions[:, :-1]
-    return float(np.mean(decisions[:, 1:] != before))
+    return np.asarray(np.mean(decisions[:, 1:] != before, axis=1))
 
 
 def flip_rate(probability: float, reference: float) -> float | None:

@@ -4,11 +4,14 @@
 - `kernels/`  what becomes of pixels, on batches
 - `presets`   named lists of corruptions
 - `own`       the two corruptions of the default run
+- `sequences` thirty frames of a picture that changes a little, for flip rates
+- `clips`     corrupted clips: what stays the same from frame to frame
 - `attacks`   FGSM and PGD; it imports torch
 """
 
 from bench.perturb.base import SEVERITIES, Corruption
 from bench.perturb.presets import PRESETS, Preset
+from bench.perturb.sequences import SEQUENCES
 
 #: Every corruption, by its name in configs and tables.
 CORRUPTIONS: dict[str, Corruption] = {
@@ -19,4 +22,4 @@ CORRUPTIONS: dict[str, Corruption] = {
 #: Built by `bench.perturb.attacks`; names are known without it.
 ATTACKS = ("fgsm", "pgd")
 
-__all__ = ["ATTACKS", "CORRUPTIONS", "PRESETS", "SEVERITIES", "Corruption", "Preset"]
+__all__ = ["ATTACKS", "CORRUPTIONS", "PRESETS", "SEQUENCES", "SEVERITIES", "Corruption", "Preset"]

@@ -101,8 +101,9 @@ def _frozen(count: int, share: float, draws: np.random.Generator) -> np.ndarray:
     return np.minimum(np.arange(count), max(0, int(until * count) - 1))
 
 
-def _slowed(count: int, every: int, draws: np.random.Generator) -> np.ndarray:
-    """One frame in `every` is kept and repeated; its place is drawn."""
+def _slowed(count: int, factor: float, draws: np.random.Generator) -> np.ndarray:
+    """One frame in `factor` is kept and repeated; its place is drawn."""
+    every = int(factor)
     phase = int(draws.integers(every))
     return np.maximum(0, (np.arange(count) + phase) // every * every - phase)
 
@@ -114,7 +115,7 @@ DEFECTS: Mapping[str, tuple[_Defect, tuple[float, ...]]] = MappingProxyType(
     {
         "frame_drop": (_dropped, (0.1, 0.2, 0.3, 0.5, 0.7)),
         "freeze": (_frozen, (0.2, 0.35, 0.5, 0.65, 0.8)),
-        "frame_rate": (_slowed, (2, 3, 4, 6, 8)),
+        "frame_rate": (_slowed, (2.0, 3.0, 4.0, 6.0, 8.0)),
     }
 )
 

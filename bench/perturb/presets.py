@@ -1,12 +1,13 @@
 """Named lists of corruptions: which, with which constants, in the words of their sources."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.perturb import own
 from bench.perturb.base import Corruption, Kernel
 from bench.perturb.kernels import blur, colour, digital, noise, weather
+from bench.perturb.sequences import SEQUENCES, PerturbationSequence
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,14 @@ class Preset:
         version: Raised when a member, a constant or a pixel changes.
         about: What it is and where it comes from, for docs and table footers.
         corruptions: Its members, by their name in configs and tables.
+        sequences: Those of its members that are sequences, likewise.
     """
 
     name: str
     version: int
     about: str
     corruptions: Mapping[str, Corruption]
+    sequences: Mapping[str, PerturbationSequence] = field(default_factory=dict)
 
 
 def _levels(names: str | Sequence[str], rows: Sequence[Any]) -> tuple[dict[str, Any], ...]:
@@ -105,6 +108,14 @@ PRESETS: dict[str, Preset] = {
             "the 15 common and 4 validation corruptions of the package imagecorruptions, with its "
             "constants (Hendrycks and Dietterich, 2019; Michaelis et al., 2019)",
             _of_package("imagecorruptions.", tuple(_PACKAGE)),
+        ),
+        Preset(
+            "sequences",
+            1,
+            "ten perturbation sequences of 30 frames, for flip rates, after RAF-DB-P (Greco et "
+            "al., 2023); the picture's edge is repeated",
+            {},
+            SEQUENCES,
         ),
     )
 }

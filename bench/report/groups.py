@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.report.flips import Flips
 from bench.report.measures import Metrics, measure_seeds, share
 from bench.report.outcomes import Outcomes, recognised, same_samples, shared_samples
 from bench.report.spec import Estimate
@@ -81,6 +82,7 @@ class Group:
         results: The complete ones, in the same order.
         drawn: Whether the pictures are drawn faces, which say nothing about real ones.
         protocol: Which pictures and whose split, for captions; empty if that goes without saying.
+        flips: The complete cells of perturbation sequences, which are not among `results`.
     """
 
     dataset: str
@@ -91,6 +93,12 @@ class Group:
     results: tuple[Result, ...]
     drawn: bool
     protocol: str = ""
+    flips: tuple[Flips, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Data set and run seed: what makes it a group."""
+        return self.dataset, self.seed
 
     @cached_property
     def classes(self) -> list[str]:

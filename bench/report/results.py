@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.report.flips import Flips, flips_of
 from bench.report.groups import Group, Result
 from bench.report.measures import measure
 from bench.report.outcomes import Outcomes
 from bench.store import Cell, Gate, Manifest, Store
 
-_FAMILIES = ("clean", "corruption", "attack")  # in report order
+_FAMILIES = ("clean", "corruption", "attack", "sequence")  # in report order
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,19 @@ class Results:
     Attributes:
         complete: Results of the complete cells, in report order (`report_order`).
         missing: The other planned cells, in the same order.
+        flips: The complete cells of perturbation sequences, in the same order.
         groups: The same results, one group per data set and run seed.
     """
 
     complete: tuple[Result, ...]
     missing: tuple[Missing, ...]
     groups: tuple[Group, ...]
+    flips: tuple[Flips, ...] = ()
+
+    @property
+    def finished(self) -> int:
+        """Number of cells that are shown."""
+        return len(self.complete) + len(self.flips)
 
 
 def display_name(classifier: str, gates: Iterable[Gate | None]) -> str:
@@ -65,6 +73,7 @@ def read(root: Path) -> Results:
     manifests = {cell: store.manifest(cell) for cell in planned}
     names = _names(planned, manifests)
     complete: list[Result] = []
+    flips: list[Flips] = []
     missing: list[Missing] = []
     like: dict[str, Outcomes] = {}  # by family: cells of one mostly have the same samples
     for cell in planned:
@@ -75,18 +84,28 @@ def read(root: Path) -> Results:
         try:
             known = like.get(cell.family)
             outcomes = like[cell.family] = checked(store, manifest, known)
-            measured = measure(outcomes)
+            if cell.family == "sequence":
+                flips.append(flips_of(manifest, name, outcomes))
+            else:
+                complete.append(Result(manifest, name, outcomes, measure(outcomes)))
         except (UserError, ValueError) as error:
             missing.append(Missing(cell, name, str(error)))
-        else:
-            complete.append(Result(manifest, name, outcomes, measured))
     if not complete:
         raise UserError(
             f"{root} holds no complete cell of the {len(planned)} planned, so there is nothing to "
             "report. The same `bench run` goes on where it stopped.",
             1,
         )
-    return Results(tuple(complete), tuple(missing), _grouped(planned, names, complete, store))
+    known_groups = {_group_key(result.cell) for result in complete}
+    alone = [one for one in flips if _group_key(one.cell) not in known_groups]
+    why = "no other cell of its data set and seed is finished"
+    missing += [Missing(one.cell, one.name, why) for one in alone]
+    shown = [one for one in flips if one not in alone]
+    groups = [
+        replace(group, flips=tuple(f for f in shown if _group_key(f.cell) == group.key))
+        for group in _grouped(planned, names, complete, store)
+    ]
+    return Results(tuple(complete), tuple(missing), tuple(groups), tuple(shown))
 
 
 def report_order(cells: Sequence[Cell]) -> list[Cell]:

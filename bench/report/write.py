@@ -102,6 +102,6 @@ def _page(chapters: list[Contents], results: Results) -> str:
         parts += [f"![{markdown_text(f.alt)}](figures/{f.name}.png)\n" for f in own.figures]
     if results.missing:
         listed = "\n".join(f"- {markdown_text(str(missing))}" for missing in results.missing)
-        count = f"{len(results.missing)} of {len(results.missing) + len(results.complete)}"
+        count = f"{len(results.missing)} of {len(results.missing) + results.finished}"
         parts.append(f"## Missing cells\n\n{count} planned cells:\n\n{listed}\n")
     return "\n".join(parts)

@@ -10,6 +10,7 @@ from bench.data.base import DataSet, Skipped
 from bench.data.images import UnreadablePicture
 from bench.errors import UserError
 from bench.files import write_json
+from bench.perturb.sequences import of_frame
 from bench.progress import Reporter
 from bench.store import Store
 from bench.sweep.plan import PlannedCell, shards_of
@@ -61,7 +62,8 @@ class Lost:
         return [*self.dataset.skipped, *self.found.values()]
 
     def _reason(self, name: str) -> str:
-        sample = next(one for one in self.dataset.samples("test") if one.id == name)
+        known = {one.id: one for one in self.dataset.samples("test")}
+        sample = known[name if name in known else of_frame(name)[0]]
         try:
             self.dataset.picture(sample)
         except UnreadablePicture as error:

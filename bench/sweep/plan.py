@@ -7,7 +7,8 @@ from typing import Any
 from bench.config import BaselineClassifier, Config, ControlClassifier, StagedClassifier
 from bench.data.base import DataSet, Sample, balanced_subset
 from bench.files import digest
-from bench.perturb import CORRUPTIONS
+from bench.perturb import CORRUPTIONS, SEQUENCES
+from bench.perturb.sequences import FRAMES, frame_id
 from bench.store import Cell, Store, has_other_prompts
 from bench.training.recipes import resolved_precision
 
@@ -22,7 +23,7 @@ class PlannedCell:
     Attributes:
         cell: The cell.
         inputs: Everything that determines the rows.
-        sample_ids: The test samples, in order.
+        sample_ids: The test samples, in order; of a sequence each of their frames.
         other_prompts: Those of them that an EmoDC measures under the prompts that name no class.
     """
 
@@ -50,14 +51,16 @@ def levels(config: Config) -> Iterator[tuple[str, str, str]]:
     for name, budgets in config.perturbations.attacks.items():
         for eps in sorted(set(budgets)):
             yield name, "attack", f"{eps}/255"
+    for name in config.perturbations.sequences:
+        yield name, "sequence", str(FRAMES)
 
 
 def test_samples(config: Config, dataset: DataSet, family: str) -> list[Sample]:
-    """The test samples of a cell; attacks have a smaller subset of their own."""
+    """The test samples of a cell; attacks and sequences have smaller subsets of their own."""
     samples = balanced_subset(dataset.samples("test"), config.limit)
-    if family != "attack":
-        return samples
-    return balanced_subset(samples, config.perturbations.attack_limit)
+    table = config.perturbations
+    limits = {"attack": table.attack_limit, "sequence": table.sequence_limit}
+    return balanced_subset(samples, limits.get(family))
 
 
 def seeds_of(config: Config, name: str) -> list[int]:
@@ -101,7 +104,7 @@ def make_plan(
                 seed=seed,
                 run_seed=config.seed,
             )
-            ids, others = tuple(sample.id for sample in samples), _other_prompts(inputs, samples)
+            ids, others = _row_ids(samples, family), _other_prompts(inputs, samples)
             plan.append(
                 PlannedCell(cell, inputs, ids, others if family == "clean" else frozenset())
             )
@@ -152,7 +155,15 @@ def _other_prompts(inputs: dict[str, Any], samples: list[Sample]) -> frozenset[s
     return frozenset(sample.id for sample in balanced_subset(samples, count))
 
 
+def _row_ids(samples: list[Sample], family: str) -> tuple[str, ...]:
+    if family == "sequence":
+        return tuple(frame_id(s.id, number) for s in samples for number in range(FRAMES))
+    return tuple(sample.id for sample in samples)
+
+
 def _parameters(perturbation: str, family: str) -> dict[str, Any]:
+    if family == "sequence":
+        return SEQUENCES[perturbation].parameters()
     if family == "corruption":
         return CORRUPTIONS[perturbation].parameters()
     if family == "attack":

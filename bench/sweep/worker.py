@@ -1,6 +1,7 @@
 """One shard: read pictures, perturb them, ask the classifier, store rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from bench.config import Config
 from bench.data.base import DataSet, Sample
 from bench.data.images import UnreadablePicture
 from bench.models import Classifier, Measurement, load_classifier
-from bench.perturb import CORRUPTIONS
+from bench.perturb import CORRUPTIONS, SEQUENCES
 from bench.perturb.attacks import ATTACK_CLASSES
+from bench.perturb.sequences import of_frame
 from bench.store import ROW_SCHEMA, Cell, Store
 from bench.sweep.plan import Shard
 from bench.traces import OtherPrompts, Traces
@@ -59,7 +61,7 @@ class Worker:
     def _run(self, shard: Shard) -> int:
         cell = shard.planned.cell
         classifier = self.classifier(cell.classifier, cell.seed)
-        samples = [self._samples[identifier] for identifier in shard.sample_ids]
+        samples = [self._sample(cell, name) for name in shard.sample_ids]
         size = self.config.execution.batch_size
         frames, traces, others = [], [], []
         chosen = shard.planned.other_prompts
@@ -67,7 +69,7 @@ class Worker:
             batch, pictures = self._readable(cell, samples[start : start + size], classifier)
             if not batch:
                 continue
-            measured = classifier.measure(pictures, [sample.id for sample in batch])
+            measured = _measured(cell, classifier, pictures, [sample.id for sample in batch])
             frames.append(_rows(batch, measured, classifier.classes))
             if measured.traces is None:
                 continue
@@ -83,6 +85,12 @@ class Worker:
             OtherPrompts.joined(others) if traces and chosen else None,
         )
         return len(samples)
+
+    def _sample(self, cell: Cell, name: str) -> Sample:
+        """What a row is about; a frame of a sequence has an id of its own."""
+        if cell.family != "sequence":
+            return self._samples[name]
+        return Sample(name, self._samples[of_frame(name)[0]].label)
 
     def _readable(
         self, cell: Cell, samples: Sequence[Sample], classifier: Classifier
@@ -102,6 +110,15 @@ class Worker:
 
         Addressed by the run's seed, not by that of training: all trainings see the same pictures.
         """
+        if cell.family == "sequence":
+            origin, number = of_frame(sample.id)
+            return SEQUENCES[cell.perturbation].frames(
+                self.dataset.picture(self._samples[origin]),
+                [number],
+                seed=cell.run_seed,
+                dataset=cell.dataset,
+                sample_id=origin,
+            )[0]
         picture = self.dataset.picture(sample)
         if cell.family == "corruption":
             corruption, severity = CORRUPTIONS[cell.perturbation], int(cell.severity)
@@ -119,6 +136,17 @@ class Worker:
                 sample_id=sample.id,
             )
         return picture
+
+
+def _measured(
+    cell: Cell, classifier: Classifier, pictures: Sequence[np.ndarray], names: Sequence[str]
+) -> Measurement:
+    if cell.family != "sequence":
+        return classifier.measure(pictures, names)
+    # Frames meet the evaluation noise of their picture, so that a flip is none of the noise's.
+    measured = classifier.measure(pictures, [of_frame(name)[0] for name in names])
+    traces = measured.traces and replace(measured.traces, ids=tuple(names))
+    return replace(measured, traces=traces)
 
 
 def _rows(samples: Sequence[Sample], measured: Measurement, classes: Sequence[str]) -> pd.DataFrame:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.report.chapters import Contents
-from bench.report.groups import Group
+from bench.report.flips import Flips
+from bench.report.groups import Group, Result
 from bench.report.page.parts import Command, FigureFile, Page, Section
 from bench.report.results import Results
 from bench.report.spec import TableSpec, Value
@@ -91,7 +92,8 @@ def cells_table(results: Results) -> TableSpec:
 def commands_tables(results: Results) -> list[TableSpec]:
     """The command that computes each number, as the run has noted it; none if none has."""
     rows: dict[tuple[str, str, str], str] = {}
-    for result in results.complete:
+    found: list[Result | Flips] = [*results.complete, *results.flips]
+    for result in found:
         cell, command = result.cell, result.manifest.command
         if command:
             rows[result.name, cell.dataset, cell.perturbation] = command
@@ -111,8 +113,8 @@ def _intro(results: Results) -> tuple[str, ...]:
     for group in results.groups:
         classifiers = f"{len(group.names)} classifier{'s' if len(group.names) > 1 else ''}"
         sentences.append(f"{classifiers}. {setting(group, group.results)}.")
-    total = len(results.complete) + len(results.missing)
-    sentences.append(f"{len(results.complete)} of {total} planned cells are complete.")
+    total = results.finished + len(results.missing)
+    sentences.append(f"{results.finished} of {total} planned cells are complete.")
     sentences.append("A model card of every checkpoint lies beside this page, in cards/.")
     return tuple(sentences)
 

@@ -5,6 +5,7 @@
 - `grid`, `errors`, `curves`: all corruptions at a glance: accuracy; CE and mCE; areas of curves,
   half drops and changed decisions
 - `sweeps`: accuracy by severity of a corruption, by budget of an attack
+- `sequences`: how often decisions flip along perturbation sequences
 - `calibration`, `consistency`: whether confidences can be believed; who errs on the same pictures
 - `samples`: groups of pictures, and gaps between them
 - `cost`: accuracy from fewer steps of a trace
@@ -34,6 +35,7 @@ from bench.report.tables.errors import check_reference, errors_table, reference_
 from bench.report.tables.grid import grid_table
 from bench.report.tables.provenance import provenance_table
 from bench.report.tables.samples import group_tables
+from bench.report.tables.sequences import sequences_table
 from bench.report.tables.sweeps import attack_table, corruption_table
 from bench.report.tables.swept import sweeps
 from bench.store import Store
@@ -71,6 +73,8 @@ def _of_group(group: Group, store: Store, reference: str | None) -> Iterator[Tab
         yield from _in("corruptions", [] if unit is None else [errors_table(group, swept, unit)])
         yield from _in("corruptions", [curves_table(group, swept)])
         yield from _in("corruptions", [corruption_table(group, name) for name in names])
+    sequences = sequences_table(group, reference)
+    yield from _in("corruptions", [] if sequences is None else [sequences])
     attacks = group.perturbations("attack")
     yield from _in("attacks", [attack_table(group, name) for name in attacks])
     yield from _in("confidence", [calibration_table(group, swept)] if swept else [])

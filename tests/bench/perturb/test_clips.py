@@ -73,7 +73,7 @@ def test_the_frames_given_are_left_as_they_are() -> None:
 def test_a_burst_is_a_stretch_of_the_stated_length_and_leaves_the_rest() -> None:
     burst = drawn_burst(COUNT, 0.3, corruption=NOISE.name, **ADDRESS)
     assert len(burst) == int(np.ceil(0.3 * COUNT))
-    assert 0 <= burst.start and burst.stop <= COUNT
+    assert burst.start >= 0 and burst.stop <= COUNT
     found = corrupt_clip(NOISE, CLIP, 3, temporal="sensor", burst=burst, **ADDRESS)
     whole = corrupt_clip(NOISE, CLIP, 3, temporal="sensor", **ADDRESS)
     inside = np.isin(np.arange(COUNT), burst)
