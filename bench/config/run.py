@@ -115,6 +115,10 @@ class Config(Section):
     precision: Precision = "auto"
     limit: int | None = Field(None, ge=1)  # test samples per cell
     data: DataConfig = FacesData()
+    # Lists of test pictures, by the name of the group that they make.
+    lists: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 _-]*$")], Path] = Field(
+        default_factory=dict
+    )
     classifiers: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")], ClassifierConfig] = (
         Field(min_length=1)
     )

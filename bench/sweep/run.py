@@ -12,6 +12,7 @@ from bench import dataset_record, runtime, training
 from bench.checkpoints import Card
 from bench.config import CheckpointClassifier, Config, PythonClassifier
 from bench.data.base import DataSet
+from bench.data.lists import with_lists
 from bench.data.open import open_dataset
 from bench.files import write_json
 from bench.models import Classifier, load_python
@@ -48,7 +49,7 @@ class DryRun:
 
 def dry_run(config: Config, out: Path) -> DryRun:
     """Plan without doing anything."""
-    dataset = open_dataset(config.data, config.seed)
+    dataset = with_lists(open_dataset(config.data, config.seed), config.lists, Reporter())
     missing: dict[tuple[str, int], int] = {}
     weights: dict[tuple[str, int], str] = {}
     counted: set[Path] = set()  # a stage that two classifiers share is trained once
@@ -85,7 +86,8 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
     Returns:
         The filled store.
     """
-    dataset = open_dataset(config.data, config.seed, reporter)
+    opened = open_dataset(config.data, config.seed, reporter)
+    dataset = with_lists(opened, config.lists, reporter)
     _list_skipped(dataset, out, reporter)
     _check_class_orders(config, dataset, out, reporter)
     folders = training.train_missing(config, dataset, out, reporter)
