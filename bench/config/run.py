@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from bench import resources
 from bench.config.data import DataConfig, FacesData
 from bench.config.emodc import ControlClassifier, EmoDCClassifier, Evaluation
 from bench.data import labels
 from bench.errors import UserError, unknown
-from bench.perturb import SEQUENCES
+from bench.perturb import CORRUPTIONS, SEQUENCES
 from bench.section import Section
+from bench.seen import known_names
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -26,12 +27,24 @@ class BaselineClassifier(Section):
     batch_size: int = Field(64, ge=1)
 
 
+def _known_corruption(name: str) -> str:
+    known = known_names(CORRUPTIONS)
+    if name not in known:
+        raise ValueError(str(unknown("corruption or kind", name, known)))
+    return name
+
+
+#: Corruptions, or the kinds "noise" and "blur", that a classifier met in training.
+TrainedWith = list[Annotated[str, AfterValidator(_known_corruption)]]
+
+
 class CheckpointClassifier(Section):
     """A trained EmoDC or baseline, from a folder that a run of the bench wrote."""
 
     kind: Literal["checkpoint"]
     path: Path  # beside the working folder, or shipped with the bench
     evaluation: Evaluation = Evaluation()
+    trained_with: TrainedWith = Field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -46,6 +59,7 @@ class PythonClassifier(Section):
     factory: str = Field(pattern=r"^[\w.]+:\w+$")
     class_order: str | list[str] | None = None  # a name in `labels.ORDERS`, or the names; None:
     # the module's attribute `classes`
+    trained_with: TrainedWith = Field(default_factory=list)
     check_class_order: bool = True  # on validation pictures, before the sweep
 
     @field_validator("class_order")

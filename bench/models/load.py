@@ -1,6 +1,7 @@
 """From a config's entry to a classifier."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -46,15 +47,23 @@ def load_classifier(
         UserError: If the checkpoint is damaged or the factory fails.
     """
     if isinstance(spec, PythonClassifier):
-        return load_python(name, spec, device)
+        own = load_python(name, spec, device)
+        own.training = declared(spec)
+        return own
     if folder is None:
         raise ValueError(f"{name} needs a checkpoint")
     card = Card.verified(folder)
     classifier = _load_checkpoint(name, spec, folder, card, config, device)
     classifier.validation = card.validation
     made_by = {key: value for key, value in card.recipe.items() if key not in ("data", "classes")}
-    classifier.training = made_by | {"seconds": card.seconds}
+    classifier.training = made_by | {"seconds": card.seconds} | declared(spec)
     return classifier
+
+
+def declared(spec: ClassifierConfig) -> dict[str, Any]:
+    """What the config says of a training that it did not make, for manifests."""
+    names = getattr(spec, "trained_with", [])
+    return {"trained_with": list(names)} if names else {}
 
 
 def _load_checkpoint(

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from bench.report.flips import Flips
 from bench.report.measures import Metrics, measure_seeds, share
 from bench.report.outcomes import Outcomes, recognised, same_samples, shared_samples
 from bench.report.spec import Estimate
+from bench.seen import seen
 from bench.store import Cell, Manifest
 
 
@@ -173,6 +175,15 @@ class Group:
     def severities(self, perturbation: str) -> list[str]:
         """A perturbation's planned severities or budgets, ascending."""
         return list(self._severities.get(perturbation, ()))
+
+    def seen(self, classifier: str, perturbation: str) -> bool:
+        """Whether a classifier met this perturbation, or one alike, in training."""
+        return seen(self._training.get(classifier, {}), perturbation)
+
+    @cached_property
+    def _training(self) -> dict[str, dict[str, Any]]:
+        """By classifier; the same for all cells, but for seeds and seconds."""
+        return {r.cell.classifier: r.manifest.training for r in self.results}
 
     def get(self, classifier: str, perturbation: str, severity: str) -> Pooled | None:
         """The complete results of one table entry, None if there are none."""

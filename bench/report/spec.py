@@ -146,6 +146,7 @@ class TableSpec:
         rows: Values, each row (C,).
         marks: By (row, column), what a number is among those of its column.
         chapter: Where it stands in a report.
+        seen: By (row, column), numbers under a corruption that the classifier met in training.
     """
 
     name: str
@@ -155,3 +156,4 @@ class TableSpec:
     rows: tuple[tuple[Value, ...], ...]
     marks: Mapping[tuple[int, int], Mark] = field(default_factory=dict)
     chapter: Chapter = "provenance"
+    seen: frozenset[tuple[int, int]] = frozenset()

@@ -17,6 +17,7 @@ from bench.data.open import open_dataset
 from bench.files import write_json
 from bench.models import Classifier, load_python
 from bench.models.class_order import require_class_order
+from bench.models.load import declared
 from bench.progress import Reporter
 from bench.runtime import pick_device
 from bench.store import Manifest, Store
@@ -153,6 +154,7 @@ def _sweep(
     left = {planned.cell.id: 0 for planned in plan}
     for shard in todo:
         left[shard.planned.cell.id] += 1
+    _declare(config, plan, store)
     finished = [p for p in plan if not left[p.cell.id] and store.manifest(p.cell) is None]
     for planned in finished:  # killed between the last shard and the manifest
         store.write_manifest(describe(planned))
@@ -170,6 +172,18 @@ def _sweep(
             seed = f", seed {cell.seed}" if len(config.seeds) > 1 else ""
             note = f"{cell.classifier}{seed} {cell.perturbation} {cell.severity}"
             task.advance(len(shard.sample_ids), note)
+
+
+def _declare(config: Config, plan: list[PlannedCell], store: Store) -> None:
+    """Bring what the config says of trainings into the manifests of cells already complete."""
+    for planned in plan:
+        manifest = store.manifest(planned.cell)
+        if manifest is None:
+            continue
+        kept = {k: v for k, v in manifest.training.items() if k != "trained_with"}
+        training = kept | declared(config.classifiers[planned.cell.classifier])
+        if training != manifest.training:
+            store.write_manifest(manifest.model_copy(update={"training": training}))
 
 
 class _Describer:

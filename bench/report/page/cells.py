@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.report.render.columns import notes
@@ -32,6 +32,7 @@ class Cell:
         remark: Said below it: "not distinguishable".
         strong: Whether it is bold.
         tied: Whether it cannot be told from the best of its column.
+        seen: Whether the classifier met the corruption in training.
     """
 
     text: str
@@ -40,6 +41,7 @@ class Cell:
     remark: str = ""
     strong: bool = False
     tied: bool = False
+    seen: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,10 @@ def table(spec: TableSpec, anchor: str, classifiers: Sequence[str]) -> Table:
     columns = ([row[column] for row in spec.rows] for column in range(len(spec.header)))
     rows = []
     for i, row in enumerate(spec.rows):
-        cells = tuple(cell(value, spec.marks.get((i, j))) for j, value in enumerate(row))
+        cells = tuple(
+            replace(cell(value, spec.marks.get((i, j))), seen=(i, j) in spec.seen)
+            for j, value in enumerate(row)
+        )
         own = dict.fromkeys(numbers[v] for v in row if isinstance(v, str) and v in numbers)
         rows.append(Row(cells, " ".join(own)))
     return Table(

@@ -14,9 +14,10 @@ def csv_text(spec: TableSpec) -> str:
     """The table with a column for each part of a number, an empty field for what is absent.
 
     A column NAME of numbers is followed by those of "NAME low" and "NAME high" (95 % interval),
-    "NAME p" and "NAME mark" that it needs; the mark is "best", "tied" or "not distinguishable"
-    (a difference from 0). Units are those of the other formats, accuracies in percent and
-    differences in points, with four decimals; other numbers have six.
+    "NAME p", "NAME mark" and "NAME seen" that it needs; the mark is "best", "tied" or "not
+    distinguishable" (a difference from 0), and seen is "seen in training" or empty. Units are those
+    of the other formats, accuracies in percent and differences in points, with four decimals; other
+    numbers have six.
     """
     columns = [_columns(spec, column) for column in range(len(spec.header))]
     names = unique(name for column in columns for name in column)
@@ -32,7 +33,7 @@ def _columns(spec: TableSpec, column: int) -> dict[str, list[str]]:
     """The columns that one of the spec becomes, by name; all but the first only if needed."""
     name = spec.header[column]
     fields = [_fields(spec, row, column) for row in range(len(spec.rows))]
-    parts = ("", " low", " high", " p", " mark")
+    parts = ("", " low", " high", " p", " mark", " seen")
     found = {f"{name}{part}": [field.get(part, "") for field in fields] for part in parts}
     return {title: column for title, column in found.items() if title == name or any(column)}
 
@@ -50,6 +51,8 @@ def _fields(spec: TableSpec, row: int, column: int) -> dict[str, str]:
             fields[" p"] = f"{value.p:.6g}"
         if not value.distinguishable:
             fields[" mark"] = "not distinguishable"
+    if (row, column) in spec.seen:
+        fields[" seen"] = "seen in training"
     mark = spec.marks.get((row, column))
     return fields if mark is None else {**fields, " mark": mark}
 

@@ -23,7 +23,7 @@ _SETUP = [
 _FIT = r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 _LONGEST_WORD = 16
 _INFINITE = r"\infty"
-_TIED = r"\rlap{$^{\approx}$}"
+_TIED, _SEEN = r"\approx", r"\dagger"
 
 
 def latex(spec: TableSpec) -> str:
@@ -123,8 +123,10 @@ def _value(spec: TableSpec, row: int, column: int) -> str:
     shown = number_latex(value)
     if bold(spec, row, column):
         shown = rf"\textbf{{{shown}}}"
-    if spec.marks.get((row, column)) == "tied":
-        shown += _TIED
+    signs = _TIED if spec.marks.get((row, column)) == "tied" else ""
+    signs += _SEEN if (row, column) in spec.seen else ""
+    if signs:
+        shown += rf"\rlap{{$^{{{signs}}}$}}"
     shown = _padding(spec, column, value) + shown
     under = interval_latex(value)
     if isinstance(value, Difference) and not value.distinguishable:

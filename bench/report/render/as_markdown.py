@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from bench.report.render.columns import TIED, bold, holds_text, notes
+from bench.report.render.columns import SEEN, TIED, bold, holds_text, notes
 from bench.report.spec import ABSENT, Difference, TableSpec
 
 
@@ -39,4 +39,6 @@ def _value(spec: TableSpec, row: int, column: int) -> str:
         words.append("not distinguishable")
     if spec.marks.get((row, column)) == "tied":
         words.append(TIED)
+    if (row, column) in spec.seen:
+        words.append(SEEN)
     return " ".join(word for word in words if word)

@@ -10,6 +10,8 @@ from bench.report.spec import Difference, Estimate, Number, TableSpec
 Measured = Estimate | Difference | Number
 
 TIED = "≈"
+SEEN = "†"
+SEEN_NOTE = "seen in training: the classifier was trained with this corruption, or one alike."
 TIED_NOTE = "not distinguishable from the best of its column."
 
 _LOOKS_LIKE_A_NUMBER = re.compile(r"[-+<>=≈ ]*\d[\d.,]*(\W|$)")
@@ -37,14 +39,15 @@ def bold(spec: TableSpec, row: int, column: int) -> bool:
 
 
 def notes(spec: TableSpec, rows: Iterable[int], columns: Iterable[int]) -> list[str]:
-    """What bold type and the sign `TIED` mean where they occur in these rows and columns."""
+    """What bold type and the signs mean where they occur in these rows and columns."""
     cells = list(product(rows, columns))
     values = [spec.rows[row][column] for row, column in cells]
     found = {spec.marks.get(cell) for cell in cells}
     said = ["Bold: the best of its column."] if "best" in found else []
     if any(isinstance(value, Difference) and value.distinguishable for value in values):
         said.append("Bold difference: distinguishable from 0.")
-    return said + ([f"{TIED}: {TIED_NOTE}"] if "tied" in found else [])
+    said += [f"{TIED}: {TIED_NOTE}"] if "tied" in found else []
+    return said + ([f"{SEEN}: {SEEN_NOTE}"] if spec.seen.intersection(cells) else [])
 
 
 def unique(names: Iterable[str]) -> list[str]:

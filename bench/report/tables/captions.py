@@ -12,6 +12,8 @@ SEEDS = (
     "pictures, unless said otherwise; those of two seeds cover less than 95%. A single seed has "
     "Wilson's."
 )
+#: Where marks of `TableSpec.seen` stand.
+SEEN_IN_MEANS = "Means and ratios count corruptions that were seen in training like all others."
 
 
 def captioned(
@@ -23,6 +25,7 @@ def captioned(
     header: tuple[str, ...],
     rows: Sequence[tuple[Value, ...]],
     ranked: Mapping[str, Sequence[Scores | None]] | None = None,
+    under: Mapping[str, str] | None = None,
 ) -> TableSpec:
     """A group's table whose caption says what the numbers rest on.
 
@@ -35,16 +38,36 @@ def captioned(
         header: Column names, (C,).
         rows: Values, each row (C,).
         ranked: By column name, what its numbers rest on, (rows,); their best are marked.
+        under: By column name, the corruption that its numbers were measured under; those that a
+            row's classifier met in training are marked. Rows are those of `group.names`.
     """
+    seen = seen_cells(group, {header.index(c): name for c, name in (under or {}).items()}, rows)
     ranking = rank(
         {header.index(column): own for column, own in (ranked or {}).items()},
         [str(row[0]) for row in rows],
     )
     parts = [about, *([ranking.note] if ranking.note else []), f"{setting(group, used)}."]
+    parts += [SEEN_IN_MEANS] if seen else []
     parts += [*([SEEDS] if group.several else []), *ending([group], rows)]
-    full = f"{title}, {group.slug}"
-    return TableSpec(
-        group.file_name(name), full, " ".join(parts), header, tuple(rows), ranking.marks
+    file_name, full, caption = group.file_name(name), f"{title}, {group.slug}", " ".join(parts)
+    return TableSpec(file_name, full, caption, header, tuple(rows), ranking.marks, seen=seen)
+
+
+def seen_cells(
+    group: Group, under: Mapping[int, str], rows: Sequence[tuple[Value, ...]]
+) -> frozenset[tuple[int, int]]:
+    """The (row, column) of numbers under a corruption that the row's classifier met in training.
+
+    Args:
+        group: The group; its classifiers are the rows.
+        under: By column, the corruption.
+        rows: Values, as in the table.
+    """
+    return frozenset(
+        (row, column)
+        for row, classifier in enumerate(group.names)
+        for column, corruption in under.items()
+        if rows[row][column] is not None and group.seen(classifier, corruption)
     )
 
 

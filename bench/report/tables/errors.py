@@ -52,7 +52,8 @@ def errors_table(group: Group, swept: Mapping[str, Swept], reference: str) -> Ta
     if strangers:
         about += f" Classifiers of other pictures have no numbers: {', '.join(strangers)}."
     title = "Corruption errors"
-    return captioned(group, "corruption-errors", title, about, behind(group), header, rows)
+    under, used = dict(zip(each, names, strict=True)), behind(group)
+    return captioned(group, "corruption-errors", title, about, used, header, rows, under=under)
 
 
 def reference_of(group: Group, swept: Mapping[str, Swept], wanted: str | None) -> str | None:

@@ -41,7 +41,8 @@ def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
     entries = [swept.get(classifier) for classifier in group.names]
     ranked = {column: [_scores(own, of) for own in entries] for column, of in columns.items()}
     used = behind(group)
-    return captioned(group, "corruptions", "Corruptions", about, used, header, rows, ranked)
+    under = dict(zip(shown, names, strict=True))
+    return captioned(group, "corruptions", "Corruptions", about, used, header, rows, ranked, under)
 
 
 def _share(scores: metrics.Scores | None) -> Estimate | None:

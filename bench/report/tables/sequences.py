@@ -18,7 +18,7 @@ from bench.report.groups import Group
 from bench.report.measures import share
 from bench.report.outcomes import same_samples
 from bench.report.spec import Estimate, Number, TableSpec, Value
-from bench.report.tables.captions import SEEDS, counts_header, ending, seeds_text, sizes
+from bench.report.tables.captions import SEEDS, counts_header, ending, seeds_text, seen_cells, sizes
 from bench.report.tables.numbers import ALIKE, above_zero, bootstrapped_ratio
 
 
@@ -50,7 +50,7 @@ def sequences_table(group: Group, wanted: str | None) -> TableSpec | None:
         return None
     unit = rows[_reference(group, rows, wanted)]
     rate = f"mFR % ({unit.name})"
-    shown = (f"FP % {name.removeprefix('sequences.').replace('_', ' ')}" for name in names)
+    shown = tuple(f"FP % {name.removeprefix('sequences.').replace('_', ' ')}" for name in names)
     header = ("classifier", *counts_header(group), "mean FP %", rate, *shown)
     body: list[tuple[Value, ...]] = []
     for classifier, name in group.names.items():
@@ -77,7 +77,9 @@ def sequences_table(group: Group, wanted: str | None) -> TableSpec | None:
     )
     about = " ".join([about, *([SEEDS] if group.several else []), *ending([group], body)])
     title = f"Perturbation sequences, {group.slug}"
-    return TableSpec(group.file_name("sequences"), title, about, header, tuple(body))
+    first = len(header) - len(names)
+    seen = seen_cells(group, dict(enumerate(names, first)), body)
+    return TableSpec(group.file_name("sequences"), title, about, header, tuple(body), seen=seen)
 
 
 def _row(group: Group, classifier: str) -> _Row | None:

@@ -81,4 +81,6 @@ def _sweep_table(
     used = [r for classifier in group.names for r in group.under(classifier, perturbation)]
     kind = "Attack" if perturbation in group.perturbations("attack") else "Corruption"
     title = f"{kind} {perturbation.replace('_', ' ')}"
-    return captioned(group, perturbation, title, about, used, header, rows, ranked)
+    under = dict.fromkeys([*group.severities(perturbation), *header[-1:]], perturbation)
+    own = under if kind == "Corruption" else {}
+    return captioned(group, perturbation, title, about, used, header, rows, ranked, own)

@@ -7,13 +7,15 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.metrics import Scores
-from bench.report.groups import Group
+from bench.report.groups import Group, Result
 from bench.report.measures import share
+from bench.report.render.columns import SEEN, SEEN_NOTE
 from bench.report.spec import Value
 from bench.report.tables.captions import DRAWN, interval_name, seeds_text, sizes
 from bench.report.tables.swept import Swept, sweeps
 from bench.report.terminal.fitted import Column, Line, fitted
 from bench.report.write import Report
+from bench.seen import seen
 
 _SHOWN_MISSING = 5
 _FAMILIES = {"corruption": "Corruptions", "attack": "Attacks"}
@@ -55,11 +57,17 @@ def _lines(report: Report) -> Iterator[str]:
         yield (
             f"{result.name}, {cell.dataset}, {cell.perturbation} {cell.severity}, "
             f"seed {cell.seed}: accuracy {m.accuracy} %, n {m.n}, UAR {m.uar.number} %, "
-            f"macro-F1 {m.macro_f1.number} %{d_p}"
+            f"macro-F1 {m.macro_f1.number} %{d_p}{_seen(result)}"
         )
     for group in report.results.groups:
         if len(group.perturbations("corruption")) > 1:
             yield from _mean_lines(group)
+
+
+def _seen(result: Result) -> str:
+    cell = result.cell
+    met = cell.family == "corruption" and seen(result.manifest.training, cell.perturbation)
+    return ", seen in training" if met else ""
 
 
 def _mean_lines(group: Group) -> Iterator[str]:
@@ -82,6 +90,8 @@ def _show_group(group: Group, console: Console) -> None:
             console.print(
                 fitted(f"{title} on {where}", "classifier", columns, lines, console.width)
             )
+            if any(line[0].endswith(SEEN) for line in lines if not isinstance(line, str)):
+                console.print(Text(f"{SEEN}: {SEEN_NOTE}", "dim"))
     means = ", means over training seeds" if group.several else ""
     about = f"Accuracy in % with its {interval_name(group)} interval{means}."
     console.print(Text(about, "dim"))
@@ -117,7 +127,8 @@ def _sweeps(group: Group, family: str) -> list[Line]:
             reference = group.reference(classifier, perturbation)
             clean = None if reference is None else reference.accuracy
             middle = group.mean(classifier, perturbation) if corruption else weakest
-            lines.append((name, (clean, middle, strongest)))
+            seen = corruption and group.seen(classifier, perturbation)
+            lines.append((f"{name} {SEEN}" if seen else name, (clean, middle, strongest)))
     if corruption and len(group.perturbations(family)) > 1:
         lines.append(_all(group))
         for own in sweeps(group).values():
