@@ -24,6 +24,7 @@ from bench.sweep.cost import cell_seconds, training_seconds
 from bench.sweep.executors import execute, worker_count
 from bench.sweep.lost import Lost
 from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, shards_of
+from bench.sweep.sharing import Sharing
 from bench.sweep.worker import Worker
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "timm", "torchattacks", "numpy", "scipy")
@@ -140,7 +141,7 @@ def _check_class_orders(config: Config, dataset: DataSet, out: Path, reporter: R
 
 def _sweep(
     config: Config,
-    todo: list[Shard],
+    todo: Sequence[Shard],
     arguments: tuple[Config, DataSet, Path, dict[tuple[str, int], Path]],
     plan: list[PlannedCell],
     store: Store,
@@ -154,13 +155,17 @@ def _sweep(
     finished = [p for p in plan if not left[p.cell.id] and store.manifest(p.cell) is None]
     for planned in finished:  # killed between the last shard and the manifest
         store.write_manifest(describe(planned))
+    dataset, out = arguments[1:3]
+    sharing = Sharing(out, todo, dataset, config.execution.corrupted_cache * 10**6)
     total = sum(len(shard.sample_ids) for shard in todo)
     if not total:
+        sharing.end()
         reporter.say(f"sweep: all {len(plan)} cells are already there")
         return
     with reporter.task(f"sweep {len(plan)} cells", total) as task:
-        for shard in execute(todo, arguments, _workers(config)):
+        for shard in execute(sharing.todo, arguments, _workers(config)):
             planned = shard.planned
+            sharing.done(shard)
             left[planned.cell.id] -= 1
             if not left[planned.cell.id]:
                 store.write_manifest(describe(planned))
@@ -168,6 +173,7 @@ def _sweep(
             seed = f", seed {cell.seed}" if len(config.seeds) > 1 else ""
             note = f"{cell.classifier}{seed} {cell.perturbation} {cell.severity}"
             task.advance(len(shard.sample_ids), note)
+    sharing.end()
 
 
 class _Describer:
