@@ -117,5 +117,5 @@ def elastic_transform(
             smoothed(field, (sigma * height, sigma * width), truncate=3, border="mirror")
             for field in fields.reshape(2, height, width)
         )
-        loops.warp(picture, down, right, result)
+        loops.warp(picture, down, right, 0.0, result)
     return out

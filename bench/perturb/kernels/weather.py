@@ -17,13 +17,12 @@ from bench.perturb.kernels.smoothing import smoothed
 from bench.perturb.kernels.words import normals, uniform_words, uniforms
 
 _SNOW = ("mean", "scale", "zoom", "threshold", "radius", "sigma", "keep")
+_SPATTER = ("mean", "scale", "sigma", "threshold", "liquid", "amount")
 
 #: The constants of the package imagecorruptions at severities 1-5.
 IMAGECORRUPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "snow": tuple(
-        dict(
-            zip(("mean", "scale", "zoom", "threshold", "radius", "sigma", "keep"), row, strict=True)
-        )
+        dict(zip(_SNOW, row, strict=True))
         for row in (
             (0.1, 0.3, 3, 0.5, 10, 4, 0.8),
             (0.2, 0.3, 2, 0.5, 12, 4, 0.7),
@@ -41,7 +40,7 @@ IMAGECORRUPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
         for amount, decay in ((1.5, 2), (2.0, 2), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4))
     ),
     "spatter": tuple(
-        dict(zip(("mean", "scale", "sigma", "threshold", "liquid", "amount"), row, strict=True))
+        dict(zip(_SPATTER, row, strict=True))
         for row in (
             (0.65, 0.3, 4, 0.69, "water", 0.6),
             (0.65, 0.3, 3, 0.68, "water", 0.6),
