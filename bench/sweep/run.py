@@ -16,6 +16,7 @@ from bench.data.open import open_dataset
 from bench.files import write_json
 from bench.models import Classifier, load_python
 from bench.models.class_order import require_class_order
+from bench.perturb import PRESETS
 from bench.progress import Reporter
 from bench.runtime import pick_device
 from bench.store import Manifest, Store
@@ -197,7 +198,7 @@ class _Describer:
             validation=classifier.validation,
             training=classifier.training,
             inputs=planned.inputs,
-            environment=_environment(self.worker.device),
+            environment=_environment(self.worker.device) | _preset(cell.perturbation),
             command=cell_command(self.command, cell),
         )
 
@@ -222,6 +223,12 @@ def _given_weights(config: Config) -> dict[tuple[str, int], str]:
 
 def _workers(config: Config) -> int:
     return worker_count(config.execution.workers, pick_device(config.execution.device).type)
+
+
+def _preset(perturbation: str) -> dict[str, str]:
+    """Name and version of the preset that has a corruption, for reports."""
+    has = [preset for preset in PRESETS.values() if perturbation in preset.corruptions]
+    return {"preset": f"{has[0].name} {has[0].version}"} if has else {}
 
 
 def _environment(device: torch.device) -> dict[str, str]:
