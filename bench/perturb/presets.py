@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.perturb import own
+from bench.perturb import face, own, raf_db_c
 from bench.perturb.base import Corruption, Kernel
 from bench.perturb.kernels import blur, colour, digital, noise, weather
 from bench.perturb.sequences import SEQUENCES, PerturbationSequence
@@ -116,6 +116,20 @@ PRESETS: dict[str, Preset] = {
             "al., 2023); the picture's edge is repeated",
             {},
             SEQUENCES,
+        ),
+        Preset(
+            "raf_db_c",
+            1,
+            "RAF-DB-C's 18 corruptions of aligned faces of about 100 px, mixes included (Greco et "
+            "al., 2023, doi 10.1007/s11042-022-12790-7)",
+            raf_db_c.CORRUPTIONS,
+        ),
+        Preset(
+            "face",
+            1,
+            "what happens to faces: hidden by a patch, mask, sunglasses or hand; low light, low "
+            "resolution, saved again as JPEG; turned, shifted, too small or too large in the frame",
+            face.CORRUPTIONS,
         ),
     )
 }

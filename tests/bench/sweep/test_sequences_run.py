@@ -140,10 +140,22 @@ def test_the_order_of_frames_is_that_of_the_pixels(folder: Path, out: Path) -> N
     expected = SEQUENCES[cell.perturbation].frames(
         dataset.picture(sample), [17], seed=0, dataset=dataset.name, sample_id=sample.id
     )
-    found = worker.perturbed(cell, named, None)  # type: ignore[arg-type]
+    (found,) = worker.perturbed(cell, [named], None)  # type: ignore[arg-type]
+    assert found is not None
     np.testing.assert_array_equal(found, expected[0])
 
 
 def test_unknown_sequences_are_told_with_their_field(folder: Path) -> None:
     with pytest.raises(UserError, match="rotation"):
         config(folder, sequences=["rotatoin"])
+
+
+def test_the_preset_stands_for_its_ten(folder: Path) -> None:
+    chosen = config(folder, sequences=[], presets=["sequences"])
+    assert chosen.perturbations.sequences == list(SEQUENCES)
+    assert not chosen.perturbations.corruptions
+    narrowed = config(folder).select(None, ["sequences.rotation"]).perturbations
+    assert narrowed.sequences == ["sequences.rotation"]
+    every = config(folder, sequences=[]).select(None, ["sequences"]).perturbations
+    assert every.sequences == list(SEQUENCES)
+    assert config(folder).select(None, ["clean"]).perturbations.sequences == []
