@@ -38,9 +38,7 @@ def ours(corruption: Corruption, pictures: np.ndarray, severity: int, threads: i
     cv2.setNumThreads(threads)
     ids = [str(i) for i in range(len(pictures))]
     started = time.perf_counter()
-    corruption.batch(
-        pictures, severity, seed=0, dataset="speed", sample_ids=ids, threads=threads
-    )
+    corruption.batch(pictures, severity, seed=0, dataset="speed", sample_ids=ids, threads=threads)
     return (time.perf_counter() - started) * 1000 / len(pictures)
 
 
