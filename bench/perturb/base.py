@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench import rng
+from bench.perturb.kernels.pictures import checked
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -64,7 +65,16 @@ class Corruption:
 
         Returns:
             uint8 (N, H, W, 3).
+
+        Raises:
+            ValueError: The pictures are no such batch, or ids and pictures differ in number.
         """
+        pictures = checked(pictures)
+        if len(sample_ids) != len(pictures):
+            raise ValueError(
+                f"There are {len(pictures)} pictures but {len(sample_ids)} sample ids: one each "
+                "is needed."
+            )
         if severity == 0:
             return pictures
 

@@ -182,6 +182,24 @@ def test_flat_grey_pictures_work(corruption: Corruption, level: int) -> None:
         assert result.shape == grey.shape and result.dtype == np.uint8
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [(40, 40, 3), (2, 40, 40, 1), (2, 0, 40, 3), (2, 40, 40, 4)],
+    ids=["no batch", "grey", "empty", "alpha"],
+)
+def test_other_arrays_are_refused(corruption: Corruption, wrong: tuple[int, ...]) -> None:
+    ids = [str(i) for i in range(wrong[0])]
+    with pytest.raises(ValueError, match="uint8 RGB pictures of shape"):
+        corruption.batch(np.zeros(wrong, np.uint8), 1, seed=0, dataset="d", sample_ids=ids)
+    with pytest.raises(ValueError, match="uint8 RGB pictures of shape"):
+        corruption.batch(np.zeros((1, 4, 4, 3)), 1, seed=0, dataset="d", sample_ids=["a"])
+
+
+def test_every_picture_needs_an_id(corruption: Corruption) -> None:
+    with pytest.raises(ValueError, match="40 pictures but 1 sample ids"):
+        corruption.batch(drawn_faces(), 1, seed=0, dataset="faces", sample_ids=["a"])
+
+
 def test_draws_are_addressed_by_every_part(corruption: Corruption) -> None:
     """Another seed, data set, sample, name or severity is another draw, where there are draws."""
     last = len(corruption.levels)
