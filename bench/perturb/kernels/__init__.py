@@ -8,6 +8,7 @@ of threads. The constants at severities 1-5 stand beside the kernels.
 - `noise`, `transitions`     noise of independent pixels, as one table look-up per value
 - `blur`                     the constants of the blurs, and their names in one place
 - `gaussian`, `disk`, `motion`, `zoom`, `glass`    one blur each
+- `disk_small`, `disk_large`, `disk_parts`        sums over disks within their grid, and up to its edge
 - `weather`, `weather_loops`   snow, frost, fog, spatter
 - `colour`                   brightness, contrast, saturation
 - `digital`                  pixelation, JPEG, elastic warps
