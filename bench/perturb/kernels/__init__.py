@@ -1,7 +1,16 @@
-"""Corruptions as pure functions on batches of pictures, one file per family.
+"""Corruptions as pure functions on batches: pixels, constants and generators in, pixels out.
 
-A kernel takes uint8 RGB pictures (N, H, W, 3), its constants by name and, where it is random, one
-generator per picture; it returns uint8 (N, H, W, 3). What becomes of a picture depends on its own
-pixels, constants and generator alone, whatever the batch or the number of threads. The constants
-at severities 1-5 stand beside the kernels, in tables of keyword arguments.
+- `weather`        snow, frost, fog, spatter (`weather_loops`: compiled)
+- `colour`         brightness, contrast, saturation
+- `digital`        pixelation, JPEG, elastic warps
+- `face`           patch, mask, sunglasses, hand (`paint`: areas and lines)
+- `framing`        a face turned, shifted, too small, too large
+- `capture`        low light, low resolution, JPEG saved again and again
+- `mixes`          RAF-DB-C's mixes, as lists of other corruptions
+- `loops`, `smoothing`, `words`   compiled loops, Gaussian filters, random fields
+- `pictures`       what is asked of a batch
+
+Constants at severities 1-5 stand beside the kernels, in tables of keyword arguments. A picture's
+result depends on nothing but its own pixels, the constants and its generator. Loops release the
+interpreter's lock, so threads may share a batch.
 """

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from bench.perturb.kernels.digital import jpeg_compression
+from bench.perturb.kernels.pictures import checked
 from bench.perturb.kernels.words import normals
 
 #: Constants at severities 1-5. The sides of `low_resolution` are those of a face of 100 px.
@@ -48,6 +49,7 @@ def low_light(
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures, draws)
     light = gain * (np.arange(256) / 255.0) ** gamma
     spread = np.sqrt(light / photons + read_noise**2).astype(np.float32) * np.float32(_STEPS)
     level = light.astype(np.float32) * np.float32(_STEPS) + np.float32(0.5)
@@ -70,6 +72,7 @@ def low_resolution(pictures: np.ndarray, share: float) -> np.ndarray:
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures)
     _, height, width, _ = pictures.shape
     small = max(1, round(width * share)), max(1, round(height * share))
     out = np.empty(pictures.shape, np.uint8)
@@ -93,8 +96,9 @@ def jpeg_resave(pictures: np.ndarray, quality: int, times: int) -> np.ndarray:
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures)
     for number in range(times):
         edge = 3 * number % 8
         wider = np.pad(pictures, ((0, 0), (edge, 0), (edge, 0), (0, 0)), mode="edge")
         pictures = jpeg_compression(wider, quality)[:, edge:, edge:]
-    return np.ascontiguousarray(pictures)
+    return pictures

@@ -21,6 +21,7 @@ from bench.perturb.kernels.paint import (
     shaded,
     superellipse,
 )
+from bench.perturb.kernels.pictures import checked
 from bench.perturb.kernels.words import uniforms
 
 #: Constants at severities 1-5.
@@ -62,6 +63,7 @@ def patch(pictures: np.ndarray, share: float, draws: Sequence[np.random.Generato
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures, draws)
     _, height, width, _ = pictures.shape
     out = pictures.copy()
     for picture, generator in zip(out, draws, strict=True):
@@ -94,6 +96,7 @@ def mask(
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures, draws)
 
     def wear(sketch: Sketch, generator: np.random.Generator) -> None:
         colour = picked(_MASKS, uniforms(generator, 1)[0])
@@ -135,6 +138,7 @@ def sunglasses(
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures, draws)
 
     def wear(sketch: Sketch, generator: np.random.Generator) -> None:
         which, roundness = uniforms(generator, 2)
@@ -173,6 +177,7 @@ def hand(
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures, draws)
 
     def cover(sketch: Sketch, generator: np.random.Generator) -> None:
         side, slant, which = uniforms(generator, 3)
@@ -204,6 +209,6 @@ def _hand(sketch: Sketch, placed: Callable[[Points], Points], skin: Colour) -> N
     for root, fan, length, half in _FINGERS:
         sketch.area(placed(finger(root, -0.1, fan, length + 0.1, half)), skin, 1.0, line)
         end = np.array((root, -0.1)) + (length - 0.02) * np.array((math.sin(fan), math.cos(fan)))
-        sketch.area(placed(superellipse(*end, 0.55 * half, 0.09, 2.5)), nail, 1.0, None)
+        sketch.area(placed(superellipse(end[0], end[1], 0.55 * half, 0.09, 2.5)), nail, 1.0, None)
     # The palm's inside hides the outlines where fingers begin.
     sketch.area(placed(superellipse(0.0, -0.55, 0.53, 0.7, 3.0)), skin, 1.0, None)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.perturb.kernels import loops
+from bench.perturb.kernels.pictures import checked
 from bench.perturb.kernels.words import uniforms
 
 #: Constants at severities 1-5.
@@ -32,6 +33,7 @@ def misaligned_rotation(
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures, draws)
     angles = [np.copysign(np.radians(degrees), uniforms(one, 1)[0] - 0.5) for one in draws]
     return _framed(pictures, [np.exp(1j * angle) for angle in angles], [0j] * len(pictures))
 
@@ -49,6 +51,7 @@ def misaligned_shift(
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures, draws)
     far = share * min(pictures.shape[1:3])
     shifts = [far * np.exp(2j * np.pi * uniforms(one, 1)[0]) for one in draws]
     return _framed(pictures, [1.0 + 0j] * len(pictures), shifts)
@@ -64,6 +67,7 @@ def misaligned_scale(pictures: np.ndarray, size: float) -> np.ndarray:
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures)
     return _framed(pictures, [1.0 / size + 0j] * len(pictures), [0j] * len(pictures))
 
 
@@ -77,6 +81,7 @@ def head_crop(pictures: np.ndarray, zoom: float) -> np.ndarray:
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures)
     return _framed(pictures, [1.0 / zoom + 0j] * len(pictures), [0j] * len(pictures))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.errors import UserError
 from bench.perturb.kernels import weather_loops as loops
+from bench.perturb.kernels.pictures import checked
 from bench.perturb.kernels.smoothing import smoothed
 from bench.perturb.kernels.words import normals, uniform_words, uniforms
 
@@ -83,6 +84,7 @@ def snow(
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures, draws)
     _, height, width, _ = pictures.shape
     crop = math.ceil(height / zoom), math.ceil(width / zoom)
     layer_shape = round(crop[0] * zoom), round(crop[1] * zoom)
@@ -131,6 +133,7 @@ def frost(
     Raises:
         UserError: If the package imagecorruptions, which holds the photographs, is not installed.
     """
+    pictures = checked(pictures, draws)
     _, height, width, _ = pictures.shape
     out = np.empty(pictures.shape, np.uint8)
     for picture, generator, result in zip(pictures, draws, out, strict=True):
@@ -189,6 +192,7 @@ def fog(
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures, draws)
     size = 1 << (max(pictures.shape[1:]) - 1).bit_length()
     out = np.empty(pictures.shape, np.uint8)
     for picture, generator, result in zip(pictures, draws, out, strict=True):
@@ -223,6 +227,7 @@ def spatter(
     Returns:
         uint8 (N, H, W, 3). A picture that no drop hits stays as it is.
     """
+    pictures = checked(pictures, draws)
     _, height, width, _ = pictures.shape
     out = np.empty(pictures.shape, np.uint8)
     for picture, generator, result in zip(pictures, draws, out, strict=True):
