@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from bench.perturb.kernels import loops
+from bench.perturb.kernels.pictures import checked
 
 #: The constants of the package imagecorruptions at severities 1-5.
 IMAGECORRUPTIONS: dict[str, tuple[dict[str, float], ...]] = {
@@ -38,6 +39,7 @@ def brightness(pictures: np.ndarray, offset: float) -> np.ndarray:
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures)
     return _with_hsv(pictures, 1.0, 0.0, offset)
 
 
@@ -52,6 +54,7 @@ def saturate(pictures: np.ndarray, gain: float, offset: float) -> np.ndarray:
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures)
     return _with_hsv(pictures, gain, offset, 0.0)
 
 
@@ -65,6 +68,7 @@ def contrast(pictures: np.ndarray, factor: float) -> np.ndarray:
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures)
     grey = (np.arange(256) / 255.0)[:, None]  # (256, 1)
     out = np.empty_like(pictures)
     for picture, result in zip(pictures, out, strict=True):
@@ -76,6 +80,6 @@ def contrast(pictures: np.ndarray, factor: float) -> np.ndarray:
 
 def _with_hsv(pictures: np.ndarray, gain: float, offset: float, value: float) -> np.ndarray:
     out = np.empty(pictures.shape, np.uint8)
-    flat = np.ascontiguousarray(pictures).reshape(-1, 3)
+    flat = pictures.reshape(-1, 3)
     loops.shift_hsv(flat, float(gain), float(offset), float(value), out.reshape(-1, 3))
     return out

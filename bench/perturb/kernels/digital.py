@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.perturb.kernels import loops
+from bench.perturb.kernels.pictures import checked
 from bench.perturb.kernels.smoothing import smoothed
 from bench.perturb.kernels.words import LEVELS, uniform_words
 
@@ -41,6 +42,7 @@ def pixelate(pictures: np.ndarray, share: float) -> np.ndarray:
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures)
     _, height, width, _ = pictures.shape
     (rows, row_of), (columns, column_of) = _blocks(height, share), _blocks(width, share)
     out = np.empty(pictures.shape, np.uint8)
@@ -80,6 +82,7 @@ def jpeg_compression(pictures: np.ndarray, quality: int) -> np.ndarray:
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures)
     out = np.empty(pictures.shape, np.uint8)
     for picture, result in zip(pictures, out, strict=True):
         settings = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
@@ -107,6 +110,7 @@ def elastic_transform(
     Returns:
         uint8 (N, H, W, 3); the border mirrors the picture.
     """
+    pictures = checked(pictures, draws)
     _, height, width, _ = pictures.shape
     scale = np.float32(2 * reach * height * amplitude / LEVELS)
     out = np.empty(pictures.shape, np.uint8)
@@ -117,5 +121,5 @@ def elastic_transform(
             smoothed(field, (sigma * height, sigma * width), truncate=3, border="mirror")
             for field in fields.reshape(2, height, width)
         )
-        loops.warp(picture, down, right, result)
+        loops.warp(picture, down, right, 0.0, result)
     return out

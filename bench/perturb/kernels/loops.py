@@ -192,10 +192,11 @@ def smoothed(
 
 
 @compiled
-def warp(picture: Picture, down: Field, right: Field, out: Picture) -> None:
+def warp(picture: Picture, down: Field, right: Field, offset: float, out: Picture) -> None:
     """Give each pixel what lies `down` and `right` of it, between pixels; mirrored at the border.
 
-    Channels are interpolated as shares of 255, kept in single precision and cut off to bytes.
+    Channels are interpolated as shares of 255 in single precision; as bytes they get `offset`
+    added and are cut off, so 0.5 rounds.
     """
     height, width, _ = picture.shape
     shares = (np.arange(256) / 255.0).astype(np.float32)
@@ -213,7 +214,8 @@ def warp(picture: Picture, down: Field, right: Field, out: Picture) -> None:
                     + shares[picture[y1, x0, c]] * v * (1.0 - u)
                     + shares[picture[y1, x1, c]] * v * u
                 )
-                out[y, x, c] = int(min(max(np.float32(share), 0.0), 1.0) * np.float32(255.0))
+                level = np.float32(share) * np.float32(255.0) + np.float32(offset)
+                out[y, x, c] = int(min(max(level, np.float32(0.0)), np.float32(255.0)))
 
 
 @compiled

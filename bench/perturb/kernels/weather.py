@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from bench.errors import UserError
 from bench.perturb.kernels import weather_loops as loops
+from bench.perturb.kernels.pictures import checked
 from bench.perturb.kernels.smoothing import smoothed
 from bench.perturb.kernels.words import normals, uniform_words, uniforms
 
 _SNOW = ("mean", "scale", "zoom", "threshold", "radius", "sigma", "keep")
+_SPATTER = ("mean", "scale", "sigma", "threshold", "liquid", "amount")
 
 #: The constants of the package imagecorruptions at severities 1-5.
 IMAGECORRUPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "snow": tuple(
-        dict(
-            zip(("mean", "scale", "zoom", "threshold", "radius", "sigma", "keep"), row, strict=True)
-        )
+        dict(zip(_SNOW, row, strict=True))
         for row in (
             (0.1, 0.3, 3, 0.5, 10, 4, 0.8),
             (0.2, 0.3, 2, 0.5, 12, 4, 0.7),
@@ -41,7 +41,7 @@ IMAGECORRUPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
         for amount, decay in ((1.5, 2), (2.0, 2), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4))
     ),
     "spatter": tuple(
-        dict(zip(("mean", "scale", "sigma", "threshold", "liquid", "amount"), row, strict=True))
+        dict(zip(_SPATTER, row, strict=True))
         for row in (
             (0.65, 0.3, 4, 0.69, "water", 0.6),
             (0.65, 0.3, 3, 0.68, "water", 0.6),
@@ -84,6 +84,7 @@ def snow(
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures, draws)
     _, height, width, _ = pictures.shape
     crop = math.ceil(height / zoom), math.ceil(width / zoom)
     layer_shape = round(crop[0] * zoom), round(crop[1] * zoom)
@@ -132,6 +133,7 @@ def frost(
     Raises:
         UserError: If the package imagecorruptions, which holds the photographs, is not installed.
     """
+    pictures = checked(pictures, draws)
     _, height, width, _ = pictures.shape
     out = np.empty(pictures.shape, np.uint8)
     for picture, generator, result in zip(pictures, draws, out, strict=True):
@@ -190,6 +192,7 @@ def fog(
     Returns:
         uint8 (N, H, W, 3).
     """
+    pictures = checked(pictures, draws)
     size = 1 << (max(pictures.shape[1:]) - 1).bit_length()
     out = np.empty(pictures.shape, np.uint8)
     for picture, generator, result in zip(pictures, draws, out, strict=True):
@@ -224,6 +227,7 @@ def spatter(
     Returns:
         uint8 (N, H, W, 3). A picture that no drop hits stays as it is.
     """
+    pictures = checked(pictures, draws)
     _, height, width, _ = pictures.shape
     out = np.empty(pictures.shape, np.uint8)
     for picture, generator, result in zip(pictures, draws, out, strict=True):
