@@ -107,7 +107,8 @@ class Manifest(_Record):
             EmoDC with a list `stages`, and the `seconds` it took, earlier stages included. Empty
             for a classifier that was not trained here.
         inputs: Everything that the cell id digests.
-        environment: Versions of libraries, kind of device.
+        environment: Versions of libraries, kind of device; of a corruption its preset's name and
+            version.
         command: What computes the cell in a folder without results; empty if no command did.
     """
 

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from bench import resources
 from bench.config.run import Config
 from bench.errors import UserError, unknown
-from bench.perturb import ATTACKS, CORRUPTIONS
 
 
 def load(path: Path) -> Config:
@@ -39,13 +38,8 @@ def parse(content: Any, origin: str) -> Config:
         config = Config.model_validate(content)
     except ValidationError as error:
         raise UserError(f"{origin}: {sentences(error)}") from error
-    for name in config.perturbations.corruptions:
-        if name not in CORRUPTIONS:
-            raise unknown("corruption", name, CORRUPTIONS)
-    for name in config.perturbations.attacks:
-        if name not in ATTACKS:
-            raise unknown("attack", name, ATTACKS)
-    return config
+    perturbations = config.perturbations.expanded()
+    return config.model_copy(update={"perturbations": perturbations})
 
 
 def sentences(error: ValidationError) -> str:

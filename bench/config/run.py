@@ -10,6 +10,7 @@ from bench.config.data import DataConfig, FacesData
 from bench.config.emodc import ControlClassifier, EmoDCClassifier, Evaluation
 from bench.data import labels
 from bench.errors import UserError, unknown
+from bench.perturb import ATTACKS, CORRUPTIONS, PRESETS
 from bench.section import Section
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -71,6 +72,7 @@ ClassifierConfig = Annotated[
 class Perturbations(Section):
     """Which perturbations, at which levels. The clean pictures are always measured."""
 
+    presets: list[str] = Field(default_factory=list)  # all members, at all severities
     corruptions: dict[str, list[Annotated[int, Field(ge=1, le=5)]]] = Field(default_factory=dict)
     attacks: dict[str, list[Annotated[int, Field(ge=1, le=255)]]] = Field(
         default_factory=dict  # eps in 1/255
@@ -80,6 +82,58 @@ class Perturbations(Section):
     def names(self) -> list[str]:
         """Names of all perturbations."""
         return [*self.corruptions, *self.attacks]
+
+    def expanded(self) -> "Perturbations":
+        """The same with the members of presets among `corruptions`, first and in their order.
+
+        A corruption that is named itself, too, has the severities given there.
+
+        Raises:
+            UserError: For a preset, corruption or attack that does not exist.
+        """
+        for kind, names, known in (
+            ("preset", self.presets, tuple(PRESETS)),
+            ("corruption", self.corruptions, tuple(CORRUPTIONS)),
+            ("attack", self.attacks, ATTACKS),
+        ):
+            for name in names:
+                if name not in known:
+                    raise unknown(kind, name, known)
+        corruptions = all_severities(self.presets) | self.corruptions
+        return self.model_copy(update={"presets": [], "corruptions": corruptions})
+
+    def only(self, names: list[str]) -> "Perturbations":
+        """The same with the named perturbations alone; a preset's name stands for its members.
+
+        Known corruptions that are not here are added with all their severities, so any cell of any
+        run can be asked for.
+
+        Raises:
+            UserError: For a name that is neither here nor known.
+        """
+        known = ["clean", *self.names(), *PRESETS, *CORRUPTIONS]
+        for name in names:
+            if name not in known:
+                raise unknown("perturbation", name, known)
+        chosen = set(names).union(*(PRESETS[n].corruptions for n in names if n in PRESETS))
+        table = self.corruptions | {
+            name: severities
+            for name, severities in all_severities(names).items()
+            if name not in self.corruptions
+        }
+        return self.model_copy(
+            update={
+                "corruptions": {k: v for k, v in table.items() if k in chosen},
+                "attacks": {k: v for k, v in self.attacks.items() if k in chosen},
+            }
+        )
+
+
+def all_severities(names: list[str]) -> dict[str, list[int]]:
+    """The severities of named corruptions, and of the members of named presets, in that order."""
+    members = (PRESETS[n].corruptions if n in PRESETS else [n] for n in names)
+    found = dict.fromkeys(name for own in members for name in own if name in CORRUPTIONS)
+    return {name: list(CORRUPTIONS[name].severities) for name in found}
 
 
 class Execution(Section):
@@ -91,6 +145,7 @@ class Execution(Section):
     device: str = "auto"
     trackers: list[Literal["tensorboard", "wandb"]] = Field(default_factory=list)  # of training
     save_every: float = Field(60.0, gt=0)  # seconds between two saved states of a training
+    corrupted_cache: int = Field(2000, ge=0)  # MB of corrupted pictures kept during a sweep
 
 
 class Config(Section):
@@ -118,21 +173,13 @@ class Config(Section):
         """The same run with only the named classifiers and perturbations.
 
         Raises:
-            UserError: For a name the config does not have.
+            UserError: For a classifier that the config does not have, or an unknown perturbation.
         """
         for name in classifiers or []:
             if name not in self.classifiers:
                 raise unknown("classifier", name, self.classifiers)
-        for name in perturbations or []:
-            if name not in ("clean", *self.perturbations.names()):
-                raise unknown("perturbation", name, ["clean", *self.perturbations.names()])
         chosen = {k: v for k, v in self.classifiers.items() if not classifiers or k in classifiers}
         table = self.perturbations
         if perturbations:
-            table = table.model_copy(
-                update={
-                    family: {k: v for k, v in getattr(table, family).items() if k in perturbations}
-                    for family in ("corruptions", "attacks")
-                }
-            )
+            table = table.only(perturbations)
         return self.model_copy(update={"classifiers": chosen, "perturbations": table})

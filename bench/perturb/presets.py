@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.perturb import own
+from bench.perturb import face, own, raf_db_c
 from bench.perturb.base import Corruption, Kernel
 from bench.perturb.kernels import blur, colour, digital, noise, weather
 
@@ -105,6 +105,20 @@ PRESETS: dict[str, Preset] = {
             "the 15 common and 4 validation corruptions of the package imagecorruptions, with its "
             "constants (Hendrycks and Dietterich, 2019; Michaelis et al., 2019)",
             _of_package("imagecorruptions.", tuple(_PACKAGE)),
+        ),
+        Preset(
+            "raf_db_c",
+            1,
+            "RAF-DB-C's 18 corruptions of aligned faces of about 100 px, mixes included (Greco et "
+            "al., 2023, doi 10.1007/s11042-022-12790-7)",
+            raf_db_c.CORRUPTIONS,
+        ),
+        Preset(
+            "face",
+            1,
+            "what happens to faces: hidden by a patch, mask, sunglasses or hand; low light, low "
+            "resolution, saved again as JPEG; turned, shifted, too small or too large in the frame",
+            face.CORRUPTIONS,
         ),
     )
 }

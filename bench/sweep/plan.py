@@ -33,12 +33,26 @@ class PlannedCell:
 
 
 @dataclass(frozen=True)
+class SharedFile:
+    """Where several shards have the same corrupted pictures; see `bench.sweep.sharing`.
+
+    Attributes:
+        name: Of the file.
+        size: In bytes.
+    """
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Shard:
     """A contiguous run of a cell's samples: the unit of work and of resuming."""
 
     planned: PlannedCell
     number: int
     sample_ids: tuple[str, ...]
+    file: SharedFile | None = None
 
 
 def levels(config: Config) -> Iterator[tuple[str, str, str]]:

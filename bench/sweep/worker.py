@@ -1,6 +1,7 @@
 """One shard: read pictures, perturb them, ask the classifier, store rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from bench.models import Classifier, Measurement, load_classifier
 from bench.perturb import CORRUPTIONS
 from bench.perturb.attacks import ATTACK_CLASSES
 from bench.store import ROW_SCHEMA, Cell, Store
+from bench.sweep.corrupted import corrupted
 from bench.sweep.plan import Shard
+from bench.sweep.sharing import FOLDER
 from bench.traces import OtherPrompts, Traces
 
 
@@ -60,13 +63,9 @@ class Worker:
         cell = shard.planned.cell
         classifier = self.classifier(cell.classifier, cell.seed)
         samples = [self._samples[identifier] for identifier in shard.sample_ids]
-        size = self.config.execution.batch_size
         frames, traces, others = [], [], []
         chosen = shard.planned.other_prompts
-        for start in range(0, len(samples), size):
-            batch, pictures = self._readable(cell, samples[start : start + size], classifier)
-            if not batch:
-                continue
+        for batch, pictures in self._batches(shard, samples, classifier):
             measured = classifier.measure(pictures, [sample.id for sample in batch])
             frames.append(_rows(batch, measured, classifier.classes))
             if measured.traces is None:
@@ -84,41 +83,81 @@ class Worker:
         )
         return len(samples)
 
-    def _readable(
-        self, cell: Cell, samples: Sequence[Sample], classifier: Classifier
-    ) -> tuple[list[Sample], list[np.ndarray]]:
-        """Those samples whose pictures can be read, and these, perturbed."""
-        batch, pictures = [], []
-        for sample in samples:
-            try:
-                pictures.append(self.perturbed(cell, sample, classifier))
-            except UnreadablePicture:
-                continue
-            batch.append(sample)
-        return batch, pictures
+    def _batches(
+        self, shard: Shard, samples: Sequence[Sample], classifier: Classifier
+    ) -> Iterator[tuple[list[Sample], list[np.ndarray]]]:
+        """Samples whose pictures can be read, and these, perturbed; batch by batch."""
+        cell, size = shard.planned.cell, self.config.execution.batch_size
+        folder, budget = self.store.root / FOLDER, self.config.execution.corrupted_cache * 10**6
+        with corrupted(folder, shard.file, budget) as source:
+            for start in range(0, len(samples), size):
+                batch = samples[start : start + size]
+                generate = partial(self.perturbed, cell, batch, classifier)
+                found = source.batch(len(batch), generate)
+                pairs = [(s, p) for s, p in zip(batch, found, strict=True) if p is not None]
+                if pairs:
+                    yield [sample for sample, _ in pairs], [picture for _, picture in pairs]
 
-    def perturbed(self, cell: Cell, sample: Sample, classifier: Classifier) -> np.ndarray:
-        """The sample's picture as the classifier will see it, uint8 (H, W, 3).
+    def perturbed(
+        self, cell: Cell, samples: Sequence[Sample], classifier: Classifier
+    ) -> list[np.ndarray | None]:
+        """The samples' pictures as the classifier will see them, uint8 (H, W, 3).
 
         Addressed by the run's seed, not by that of training: all trainings see the same pictures.
+
+        Returns:
+            One per sample; None for one that can no longer be read.
         """
-        picture = self.dataset.picture(sample)
+        pictures = [self._picture(sample) for sample in samples]
         if cell.family == "corruption":
-            corruption, severity = CORRUPTIONS[cell.perturbation], int(cell.severity)
-            return corruption(
-                picture, severity, seed=cell.run_seed, dataset=cell.dataset, sample_id=sample.id
-            )
-        if cell.family == "attack":
-            return ATTACK_CLASSES[cell.perturbation]()(
-                picture,
-                classifier.classes.index(sample.label),
-                classifier.attack_target(sample.id),
-                int(cell.severity.partition("/")[0]),
-                seed=cell.run_seed,
-                dataset=cell.dataset,
-                sample_id=sample.id,
-            )
-        return picture
+            return _corrupted(cell, samples, pictures)
+        if cell.family == "clean":
+            return pictures
+        return [
+            None if picture is None else self._attacked(cell, sample, picture, classifier)
+            for sample, picture in zip(samples, pictures, strict=True)
+        ]
+
+    def _picture(self, sample: Sample) -> np.ndarray | None:
+        try:
+            return self.dataset.picture(sample)
+        except UnreadablePicture:
+            return None
+
+    def _attacked(
+        self, cell: Cell, sample: Sample, picture: np.ndarray, classifier: Classifier
+    ) -> np.ndarray:
+        return ATTACK_CLASSES[cell.perturbation]()(
+            picture,
+            classifier.classes.index(sample.label),
+            classifier.attack_target(sample.id),
+            int(cell.severity.partition("/")[0]),
+            seed=cell.run_seed,
+            dataset=cell.dataset,
+            sample_id=sample.id,
+        )
+
+
+def _corrupted(
+    cell: Cell, samples: Sequence[Sample], pictures: Sequence[np.ndarray | None]
+) -> list[np.ndarray | None]:
+    """All pictures of a size at once."""
+    places: dict[tuple[int, ...], list[int]] = {}
+    for place, picture in enumerate(pictures):
+        if picture is not None:
+            places.setdefault(picture.shape, []).append(place)
+    found: list[np.ndarray | None] = [None] * len(pictures)
+    for own in places.values():
+        changed = CORRUPTIONS[cell.perturbation].batch(
+            np.stack([picture for i in own if (picture := pictures[i]) is not None]),
+            int(cell.severity),
+            seed=cell.run_seed,
+            dataset=cell.dataset,
+            sample_ids=[samples[i].id for i in own],
+        )
+        for place, picture in zip(own, changed, strict=True):
+            found[place] = picture
+    return found
 
 
 def _rows(samples: Sequence[Sample], measured: Measurement, classes: Sequence[str]) -> pd.DataFrame:

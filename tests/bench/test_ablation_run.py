@@ -122,10 +122,10 @@ def test_trainings_differ_and_pictures_and_noise_do_not(ablated: Path) -> None:
     opened = [worker.classifier(c.classifier, c.seed) for c in noisy]
     assert [c.model.evaluation.seed for c in opened] == [3, 3]
     assert opened[0].digest != opened[1].digest
-    pictures = [worker.perturbed(c, sample, opened[0]) for c in noisy]
+    pictures = [worker.perturbed(c, [sample], opened[0])[0] for c in noisy]
     np.testing.assert_array_equal(*pictures)
     other = noisy[0].model_copy(update={"run_seed": 4})
-    assert not np.array_equal(worker.perturbed(other, sample, opened[0]), pictures[0])
+    assert not np.array_equal(worker.perturbed(other, [sample], opened[0])[0], pictures[0])
 
 
 def test_nothing_is_left_to_do_and_one_seed_more_trains_only_itself(ablated: Path) -> None:

@@ -8,7 +8,7 @@
 - `calibration`, `consistency`: whether confidences can be believed; who errs on the same pictures
 - `samples`: groups of pictures, and gaps between them
 - `cost`: accuracy from fewer steps of a trace
-- `provenance`: what stands behind the numbers
+- `provenance`, `constants`: what stands behind the numbers; what corruptions were made of
 - `ablation`: EmoDC's variants with each other; `diagnostics`: what its traces say; both are asked
   for apart
 - `captions`, `swept`, `numbers`: what captions say alike; a classifier under all corruptions;
@@ -27,6 +27,7 @@ from bench.report.tables.calibration import calibration_table
 from bench.report.tables.captions import DRAWN, SEEDS, interval_name, seeds_text, setting, sizes
 from bench.report.tables.clean import clean_table
 from bench.report.tables.consistency import consistency_tables
+from bench.report.tables.constants import constants_table
 from bench.report.tables.cost import cost_table
 from bench.report.tables.curves import curves_table
 from bench.report.tables.datasets import datasets_table
@@ -57,6 +58,7 @@ def tables(results: Results, store: Store, reference: str | None = None) -> list
     found = list(_in("data", [datasets_table(results, store), *across_tables(results)]))
     for group in results.groups:
         found += _of_group(group, store, reference)
+    found += _in("provenance", constants_table(results))
     names = unique(spec.name for spec in found)  # attributes may differ in signs alone
     return [replace(spec, name=name) for spec, name in zip(found, names, strict=True)]
 

@@ -10,6 +10,7 @@ from bench.report.measures import share
 from bench.report.ranking import Scores
 from bench.report.spec import Estimate, Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name
+from bench.report.tables.constants import presets_note
 from bench.report.tables.numbers import ALIKE, above_zero, bootstrapped
 from bench.report.tables.swept import Swept, a_row_each, behind, reasons
 
@@ -32,7 +33,7 @@ def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
         "drop: the share of the clean accuracy that is lost in that mean; its interval is a "
         "bootstrap over pictures, clean and corrupted together. Intervals count each picture once "
         f"in all cells{'' if group.several else ', and those of means are conservative'}."
-        f" {ALIKE}{reasons(swept)}"
+        f" {ALIKE}{reasons(swept)}{presets_note(group, names)}"
     )
     columns: dict[str, Callable[[Swept], metrics.Scores | None]] = {
         "clean": lambda own: own.clean,

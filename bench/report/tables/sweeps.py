@@ -6,6 +6,7 @@ from bench.report.groups import Group
 from bench.report.ranking import Scores
 from bench.report.spec import TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name, sizes
+from bench.report.tables.constants import constants_note
 
 
 def corruption_table(group: Group, perturbation: str) -> TableSpec:
@@ -20,6 +21,7 @@ def corruption_table(group: Group, perturbation: str) -> TableSpec:
         f"Accuracy in percent with {interval_name(group)} intervals under {perturbation}, by "
         "severity. The mean is over the severities; its interval counts each image once"
         f"{'' if group.several else ' and is conservative'}."
+        f"{constants_note(group, perturbation)}"
     )
     ranked = {s: _scores(group, perturbation, s) for s in severities}
     ranked["clean"] = [Scores.of(group.clean(classifier)) for classifier in group.names]

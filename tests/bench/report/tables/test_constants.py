@@ -1,0 +1,89 @@
+"""Presets, versions and constants in captions and in a table of their own, from manifests."""
+
+import json
+from pathlib import Path
+
+import pytest
+from made_up_cells import make_cell
+
+from bench.perturb import CORRUPTIONS, PRESETS
+from bench.report.results import read
+from bench.report.spec import TableSpec
+from bench.report.tables import tables
+from bench.store import Manifest, Store
+
+NAMES = ("raf_db_c.pixelate_low_light_low_contrast", "imagecorruptions.fog", "zoom_blur")
+
+
+@pytest.fixture
+def specs(build) -> dict[str, TableSpec]:
+    build.add("net", "clean", "0", [True] * 6)
+    for name in NAMES:
+        for severity in ("1", "5"):
+            build.add("net", name, severity, [True, False] * 3)
+    store, root = Store(build.root), build.plan()
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        if manifest is not None and cell.family == "corruption":
+            preset = next(p for p in PRESETS.values() if cell.perturbation in p.corruptions)
+            parameters = CORRUPTIONS[cell.perturbation].parameters() | {"severity": cell.severity}
+            update = {
+                "inputs": {"perturbation": parameters},
+                "environment": {"preset": f"{preset.name} {preset.version}"},
+            }
+            store.write_manifest(manifest.model_copy(update=update))
+    return {spec.name: spec for spec in tables(read(root), store)}
+
+
+def test_every_corruption_has_its_constants_in_one_table(specs: dict[str, TableSpec]) -> None:
+    rows = {row[0]: row[1:] for row in specs["constants"].rows}
+    assert specs["constants"].chapter == "provenance"
+    assert rows["imagecorruptions.fog"] == (
+        "imagecorruptions 1", "1", "amount 1.5, 2, 2.5, 2.5, 3; decay 2, 2, 1.7, 1.5, 1.4",
+    )  # fmt: skip
+    preset, _, constants = rows["raf db c.pixelate low light low contrast"]
+    assert preset == "raf_db_c 1"
+    assert constants == (
+        "pixelate share 0.6, 0.5, 0.41, 0.3, 0.3; brightness down offset -0.1, -0.2, -0.2, -0.2, "
+        "-0.3; contrast down factor 0.4, 0.4, 0.33, 0.4, 0.24"
+    )
+    assert rows["zoom blur"][2].startswith("1 to 1.11 (12 values), ")
+    assert len(rows) == len(NAMES)
+
+
+def test_captions_name_presets_and_the_constants_of_their_own_corruption(
+    specs: dict[str, TableSpec],
+) -> None:
+    own = specs["faces-imagecorruptions.fog"].caption
+    assert "Preset imagecorruptions 1, version 1 of the corruption; amount 1.5, 2," in own
+    whole = specs["faces-corruptions"].caption
+    assert "Presets raf_db_c 1, imagecorruptions 1, noise_blur 1; constants: table" in whole
+    assert "amount" not in whole
+
+
+def test_no_caption_grows_with_lists_of_constants() -> None:
+    from bench.report.tables.constants import _in_words
+
+    said = {name: json.loads(json.dumps(c.parameters())) for name, c in CORRUPTIONS.items()}
+    longest = {name: len(_in_words(parameters)) for name, parameters in said.items()}
+    assert max(longest.values()) < 400, max(longest, key=longest.__getitem__)
+
+
+def test_stores_that_say_nothing_have_no_such_table(build) -> None:
+    build.add("net", "clean", "0", [True] * 6)
+    build.add("net", "fog", "1", [True, False] * 3)
+    store, root = Store(build.root), build.plan()
+    found = {spec.name: spec for spec in tables(read(root), store)}
+    assert "constants" not in found and "reset" not in found["faces-fog"].caption
+
+
+def test_constants_that_moved_have_a_row_for_each(build, tmp_path: Path) -> None:
+    for severity, version in (("1", 1), ("2", 2)):
+        build.add("net", "fog", severity, [True] * 3)
+        cell = make_cell("net", "fog", severity, "faces", 0)
+        manifest = build.store.manifest(cell)
+        assert isinstance(manifest, Manifest)
+        inputs = {"perturbation": {"name": "fog", "levels": [1.5, 2.0], "version": version}}
+        build.store.write_manifest(manifest.model_copy(update={"inputs": inputs}))
+    spec = next(s for s in tables(read(build.plan()), Store(build.root)) if s.name == "constants")
+    assert [row[1:] for row in spec.rows] == [(None, "1", "1.5, 2"), (None, "2", "1.5, 2")]
