@@ -24,7 +24,7 @@ def write_contact_sheet(
     Raises:
         UserError: If the data set cannot be opened.
     """
-    dataset = open_dataset(_small(section, columns), seed, Reporter())
+    dataset = open_dataset(small(section, columns), seed, Reporter())
     rows = [
         [_thumbnail(picture) for picture in _of_class(dataset, split, label, columns)]
         for label in dataset.classes
@@ -35,7 +35,7 @@ def write_contact_sheet(
         Image.fromarray(sheet).save(scratch, format="PNG")
 
 
-def _small(section: DataConfig, columns: int) -> DataConfig:
+def small(section: DataConfig, columns: int) -> DataConfig:
     """Drawn faces: only as many as are shown, whatever the split."""
     if not isinstance(section, FacesData | ClipsData):
         return section

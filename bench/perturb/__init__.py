@@ -4,6 +4,8 @@
 - `kernels/`  what becomes of pixels, on batches
 - `presets`   named lists of corruptions
 - `own`       the two corruptions of the default run
+- `raf_db_c`, `face`    the corruptions of these presets
+- `listing`, `sheet`, `export`    presets in words, on a page, as a data set
 - `attacks`   FGSM and PGD; it imports torch
 """
 

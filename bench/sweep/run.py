@@ -16,7 +16,8 @@ from bench.data.open import open_dataset
 from bench.files import write_json
 from bench.models import Classifier, load_python
 from bench.models.class_order import require_class_order
-from bench.perturb import PRESETS
+from bench.perturb import CORRUPTIONS, PRESETS
+from bench.perturb.kernels import weather
 from bench.progress import Reporter
 from bench.runtime import pick_device
 from bench.store import Manifest, Store
@@ -87,6 +88,7 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
     Returns:
         The filled store.
     """
+    _require_photographs(config)
     dataset = open_dataset(config.data, config.seed, reporter)
     _list_skipped(dataset, out, reporter)
     _check_class_orders(config, dataset, out, reporter)
@@ -117,6 +119,13 @@ def _list_skipped(dataset: DataSet, out: Path, reporter: Reporter) -> None:
     if dataset.skipped:
         reporter.say(f"{len(dataset.skipped)} unreadable pictures skipped, listed in {listing}")
         write_json(listing, [vars(skipped) for skipped in dataset.skipped])
+
+
+def _require_photographs(config: Config) -> None:
+    """Refuse, before any work, corruptions whose photographs are not installed."""
+    for name in config.perturbations.corruptions:
+        if CORRUPTIONS[name].kernel is weather.frost:
+            weather.frost_photograph(0, 32, 32)
 
 
 def _check_class_orders(config: Config, dataset: DataSet, out: Path, reporter: Reporter) -> None:

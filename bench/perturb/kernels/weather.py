@@ -160,7 +160,8 @@ def _frost_photograph(number: int, scale: float) -> NDArray[np.uint8]:
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
             "The corruption 'frost' needs the photographs of the package imagecorruptions, which "
-            "is not installed: run `pip install imagecorruptions-imaug`, or leave frost out."
+            "is not installed: run `pip install --no-deps imagecorruptions-imaug`, or leave frost "
+            "out."
         )
     file = Path(spec.submodule_search_locations[0]) / "frost" / _FROST_FILES[number]
     photograph = cv2.imread(str(file)) if file.is_file() else None

@@ -1,8 +1,9 @@
 """What corruptions were made of: presets, versions and constants, as the cells' manifests say."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from bench.constants import in_words
 from bench.report.groups import Group, Result
 from bench.report.results import Results
 from bench.report.spec import TableSpec, Value
@@ -19,7 +20,7 @@ def constants_table(results: Results) -> list[TableSpec]:
     rows: dict[tuple[Value, ...], None] = {}
     for parameters, preset in _known(results.complete):
         what = parameters["name"].replace("_", " ")
-        rows[what, preset, str(parameters.get("version", "")), _in_words(parameters)] = None
+        rows[what, preset, str(parameters.get("version", "")), in_words(parameters)] = None
     if not rows:
         return []
     about = (
@@ -46,7 +47,7 @@ def constants_note(group: Group, corruption: str) -> str:
     """For the caption of one corruption: preset, version and constants."""
     said = dict.fromkeys(
         (f"Preset {preset}, v" if preset else "V")
-        + f"ersion {parameters.get('version')} of the corruption; {_in_words(parameters)}"
+        + f"ersion {parameters.get('version')} of the corruption; {in_words(parameters)}"
         for parameters, preset in _known(
             r for r in group.results if r.cell.perturbation == corruption
         )
@@ -64,37 +65,3 @@ def _known(results: Iterable[Result]) -> list[tuple[dict[str, Any], str | None]]
         if isinstance(parameters.get("levels"), list) and "name" in parameters:
             found.append((parameters, result.manifest.environment.get("preset")))
     return found
-
-
-def _in_words(parameters: Mapping[str, Any]) -> str:
-    """Constant by constant over the severities, such as "amount 1.5, 2, 2.5; decay 2"."""
-    each = [dict(_flat(level)) for level in parameters["levels"]]
-    names = dict.fromkeys(name for level in each for name in level)
-    return "; ".join(
-        f"{name} {_series([level.get(name, '–') for level in each])}".strip() for name in names
-    )
-
-
-def _flat(level: Any) -> Iterable[tuple[str, str]]:
-    """Names and values of the constants at one severity; parts of a mix by their own names."""
-    if isinstance(level, dict):
-        return [(str(name), _value(value)) for name, value in level.items()]
-    if isinstance(level, list) and all(isinstance(part, list) for part in level):
-        return [
-            (f"{part} {name}".replace("_", " "), value)
-            for part, constants in level
-            for name, value in _flat(constants)
-        ]
-    return [("", _value(level))]
-
-
-def _series(values: Sequence[str]) -> str:
-    return values[0] if len(set(values)) == 1 else ", ".join(values)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        if len(value) > 3:
-            return f"{_value(value[0])} to {_value(value[-1])} ({len(value)} values)"
-        return "(" + ", ".join(map(_value, value)) + ")"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from made_up_cells import make_cell
 
+from bench.constants import in_words
 from bench.perturb import CORRUPTIONS, PRESETS
 from bench.report.results import read
 from bench.report.spec import TableSpec
@@ -62,10 +63,10 @@ def test_captions_name_presets_and_the_constants_of_their_own_corruption(
 
 
 def test_no_caption_grows_with_lists_of_constants() -> None:
-    from bench.report.tables.constants import _in_words
-
-    said = {name: json.loads(json.dumps(c.parameters())) for name, c in CORRUPTIONS.items()}
-    longest = {name: len(_in_words(parameters)) for name, parameters in said.items()}
+    said = {name: in_words(c.parameters()) for name, c in CORRUPTIONS.items()}
+    longest = {name: len(words) for name, words in said.items()}
+    stored = {name: json.loads(json.dumps(c.parameters())) for name, c in CORRUPTIONS.items()}
+    assert said == {name: in_words(parameters) for name, parameters in stored.items()}
     assert max(longest.values()) < 400, max(longest, key=longest.__getitem__)
 
 
