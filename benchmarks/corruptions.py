@@ -1,40 +1,28 @@
 """Prints how much faster batches are corrupted here than by imagecorruptions, picture by picture.
 
 Run from the root of the repository: `python -m benchmarks.corruptions [SIDE ...] [--batch N]`.
-Both take turns in one process, and each number is a median over the turns. Compilation is not
-counted. `threads` share a batch; imagecorruptions is called as it comes.
+Both take turns in one process, and each number is a median over the turns; the median and the least
+are over the five severities. Compilation is not counted. imagecorruptions is called as it comes.
 """
 
 import argparse
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
+import cv2
+import imagecorruptions
 import numpy as np
 
 from bench import rng
-from bench.perturb.kernels import blur, noise
+from bench.perturb import PRESETS, SEVERITIES, Corruption
 
-Draws = Sequence[np.random.Generator]
-Kernel = Callable[[np.ndarray, int, Draws], np.ndarray]
-
-#: imagecorruptions' name -> our kernel at its constants; severities are 0-4 here.
-KERNELS: dict[str, Kernel] = {
-    "gaussian_noise": lambda p, s, d: noise.gaussian_noise(p, noise.GAUSSIAN_NOISE_SCALE[s], d),
-    "shot_noise": lambda p, s, d: noise.shot_noise(p, noise.SHOT_NOISE_PHOTONS[s], d),
-    "impulse_noise": lambda p, s, d: noise.impulse_noise(p, noise.IMPULSE_NOISE_AMOUNT[s], d),
-    "speckle_noise": lambda p, s, d: noise.speckle_noise(p, noise.SPECKLE_NOISE_SCALE[s], d),
-    "gaussian_blur": lambda p, s, d: blur.gaussian_blur(p, blur.GAUSSIAN_BLUR_SIGMA[s]),
-    "defocus_blur": lambda p, s, d: blur.defocus_blur(p, *blur.DEFOCUS_BLUR[s]),
-    "motion_blur": lambda p, s, d: blur.motion_blur(p, *blur.MOTION_BLUR[s], d),
-    "zoom_blur": lambda p, s, d: blur.zoom_blur(p, blur.ZOOM_BLUR_FACTORS[s]),
-    "glass_blur": lambda p, s, d: blur.glass_blur(p, *blur.GLASS_BLUR[s], d),
+CORRUPTIONS = {
+    name.rpartition(".")[2]: corruption
+    for name, corruption in PRESETS["imagecorruptions"].corruptions.items()
 }
-WITHOUT_DRAWS = ("gaussian_blur", "defocus_blur", "zoom_blur")
-TURNS = 5
 THREADS = (1, 2)
+SAMPLE = 8  # pictures of a batch that imagecorruptions is measured on
 
 
 def pictures_of(count: int, side: int) -> np.ndarray:
@@ -45,41 +33,47 @@ def pictures_of(count: int, side: int) -> np.ndarray:
     return np.clip(shades + rough, 0, 255).astype(np.uint8)
 
 
-def ours(
-    name: str, pictures: np.ndarray, severity: int, pool: ThreadPoolExecutor, threads: int
-) -> float:
-    """Seconds for the batch, its generators included where it needs them."""
+def ours(corruption: Corruption, pictures: np.ndarray, severity: int, threads: int) -> float:
+    """Milliseconds per picture, its generator included where it needs one."""
+    cv2.setNumThreads(threads)
+    ids = [str(i) for i in range(len(pictures))]
     started = time.perf_counter()
-    drawn = range(0 if name in WITHOUT_DRAWS else len(pictures))
-    draws = [rng.generator("speed", i) for i in drawn]
-    size = -(-len(pictures) // threads)
-    parts = [slice(first, first + size) for first in range(0, len(pictures), size)]
-    list(pool.map(lambda part: KERNELS[name](pictures[part], severity, draws[part]), parts))
-    return time.perf_counter() - started
+    corruption.batch(pictures, severity, seed=0, dataset="speed", sample_ids=ids, threads=threads)
+    return (time.perf_counter() - started) * 1000 / len(pictures)
 
 
 def theirs(name: str, pictures: np.ndarray, severity: int) -> float:
-    """Seconds for the batch, estimated from its first eight pictures."""
-    import imagecorruptions
-
-    few = pictures[:8]
+    """Milliseconds per picture, on the first of the batch."""
+    cv2.setNumThreads(-1)
+    few = pictures[:SAMPLE]
     started = time.perf_counter()
     for picture in few:
-        imagecorruptions.corrupt(picture, severity=severity + 1, corruption_name=name)
-    return (time.perf_counter() - started) * len(pictures) / len(few)
+        imagecorruptions.corrupt(picture, severity=severity, corruption_name=name)
+    return (time.perf_counter() - started) * 1000 / len(few)
 
 
-def ratios(name: str, pictures: np.ndarray, pool: ThreadPoolExecutor) -> list[list[float]]:
-    """How many times faster, per number of threads and severity."""
-    found = []
-    for severity in range(5):
-        times: list[list[float]] = []
-        for _ in range(TURNS + 1):
-            turn = [ours(name, pictures, severity, pool, threads) for threads in THREADS]
-            times.append([*turn, theirs(name, pictures, severity)])
-        *own, package = (statistics.median(column) for column in zip(*times[1:], strict=True))
-        found.append([package / seconds for seconds in own])
-    return [list(column) for column in zip(*found, strict=True)]
+def measured(name: str, pictures: np.ndarray, turns: int) -> list[list[float]]:
+    """Milliseconds per picture at each severity: the package's, then ours by number of threads."""
+    corruption, rows = CORRUPTIONS[name], []
+    for severity in SEVERITIES:
+        times = []
+        for _ in range(turns + 1):
+            own = [ours(corruption, pictures, severity, threads) for threads in THREADS]
+            times.append([theirs(name, pictures, severity), *own])
+        rows.append([statistics.median(column) for column in zip(*times[1:], strict=True)])
+    return rows
+
+
+def line(name: str, rows: list[list[float]]) -> tuple[str, list[float]]:
+    """The table's line, and the median ratios by number of threads."""
+    package, one, _ = (statistics.median(column) for column in zip(*rows, strict=True))
+    cells = [f"{package:.2f}", f"{one:.3f}"]
+    medians = []
+    for i in range(1, len(THREADS) + 1):
+        ratios = [row[0] / row[i] for row in rows]
+        medians.append(statistics.median(ratios))
+        cells += [f"{medians[-1]:.1f}", f"{min(ratios):.1f}"]
+    return f"| {name} | {' | '.join(cells)} |", medians
 
 
 def main() -> None:
@@ -87,19 +81,21 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("sides", nargs="*", type=int, default=[112, 224])
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--only", nargs="*", choices=list(KERNELS), default=list(KERNELS))
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--only", nargs="*", choices=list(CORRUPTIONS), default=list(CORRUPTIONS))
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
-    print("| corruption | side | threads | severity 1 | 2 | 3 | 4 | 5 | median |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    with ThreadPoolExecutor(max(THREADS)) as pool:
-        for side in chosen.sides:
-            pictures = pictures_of(chosen.batch, side)
-            for name in chosen.only:
-                for threads, row in zip(THREADS, ratios(name, pictures, pool), strict=True):
-                    cells = " | ".join(f"{ratio:.1f}" for ratio in row)
-                    middle = statistics.median(row)
-                    print(f"| {name} | {side} | {threads} | {cells} | {middle:.1f} |", flush=True)
+    for side in chosen.sides:
+        print(f"\n{side} px, {chosen.batch} pictures a batch\n")
+        print("| corruption | package, ms | ours, ms | 1 thread | least | 2 threads | least |")
+        print("|---|--:|--:|--:|--:|--:|--:|")
+        pictures, medians = pictures_of(chosen.batch, side), []
+        for name in chosen.only:
+            text, ratios = line(name, measured(name, pictures, chosen.turns))
+            medians.append(ratios)
+            print(text, flush=True)
+        one, two = (statistics.median(column) for column in zip(*medians, strict=True))
+        print(f"| **median of {len(medians)}** | | | {one:.1f} | | {two:.1f} | |")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@
 - `kernels/`  what becomes of pixels, on batches
 - `presets`   named lists of corruptions
 - `own`       the two corruptions of the default run
+- `raf_db_c`, `face`    the corruptions of these presets
 - `sequences` thirty frames of a picture that changes a little, for flip rates
 - `clips`     corrupted clips: what stays the same from frame to frame
+- `listing`, `sheet`, `export`    presets in words, on a page, as a data set
 - `attacks`   FGSM and PGD; it imports torch
 """
 

@@ -1,12 +1,14 @@
 """What a corruption is: a kernel, its constants at each severity, and where its draws come from."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bench import rng
+from bench.perturb.kernels.pictures import checked
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -49,8 +51,9 @@ class Corruption:
         seed: int,
         dataset: str,
         sample_ids: Sequence[str],
+        threads: int = 1,
     ) -> np.ndarray:
-        """Corrupted pictures; the pixels of each depend on itself, its id and the other arguments.
+        """Corrupted pictures; the pixels of each depend on itself, its id, address and severity.
 
         Args:
             pictures: uint8 RGB (N, H, W, 3).
@@ -58,19 +61,38 @@ class Corruption:
             seed: Run seed.
             dataset: Name of the data set.
             sample_ids: Of the pictures, (N,).
+            threads: How many share the pictures; kernels release the interpreter's lock.
 
         Returns:
             uint8 (N, H, W, 3).
+
+        Raises:
+            ValueError: The pictures are no such batch, or ids and pictures differ in number.
         """
+        pictures = checked(pictures)
+        if len(sample_ids) != len(pictures):
+            raise ValueError(
+                f"There are {len(pictures)} pictures but {len(sample_ids)} sample ids: one each "
+                "is needed."
+            )
         if severity == 0:
             return pictures
-        constants = dict(self.levels[severity - 1])
-        if self.random:
-            constants["draws"] = [
-                rng.generator(seed, dataset, sample_id, self.name, severity)
-                for sample_id in sample_ids
-            ]
-        return self.kernel(pictures, **constants)
+
+        def corrupt(part: slice) -> np.ndarray:
+            constants = dict(self.levels[severity - 1])
+            if self.random:
+                constants["draws"] = [
+                    rng.generator(seed, dataset, sample_id, self.name, severity)
+                    for sample_id in sample_ids[part]
+                ]
+            return self.kernel(pictures[part], **constants)
+
+        size = max(1, -(-len(pictures) // threads))
+        parts = [slice(first, first + size) for first in range(0, len(pictures), size)]
+        if len(parts) <= 1:
+            return corrupt(slice(None))
+        with ThreadPoolExecutor(len(parts)) as pool:
+            return np.concatenate(list(pool.map(corrupt, parts)))
 
     @property
     def severities(self) -> tuple[int, ...]:

@@ -3,14 +3,20 @@
 A kernel takes uint8 RGB pictures (N, H, W, 3) of one size, its constants by name and, where it is
 random, one generator per picture (`draws`); it returns uint8 (N, H, W, 3). What becomes of a
 picture depends on its own pixels, constants and generator alone, whatever the batch or the number
-of threads. The constants at severities 1-5 stand beside the kernels.
+of threads. The constants at severities 1-5 stand beside the kernels. Compiled loops release the
+interpreter's lock, so threads may share a batch.
 
 - `noise`, `transitions`     noise of independent pixels, as one table look-up per value
 - `blur`                     the constants of the blurs, and their names in one place
 - `gaussian`, `disk`, `motion`, `zoom`, `glass`    one blur each
+- `disk_small`, `disk_large`, `disk_parts`         a disk within its grid, and one up to its edge
 - `weather`, `weather_loops`   snow, frost, fog, spatter
 - `colour`                   brightness, contrast, saturation
 - `digital`                  pixelation, JPEG, elastic warps
+- `face`                     patch, mask, sunglasses, hand (`paint`: areas and lines)
+- `framing`                  a face turned, shifted, too small, too large
+- `capture`                  low light, low resolution, JPEG saved again and again
+- `mixes`                    RAF-DB-C's mixes, as lists of other corruptions
 - `loops`, `smoothing`, `words`, `pictures`    what several of them need
 
 Rounding (truncation to uint8) and constants are those of the `imagecorruptions` package (Michaelis

@@ -114,7 +114,7 @@ def _blur(
             padded[x] = middle[x % 3]
             padded[3 * radius + count + x] = middle[count - 3 + x % 3]
         _fold_columns(padded, single, total)
-        found = _truncate(total, np.float32(tolerance), y * count, doubtful, found, out[y])
+        found = truncate_levels(total, np.float32(tolerance), y * count, doubtful, found, out[y])
         if found > len(doubtful):
             return False
     for index in doubtful[:found]:
@@ -175,7 +175,7 @@ def _fold_columns(padded: np.ndarray, weights: np.ndarray, total: np.ndarray) ->
 
 
 @njit(cache=True, nogil=True)
-def _truncate(
+def truncate_levels(
     values: np.ndarray,
     tolerance: np.float32,
     first: int,

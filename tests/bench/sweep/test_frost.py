@@ -1,0 +1,25 @@
+"""Frost needs photographs that may be missing: said before anything is trained."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.config import parse
+from bench.errors import UserError
+from bench.perturb.kernels import weather
+from bench.progress import Reporter
+from bench.sweep.run import run
+
+
+def test_missing_photographs_are_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weather.importlib.util, "find_spec", lambda name: None)
+    weather._frost_photograph.cache_clear()
+    content = {
+        "classifiers": {"a": {"kind": "baseline", "architecture": "test_resnet"}},
+        "perturbations": {"corruptions": {"imagecorruptions.frost": [1]}},
+    }
+    with pytest.raises(UserError, match="pip install --no-deps imagecorruptions-imaug"):
+        run(parse(content, "here"), tmp_path / "out", Reporter(quiet=True))
+    assert not (tmp_path / "out").exists()
