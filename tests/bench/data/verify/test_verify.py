@@ -153,6 +153,30 @@ class Made(Folder):
         )
 
 
+def test_totals_and_sizes_against_the_published(
+    picture_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for total, level in ((30, "note"), (31, "warning")):
+        monkeypatch.setattr(Folder, "published_total", lambda self, total=total: total)
+        assert kinds(verify(Folder(root=picture_folder), QUIET)) == {"counts": level}
+    monkeypatch.undo()
+    monkeypatch.setattr(Folder, "published_size", lambda self: (24, 32))
+    path = picture_folder / "test" / "happy" / "000.png"
+    Image.open(path).resize((24, 32)).save(path)
+    found = verify(Folder(root=picture_folder), QUIET)
+    assert kinds(found) == {"sizes": "warning"}
+    assert items(found, "sizes") == [{"path": "test/happy/000.png", "reason": "32 x 24 pixels"}]
+
+
+def test_pictures_moved_between_classes_are_not_called_another_number(
+    picture_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: Counts = {"train": {"neutral": 9, "happiness": 11}, "test": {"": 10}}
+    monkeypatch.setattr(Folder, "published", lambda self: told)
+    [finding] = verify(Folder(root=picture_folder), QUIET).findings
+    assert finding.level == "warning" and finding.text.startswith("as many samples as published")
+
+
 def test_missing_left_out_and_persons(picture_folder: Path) -> None:
     found = verify(Made(root=picture_folder), QUIET)
     assert kinds(found) == {"missing": "warning", "persons": "warning", "left_out": "note"}
