@@ -174,6 +174,15 @@ def test_links_that_leave_the_root_are_refused_until_allowed(root: Path, tmp_pat
     assert not allowed.missing and not allowed.refused
 
 
+def test_a_folder_of_clips_elsewhere_is_refused_until_allowed(root: Path, tmp_path: Path) -> None:
+    clips = root / "Clip" / "clip_224x224"
+    clips.rename(tmp_path / "elsewhere")
+    clips.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="behind a link that leaves the data folder"):
+        open_layout(Dfew(root=root))
+    assert not open_layout(Dfew(root=root, follow_links=True)).skipped
+
+
 def test_a_clip_on_both_sides_is_refused(root: Path) -> None:
     test = label_file(root, "test").read_text().splitlines()
     with label_file(root, "train").open("a") as file:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from fuzzing import survives
 
+from bench.data.labels import COMPOUND
 from bench.data.layouts import RafDb, RafDbCompound
 from bench.data.layouts.raf_db import parse_attributes, parse_labels
 from bench.data.on_disk import open_layout
@@ -173,6 +174,30 @@ def test_a_mirror_by_number_has_the_official_order(labels: Path, tmp_path: Path)
     (tmp_path / "mirror" / "train" / "7").rename(tmp_path / "mirror" / "train" / "0")
     with pytest.raises(UserError, match="some copies"):
         RafDb(root=tmp_path / "mirror").listing()
+
+
+def test_a_data_set_behind_a_link_is_refused_until_allowed(labels: Path, tmp_path: Path) -> None:
+    labels.parents[1].rename(tmp_path / "elsewhere")
+    labels.parents[1].symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="behind a link that leaves the data folder"):
+        open_layout(opened(labels))
+    assert not open_layout(opened(labels, follow_links=True)).skipped
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")  # what the user names may be one
+    (tmp_path / "elsewhere" / "DRAWN_FACES.txt").touch()
+    assert not open_layout(RafDb(root=tmp_path / "link")).skipped
+
+
+def test_compound_has_ten_behind_two(own: Callable[[str], Path], tmp_path: Path) -> None:
+    official = RafDbCompound(root=own("raf_db_compound")).listing()
+    assert [entry.label for entry in official.entries[:11]] == list(COMPOUND)
+    for entry in official.entries:
+        folder = tmp_path / "mirror" / entry.split / str(COMPOUND.index(entry.label) + 1)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(official.base / entry.source.path, folder / entry.id)
+    mirror = RafDbCompound(root=tmp_path / "mirror").listing()
+    labels = {entry.id: entry.label for entry in official.entries}
+    assert {entry.id.split("/")[-1]: entry.label for entry in mirror.entries} == labels
+    assert mirror.entries[-1].id.startswith("train/11/")  # and not train/9
 
 
 @pytest.mark.parametrize("second", ["valid", "test"])
