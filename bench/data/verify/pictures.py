@@ -30,6 +30,7 @@ def findings(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
     for reason, number in listing.left_out.items():
         yield Finding("note", "left_out", f"{number:,} left out by the protocol: {reason}")
     yield from _small(listing, facts)
+    yield from _classes(listing, facts)
     yield from _persons(listing)
 
 
@@ -86,6 +87,23 @@ def _sized(listing: Listing, facts: pd.DataFrame, places: np.ndarray) -> list[di
         }
         for place in places.tolist()
     ]
+
+
+def _classes(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
+    """Classes that make a run refuse the data set."""
+    found: dict[str, Counter[str]] = {"train": Counter(), "val": Counter(), "test": Counter()}
+    for entry, error in zip(listing.entries, facts["error"], strict=True):
+        if not error:
+            found[entry.split][entry.label] += 1
+    needed = 1 if found["val"] else 2  # one of train becomes validation
+    items = [
+        {"class": label, "reason": f"{found['train'][label]} to train on, {needed} needed"}
+        for label in dict.fromkeys((*listing.classes, *sorted(found["test"])))
+        if found["train"][label] < needed
+    ]
+    if items:
+        text = "a run would refuse the data set for want of pictures to train on"
+        yield Finding("warning", "classes", text, items)
 
 
 def _persons(listing: Listing) -> Iterator[Finding]:

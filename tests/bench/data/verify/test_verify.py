@@ -18,9 +18,11 @@ from bench.data.base import Skipped
 from bench.data.layouts import Folder, Listing
 from bench.data.layouts.base import Counts, Entry, PictureFile
 from bench.data.like import make_like
+from bench.data.on_disk import open_layout
 from bench.data.verify import Verification, verify
 from bench.data.verify.report import LISTED, as_json
 from bench.data.verify.terminal import show
+from bench.errors import UserError
 from bench.progress import Reporter
 
 QUIET = Reporter(quiet=True)
@@ -122,6 +124,19 @@ def test_unreadable_tiny_plain_and_stray_pictures(picture_folder: Path) -> None:
     ]
     assert [item["path"] for item in items(found, "refused")] == ["stray.png"]
     assert found.sizes is not None and found.sizes.smallest == (8, 16)
+
+
+def test_classes_that_no_run_can_use(picture_folder: Path) -> None:
+    write_pictures(picture_folder / "test", ("sad",), 2)
+    write_pictures(picture_folder / "train", ("fear",), 1)
+    found = verify(Folder(root=picture_folder), QUIET)
+    reasons = {item["class"]: item["reason"] for item in items(found, "classes")}
+    assert reasons == {
+        "sadness": "0 to train on, 2 needed",
+        "fear": "1 to train on, 2 needed",
+    }
+    with pytest.raises(UserError):
+        open_layout(Folder(root=picture_folder))
 
 
 def test_links_that_leave_the_folder(picture_folder: Path, tmp_path: Path) -> None:
