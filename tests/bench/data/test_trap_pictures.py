@@ -234,7 +234,7 @@ def test_a_limited_run_over_all_of_them(
         main()
     captured = capsys.readouterr()
     assert not ended.value.code, captured.err
-    assert f"{len(opened.skipped)} unreadable pictures skipped" in captured.out + captured.err
+    assert f"{len(opened.skipped)} files skipped" in captured.out + captured.err
     listed = json.loads((tmp_path / "skipped.json").read_text())
     assert listed == [vars(skipped) for skipped in opened.skipped]
     assert (tmp_path / "report" / "summary.csv").read_text().count("test_resnet") == 3
