@@ -9,7 +9,7 @@ from pydantic import Field
 from bench.data.base import Skipped
 from bench.data.labels import CONTEMPT, ORDERS, canonical, label_base, ordered
 from bench.data.layouts.base import Layout
-from bench.data.tree import folders, locate
+from bench.data.reading.tree import folders, locate
 from bench.errors import UserError
 
 ORDER = ORDERS["affectnet"]

@@ -1,7 +1,7 @@
 """What a reader is: a layout with choices of protocol, and the listing it makes of a folder.
 
 A listing is cheap: label files are parsed and folders listed, no picture is opened. What only
-opening can tell (size, content, damage) is found by `bench.data.examine`.
+opening can tell (size, content, damage) is found by `bench.data.on_disk.examine`.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from bench.data.base import Skipped, Split
-from bench.data.images import Box, read_picture
+from bench.data.reading.images import Box, read_picture
 from bench.errors import UserError
 from bench.section import Section
 

@@ -11,11 +11,11 @@ import numpy as np
 from pydantic import Field
 
 from bench.data.base import Split
-from bench.data.images import UnreadablePicture
-from bench.data.label_files import whole_number, wrong_line
 from bench.data.labels import ORDERS, label_base, ordered
 from bench.data.layouts.base import Counts, Entry, Layout, Listing
-from bench.data.tree import locate
+from bench.data.reading.images import UnreadablePicture
+from bench.data.reading.label_files import whole_number, wrong_line
+from bench.data.reading.tree import locate
 from bench.errors import UserError
 
 #: The file of the competition's first archive, and that of its second one.

@@ -8,14 +8,14 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.data.base import Skipped, Split
-from bench.data.images import PICTURE_SUFFIXES
-from bench.data.label_files import whole_number
 from bench.data.labels import canonical, label_base, natural_key, order, ordered
 from bench.data.layouts.base import Entry, Layout, Listing, PictureFile
 from bench.data.layouts.manifest_rows import Column, Row, parse_rows
 from bench.data.layouts.own_split import held_out_persons, held_out_pictures
-from bench.data.tables import FORMATS, read_table
-from bench.data.tree import inside, locate, scan
+from bench.data.reading.images import PICTURE_SUFFIXES
+from bench.data.reading.label_files import whole_number
+from bench.data.reading.tables import FORMATS, read_table
+from bench.data.reading.tree import inside, locate, scan
 from bench.errors import UserError
 
 _NUMBER = re.compile(r"-?\d+(\.\d*)?")

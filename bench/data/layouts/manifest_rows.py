@@ -6,9 +6,9 @@ from pathlib import PurePosixPath
 from typing import Literal, NamedTuple, get_args
 
 from bench.data.base import Split
-from bench.data.images import Box
-from bench.data.label_files import wrong_line
-from bench.data.tables import Table
+from bench.data.reading.images import Box
+from bench.data.reading.label_files import wrong_line
+from bench.data.reading.tables import Table
 from bench.errors import UserError
 
 Column = Literal["path", "label", "split", "id", "person", "left", "top", "width", "height"]

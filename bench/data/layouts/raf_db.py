@@ -12,11 +12,11 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.data.base import Skipped, Split
-from bench.data.images import PICTURE_SUFFIXES
-from bench.data.label_files import lines, read_text, whole_number, wrong_line
 from bench.data.labels import COMPOUND, ORDERS, label_base, natural_key, ordered
 from bench.data.layouts.base import Counts, Entry, Layout, Listing, PictureFile
-from bench.data.tree import Tree, locate, scan
+from bench.data.reading.images import PICTURE_SUFFIXES
+from bench.data.reading.label_files import lines, read_text, whole_number, wrong_line
+from bench.data.reading.tree import Tree, locate, scan
 from bench.errors import UserError
 
 LABEL_FILES = (

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from fuzzing import survives
 
-from bench.data.images import Box
 from bench.data.layouts import Manifest, PictureFile
 from bench.data.layouts.manifest_rows import parse_rows
 from bench.data.on_disk import open_layout
-from bench.data.tables import parse_table
+from bench.data.reading.images import Box
+from bench.data.reading.tables import parse_table
 from bench.errors import UserError
 
 SAMPLE = "path,label,split,id,person,left,top,width,height,sex\n" + "".join(

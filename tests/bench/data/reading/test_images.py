@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bench import rng
-from bench.data import images
-from bench.data.images import (
+from bench.data.reading import images
+from bench.data.reading.images import (
     MAX_PIXELS,
     PICTURE_SUFFIXES,
     Box,

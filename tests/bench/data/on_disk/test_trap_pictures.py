@@ -17,7 +17,7 @@ from bench.cli import main
 from bench.data.layouts import Folder
 from bench.data.layouts.folder import STRAY
 from bench.data.on_disk import FilesDataSet, open_layout
-from bench.data.tree import LEAVES_ROOT
+from bench.data.reading.tree import LEAVES_ROOT
 
 ORIENTATION = 0x0112
 JPEG = {"quality": 100, "subsampling": 0}

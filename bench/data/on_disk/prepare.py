@@ -19,11 +19,10 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bench.data import packed, workers
 from bench.data.base import Split
-from bench.data.images import UnreadablePicture
 from bench.data.layouts.base import Layout, Source
-from bench.data.on_disk import FilesDataSet, open_layout
+from bench.data.on_disk import FilesDataSet, open_layout, packed, workers
+from bench.data.reading.images import UnreadablePicture
 from bench.errors import UserError
 from bench.parquet import write_parquet
 from bench.progress import Reporter

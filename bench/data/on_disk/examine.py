@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.data import workers
 from bench.data.cache import cache_folder
-from bench.data.images import UnreadablePicture
 from bench.data.layouts.base import Layout, Listing, Source
-from bench.data.likeness import likeness_hash
+from bench.data.on_disk import workers
+from bench.data.on_disk.likeness import likeness_hash
+from bench.data.reading.images import UnreadablePicture
 from bench.files import digest
 from bench.parquet import read_parquet, write_table
 from bench.progress import Reporter

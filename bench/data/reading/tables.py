@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.data.label_files import csv_rows, read_text, wrong_line
+from bench.data.reading.label_files import csv_rows, read_text, wrong_line
 from bench.errors import UserError
 
 #: What separates the fields, by suffix in lower case; None where it is no text.
