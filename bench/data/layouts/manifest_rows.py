@@ -26,6 +26,7 @@ _SPLITS: Mapping[str, Split] = {
     "testing": "test",
 }
 _FARTHEST = 10**6  # pixels
+_LONGEST = 100  # characters of what stands in tables and figures
 
 
 class Row(NamedTuple):
@@ -67,6 +68,8 @@ def parse_rows(
     """
     columns = _columns(table, names or {})
     attributes = {name: _column(table, name, "the option groups") for name in groups}
+    for name, column in {"label": columns["label"], **attributes}.items():
+        _require_short(name, column, table)
     rows = []
     seen: set[str] = set()
     shared: dict[tuple[str, ...], dict[str, str]] = {}  # many rows are in the same groups
@@ -146,8 +149,26 @@ def _column(table: Table, name: str, named_by: str) -> list[str]:
     return table.columns[name]
 
 
+def _require_short(name: str, column: Sequence[str], table: Table) -> None:
+    """Classes and groups are columns of tables: a text in their place is an oversight."""
+    if len(name) > _LONGEST or not name.isprintable():
+        raise UserError(
+            f"{table.origin}: a column of groups has a name of up to {_LONGEST} printable "
+            f"characters, not {_shown(name)}."
+        )
+    for value in dict.fromkeys(column):
+        if len(value) > _LONGEST or not value.isprintable():
+            number = table.numbers[column.index(value)]
+            expected = f"a value of up to {_LONGEST} printable characters in the column {name!r}"
+            raise wrong_line(table.origin, number, value, expected)
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) < 30 else f"{name[:27]}...")
+
+
 def _known(table: Table) -> str:
-    shown = [repr(name if len(name) < 30 else f"{name[:27]}...") for name in table.columns]
+    shown = [_shown(name) for name in table.columns]
     return ", ".join(shown[:12]) + (", ..." if len(shown) > 12 else "")
 
 

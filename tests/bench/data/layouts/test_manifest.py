@@ -229,6 +229,23 @@ def test_a_wrong_field_is_told_with_its_line(
         opened(table).listing()
 
 
+@pytest.mark.parametrize("column", ["label", "sex"])
+@pytest.mark.parametrize("value", ["a\nb", "\x1b[31mred", "a" * 101])
+def test_what_tables_cannot_show_is_told_with_its_line(
+    column: str, value: str, table: Path
+) -> None:
+    rows = [row | {"sex": "female"} for row in rows_of(table)]
+    rows[2][column] = value
+    write(table, rows)
+    with pytest.raises(UserError, match=rf"line \d+: .* printable characters in .* '{column}'"):
+        opened(table, groups=("sex",)).listing()
+    rows[2][column] = "a" * 100
+    write(table, [row | {"a\nb": "1"} for row in rows])
+    assert opened(table, groups=("sex",)).listing()
+    with pytest.raises(UserError, match="a column of groups has a name of up to 100 printable"):
+        opened(table, groups=("a\nb",)).listing()
+
+
 def test_half_a_box_and_a_box_of_words_are_refused(table: Path) -> None:
     rows = rows_of(table)
     write(table, [row | {"left": "1", "top": "2"} for row in rows])
