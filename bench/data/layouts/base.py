@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -22,8 +22,18 @@ from bench.section import Section
 #: The file that marks a tree of drawn faces, so that it is never taken for evidence about people.
 DRAWN_MARK = "DRAWN_FACES.txt"
 
+#: What splits are called in the names of folders, in lower case.
+SPLITS: Mapping[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
+
 #: Samples per split and class; the key "" instead of classes is the total of a split.
 Counts = Mapping[Split, Mapping[str, int]]
+
+
+#: An option of layouts whose labels are numbers.
+LabelBase = Annotated[
+    Literal[0, 1] | None,
+    Field(description="First number of the labels, where it cannot be told."),
+]
 
 
 class Source(Protocol):

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Literal, NamedTuple, get_args
 
 from bench.data.base import Split
+from bench.data.layouts.base import SPLITS
 from bench.data.reading.images import Box
 from bench.data.reading.label_files import wrong_line
 from bench.data.reading.tables import Table
@@ -16,13 +17,10 @@ Column = Literal["path", "label", "split", "id", "person", "left", "top", "width
 _NEEDED: tuple[Column, ...] = ("path", "label")
 _BOX: tuple[Column, ...] = ("left", "top", "width", "height")
 _SPLITS: Mapping[str, Split] = {
-    "train": "train",
+    **SPLITS,
     "training": "train",
-    "val": "val",
-    "valid": "val",
     "validation": "val",
     "dev": "val",
-    "test": "test",
     "testing": "test",
 }
 _FARTHEST = 10**6  # pixels

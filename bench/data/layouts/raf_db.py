@@ -13,7 +13,7 @@ from pydantic import Field
 
 from bench.data.base import Skipped, Split
 from bench.data.labels import COMPOUND, ORDERS, label_base, natural_key, ordered
-from bench.data.layouts.base import Counts, Entry, Layout, Listing, PictureFile
+from bench.data.layouts.base import SPLITS, Counts, Entry, LabelBase, Layout, Listing, PictureFile
 from bench.data.reading.images import PICTURE_SUFFIXES
 from bench.data.reading.label_files import lines, read_text, whole_number, wrong_line
 from bench.data.reading.tree import Tree, locate, scan
@@ -32,7 +32,6 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 _NAME = re.compile(r"(train|test)_\d+\.[a-z]{3,4}", re.IGNORECASE | re.ASCII)
 _TERMS = "non-commercial research and education, on request from an institutional address"
-_MIRROR_SPLITS: dict[str, Split] = {"train": "train", "valid": "val", "val": "val", "test": "test"}
 
 
 class _Raf(Layout):
@@ -45,9 +44,7 @@ class _Raf(Layout):
     pictures: Literal["aligned", "original"] = Field(
         default="aligned", description="The 100x100 aligned faces, or the original photographs."
     )
-    label_base: Literal[0, 1] | None = Field(
-        default=None, description="First number of the labels, where it cannot be told."
-    )
+    label_base: LabelBase = None
 
     @property
     def protocol(self) -> str:
@@ -91,7 +88,7 @@ class _Raf(Layout):
         return Listing(
             base,
             tuple(entries),
-            self.order if len(self.order) > 7 else ordered(set(self.order)),
+            ordered(set(self.order)),
             group_values=GROUPS if any(entry.groups for entry in entries) else {},
             missing=tuple(missing),
             refused=tree.refused,
@@ -109,7 +106,7 @@ class _Raf(Layout):
         """`{train,valid,test}/{1..7}/`, as re-hosts have it; 0-based folders have two orders."""
         tree = scan(base, PICTURE_SUFFIXES, self.follow_links)
         found = [(path, path.split("/")) for path in tree.files]
-        kept = [(path, parts) for path, parts in found if parts[0].lower() in _MIRROR_SPLITS]
+        kept = [(path, parts) for path, parts in found if parts[0].lower() in SPLITS]
         origin = f"{base}/train"
         ids = {
             path: whole_number(parts[1], origin, 0, "class folders named by number")
@@ -122,11 +119,10 @@ class _Raf(Layout):
             )
         names = self._names(ids, origin)
         entries = tuple(
-            Entry(path, names[path], _MIRROR_SPLITS[parts[0].lower()], PictureFile(path))
+            Entry(path, names[path], SPLITS[parts[0].lower()], PictureFile(path))
             for path, parts in kept
         )
-        classes = self.order if len(self.order) > 7 else ordered(set(self.order))
-        return Listing(base, entries, classes, refused=tree.refused)
+        return Listing(base, entries, ordered(set(self.order)), refused=tree.refused)
 
     def _fits(self, folder: Path) -> bool:
         official = any((folder / "EmoLabel" / name).exists() for name in LABEL_FILES)

@@ -29,7 +29,6 @@ from bench.progress import Reporter
 
 _CHUNK_BYTES = 8 << 20  # of pixels, per task of a process
 _SAVE_EVERY = 10.0  # seconds
-_FEW = 2000  # pictures that this process decodes faster than others would start
 _SPARE = 256 << 20  # bytes of the disk that are left free
 
 
@@ -90,8 +89,7 @@ def prepare(
         stored = set(index["sha256"])
         todo = [work for work in wanted if work.content not in stored]
         _require_space(folder, sum(work.bytes for work in todo), len(todo), reporter)
-        if processes is None:
-            processes = workers.available() if len(todo) > _FEW else 1
+        processes = workers.for_pictures(len(todo), processes)
         index = _append(folder, index, todo, dataset.base, processes, reporter)
     added = len(index) - len(stored)
     return Prepared(
