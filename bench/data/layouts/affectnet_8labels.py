@@ -67,7 +67,7 @@ class AffectNet8Labels(AffectNetLayout):
     @property
     def protocol(self) -> str:
         """Pictures, split and classes."""
-        return f"aligned 224x224 pictures, official val as test, {self.classes} classes"
+        return f"aligned pictures, official val as test, {self.classes} classes"
 
     def published(self) -> Counts:
         """287,651 and 3,999 pictures; 283,901 and 3,500 without contempt."""
@@ -76,6 +76,10 @@ class AffectNet8Labels(AffectNetLayout):
             "train": {label: TRAIN[label] for label in self.kept},
             "test": {label: test[label] for label in self.kept},
         }
+
+    def published_size(self) -> tuple[int, int] | None:
+        """224x224."""
+        return 224, 224
 
     def listing(self) -> Listing:
         """See `Layout.listing`."""

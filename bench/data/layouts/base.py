@@ -105,10 +105,11 @@ class Listing:
         entries: The samples, in natural order.
         classes: Class names in table order.
         group_values: Values of each group attribute, in table order.
-        missing: Samples of a label file without a picture.
+        missing: Samples of a label file without a picture, but those whose file was refused.
         refused: Files not used, and why.
         unlabelled: Pictures without a label.
         left_out: Why labelled samples are no part of the protocol, and how many.
+        label_files: Those read, where the base is a folder of pictures and they are beside it.
     """
 
     base: Path
@@ -119,6 +120,13 @@ class Listing:
     refused: tuple[Skipped, ...] = ()
     unlabelled: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+    label_files: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        """A refused file is there: it is told once."""
+        refused = {file.path for file in self.refused}
+        missing = tuple(file for file in self.missing if file.path not in refused)
+        object.__setattr__(self, "missing", missing)
 
     def drawn(self, root: Path) -> bool:
         """Whether the tree, or one up to `root` that it stands in, is marked as drawn faces.
@@ -176,6 +184,14 @@ class Layout(Section, ABC):
         Where only the total of a split is known, it stands under the key "" in place of classes.
         """
         return {}
+
+    def published_total(self) -> int | None:
+        """Samples in all as published, where no split is the owners'."""
+        return None
+
+    def published_size(self) -> tuple[int, int] | None:
+        """Height and width of every picture as published, if they are all of one size."""
+        return None
 
     def fail(self, sentence: str) -> UserError:
         """An error about the folder as a whole."""

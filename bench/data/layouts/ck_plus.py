@@ -76,6 +76,10 @@ class CkPlus(BySubject):
         first = ", the first as neutral" if self.classes == 8 else ""
         return f"{frames} of the labelled sequences{first}; {self.fold_words}"
 
+    def published_total(self) -> int | None:
+        """327 labelled sequences."""
+        return 327 * (self.last_frames + (self.classes == 8))
+
     def listing(self) -> Listing:
         """See `Layout.listing`."""
         base = locate(self.root, _fits, f"expected {self.expects}")

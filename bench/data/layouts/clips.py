@@ -177,7 +177,7 @@ def folder_of_clips(layout: Layout, names: Sequence[str]) -> Path:
     parent = locate(
         layout.root,
         lambda folder: any((folder / name).is_dir() for name in names),
-        f"expected {layout.expects}",
+        f"expected a folder {' or '.join(names)}, as in {layout.expects}",
     )
     folder = next(parent / name for name in names if (parent / name).is_dir())
     while (folder / folder.name).is_dir():

@@ -50,6 +50,10 @@ class Jaffe(BySubject):
         """Whose split it is."""
         return f"all pictures; {self.fold_words}"
 
+    def published_total(self) -> int | None:
+        """213 pictures."""
+        return 213
+
     def listing(self) -> Listing:
         """See `Layout.listing`."""
         base = locate(self.root, lambda folder: holds(folder, CODE), f"expected {self.expects}")

@@ -61,6 +61,10 @@ class Sfew(Layout):
             for split, counts in _COUNTS[self.pictures].items()
         }
 
+    def published_size(self) -> tuple[int, int] | None:
+        """Aligned faces are 181 high and 143 wide."""
+        return (181, 143) if self.pictures == "aligned" else None
+
     def listing(self) -> Listing:
         """See `Layout.listing`."""
         base = locate(self.root, _fits, f"expected {self.expects}")

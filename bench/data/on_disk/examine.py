@@ -22,6 +22,7 @@ from bench.data.layouts.base import Layout, Listing, Source
 from bench.data.on_disk import workers
 from bench.data.on_disk.likeness import likeness_hash
 from bench.data.reading.images import UnreadablePicture
+from bench.data.reading.tree import LEAVES_ROOT
 from bench.files import digest
 from bench.parquet import read_parquet, write_table
 from bench.progress import Reporter
@@ -66,7 +67,12 @@ def examine(
 
     Returns:
         Columns `id`, and those of `SCHEMA` but `source`.
+
+    Raises:
+        UserError: If the data set's own folder is behind a link that leaves the root.
     """
+    if not layout.follow_links and _leaves(listing.base, layout.root):
+        raise layout.fail(f"{listing.base} is behind {LEAVES_ROOT}.")
     path, base = memory(layout), str(listing.base)
     facts = _Facts(path)
     places = np.empty(len(listing.entries), np.int64)
@@ -176,6 +182,11 @@ def _fact(base: Path, source: Source) -> _Row:
         return name, size, mtime, "", b"", 0, 0, str(error) or type(error).__name__
     height, width = picture.shape[:2]
     return name, size, mtime, content, likeness_hash(picture), height, width, ""
+
+
+def _leaves(base: Path, root: Path) -> bool:
+    """Whether a folder that stands below the root is elsewhere."""
+    return base.is_relative_to(root) and not base.resolve().is_relative_to(root.resolve())
 
 
 def _name(source: Source) -> str:

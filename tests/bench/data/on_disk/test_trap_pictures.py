@@ -225,7 +225,7 @@ def test_a_limited_run_over_all_of_them(
     command += " --classifiers test_resnet --perturbations gaussian_noise,gaussian_blur"
     code, text = bench(*command.split())
     assert code == 0, text
-    assert f"{len(opened.skipped)} unreadable pictures skipped" in text
+    assert f"{len(opened.skipped)} files skipped" in text
     listed = json.loads((tmp_path / "skipped.json").read_text())
     assert listed == [vars(skipped) for skipped in opened.skipped]
     assert (tmp_path / "report" / "summary.csv").read_text().count("test_resnet") == 3

@@ -18,9 +18,11 @@ from bench.data.base import Skipped
 from bench.data.layouts import Folder, Listing
 from bench.data.layouts.base import Counts, Entry, PictureFile
 from bench.data.like import make_like
+from bench.data.on_disk import open_layout
 from bench.data.verify import Verification, verify
 from bench.data.verify.report import LISTED, as_json
 from bench.data.verify.terminal import show
+from bench.errors import UserError
 from bench.progress import Reporter
 
 QUIET = Reporter(quiet=True)
@@ -116,6 +118,19 @@ def test_unreadable_tiny_plain_and_stray_pictures(picture_folder: Path) -> None:
     assert found.sizes is not None and found.sizes.smallest == (8, 16)
 
 
+def test_classes_that_no_run_can_use(picture_folder: Path) -> None:
+    write_pictures(picture_folder / "test", ("sad",), 2)
+    write_pictures(picture_folder / "train", ("fear",), 1)
+    found = verify(Folder(root=picture_folder), QUIET)
+    reasons = {item["class"]: item["reason"] for item in items(found, "classes")}
+    assert reasons == {
+        "sadness": "0 to train on, 2 needed",
+        "fear": "1 to train on, 2 needed",
+    }
+    with pytest.raises(UserError):
+        open_layout(Folder(root=picture_folder))
+
+
 def test_links_that_leave_the_folder(picture_folder: Path, tmp_path: Path) -> None:
     Image.new("RGB", (30, 30)).save(tmp_path / "outside.png")
     (picture_folder / "train" / "happy" / "link.png").symlink_to(tmp_path / "outside.png")
@@ -143,6 +158,30 @@ class Made(Folder):
             missing=tuple(Skipped(f"{n}.png", "not there") for n in range(150)),
             left_out={"contempt": 12},
         )
+
+
+def test_totals_and_sizes_against_the_published(
+    picture_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for total, level in ((30, "note"), (31, "warning")):
+        monkeypatch.setattr(Folder, "published_total", lambda self, total=total: total)
+        assert kinds(verify(Folder(root=picture_folder), QUIET)) == {"counts": level}
+    monkeypatch.undo()
+    monkeypatch.setattr(Folder, "published_size", lambda self: (24, 32))
+    path = picture_folder / "test" / "happy" / "000.png"
+    Image.open(path).resize((24, 32)).save(path)
+    found = verify(Folder(root=picture_folder), QUIET)
+    assert kinds(found) == {"sizes": "warning"}
+    assert items(found, "sizes") == [{"path": "test/happy/000.png", "reason": "32 x 24 pixels"}]
+
+
+def test_pictures_moved_between_classes_are_not_called_another_number(
+    picture_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: Counts = {"train": {"neutral": 9, "happiness": 11}, "test": {"": 10}}
+    monkeypatch.setattr(Folder, "published", lambda self: told)
+    [finding] = verify(Folder(root=picture_folder), QUIET).findings
+    assert finding.level == "warning" and finding.text.startswith("as many samples as published")
 
 
 def test_missing_left_out_and_persons(picture_folder: Path) -> None:
