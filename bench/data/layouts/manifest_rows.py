@@ -130,6 +130,10 @@ def _columns(table: Table, names: Mapping[Column, str]) -> dict[Column, list[str
                 f"called something else, say so with the option columns: {{{name}: ...}}."
             )
     boxed = [name for name in _BOX if name in found]
+    if boxed == ["width", "height"] and not set(boxed) & set(names):
+        # The size of the whole picture, as in the manifests that `bench data verify` writes.
+        del found["width"], found["height"]
+        boxed = []
     if 0 < len(boxed) < len(_BOX):
         raise UserError(
             f"{table.origin}: a box needs the columns {', '.join(_BOX)}; there is only "
