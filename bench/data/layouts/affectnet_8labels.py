@@ -14,11 +14,11 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 
 from bench.data.base import Skipped, Split
-from bench.data.images import PICTURE_SUFFIXES
 from bench.data.labels import CONTEMPT, natural_key
 from bench.data.layouts.affectnet_common import ORDER, TRAIN, AffectNetLayout
 from bench.data.layouts.base import Counts, Entry, Listing, PictureFile
-from bench.data.tree import scan
+from bench.data.reading.images import PICTURE_SUFFIXES
+from bench.data.reading.tree import scan
 from bench.errors import UserError
 
 #: What the folders of a split are called; the official validation split is the test split here.

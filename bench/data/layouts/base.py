@@ -1,7 +1,7 @@
 """What a reader is: a layout with choices of protocol, and the listing it makes of a folder.
 
 A listing is cheap: label files are parsed and folders listed, no picture is opened. What only
-opening can tell (size, content, damage) is found by `bench.data.examine`.
+opening can tell (size, content, damage) is found by `bench.data.on_disk.examine`.
 """
 
 import hashlib
@@ -9,21 +9,31 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import Field
 
 from bench.data.base import Skipped, Split
-from bench.data.images import Box, read_picture
+from bench.data.reading.images import Box, read_picture
 from bench.errors import UserError
 from bench.section import Section
 
 #: The file that marks a tree of drawn faces, so that it is never taken for evidence about people.
 DRAWN_MARK = "DRAWN_FACES.txt"
 
+#: What splits are called in the names of folders, in lower case.
+SPLITS: Mapping[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
+
 #: Samples per split and class; the key "" instead of classes is the total of a split.
 Counts = Mapping[Split, Mapping[str, int]]
+
+
+#: An option of layouts whose labels are numbers.
+LabelBase = Annotated[
+    Literal[0, 1] | None,
+    Field(description="First number of the labels, where it cannot be told."),
+]
 
 
 class Source(Protocol):

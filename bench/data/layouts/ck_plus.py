@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.data.base import Skipped
-from bench.data.images import PICTURE_SUFFIXES
-from bench.data.label_files import lines, read_text, wrong_line
 from bench.data.labels import ORDERS, ordered
 from bench.data.layouts.base import Entry, Listing, PictureFile
 from bench.data.layouts.by_subject import BySubject
-from bench.data.tree import Tree, folders, locate, scan
+from bench.data.reading.images import PICTURE_SUFFIXES
+from bench.data.reading.label_files import lines, read_text, wrong_line
+from bench.data.reading.tree import Tree, folders, locate, scan
 from bench.errors import UserError
 
 _ORDER = ORDERS["ck_plus"]

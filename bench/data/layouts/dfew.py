@@ -7,11 +7,11 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.data.base import Split
-from bench.data.label_files import csv_rows, read_text, whole_number, wrong_line
 from bench.data.labels import ORDERS, label_base, ordered
-from bench.data.layouts.base import Counts, Entry, Layout, Listing
+from bench.data.layouts.base import Counts, Entry, LabelBase, Layout, Listing
 from bench.data.layouts.clips import Clips, folder_of_clips
-from bench.data.tree import locate
+from bench.data.reading.label_files import csv_rows, read_text, whole_number, wrong_line
+from bench.data.reading.tree import locate
 from bench.errors import UserError
 
 ORDER = ORDERS["dfew"]  # class names by official id, from 1
@@ -54,9 +54,7 @@ class Dfew(Layout):
         default="clip_224x224",
         description="All aligned faces, 16 of each clip, or the original videos.",
     )
-    label_base: Literal[0, 1] | None = Field(
-        default=None, description="First number of the labels, where it cannot be told."
-    )
+    label_base: LabelBase = None
 
     @property
     def name(self) -> str:

@@ -9,11 +9,11 @@ from typing import ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from bench.data.base import Skipped, Split
-from bench.data.images import PICTURE_SUFFIXES, Box
-from bench.data.label_files import lines, read_text, whole_number, wrong_line
 from bench.data.labels import ORDERS, label_base, natural_key, ordered
-from bench.data.layouts.base import Entry, Layout, Listing, PictureFile
-from bench.data.tree import inside, locate, scan, unnested
+from bench.data.layouts.base import Entry, LabelBase, Layout, Listing, PictureFile
+from bench.data.reading.images import PICTURE_SUFFIXES, Box
+from bench.data.reading.label_files import lines, read_text, whole_number, wrong_line
+from bench.data.reading.tree import inside, locate, scan, unnested
 from bench.errors import UserError
 
 LABEL_FILE = "label/label.lst"
@@ -46,9 +46,7 @@ class ExpW(Layout):
     min_confidence: float = Field(
         default=0, ge=0, description="Leave out faces that the detector was less sure of."
     )
-    label_base: Literal[0, 1] | None = Field(
-        default=None, description="First number of the labels, where it cannot be told."
-    )
+    label_base: LabelBase = None
 
     @property
     def name(self) -> str:

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from bench.data.base import Split
-from bench.data.label_files import lines, read_text, wrong_line
 from bench.data.labels import BASIC, ORDERS, canonical
 from bench.data.layouts.base import Counts, Entry, Layout, Listing
 from bench.data.layouts.clips import Clips, folder_of_clips
-from bench.data.tree import inside, locate
+from bench.data.reading.label_files import lines, read_text, wrong_line
+from bench.data.reading.tree import inside, locate
 from bench.errors import UserError
 
 #: The first parts of the paths, in the alphabet's order.

@@ -7,11 +7,11 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.data.base import Split
-from bench.data.label_files import lines, read_text, wrong_line
 from bench.data.labels import ORDERS, canonical, ordered
 from bench.data.layouts.base import Counts, Entry, Layout, Listing
 from bench.data.layouts.clips import Clips, folder_of_clips
-from bench.data.tree import locate
+from bench.data.reading.label_files import lines, read_text, wrong_line
+from bench.data.reading.tree import locate
 from bench.errors import UserError
 
 CLASSES = ordered(set(ORDERS["mafw"]))

@@ -12,11 +12,11 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.data.base import Skipped, Split
-from bench.data.images import PICTURE_SUFFIXES
-from bench.data.label_files import lines, read_text, whole_number, wrong_line
 from bench.data.labels import COMPOUND, ORDERS, label_base, natural_key, ordered
-from bench.data.layouts.base import Counts, Entry, Layout, Listing, PictureFile
-from bench.data.tree import Tree, locate, scan, unnested
+from bench.data.layouts.base import SPLITS, Counts, Entry, LabelBase, Layout, Listing, PictureFile
+from bench.data.reading.images import PICTURE_SUFFIXES
+from bench.data.reading.label_files import lines, read_text, whole_number, wrong_line
+from bench.data.reading.tree import Tree, locate, scan, unnested
 from bench.errors import UserError
 
 LABEL_FILES = (
@@ -33,8 +33,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 _NAME = re.compile(r"(train|test)_\d+\.[a-z]{3,4}", re.IGNORECASE | re.ASCII)
 _TERMS = "non-commercial research and education, on request from an institutional address"
-_MIRROR_SPLITS: dict[str, Split] = {"train": "train", "valid": "val", "val": "val", "test": "test"}
-_IN_MIRROR = re.compile(rf"({'|'.join(_MIRROR_SPLITS)})/(\d{{1,9}})/[^/]+", _NAME.flags)
+_IN_MIRROR = re.compile(rf"({'|'.join(SPLITS)})/(\d{{1,9}})/[^/]+", _NAME.flags)
 
 
 class _Raf(Layout):
@@ -48,9 +47,7 @@ class _Raf(Layout):
         default="aligned",
         description="The owners' 100x100 faces, others' of 224x224, or the photographs.",
     )
-    label_base: Literal[0, 1] | None = Field(
-        default=None, description="First number of the labels, where it cannot be told."
-    )
+    label_base: LabelBase = None
 
     @property
     def name(self) -> str:
@@ -108,7 +105,7 @@ class _Raf(Layout):
         return Listing(
             base,
             tuple(entries),
-            self.order if len(self.order) > 7 else ordered(set(self.order)),
+            ordered(set(self.order)),
             group_values=GROUPS if any(entry.groups for entry in entries) else {},
             missing=tuple(missing),
             refused=tree.refused,
@@ -131,7 +128,7 @@ class _Raf(Layout):
         for path in tree.files:
             found = _IN_MIRROR.fullmatch(path)
             if found is not None:
-                ids[path], splits[path] = int(found[2]), _MIRROR_SPLITS[found[1].lower()]
+                ids[path], splits[path] = int(found[2]), SPLITS[found[1].lower()]
         if not ids:
             raise self.fail(f"no pictures in folders of classes in {base}.")
         if "test" not in splits.values():  # the official test set, called validation
@@ -144,7 +141,7 @@ class _Raf(Layout):
         names = self._names(ids, str(base))
         entries = tuple(Entry(path, names[path], splits[path], PictureFile(path)) for path in names)
         strays = tuple(path for path in tree.files if path not in names)
-        classes = self.order if len(self.order) > 7 else ordered(set(self.order))
+        classes = ordered(set(self.order))
         return Listing(base, entries, classes, refused=tree.refused, unlabelled=strays)
 
     def _fits(self, folder: Path) -> bool:

@@ -10,10 +10,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.data.base import Skipped, Split
-from bench.data.images import PICTURE_SUFFIXES
 from bench.data.labels import BASIC, ORDERS, canonical
 from bench.data.layouts.base import Counts, Entry, Layout, Listing, PictureFile
-from bench.data.tree import folders, locate, scan
+from bench.data.reading.images import PICTURE_SUFFIXES
+from bench.data.reading.tree import folders, locate, scan
 
 #: How the names of the folders of each split begin, in lower case.
 _BEGINS: dict[Split, str] = {"train": "train", "test": "val"}

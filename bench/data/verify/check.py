@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from bench.data.agreement import require_agreement
-from bench.data.examine import examine
 from bench.data.layouts.base import Layout
+from bench.data.on_disk.agreement import require_agreement
+from bench.data.on_disk.examine import examine
 from bench.data.verify import counts, duplicates, pictures
 from bench.data.verify.manifest import (
     Differences,

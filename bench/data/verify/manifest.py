@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.data.label_files import csv_rows, read_text, wrong_line
 from bench.data.layouts.base import DRAWN_MARK, Listing
-from bench.data.tree import scan
+from bench.data.reading.label_files import csv_rows, read_text, wrong_line
+from bench.data.reading.tree import scan
 from bench.errors import UserError
 from bench.files import atomic
 

@@ -2,18 +2,18 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from command_line import call_apart
 from PIL import Image
 from rich.console import Console
 from support import write_pictures
 
-from bench.cli import main
 from bench.data.base import Skipped
 from bench.data.layouts import Folder, Listing
 from bench.data.layouts.base import Counts, Entry, PictureFile
@@ -37,15 +37,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Run `bench data ARGUMENTS`: exit code, stdout, stderr."""
-
-    def called(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", "data", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        captured = capsys.readouterr()
-        return int(exit_.value.code or 0), captured.out, captured.err
-
-    return called
+    return partial(call_apart, capsys, monkeypatch, "data")
 
 
 def kinds(found: Verification) -> dict[str, str]:
@@ -286,6 +278,19 @@ def test_a_terminal_gets_a_table(picture_folder: Path, width: int) -> None:
     assert ["happiness", "10", "6"] in lines and ["total", "20", "11"] in lines
     assert "test/happy/x.png (test, happiness); train/happy/000.png (train" in printed.get()
     assert printed.get().endswith("1 warning.\n")
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write_pictures(tmp_path / "faces" / split, ("[red]", "[b]x["), 2)
+    console = Console(force_terminal=True, color_system=None, width=120)
+    with console.capture() as printed:
+        show(verify(Folder(root=tmp_path / "faces"), QUIET), console)
+    lines = [line.split() for line in printed.get().splitlines()]
+    assert [line for line in lines if line[0].startswith("[")] == [
+        ["[b]x[", "2", "2"],
+        ["[red]", "2", "2"],
+    ]
 
 
 def test_wrong_folders_and_wrong_calls_are_sentences(call, tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.data import workers
 from bench.data.cache import cache_folder
-from bench.data.images import UnreadablePicture
 from bench.data.layouts.base import Layout, Listing, Source
-from bench.data.likeness import likeness_hash
-from bench.data.tree import LEAVES_ROOT
+from bench.data.on_disk import workers
+from bench.data.on_disk.likeness import likeness_hash
+from bench.data.reading.images import UnreadablePicture
+from bench.data.reading.tree import LEAVES_ROOT
 from bench.files import digest
 from bench.parquet import read_parquet, write_table
 from bench.progress import Reporter
@@ -46,7 +46,6 @@ SCHEMA = pa.schema(
 _CHUNK = 256  # pictures per task of a process
 _SAVE_EVERY = 20.0  # seconds between two saved states
 _TABLE = 20_000  # rows that become a table
-_FEW = 3000  # pictures that this process reads faster than others would start
 
 _Row = tuple[str, int, int, str, bytes, int, int, str]
 
@@ -162,8 +161,7 @@ def memory(layout: Layout) -> Path:
 def _facts(
     base: Path, work: Sequence[Source], processes: int | None
 ) -> Generator[_Row, None, None]:
-    if processes is None:
-        processes = workers.available() if len(work) > _FEW else 1
+    processes = workers.for_pictures(len(work), processes)
     size = _CHUNK if processes > 1 else 1
     chunks = [work[start : start + size] for start in range(0, len(work), size)]
     with closing(workers.in_order(partial(_facts_of, base), chunks, processes)) as found:
