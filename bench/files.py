@@ -12,16 +12,22 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary path; what is written there becomes `path` if the block succeeds.
 
     Works for a file and for a whole folder, on one file system.
+
+    Args:
+        path: The file or folder.
+        flush: Force it to the disk before it gets its name, so that it is whole even if the machine
+            loses power. Slow for thousands of files; not needed where they can be made again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield scratch
-        _flush(scratch)
+        if flush:
+            _flush(scratch)
         if scratch.is_dir() and path.exists():
             shutil.rmtree(path)  # a rename does not replace a folder
         scratch.replace(path)

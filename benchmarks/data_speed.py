@@ -22,12 +22,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bench.data import packed
-from bench.data.examine import examine, memory
 from bench.data.faces import generate
 from bench.data.layouts import Folder
-from bench.data.on_disk import FilesDataSet, open_layout
-from bench.data.prepare import prepare
+from bench.data.on_disk import FilesDataSet, open_layout, packed
+from bench.data.on_disk.examine import examine, memory
+from bench.data.on_disk.prepare import prepare
 from bench.progress import Reporter
 
 REPEATS = 5

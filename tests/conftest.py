@@ -1,6 +1,8 @@
 """Fixtures shared by all tests: tiny models, tiny folders of pictures."""
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the network is a mistake
@@ -18,6 +20,14 @@ CLASSES = ("neutral", "happiness", "sadness")
 
 settings.register_profile("bench", deadline=None)  # a busy machine is no failure
 settings.load_profile("bench")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _imported_modules_stay() -> Iterator[None]:
+    """Runs collect garbage between their phases; to look through torch each time takes longest."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -122,8 +122,8 @@ def prepare(
     json: Json = False,
 ) -> None:
     """Decode all pictures into the cache, for fast epochs; of clips the middle frames."""
-    from bench.data.prepare import in_words
-    from bench.data.prepare import prepare as fill
+    from bench.data.on_disk.prepare import in_words
+    from bench.data.on_disk.prepare import prepare as fill
     from bench.progress import Reporter
 
     layout = files_section(name, root, option)
@@ -150,8 +150,8 @@ def purge(
     json: Json = False,
 ) -> None:
     """Remove prepared pictures and what is known of them; the data set itself stays."""
-    from bench.data.prepare import in_words
-    from bench.data.purge import purge as remove
+    from bench.data.on_disk.prepare import in_words
+    from bench.data.on_disk.purge import purge as remove
     from bench.errors import UserError
 
     if everything == (name is not None):

@@ -172,7 +172,10 @@ def _print_plan(plan: "DryRun") -> None:
         trained = f"{name}, seed {seed}" if several else name
         console.print(f"train {trained}: {steps} steps", highlight=False)
     if plan.skipped:
-        console.print(f"{plan.skipped} unreadable pictures will be skipped", highlight=False)
+        console.print(
+            f"{plan.skipped:,} file{'' if plan.skipped == 1 else 's'} will be skipped",
+            highlight=False,
+        )
     console.print(
         f"{len(plan.cells)} cells, about {duration(plan.seconds)} "
         "(estimated for two CPU cores, within a factor of two)",

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench import rng
 from bench.data.base import DataSet, Split
-from bench.data.images import UnreadablePicture
+from bench.data.reading.images import UnreadablePicture
 from bench.errors import UserError
 
 SHIFT = 4  # pixels

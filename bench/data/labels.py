@@ -104,24 +104,17 @@ def ordered(names: set[str]) -> tuple[str, ...]:
     return (*known, *sorted(names - set(known)))
 
 
-def order(name: str) -> tuple[str, ...]:
-    """The class order called `name`, one of `ORDERS`.
-
-    Raises:
-        UserError: If there is none of that name.
-    """
-    if name not in ORDERS:
-        raise unknown("class order", name, ORDERS)
-    return ORDERS[name]
-
-
 def class_names(given: str | Iterable[str]) -> tuple[str, ...]:
     """Class names in the vocabulary's words, from the name of an order or from the names.
 
     Raises:
         UserError: For an unknown order, for a name that comes twice, or for fewer than two.
     """
-    names = order(given) if isinstance(given, str) else tuple(canonical(name) for name in given)
+    if isinstance(given, str):
+        if given not in ORDERS:
+            raise unknown("class order", given, ORDERS)
+        return ORDERS[given]
+    names = tuple(canonical(name) for name in given)
     if len(names) < 2:
         raise UserError("A class order has two names or more.")
     for name in names:

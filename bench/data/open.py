@@ -1,7 +1,7 @@
 """From a config's data to a data set."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from bench.config import ClipsData, CrossData, DataConfig, FacesData
 from bench.data.base import DataSet, Split
@@ -9,6 +9,7 @@ from bench.data.cross import CrossDataSet
 from bench.data.drawn import DrawnDataSet
 from bench.data.drawn_clips import DrawnClips
 from bench.data.drawn_faces import DrawnFaces
+from bench.data.layouts import Layout
 from bench.data.on_disk import open_layout
 from bench.progress import Reporter
 
@@ -37,7 +38,34 @@ def _open(data: Any, seed: int, reporter: Reporter | None, splits: Sequence[Spli
         if reporter is not None:
             _draw_now(drawn, splits, reporter)
         return drawn
-    return open_layout(data, reporter)
+    dataset = open_layout(data, reporter)
+    if reporter is not None and not dataset.synthetic:
+        _tell_counts(data, dataset, reporter)
+    return dataset
+
+
+def _tell_counts(layout: Layout, dataset: DataSet, reporter: Reporter) -> None:
+    """Say which splits have not the published number of usable samples: partial copies are usual.
+
+    Where the owners have no validation split, it is a part of their train.
+    """
+    published, told = layout.published(), []
+    split: Split
+    for split in ("train", "val", "test"):
+        number = sum(published.get(split, {}).values())
+        found = len(dataset.samples(split))
+        if split == "train" and "val" not in published:
+            found += len(dataset.samples("val"))
+        if number and found != number:
+            told.append(f"{split} has {found:,} of {number:,}")
+    total, every = layout.published_total(), (len(dataset.samples(s)) for s in get_args(Split))
+    if total is not None and (found := sum(every)) != total:
+        told.append(f"{found:,} of {total:,} in all")
+    if told:
+        reporter.say(
+            f"{dataset.name} has not the published number of samples: {', '.join(told)}; "
+            f"`bench data verify {layout.kind} --root ...` says more"
+        )
 
 
 def _drawn(data: FacesData | ClipsData, seed: int) -> DrawnDataSet:

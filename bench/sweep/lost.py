@@ -7,7 +7,7 @@ from the beginning; the same command measures them again, should their files be 
 from pathlib import Path
 
 from bench.data.base import DataSet, Skipped
-from bench.data.images import UnreadablePicture
+from bench.data.reading.images import UnreadablePicture
 from bench.errors import UserError
 from bench.files import write_json
 from bench.perturb.sequences import of_frame

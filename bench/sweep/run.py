@@ -31,6 +31,7 @@ from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, shards_of
 from bench.sweep.sharing import Sharing
 from bench.sweep.worker import Worker
 
+_TOLD = 10  # skipped files; a partial copy lacks thousands
 _LIBRARIES = ("torch", "diffusers", "transformers", "timm", "torchattacks", "numpy", "scipy")
 
 
@@ -117,10 +118,11 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
 def _list_skipped(dataset: DataSet, out: Path, reporter: Reporter) -> None:
     listing = out / "skipped.json"
     listing.unlink(missing_ok=True)  # an earlier run's
-    for skipped in dataset.skipped:
+    for skipped in dataset.skipped[:_TOLD]:
         reporter.say(f"skipped {skipped.path}: {skipped.reason}")
     if dataset.skipped:
-        reporter.say(f"{len(dataset.skipped)} unreadable pictures skipped, listed in {listing}")
+        number = len(dataset.skipped)
+        reporter.say(f"{number:,} file{'' if number == 1 else 's'} skipped, listed in {listing}")
         write_json(listing, [vars(skipped) for skipped in dataset.skipped])
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from bench import runtime
 from bench.config import Config
 from bench.data.base import DataSet, Sample
-from bench.data.images import UnreadablePicture
+from bench.data.reading.images import UnreadablePicture
 from bench.models import Classifier, Measurement, load_classifier
 from bench.perturb import CORRUPTIONS, SEQUENCES
 from bench.perturb.attacks import ATTACK_CLASSES

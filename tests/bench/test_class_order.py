@@ -34,11 +34,9 @@ def asked(
     draws = np.random.default_rng(seed)
     labels = [name for name, size in zip(declared, sizes, strict=False) for _ in range(size)]
     outputs = [
-        draws.choice(len(law), p=law)
-        for law, size in zip(answers, sizes, strict=False)
-        for _ in range(size)
+        draws.choice(len(law), size, p=law) for law, size in zip(answers, sizes, strict=False)
     ]
-    return suggest(labels, np.array(outputs), declared)
+    return suggest(labels, np.concatenate(outputs), declared)
 
 
 def right(accuracy: float, count: int = 7) -> np.ndarray:

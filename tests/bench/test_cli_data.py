@@ -31,7 +31,7 @@ def test_the_list_fits_the_terminal(bench, monkeypatch: pytest.MonkeyPatch, widt
         assert not line.endswith(" ")
     entries = {line.split(":")[0] for line in text.splitlines() if line[:1].isalpha()}
     assert entries >= {"faces", "clips", *LAYOUTS}
-    assert "-o pictures=aligned|original" in text
+    assert "-o pictures=aligned|aligned_224|original" in text
     assert "agreement: non-commercial" in text
     # What goes on in another line is indented deeper than where it began.
     started = text.index("raf_db: ")
@@ -51,7 +51,7 @@ def test_the_list_as_json_has_values_defaults_and_meanings(document) -> None:
     assert "institutional" in raf_db["agreement"]
     assert found["folder"]["agreement"] is None and found["faces"]["layout"] is None
     options = {option["name"]: option for option in raf_db["options"]}
-    assert options["pictures"]["values"] == "aligned|original"
+    assert options["pictures"]["values"] == "aligned|aligned_224|original"
     assert options["pictures"]["default"] == "aligned"
     assert options["label_base"] == {
         "name": "label_base",
@@ -159,7 +159,7 @@ def test_wrong_options_have_a_sentence(start, raf: Path) -> None:
     data = ("--data", "raf_db", "--root", raf)
     wrong = start(*data, "-o", "pictres=aligned")
     assert_refused(wrong, "no option of raf_db called 'pictres'", "Did you mean pictures?")
-    assert_refused(start(*data, "-o", "pictures=croped"), "'aligned' or 'original'", "'croped'")
+    assert_refused(start(*data, "-o", "pictures=croped"), "'aligned_224' or 'original'", "'croped'")
     assert_refused(start(*data, "-o", "label_base=2"), "label_base", "0 or 1")
     assert_refused(start(*data, "-o", "pictures"), "expected FIELD=VALUE")
     assert_refused(start(*data, "-o", "=aligned"), "expected FIELD=VALUE")

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 from bench.data.base import Skipped, Split
-from bench.data.images import PICTURE_SUFFIXES, Box
-from bench.data.label_files import csv_rows, read_lines, whole_number, wrong_line
 from bench.data.layouts.affectnet_common import ORDER, TRAIN, AffectNetLayout
 from bench.data.layouts.base import Counts, Entry, Listing, PictureFile
-from bench.data.tree import Tree, inside, scan
+from bench.data.reading.images import PICTURE_SUFFIXES, Box
+from bench.data.reading.label_files import csv_rows, read_lines, whole_number, wrong_line
+from bench.data.reading.tree import Tree, inside, scan
 from bench.errors import UserError
 
 PICTURES = ("Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images")

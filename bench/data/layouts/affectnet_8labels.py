@@ -14,11 +14,11 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 
 from bench.data.base import Skipped, Split
-from bench.data.images import PICTURE_SUFFIXES
 from bench.data.labels import CONTEMPT, natural_key
 from bench.data.layouts.affectnet_common import ORDER, TRAIN, AffectNetLayout
 from bench.data.layouts.base import Counts, Entry, Listing, PictureFile
-from bench.data.tree import scan
+from bench.data.reading.images import PICTURE_SUFFIXES
+from bench.data.reading.tree import scan
 from bench.errors import UserError
 
 #: What the folders of a split are called; the official validation split is the test split here.
@@ -67,7 +67,7 @@ class AffectNet8Labels(AffectNetLayout):
     @property
     def protocol(self) -> str:
         """Pictures, split and classes."""
-        return f"aligned 224x224 pictures, official val as test, {self.classes} classes"
+        return f"aligned pictures, official val as test, {self.classes} classes"
 
     def published(self) -> Counts:
         """287,651 and 3,999 pictures; 283,901 and 3,500 without contempt."""
@@ -76,6 +76,10 @@ class AffectNet8Labels(AffectNetLayout):
             "train": {label: TRAIN[label] for label in self.kept},
             "test": {label: test[label] for label in self.kept},
         }
+
+    def published_size(self) -> tuple[int, int] | None:
+        """224x224."""
+        return 224, 224
 
     def listing(self) -> Listing:
         """See `Layout.listing`."""

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from bench.data.base import Skipped
 from bench.data.labels import CONTEMPT, ORDERS, canonical, label_base, ordered
-from bench.data.layouts.base import Layout
-from bench.data.tree import folders, locate
+from bench.data.layouts.base import LabelBase, Layout
+from bench.data.reading.tree import folders, locate
 from bench.errors import UserError
 
 ORDER = ORDERS["affectnet"]
@@ -36,9 +36,7 @@ class AffectNetLayout(Layout):
     classes: Literal[7, 8] = Field(
         default=8, description="All classes, or without contempt (whose pictures are left out)."
     )
-    label_base: Literal[0, 1] | None = Field(
-        default=None, description="First number of the labels, where it cannot be told."
-    )
+    label_base: LabelBase = None
 
     @property
     def name(self) -> str:

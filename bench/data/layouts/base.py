@@ -1,7 +1,7 @@
 """What a reader is: a layout with choices of protocol, and the listing it makes of a folder.
 
 A listing is cheap: label files are parsed and folders listed, no picture is opened. What only
-opening can tell (size, content, damage) is found by `bench.data.examine`.
+opening can tell (size, content, damage) is found by `bench.data.on_disk.examine`.
 """
 
 import hashlib
@@ -9,21 +9,31 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import Field
 
 from bench.data.base import Skipped, Split
-from bench.data.images import Box, read_picture
+from bench.data.reading.images import Box, read_picture
 from bench.errors import UserError
 from bench.section import Section
 
 #: The file that marks a tree of drawn faces, so that it is never taken for evidence about people.
 DRAWN_MARK = "DRAWN_FACES.txt"
 
+#: What splits are called in the names of folders, in lower case.
+SPLITS: Mapping[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
+
 #: Samples per split and class; the key "" instead of classes is the total of a split.
 Counts = Mapping[Split, Mapping[str, int]]
+
+
+#: An option of layouts whose labels are numbers.
+LabelBase = Annotated[
+    Literal[0, 1] | None,
+    Field(description="First number of the labels, where it cannot be told."),
+]
 
 
 class Source(Protocol):
@@ -100,10 +110,11 @@ class Listing:
         entries: The samples, in natural order.
         classes: Class names in table order.
         group_values: Values of each group attribute, in table order.
-        missing: Samples of a label file without a picture.
+        missing: Samples of a label file without a picture, but those whose file was refused.
         refused: Files not used, and why.
         unlabelled: Pictures without a label.
         left_out: Why labelled samples are no part of the protocol, and how many.
+        label_files: Those read, where the base is a folder of pictures and they are beside it.
     """
 
     base: Path
@@ -114,6 +125,13 @@ class Listing:
     refused: tuple[Skipped, ...] = ()
     unlabelled: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+    label_files: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        """A refused file is there: it is told once."""
+        refused = {file.path for file in self.refused}
+        missing = tuple(file for file in self.missing if file.path not in refused)
+        object.__setattr__(self, "missing", missing)
 
     def drawn(self, root: Path) -> bool:
         """Whether the tree, or one up to `root` that it stands in, is marked as drawn faces.
@@ -171,6 +189,14 @@ class Layout(Section, ABC):
         Where only the total of a split is known, it stands under the key "" in place of classes.
         """
         return {}
+
+    def published_total(self) -> int | None:
+        """Samples in all as published, where no split is the owners'."""
+        return None
+
+    def published_size(self) -> tuple[int, int] | None:
+        """Height and width of every picture as published, if they are all of one size."""
+        return None
 
     def fail(self, sentence: str) -> UserError:
         """An error about the folder as a whole."""

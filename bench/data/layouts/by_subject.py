@@ -9,13 +9,13 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from bench.data.base import Skipped, Split
 from bench.data.layouts.base import Layout, subject_folds
-from bench.data.tree import Tree, folders
+from bench.data.reading.tree import Tree, folders
 
 
 class BySubject(Layout):
     """What they share: one fold of persons is test, the others train.
 
-    Validation pictures are those of some persons of train, see `bench.data.on_disk`.
+    Validation pictures are those of some persons of train, see `bench.data.on_disk.dataset`.
     """
 
     folds: int = Field(default=10, ge=2, description="Folds that the persons are dealt into.")

@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.data.base import Skipped
-from bench.data.images import PICTURE_SUFFIXES
-from bench.data.label_files import lines, read_text, wrong_line
 from bench.data.labels import ORDERS, ordered
 from bench.data.layouts.base import Entry, Listing, PictureFile
 from bench.data.layouts.by_subject import BySubject
-from bench.data.tree import Tree, folders, locate, scan
+from bench.data.reading.images import PICTURE_SUFFIXES
+from bench.data.reading.label_files import lines, read_text, wrong_line
+from bench.data.reading.tree import Tree, folders, locate, scan
 from bench.errors import UserError
 
 _ORDER = ORDERS["ck_plus"]
@@ -75,6 +75,10 @@ class CkPlus(BySubject):
         frames = "last frame" if self.last_frames == 1 else "last three frames"
         first = ", the first as neutral" if self.classes == 8 else ""
         return f"{frames} of the labelled sequences{first}; {self.fold_words}"
+
+    def published_total(self) -> int | None:
+        """327 labelled sequences."""
+        return 327 * (self.last_frames + (self.classes == 8))
 
     def listing(self) -> Listing:
         """See `Layout.listing`."""

@@ -3,9 +3,8 @@
 from typing import ClassVar, Literal
 
 from bench.data.labels import canonical, ordered
-from bench.data.layouts.base import Entry, Layout, Listing
+from bench.data.layouts.base import SPLITS, Entry, Layout, Listing
 from bench.data.layouts.clips import Clips
-from bench.data.layouts.folder import SPLITS
 
 
 class ClipFolder(Layout):

@@ -7,11 +7,11 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from bench.data.base import Skipped
-from bench.data.images import PICTURE_SUFFIXES, UnreadablePicture, read_picture
 from bench.data.labels import natural_key
 from bench.data.layouts.base import Layout, Source
-from bench.data.tree import files_in, locate, scan_level
-from bench.data.video import VIDEO_SUFFIXES, count_frames, read_video
+from bench.data.reading.images import PICTURE_SUFFIXES, UnreadablePicture, read_picture
+from bench.data.reading.tree import files_in, locate, scan_level
+from bench.data.reading.video import VIDEO_SUFFIXES, count_frames, read_video
 
 
 @runtime_checkable
@@ -177,7 +177,7 @@ def folder_of_clips(layout: Layout, names: Sequence[str]) -> Path:
     parent = locate(
         layout.root,
         lambda folder: any((folder / name).is_dir() for name in names),
-        f"expected {layout.expects}",
+        f"expected a folder {' or '.join(names)}, as in {layout.expects}",
     )
     folder = next(parent / name for name in names if (parent / name).is_dir())
     while (folder / folder.name).is_dir():

@@ -1,16 +1,17 @@
 """DFEW (Jiang et al., ACM MM 2020): clips from films, seven expressions, five folds."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from bench.data.base import Split
-from bench.data.label_files import csv_rows, read_text, whole_number, wrong_line
 from bench.data.labels import ORDERS, label_base, ordered
-from bench.data.layouts.base import Counts, Entry, Layout, Listing
+from bench.data.layouts.base import Counts, Entry, LabelBase, Layout, Listing
 from bench.data.layouts.clips import Clips, folder_of_clips
-from bench.data.tree import locate
+from bench.data.reading.label_files import csv_rows, read_text, whole_number, wrong_line
+from bench.data.reading.tree import locate
 from bench.errors import UserError
 
 ORDER = ORDERS["dfew"]  # class names by official id, from 1
@@ -53,9 +54,7 @@ class Dfew(Layout):
         default="clip_224x224",
         description="All aligned faces, 16 of each clip, or the original videos.",
     )
-    label_base: Literal[0, 1] | None = Field(
-        default=None, description="First number of the labels, where it cannot be told."
-    )
+    label_base: LabelBase = None
 
     @property
     def name(self) -> str:
@@ -89,10 +88,11 @@ class Dfew(Layout):
         labels = locate(
             self.root,
             lambda folder: self._label_file(folder, "train") is not None,
-            f"expected {self.expects}",
+            f"expected the label files of fold {self.fold}, as in {self.expects}",
         )
         clips = Clips(folder_of_clips(self, _FOLDERS[self.frames]), 1, self.follow_links)
-        splits = self._splits(labels)
+        files = self._label_files(labels)
+        splits = self._splits(files, str(labels))
         entries = []
         for number in sorted({number for found in splits.values() for number in found}):
             source = clips.take(f"{number:05d}", str(number))
@@ -106,17 +106,22 @@ class Dfew(Layout):
             missing=clips.missing,
             refused=clips.refused,
             unlabelled=clips.left,
+            label_files=tuple(files.values()),
         )
 
-    def _splits(self, base: Path) -> dict[Split, dict[int, str]]:
-        """The class name of each clip, by its number."""
-        ids: dict[Split, dict[int, int]] = {}
+    def _label_files(self, base: Path) -> dict[Split, Path]:
+        files: dict[Split, Path] = {}
         split: Split
         for split in ("train", "test"):
             file = self._label_file(base, split)
             if file is None:
                 raise self.fail(f"no label file of the {split} split of fold {self.fold}.")
-            ids[split] = parse_split(read_text(file), str(file))
+            files[split] = file
+        return files
+
+    def _splits(self, files: Mapping[Split, Path], base: str) -> dict[Split, dict[int, str]]:
+        """The class name of each clip, by its number."""
+        ids = {split: parse_split(read_text(file), str(file)) for split, file in files.items()}
         both = sorted(ids["train"].keys() & ids["test"].keys())
         if both:
             raise UserError(
@@ -124,7 +129,7 @@ class Dfew(Layout):
                 "Correct the label files."
             )
         present = {number for found in ids.values() for number in found.values()}
-        first = label_base(present, len(ORDER), str(base), self.label_base)
+        first = label_base(present, len(ORDER), base, self.label_base)
         return {
             split: {number: ORDER[label - first] for number, label in found.items()}
             for split, found in ids.items()

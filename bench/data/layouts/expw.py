@@ -9,11 +9,11 @@ from typing import ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from bench.data.base import Skipped, Split
-from bench.data.images import PICTURE_SUFFIXES, Box
-from bench.data.label_files import lines, read_text, whole_number, wrong_line
 from bench.data.labels import ORDERS, label_base, natural_key, ordered
-from bench.data.layouts.base import Entry, Layout, Listing, PictureFile
-from bench.data.tree import inside, locate, scan
+from bench.data.layouts.base import Entry, LabelBase, Layout, Listing, PictureFile
+from bench.data.reading.images import PICTURE_SUFFIXES, Box
+from bench.data.reading.label_files import lines, read_text, whole_number, wrong_line
+from bench.data.reading.tree import inside, locate, scan, unnested
 from bench.errors import UserError
 
 LABEL_FILE = "label/label.lst"
@@ -46,9 +46,7 @@ class ExpW(Layout):
     min_confidence: float = Field(
         default=0, ge=0, description="Leave out faces that the detector was less sure of."
     )
-    label_base: Literal[0, 1] | None = Field(
-        default=None, description="First number of the labels, where it cannot be told."
-    )
+    label_base: LabelBase = None
 
     @property
     def name(self) -> str:
@@ -61,6 +59,10 @@ class ExpW(Layout):
         faces = f"faces of confidence {self.min_confidence:g} up, " if self.min_confidence else ""
         return f"{faces}no official split: 20 % of photographs for test, by hash of their names"
 
+    def published_total(self) -> int | None:
+        """91,793 faces."""
+        return None if self.min_confidence else 91793
+
     def listing(self) -> Listing:
         """See `Layout.listing`."""
         base = locate(self.root, _fits, f"expected {self.expects}")
@@ -69,19 +71,21 @@ class ExpW(Layout):
         order = ORDERS["expw"]
         labels = (face.label for face in faces)
         first = label_base(labels, len(order), str(label_file), self.label_base)
-        tree = scan(base / PICTURES, PICTURE_SUFFIXES, self.follow_links)
+        folder = unnested(base, PICTURES)
+        tree = scan(base, PICTURE_SUFFIXES, self.follow_links, folder)
         if not tree.files:
             raise self.fail(_no_pictures(base))
         kept = [face for face in faces if face.confidence >= self.min_confidence]
         names = {face.picture for face in faces}
-        paths = {name: found for name in names if (found := tree.find(name)) is not None}
+        found = {name: tree.find(f"{folder}/{name}") for name in names}
+        paths = {name: path for name, path in found.items() if path is not None}
         name_of = _unique_ids()
         entries = [
             Entry(
                 name_of(face),
                 order[face.label - first],
                 split_of(face.picture),
-                PictureFile(f"{PICTURES}/{paths[face.picture]}", face.box),
+                PictureFile(paths[face.picture], face.box),
             )
             for face in sorted(kept, key=lambda face: (natural_key(face.picture), face.number))
             if face.picture in paths
@@ -93,7 +97,7 @@ class ExpW(Layout):
             tuple(entries),
             ordered(set(order)),
             missing=tuple(
-                Skipped(f"{PICTURES}/{name}", "named by the label file, not there")
+                Skipped(f"{folder}/{name}", "named by the label file, not there")
                 for name in sorted(names - set(paths), key=natural_key)
             ),
             refused=tree.refused,

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from bench.data.base import Split
-from bench.data.images import UnreadablePicture
-from bench.data.label_files import whole_number, wrong_line
 from bench.data.labels import ORDERS, label_base, ordered
-from bench.data.layouts.base import Counts, Entry, Layout, Listing
-from bench.data.tree import locate
+from bench.data.layouts.base import Counts, Entry, LabelBase, Layout, Listing
+from bench.data.reading.images import UnreadablePicture
+from bench.data.reading.label_files import whole_number, wrong_line
+from bench.data.reading.tree import locate
 from bench.errors import UserError
 
 #: The file of the competition's first archive, and that of its second one.
@@ -72,9 +71,7 @@ class Fer2013(Layout):
     expects: ClassVar[str] = "DIR/fer2013.csv (emotion,pixels,Usage) or DIR/icml_face_data.csv"
 
     kind: Literal["fer2013"] = "fer2013"
-    label_base: Literal[0, 1] | None = Field(
-        default=None, description="First number of the labels, where it cannot be told."
-    )
+    label_base: LabelBase = None
 
     @property
     def protocol(self) -> str:

@@ -8,7 +8,6 @@ from typing import ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from bench.data.base import Split
-from bench.data.label_files import csv_rows, read_text, whole_number, wrong_line
 from bench.data.labels import CONTEMPT, ORDERS, ordered
 from bench.data.layouts.base import Entry, Layout, Listing
 from bench.data.layouts.fer2013 import (
@@ -21,7 +20,8 @@ from bench.data.layouts.fer2013 import (
     read_rows,
     row_id,
 )
-from bench.data.tree import locate
+from bench.data.reading.label_files import csv_rows, read_text, whole_number, wrong_line
+from bench.data.reading.tree import locate
 from bench.errors import UserError
 
 LABEL_FILE = "fer2013new.csv"

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from bench.data.base import Split
-from bench.data.label_files import lines, read_text, wrong_line
 from bench.data.labels import BASIC, ORDERS, canonical
 from bench.data.layouts.base import Counts, Entry, Layout, Listing
 from bench.data.layouts.clips import Clips, folder_of_clips
-from bench.data.tree import inside, locate
+from bench.data.reading.label_files import lines, read_text, wrong_line
+from bench.data.reading.tree import inside, locate
 from bench.errors import UserError
 
 #: The first parts of the paths, in the alphabet's order.
@@ -64,11 +64,13 @@ class Ferv39k(Layout):
         )
         clips = Clips(folder_of_clips(self, (_FRAMES,)), 3, self.follow_links)
         entries: dict[str, Entry] = {}
+        files = []
         split: Split
         for split in ("train", "test"):
             file = _label_file(base, split)
             if file is None:
                 raise self.fail(f"no label file of the {split} split.")
+            files.append(file)
             for path, label in parse_split(read_text(file), str(file)).items():
                 if path in entries:
                     raise UserError(f"{file}: {path} is in train already. Correct the label file.")
@@ -85,6 +87,7 @@ class Ferv39k(Layout):
             missing=clips.missing,
             refused=clips.refused,
             unlabelled=clips.left,
+            label_files=tuple(files),
         )
 
 

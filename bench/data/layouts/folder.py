@@ -3,17 +3,14 @@
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from bench.data.base import Skipped, Split
-from bench.data.images import PICTURE_SUFFIXES
+from bench.data.base import Skipped
 from bench.data.labels import canonical, ordered
-from bench.data.layouts.base import Entry, Layout, Listing, PictureFile
+from bench.data.layouts.base import SPLITS, Entry, Layout, Listing, PictureFile
 from bench.data.layouts.own_split import held_out_pictures
-from bench.data.tree import DEPTH, Tree, folders, scan
+from bench.data.reading.images import PICTURE_SUFFIXES
+from bench.data.reading.tree import DEPTH, Tree, folders, scan
 
 STRAY = "not in a folder of a class"
-
-#: What the folders of a split may be called, in lower case.
-SPLITS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 
 
 class Folder(Layout):

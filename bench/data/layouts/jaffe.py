@@ -5,11 +5,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from bench.data.images import PICTURE_SUFFIXES
 from bench.data.labels import BASIC
 from bench.data.layouts.base import Entry, Listing, PictureFile
 from bench.data.layouts.by_subject import BySubject, coded, holds
-from bench.data.tree import locate, scan
+from bench.data.reading.images import PICTURE_SUFFIXES
+from bench.data.reading.tree import locate, scan
 
 PERSONS = ("KA", "KL", "KM", "KR", "MK", "NA", "NM", "TM", "UY", "YM")
 EXPRESSIONS = {
@@ -49,6 +49,10 @@ class Jaffe(BySubject):
     def protocol(self) -> str:
         """Whose split it is."""
         return f"all pictures; {self.fold_words}"
+
+    def published_total(self) -> int | None:
+        """213 pictures."""
+        return 213
 
     def listing(self) -> Listing:
         """See `Layout.listing`."""

@@ -8,11 +8,11 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.data.base import Split
-from bench.data.images import PICTURE_SUFFIXES
 from bench.data.labels import BASIC
 from bench.data.layouts.base import Counts, Entry, Listing, PictureFile
 from bench.data.layouts.by_subject import BySubject, coded, holds
-from bench.data.tree import locate, scan
+from bench.data.reading.images import PICTURE_SUFFIXES
+from bench.data.reading.tree import locate, scan
 
 SESSIONS = ("A", "B")
 PERSONS = tuple(f"{sex}{number:02d}" for sex in "FM" for number in range(1, 36))

@@ -7,11 +7,11 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.data.base import Split
-from bench.data.label_files import lines, read_text, wrong_line
 from bench.data.labels import ORDERS, canonical, ordered
 from bench.data.layouts.base import Counts, Entry, Layout, Listing
 from bench.data.layouts.clips import Clips, folder_of_clips
-from bench.data.tree import locate
+from bench.data.reading.label_files import lines, read_text, wrong_line
+from bench.data.reading.tree import locate
 from bench.errors import UserError
 
 CLASSES = ordered(set(ORDERS["mafw"]))
@@ -54,13 +54,17 @@ class Mafw(Layout):
     def listing(self) -> Listing:
         """See `Layout.listing`."""
         base = locate(
-            self.root, lambda folder: self._fold_of(folder).is_dir(), f"expected {self.expects}"
+            self.root,
+            lambda folder: self._fold_of(folder).is_dir(),
+            f"expected the label files of fold {self.fold}, as in {self.expects}",
         )
+        files: dict[Split, Path] = {
+            "train": self._fold_of(base) / "train.txt",
+            "test": self._fold_of(base) / "test.txt",
+        }
         clips = Clips(folder_of_clips(self, (self.frames,)), 1, self.follow_links)
         entries: dict[str, Entry] = {}
-        split: Split
-        for split in ("train", "test"):
-            file = self._fold_of(base) / f"{split}.txt"
+        for split, file in files.items():
             for number, label in sorted(parse_split(read_text(file), str(file)).items()):
                 name = f"{number:05d}"
                 if name in entries:
@@ -75,6 +79,7 @@ class Mafw(Layout):
             missing=clips.missing,
             refused=clips.refused,
             unlabelled=clips.left,
+            label_files=tuple(files.values()),
         )
 
     def _fold_of(self, base: Path) -> Path:

@@ -8,14 +8,14 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.data.base import Skipped, Split
-from bench.data.images import PICTURE_SUFFIXES
-from bench.data.label_files import whole_number
-from bench.data.labels import canonical, label_base, natural_key, order, ordered
-from bench.data.layouts.base import Entry, Layout, Listing, PictureFile
+from bench.data.labels import canonical, class_names, label_base, natural_key, ordered
+from bench.data.layouts.base import Entry, LabelBase, Layout, Listing, PictureFile
 from bench.data.layouts.manifest_rows import Column, Row, parse_rows
 from bench.data.layouts.own_split import held_out_persons, held_out_pictures
-from bench.data.tables import FORMATS, read_table
-from bench.data.tree import inside, locate, scan
+from bench.data.reading.images import PICTURE_SUFFIXES
+from bench.data.reading.label_files import whole_number
+from bench.data.reading.tables import FORMATS, column_names, read_table
+from bench.data.reading.tree import inside, locate, scan
 from bench.errors import UserError
 
 _NUMBER = re.compile(r"-?\d+(\.\d*)?")
@@ -43,9 +43,7 @@ class Manifest(Layout):
         default=None,
         description="What numeric labels mean: a known order such as fer2013, or a list of names.",
     )
-    label_base: Literal[0, 1] | None = Field(
-        default=None, description="First number of the labels, where it cannot be told."
-    )
+    label_base: LabelBase = None
 
     @property
     def name(self) -> str:
@@ -58,7 +56,7 @@ class Manifest(Layout):
     @property
     def protocol(self) -> str:
         """Whose split it is."""
-        names = read_table(self.file()).columns
+        names = column_names(self.file())
         if self.columns.get("split", "split") in names:
             return "the table's own split"
         by_person = self.columns.get("person", "person") in names
@@ -121,10 +119,7 @@ class Manifest(Layout):
                     "class_order: a known order such as fer2013, or a list of names."
                 )
             return {label: canonical(label) for label in given}
-        if isinstance(self.class_order, str):
-            names = order(self.class_order)
-        else:
-            names = tuple(canonical(name) for name in self.class_order)
+        names = class_names(self.class_order)
         expected = "a numeric label, as class_order says"
         ids = {
             # Tables with gaps in a column of integers often come with "3.0".

@@ -6,9 +6,10 @@ from pathlib import PurePosixPath
 from typing import Literal, NamedTuple, get_args
 
 from bench.data.base import Split
-from bench.data.images import Box
-from bench.data.label_files import wrong_line
-from bench.data.tables import Table
+from bench.data.layouts.base import SPLITS
+from bench.data.reading.images import Box
+from bench.data.reading.label_files import wrong_line
+from bench.data.reading.tables import Table
 from bench.errors import UserError
 
 Column = Literal["path", "label", "split", "id", "person", "left", "top", "width", "height"]
@@ -16,16 +17,14 @@ Column = Literal["path", "label", "split", "id", "person", "left", "top", "width
 _NEEDED: tuple[Column, ...] = ("path", "label")
 _BOX: tuple[Column, ...] = ("left", "top", "width", "height")
 _SPLITS: Mapping[str, Split] = {
-    "train": "train",
+    **SPLITS,
     "training": "train",
-    "val": "val",
-    "valid": "val",
     "validation": "val",
     "dev": "val",
-    "test": "test",
     "testing": "test",
 }
 _FARTHEST = 10**6  # pixels
+_LONGEST = 100  # characters of what stands in tables and figures
 
 
 class Row(NamedTuple):
@@ -67,6 +66,8 @@ def parse_rows(
     """
     columns = _columns(table, names or {})
     attributes = {name: _column(table, name, "the option groups") for name in groups}
+    for name, column in {"label": columns["label"], **attributes}.items():
+        _require_short(name, column, table)
     rows = []
     seen: set[str] = set()
     shared: dict[tuple[str, ...], dict[str, str]] = {}  # many rows are in the same groups
@@ -129,6 +130,10 @@ def _columns(table: Table, names: Mapping[Column, str]) -> dict[Column, list[str
                 f"called something else, say so with the option columns: {{{name}: ...}}."
             )
     boxed = [name for name in _BOX if name in found]
+    if boxed == ["width", "height"] and not set(boxed) & set(names):
+        # The size of the whole picture, as in the manifests that `bench data verify` writes.
+        del found["width"], found["height"]
+        boxed = []
     if 0 < len(boxed) < len(_BOX):
         raise UserError(
             f"{table.origin}: a box needs the columns {', '.join(_BOX)}; there is only "
@@ -146,8 +151,26 @@ def _column(table: Table, name: str, named_by: str) -> list[str]:
     return table.columns[name]
 
 
+def _require_short(name: str, column: Sequence[str], table: Table) -> None:
+    """Classes and groups are columns of tables: a text in their place is an oversight."""
+    if len(name) > _LONGEST or not name.isprintable():
+        raise UserError(
+            f"{table.origin}: a column of groups has a name of up to {_LONGEST} printable "
+            f"characters, not {_shown(name)}."
+        )
+    for value in dict.fromkeys(column):
+        if len(value) > _LONGEST or not value.isprintable():
+            number = table.numbers[column.index(value)]
+            expected = f"a value of up to {_LONGEST} printable characters in the column {name!r}"
+            raise wrong_line(table.origin, number, value, expected)
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) < 30 else f"{name[:27]}...")
+
+
 def _known(table: Table) -> str:
-    shown = [repr(name if len(name) < 30 else f"{name[:27]}...") for name in table.columns]
+    shown = [_shown(name) for name in table.columns]
     return ", ".join(shown[:12]) + (", ..." if len(shown) > 12 else "")
 
 

@@ -12,17 +12,18 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.data.base import Skipped, Split
-from bench.data.images import PICTURE_SUFFIXES
-from bench.data.label_files import lines, read_text, whole_number, wrong_line
 from bench.data.labels import COMPOUND, ORDERS, label_base, natural_key, ordered
-from bench.data.layouts.base import Counts, Entry, Layout, Listing, PictureFile
-from bench.data.tree import Tree, locate, scan
+from bench.data.layouts.base import SPLITS, Counts, Entry, LabelBase, Layout, Listing, PictureFile
+from bench.data.reading.images import PICTURE_SUFFIXES
+from bench.data.reading.label_files import lines, read_text, whole_number, wrong_line
+from bench.data.reading.tree import Tree, locate, scan, unnested
 from bench.errors import UserError
 
 LABEL_FILES = (
     "list_patition_label.txt",
     "list_partition_label.txt",
 )  # as shipped; as in its readme
+PICTURES = ("aligned", "aligned_224", "original")
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "gender": ("male", "female", "unsure"),
     "race": ("Caucasian", "African-American", "Asian"),
@@ -32,7 +33,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 _NAME = re.compile(r"(train|test)_\d+\.[a-z]{3,4}", re.IGNORECASE | re.ASCII)
 _TERMS = "non-commercial research and education, on request from an institutional address"
-_MIRROR_SPLITS: dict[str, Split] = {"train": "train", "valid": "val", "val": "val", "test": "test"}
+_IN_MIRROR = re.compile(rf"({'|'.join(SPLITS)})/(\d{{1,9}})/[^/]+", _NAME.flags)
 
 
 class _Raf(Layout):
@@ -42,17 +43,26 @@ class _Raf(Layout):
     order: ClassVar[tuple[str, ...]]  # class names by official id, from 1
     subset: ClassVar[str]
 
-    pictures: Literal["aligned", "original"] = Field(
-        default="aligned", description="The 100x100 aligned faces, or the original photographs."
+    pictures: Literal["aligned", "aligned_224", "original"] = Field(
+        default="aligned",
+        description="The owners' 100x100 faces, others' of 224x224, or the photographs.",
     )
-    label_base: Literal[0, 1] | None = Field(
-        default=None, description="First number of the labels, where it cannot be told."
-    )
+    label_base: LabelBase = None
+
+    @property
+    def name(self) -> str:
+        """Other pictures than the owners' aligned ones have another name."""
+        return self.kind if self.pictures == "aligned" else f"{self.kind}_{self.pictures}"
 
     @property
     def protocol(self) -> str:
         """Which pictures, whose split."""
-        return f"{self.pictures} pictures, official train and test"
+        again = " (aligned again by others)" if self.pictures == "aligned_224" else ""
+        return f"{self.pictures} pictures{again}, official train and test"
+
+    def published_size(self) -> tuple[int, int] | None:
+        """100x100."""
+        return (100, 100) if self.pictures == "aligned" else None
 
     @property
     @abstractmethod
@@ -67,31 +77,35 @@ class _Raf(Layout):
         label_file = next(p for n in LABEL_FILES if (p := base / "EmoLabel" / n).exists())
         ids = parse_labels(read_text(label_file), str(label_file))
         names = self._names(ids, str(label_file))
-        tree = scan(base / "Image" / self.pictures, PICTURE_SUFFIXES, self.follow_links)
+        folder = unnested(base, f"Image/{self.pictures}")
+        tree = scan(base, PICTURE_SUFFIXES, self.follow_links, folder)
         if not tree.files:
-            raise self.fail(_no_pictures(base, self.pictures))
-        return self._entries(base, tree, names)
+            raise self.fail(_no_pictures(base, tree, self.pictures))
+        return self._entries(base, folder, tree, names)
 
-    def _entries(self, base: Path, tree: Tree, names: Mapping[str, str]) -> Listing:
-        folder = f"Image/{self.pictures}"
+    def _entries(self, base: Path, folder: str, tree: Tree, names: Mapping[str, str]) -> Listing:
         annotations = base / "Annotation" / "manual"
         entries, missing, used = [], [], set()
         for name, label in sorted(names.items(), key=lambda item: natural_key(item[0])):
             stem, _, suffix = name.rpartition(".")
-            wanted = f"{stem}_aligned.{suffix}" if self.pictures == "aligned" else name
+            wanted = f"{folder}/{stem}_aligned.{suffix}"
+            if self.pictures == "original":
+                wanted = f"{folder}/{name}"
             found = tree.find(wanted)
+            if found is None and self.pictures == "aligned_224":  # named either way
+                found = tree.find(f"{folder}/{name}")
             if found is None:
-                missing.append(Skipped(f"{folder}/{wanted}", "named by the label file, not there"))
+                missing.append(Skipped(wanted, "named by the label file, not there"))
                 continue
             used.add(found)
             split: Split = "train" if name.lower().startswith("train") else "test"
-            source = PictureFile(f"{folder}/{found}")
+            source = PictureFile(found)
             groups = _groups(annotations / f"{stem}_manu_attri.txt")
             entries.append(Entry(name, label, split, source, groups=groups))
         return Listing(
             base,
             tuple(entries),
-            self.order if len(self.order) > 7 else ordered(set(self.order)),
+            ordered(set(self.order)),
             group_values=GROUPS if any(entry.groups for entry in entries) else {},
             missing=tuple(missing),
             refused=tree.refused,
@@ -107,26 +121,28 @@ class _Raf(Layout):
 
     def _mirror(self, base: Path) -> Listing:
         """`{train,valid,test}/{1..7}/`, as re-hosts have it; 0-based folders have two orders."""
+        if self.pictures != "aligned":
+            raise self.fail(f"a re-host with the aligned pictures; there is no {self.pictures}.")
         tree = scan(base, PICTURE_SUFFIXES, self.follow_links)
-        found = [(path, path.split("/")) for path in tree.files]
-        kept = [(path, parts) for path, parts in found if parts[0].lower() in _MIRROR_SPLITS]
-        origin = f"{base}/train"
-        ids = {
-            path: whole_number(parts[1], origin, 0, "class folders named by number")
-            for path, parts in kept
-        }
+        ids, splits = {}, {}
+        for path in tree.files:
+            found = _IN_MIRROR.fullmatch(path)
+            if found is not None:
+                ids[path], splits[path] = int(found[2]), SPLITS[found[1].lower()]
+        if not ids:
+            raise self.fail(f"no pictures in folders of classes in {base}.")
+        if "test" not in splits.values():  # the official test set, called validation
+            splits = {path: "test" if given == "val" else given for path, given in splits.items()}
         if 0 in ids.values():
             raise UserError(
                 f"{base}: class folders from 0 are in RAF-DB's order in some copies and in "
                 "AffectNet's in others. Rename them by class and use the layout `folder`."
             )
-        names = self._names(ids, origin)
-        entries = tuple(
-            Entry(path, names[path], _MIRROR_SPLITS[parts[0].lower()], PictureFile(path))
-            for path, parts in kept
-        )
-        classes = self.order if len(self.order) > 7 else ordered(set(self.order))
-        return Listing(base, entries, classes, refused=tree.refused)
+        names = self._names(ids, str(base))
+        entries = tuple(Entry(path, names[path], splits[path], PictureFile(path)) for path in names)
+        strays = tuple(path for path in tree.files if path not in names)
+        classes = ordered(set(self.order))
+        return Listing(base, entries, classes, refused=tree.refused, unlabelled=strays)
 
     def _fits(self, folder: Path) -> bool:
         official = any((folder / "EmoLabel" / name).exists() for name in LABEL_FILES)
@@ -182,6 +198,10 @@ class RafDbCompound(_Raf):
             "(RAF-CE, with 14 classes, is another data set)."
         )
 
+    def published(self) -> Counts:
+        """3,162 and 792 pictures; how many of each class is not known here."""
+        return {"train": {"": 3162}, "test": {"": 792}}
+
 
 def parse_labels(text: str, origin: str) -> dict[str, int]:
     """The label of each file name, from lines such as `train_00001.jpg 5`.
@@ -211,7 +231,10 @@ def parse_attributes(text: str, origin: str) -> dict[str, str]:
     """
     rows = list(lines(text))
     if len(rows) != 8:
-        raise UserError(f"{origin}: expected 8 lines (5 landmarks, gender, race, age).")
+        raise UserError(
+            f"{origin}: expected 8 lines (5 landmarks, gender, race, age), found {len(rows)}. "
+            "Correct the file, or move Annotation/manual away to go without groups."
+        )
     groups = {}
     for (number, line), (name, values) in zip(rows[5:], GROUPS.items(), strict=True):
         expected = f"{name} from 0 to {len(values) - 1}"
@@ -226,8 +249,11 @@ def _groups(path: Path) -> dict[str, str]:
     return parse_attributes(read_text(path), str(path)) if path.exists() else {}
 
 
-def _no_pictures(base: Path, pictures: str) -> str:
+def _no_pictures(base: Path, tree: Tree, pictures: str) -> str:
     archive = base / "Image" / f"{pictures}.zip"
     if archive.exists():
         return f"{archive} is still packed; unpack it there."
-    return f"no pictures in {base / 'Image' / pictures}."
+    others = [name for name in PICTURES if (base / "Image" / name).is_dir() and name != pictures]
+    why = f" ({tree.refused[0].path}: {tree.refused[0].reason})" if tree.refused else ""
+    hint = f" There is Image/{others[0]}: -o pictures={others[0]} takes it." if others else ""
+    return f"no pictures in {base / 'Image' / pictures}{why}.{hint}"

@@ -10,10 +10,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.data.base import Skipped, Split
-from bench.data.images import PICTURE_SUFFIXES
 from bench.data.labels import BASIC, ORDERS, canonical
 from bench.data.layouts.base import Counts, Entry, Layout, Listing, PictureFile
-from bench.data.tree import folders, locate, scan
+from bench.data.reading.images import PICTURE_SUFFIXES
+from bench.data.reading.tree import folders, locate, scan
 
 #: How the names of the folders of each split begin, in lower case.
 _BEGINS: dict[Split, str] = {"train": "train", "test": "val"}
@@ -60,6 +60,10 @@ class Sfew(Layout):
             split: dict(zip(_ORDER, counts, strict=True))
             for split, counts in _COUNTS[self.pictures].items()
         }
+
+    def published_size(self) -> tuple[int, int] | None:
+        """Aligned faces are 181 high and 143 wide."""
+        return (181, 143) if self.pictures == "aligned" else None
 
     def listing(self) -> Listing:
         """See `Layout.listing`."""

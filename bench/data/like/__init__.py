@@ -84,7 +84,7 @@ def make_like(
         raise unknown("layout", layout, WRITERS)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UserError(f"{root} is there already; name a new folder.")
-    with atomic(root) as scratch:
+    with atomic(root, flush=False) as scratch:
         scratch.mkdir(parents=True)
         (scratch / DRAWN_MARK).write_text(_NOTICE)
         WRITERS[layout](scratch, Cast(seed, domain), per_class)

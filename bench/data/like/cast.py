@@ -41,7 +41,7 @@ class Cast:
         self, label: str, split: str, number: int, size: tuple[int, int] = (64, 64)
     ) -> np.ndarray:
         """That face, uint8 RGB (H, W, 3) of the given height and width."""
-        return _resized(faces.draw(self.face(label, split, number)), size)
+        return _resized(_drawn(self.face(label, split, number)), size)
 
     def frames(
         self, label: str, split: str, number: int, size: tuple[int, int] = (64, 64)
@@ -52,7 +52,11 @@ class Cast:
         return [_resized(frame, size) for frame in _clip(self.seed, split, index, self.domain)]
 
 
-@lru_cache(maxsize=128)  # 20 MB; trees of several layouts are often made of one cast
+# One picture comes at several sizes, and trees of several layouts are often made of one cast.
+_drawn = lru_cache(maxsize=512)(faces.draw)  # 6 MB
+
+
+@lru_cache(maxsize=128)  # 20 MB
 def _clip(seed: int, split: str, index: int, domain: str) -> tuple[np.ndarray, ...]:
     clip = faces.sample_clip(seed, split, index, domain)
     # Every second frame: trees of clips are for trying things out, and half as large this way.
@@ -80,7 +84,8 @@ def _resized(drawn: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def save(path: Path, picture: np.ndarray) -> None:
     """Write a picture, in the format of its suffix; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path, quality=95)  # which only JPEG minds
+    # Quality is for JPEG; the other is for PNG, which takes longer to write than to draw otherwise.
+    Image.fromarray(picture).save(path, quality=95, compress_level=1)
 
 
 def save_video(path: Path, frames: Sequence[np.ndarray]) -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from bench.data.agreement import require_agreement
-from bench.data.examine import examine
 from bench.data.layouts.base import Layout
+from bench.data.on_disk.agreement import require_agreement
+from bench.data.on_disk.examine import examine
 from bench.data.verify import counts, duplicates, pictures
 from bench.data.verify.manifest import (
     Differences,
@@ -37,8 +37,9 @@ def verify(layout: Layout, reporter: Reporter, against: Path | None = None) -> V
     drawn = listing.drawn(layout.root)
     found = counts.count(listing, layout.published())
     findings = [
-        *counts.finding(found, drawn),
+        *counts.finding(found, layout.published_total(), drawn),
         *pictures.findings(listing, facts),
+        *pictures.other_sizes(listing, facts, layout.published_size()),
         *duplicates.findings(listing, facts),
     ]
     if earlier is not None:
@@ -54,7 +55,7 @@ def verify(layout: Layout, reporter: Reporter, against: Path | None = None) -> V
         classes=listing.classes,
         counts=found,
         sizes=pictures.sizes(facts),
-        label_files=label_digests(listing.base),
+        label_files=label_digests(listing.base, listing.label_files),
         findings=tuple(sorted(findings, key=lambda finding: finding.level, reverse=True)),
         manifest=manifest,
     )

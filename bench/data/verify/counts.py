@@ -29,24 +29,34 @@ def count(listing: Listing, published: Counts) -> tuple[Count, ...]:
     return tuple(rows)
 
 
-def finding(counts: Sequence[Count], drawn: bool) -> list[Finding]:
-    """Whether the counts are the published ones."""
+def finding(counts: Sequence[Count], total: int | None, drawn: bool) -> list[Finding]:
+    """Whether the counts are the published ones.
+
+    Args:
+        counts: Of splits and classes.
+        total: The published number in all, if no split is the owners'.
+        drawn: Whether they are drawn faces.
+    """
     known = [row for row in counts if row.difference is not None]
-    if not known:
+    wholes = [row for row in counts if not row.label]
+    found = sum(row.found for row in wholes)
+    published = total or sum(row.published or 0 for row in wholes)
+    if not known and total is None:
         return []
     wrong = [row for row in known if row.difference]
-    if not wrong:
-        return [Finding("note", "counts", "the published number of samples, class by class")]
+    if not wrong and found == published:
+        classes = ", class by class" if any(row.label for row in known) else ""
+        return [Finding("note", "counts", f"the published number of samples{classes}")]
     if drawn:
         return [Finding("note", "counts", "drawn faces, so the counts are not the published ones")]
-    wholes = [row for row in known if not row.label]
-    found, published = (
-        sum(row.found for row in wholes),
-        sum(row.published or 0 for row in wholes),
-    )
+    as_many = "as many samples as published, but not so in every split and class"
     text = (
-        f"{found:,} samples where {published:,} were published; results on another number of "
-        "pictures compare with published ones only roughly"
+        as_many
+        if found == published
+        else (
+            f"{found:,} samples where {published:,} were published; results on another number of "
+            "pictures compare with published ones only roughly"
+        )
     )
     items = [
         {"split": row.split, "class": row.label or None, "difference": row.difference}

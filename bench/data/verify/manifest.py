@@ -1,17 +1,18 @@
 """Digests of one copy of a data set, as a file, and the comparison with another copy."""
 
 import csv
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
 
-from bench.data.label_files import csv_rows, read_text, wrong_line
 from bench.data.layouts.base import DRAWN_MARK, Listing
-from bench.data.tree import scan
+from bench.data.reading.label_files import csv_rows, read_text, wrong_line
+from bench.data.reading.tree import scan
 from bench.errors import UserError
 from bench.files import atomic
 
@@ -125,22 +126,31 @@ def compare(now: Manifest, earlier: Manifest) -> Differences:
     )
 
 
-def label_digests(base: Path) -> dict[str, str]:
-    """SHA-256 of each label file below a folder, by relative path.
+def label_digests(base: Path, known: Sequence[Path] = ()) -> dict[str, str]:
+    """SHA-256 of each label file below a folder, by relative path; or of those that are known.
 
     Of a folder with more than 20 the digest is of their names and digests, and the path is that of
-    the folder, with a slash at its end.
+    the folder, with a slash at its end. Many folders are told by the topmost one.
     """
+    if known:
+        return {os.path.relpath(path, base).replace(os.sep, "/"): _digest(path) for path in known}
     folders: dict[str, list[str]] = {}
     for path in scan(base, LABEL_SUFFIXES).files:
         folder, _, name = path.rpartition("/")
         if name != DRAWN_MARK:
             folders.setdefault(folder, []).append(path)
+    if len(folders) > _MANY:
+        tops: dict[str, list[str]] = {}
+        for folder, paths in folders.items():
+            tops.setdefault(folder.partition("/")[0], []).extend(paths)
+        folders = tops
     digests = {}
     for folder, paths in folders.items():
         own = {path: _digest(base / path) for path in paths}
         if len(own) > _MANY:
-            told = "\n".join(f"{path.rpartition('/')[2]}\t{own[path]}" for path in sorted(own))
+            told = "\n".join(
+                f"{path.removeprefix(folder).lstrip('/')}\t{own[path]}" for path in sorted(own)
+            )
             own = {f"{folder}/": sha256(told.encode("utf-8", "surrogatepass")).hexdigest()}
         digests.update(own)
     return digests

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from bench.data.likeness import BYTES, COARSE_BYTES, FINE_SIDE
+from bench.data.on_disk.likeness import BYTES, COARSE_BYTES, FINE_SIDE
 
 COARSE_LIMIT, FINE_LIMIT = 4, 32
 

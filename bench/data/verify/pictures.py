@@ -30,6 +30,7 @@ def findings(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
     for reason, number in listing.left_out.items():
         yield Finding("note", "left_out", f"{number:,} left out by the protocol: {reason}")
     yield from _small(listing, facts)
+    yield from _classes(listing, facts)
     yield from _persons(listing)
 
 
@@ -47,6 +48,23 @@ def sizes(facts: pd.DataFrame) -> Sizes | None:
     return Sizes(by_area[0], by_area[-1], usual, number)
 
 
+def other_sizes(
+    listing: Listing, facts: pd.DataFrame, published: tuple[int, int] | None
+) -> Iterator[Finding]:
+    """Pictures that are not of the published height and width, as where others aligned them."""
+    if published is None:
+        return
+    height, width = facts["height"].to_numpy(), facts["width"].to_numpy()
+    other = (height > 0) & ((height != published[0]) | (width != published[1]))
+    places = np.flatnonzero(other)
+    if len(places):
+        text = (
+            f"{many(len(places), 'picture')} not of the published {published[0]} x {published[1]} "
+            "pixels (height x width): not the owners' files, or other data"
+        )
+        yield Finding("warning", "sizes", text, _sized(listing, facts, places))
+
+
 def _files(level: Level, kind: str, files: Sequence[Skipped], words: str) -> Iterator[Finding]:
     if files:
         items = [{"path": file.path, "reason": file.reason} for file in files]
@@ -57,15 +75,35 @@ def _small(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
     shorter = np.minimum(facts["height"].to_numpy(), facts["width"].to_numpy())
     places = np.flatnonzero((shorter > 0) & (shorter < SMALL))
     if len(places):
-        items = [
-            {
-                "path": listing.entries[place].source.path,
-                "reason": f"{facts['height'].iat[place]} x {facts['width'].iat[place]} pixels",
-            }
-            for place in places.tolist()
-        ]
         text = f"{many(len(places), 'picture')} with fewer than {SMALL} pixels in height or width"
-        yield Finding("warning", "small", text, items)
+        yield Finding("warning", "small", text, _sized(listing, facts, places))
+
+
+def _sized(listing: Listing, facts: pd.DataFrame, places: np.ndarray) -> list[dict[str, object]]:
+    return [
+        {
+            "path": listing.entries[place].source.path,
+            "reason": f"{facts['height'].iat[place]} x {facts['width'].iat[place]} pixels",
+        }
+        for place in places.tolist()
+    ]
+
+
+def _classes(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
+    """Classes that make a run refuse the data set."""
+    found: dict[str, Counter[str]] = {"train": Counter(), "val": Counter(), "test": Counter()}
+    for entry, error in zip(listing.entries, facts["error"], strict=True):
+        if not error:
+            found[entry.split][entry.label] += 1
+    needed = 1 if found["val"] else 2  # one of train becomes validation
+    items = [
+        {"class": label, "reason": f"{found['train'][label]} to train on, {needed} needed"}
+        for label in dict.fromkeys((*listing.classes, *sorted(found["test"])))
+        if found["train"][label] < needed
+    ]
+    if items:
+        text = "a run would refuse the data set for want of pictures to train on"
+        yield Finding("warning", "classes", text, items)
 
 
 def _persons(listing: Listing) -> Iterator[Finding]:

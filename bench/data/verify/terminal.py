@@ -70,7 +70,7 @@ def _table(found: Verification) -> Table:
                 told = row is not None and row.published is not None
                 cells.append(f"{row.published:,}" if row and told else "")
                 cells.append(f"{row.difference:+,}" if row and row.difference else "")
-        table.add_row(label or "total", *cells)
+        table.add_row(Text(label or "total"), *cells)  # a name may look like markup
     return table
 
 

@@ -11,9 +11,9 @@ from bench.data.labels import (
     MAFW_ONLY,
     ORDERS,
     canonical,
+    class_names,
     label_base,
     natural_key,
-    order,
     ordered,
 )
 from bench.errors import UserError
@@ -48,12 +48,12 @@ MAFW_ORDERS = {
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_class_orders_are_the_published_ones(name: str) -> None:
-    assert order(name) == tuple(ABBREVIATIONS[short] for short in PUBLISHED[name].split())
+    assert class_names(name) == tuple(ABBREVIATIONS[short] for short in PUBLISHED[name].split())
 
 
 @pytest.mark.parametrize("name", MAFW_ORDERS)
 def test_three_orders_of_mafw(name: str) -> None:
-    assert order(name) == tuple(MAFW_ORDERS[name].split())
+    assert class_names(name) == tuple(MAFW_ORDERS[name].split())
 
 
 def test_every_order_is_one_of_those_above() -> None:
@@ -63,7 +63,7 @@ def test_every_order_is_one_of_those_above() -> None:
 
 
 def test_the_compound_order_at_the_numbers_that_others_confuse() -> None:
-    official = dict(enumerate(order("raf_db_compound"), start=1))
+    official = dict(enumerate(class_names("raf_db_compound"), start=1))
     assert len(official) == 11
     assert official[1] == "happily surprised"
     assert official[8] == "fearfully surprised"  # "fearfully disgusted" in RAF-CE
@@ -72,7 +72,7 @@ def test_the_compound_order_at_the_numbers_that_others_confuse() -> None:
 
 def test_an_unknown_order_is_met_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"class order called 'afectnet'.*affectnet"):
-        order("afectnet")
+        class_names("afectnet")
 
 
 @pytest.mark.parametrize(

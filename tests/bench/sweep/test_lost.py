@@ -10,9 +10,9 @@ from PIL import Image
 
 from bench.config import Config, parse
 from bench.data.base import Sample
-from bench.data.images import UnreadablePicture
 from bench.data.layouts import Folder
 from bench.data.on_disk import FilesDataSet, open_layout
+from bench.data.reading.images import UnreadablePicture
 from bench.errors import UserError
 from bench.progress import Reporter
 from bench.report import write_report

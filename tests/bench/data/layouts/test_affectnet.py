@@ -10,11 +10,11 @@ import pytest
 from fuzzing import survives
 from PIL import Image
 
-from bench.data.images import Box
 from bench.data.labels import BASIC
 from bench.data.layouts import AffectNet, AffectNet8Labels, Layout
 from bench.data.layouts.affectnet import parse_list
 from bench.data.on_disk import open_layout
+from bench.data.reading.images import Box
 from bench.errors import UserError
 
 HEADER = (

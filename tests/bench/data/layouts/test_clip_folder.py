@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from bench.data.base import Sample
-from bench.data.images import UnreadablePicture
 from bench.data.layouts import ClipFolder
 from bench.data.layouts.clips import ClipSource, Frames, VideoFile
 from bench.data.like.cast import save, save_video
 from bench.data.on_disk import ClipFilesDataSet, open_layout
-from bench.data.video import count_frames, read_video
+from bench.data.reading.images import UnreadablePicture
+from bench.data.reading.video import count_frames, read_video
 from bench.errors import UserError
 
 

@@ -169,9 +169,18 @@ def test_links_that_leave_the_root_are_refused_until_allowed(root: Path, tmp_pat
     frame.symlink_to(tmp_path / "frame.jpg")
     listing = Dfew(root=root).listing()
     assert {found.path for found in listing.refused} == {"00007", f"00008/{frame.name}"}
-    assert {found.path for found in listing.missing} == {"00007"}
+    assert not listing.missing  # what was refused is told once
     allowed = Dfew(root=root, follow_links=True).listing()
     assert not allowed.missing and not allowed.refused
+
+
+def test_a_folder_of_clips_elsewhere_is_refused_until_allowed(root: Path, tmp_path: Path) -> None:
+    clips = root / "Clip" / "clip_224x224"
+    clips.rename(tmp_path / "elsewhere")
+    clips.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="behind a link that leaves the data folder"):
+        open_layout(Dfew(root=root))
+    assert not open_layout(Dfew(root=root, follow_links=True)).skipped
 
 
 def test_a_clip_on_both_sides_is_refused(root: Path) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from fuzzing import survives
 
-from bench.data.images import Box
 from bench.data.layouts import ExpW, PictureFile
 from bench.data.layouts.expw import parse_labels, split_of
 from bench.data.like.cast import Cast
 from bench.data.on_disk import open_layout
+from bench.data.reading.images import Box
 from bench.errors import UserError
 
 SAMPLE = "".join(
@@ -101,7 +101,7 @@ def test_missing_pictures_unlabelled_ones_and_upper_case_suffixes(labels: Path) 
     shutil.copy(path.with_suffix(".JPG"), path.with_name("awe_boss_75.jpg"))
     found = opened(labels).listing()
     assert [skipped.path for skipped in found.missing] == [first.source.path]
-    assert found.unlabelled == ("awe_boss_75.jpg",)
+    assert found.unlabelled == ("image/origin/awe_boss_75.jpg",)
     assert second.id in {entry.id for entry in found.entries}
 
 
@@ -124,7 +124,8 @@ def test_a_link_that_leaves_the_root_is_refused(labels: Path, tmp_path: Path) ->
     picture = labels.parents[1] / entry.source.path
     picture.rename(tmp_path / "elsewhere.jpg")
     picture.symlink_to(tmp_path / "elsewhere.jpg")
-    assert [found.path for found in opened(labels).listing().refused] == [picture.name]
+    assert [found.path for found in opened(labels).listing().refused] == [entry.source.path]
+    assert not opened(labels).listing().missing
     assert not opened(labels, follow_links=True).listing().refused
 
 
@@ -149,6 +150,17 @@ def test_a_doubly_nested_folder_is_found(labels: Path, tmp_path: Path) -> None:
     nested.parent.mkdir(parents=True)
     labels.parents[1].rename(nested)
     assert ExpW(root=tmp_path / "a").listing().base == nested
+
+
+def test_pictures_in_a_folder_of_the_same_name_are_found(labels: Path) -> None:
+    before = opened(labels).listing()
+    pictures = labels.parents[1] / "image" / "origin"
+    pictures.rename(pictures.with_name("away"))
+    pictures.mkdir()
+    pictures.with_name("away").rename(pictures / "origin")
+    after = opened(labels).listing()
+    assert not after.missing
+    assert [entry.id for entry in after.entries] == [entry.id for entry in before.entries]
 
 
 def test_label_files_survive_fuzzing() -> None:

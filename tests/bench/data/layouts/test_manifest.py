@@ -9,12 +9,15 @@ import pandas as pd
 import pytest
 from fuzzing import survives
 
-from bench.data.images import Box
 from bench.data.layouts import Manifest, PictureFile
 from bench.data.layouts.manifest_rows import parse_rows
 from bench.data.on_disk import open_layout
-from bench.data.tables import parse_table
+from bench.data.reading.images import Box
+from bench.data.reading.tables import parse_table
+from bench.data.verify import verify
+from bench.data.verify.manifest import write_manifest
 from bench.errors import UserError
+from bench.progress import Reporter
 
 SAMPLE = "path,label,split,id,person,left,top,width,height,sex\n" + "".join(
     f"p/{n}.png,{('happy', 'sad')[n % 2]},{('train', 'Test')[n % 2]},i{n},a{n},1,2,30,40.0,f\n"
@@ -229,6 +232,23 @@ def test_a_wrong_field_is_told_with_its_line(
         opened(table).listing()
 
 
+@pytest.mark.parametrize("column", ["label", "sex"])
+@pytest.mark.parametrize("value", ["a\nb", "\x1b[31mred", "a" * 101])
+def test_what_tables_cannot_show_is_told_with_its_line(
+    column: str, value: str, table: Path
+) -> None:
+    rows = [row | {"sex": "female"} for row in rows_of(table)]
+    rows[2][column] = value
+    write(table, rows)
+    with pytest.raises(UserError, match=rf"line \d+: .* printable characters in .* '{column}'"):
+        opened(table, groups=("sex",)).listing()
+    rows[2][column] = "a" * 100
+    write(table, [row | {"a\nb": "1"} for row in rows])
+    assert opened(table, groups=("sex",)).listing()
+    with pytest.raises(UserError, match="a column of groups has a name of up to 100 printable"):
+        opened(table, groups=("a\nb",)).listing()
+
+
 def test_half_a_box_and_a_box_of_words_are_refused(table: Path) -> None:
     rows = rows_of(table)
     write(table, [row | {"left": "1", "top": "2"} for row in rows])
@@ -238,6 +258,23 @@ def test_half_a_box_and_a_box_of_words_are_refused(table: Path) -> None:
     write(table, [row | box for row in rows])
     with pytest.raises(UserError, match="line 2: expected left, top"):
         opened(table).listing()
+
+
+def test_the_size_of_a_picture_is_no_box(table: Path) -> None:
+    rows = rows_of(table)
+    write(table, [row | {"width": "64", "height": "64"} for row in rows])
+    sources = [entry.source for entry in opened(table).listing().entries]
+    assert {source.box for source in sources if isinstance(source, PictureFile)} == {None}
+    with pytest.raises(UserError, match="there is only width and height"):
+        opened(table, columns={"width": "width"}).listing()
+
+
+def test_what_verify_writes_can_be_read(table: Path) -> None:
+    found = verify(opened(table), Reporter(quiet=True))
+    copy = table.with_name("copy.csv")
+    write_manifest(found.manifest, copy)
+    again = verify(opened(copy), Reporter(quiet=True))
+    assert again.manifest.digest == found.manifest.digest
 
 
 def number_labels(table: Path, first: int) -> dict[str, str]:

@@ -71,6 +71,23 @@ def test_fuzzed_manifests_are_data_or_a_clear_error() -> None:
     fuzzing.survives(parse_manifest, "\n".join(rows) + "\n")
 
 
+def test_many_folders_of_label_files_have_one_digest(tmp_path: Path) -> None:
+    for number in range(21):
+        (tmp_path / "labels" / f"{number}").mkdir(parents=True)
+        (tmp_path / "labels" / f"{number}" / "1.txt").write_text(f"{number % 2}")
+    [(path, digest)] = label_digests(tmp_path).items()
+    assert path == "labels/"
+    (tmp_path / "labels" / "0").rename(tmp_path / "labels" / "99")  # same names and contents
+    assert label_digests(tmp_path)["labels/"] != digest
+
+
+def test_label_files_beside_the_base_have_digests(tmp_path: Path) -> None:
+    (tmp_path / "split").mkdir()
+    (tmp_path / "split" / "train.txt").write_text("x")
+    found = label_digests(tmp_path / "clips", [tmp_path / "split" / "train.txt"])
+    assert found == {"../split/train.txt": sha256(b"x").hexdigest()}
+
+
 def test_label_files_have_digests(tmp_path: Path) -> None:
     (tmp_path / "EmoLabel").mkdir()
     (tmp_path / "EmoLabel" / "list.txt").write_text("x 1\n")

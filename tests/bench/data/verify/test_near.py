@@ -9,7 +9,7 @@ from PIL import Image
 
 from bench import rng
 from bench.data.faces import generate
-from bench.data.likeness import BYTES, COARSE_BYTES, likeness_hash
+from bench.data.on_disk.likeness import BYTES, COARSE_BYTES, likeness_hash
 from bench.data.verify.near import COARSE_LIMIT, FINE_LIMIT, near_identical
 
 

@@ -2,25 +2,27 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from command_line import call_apart
 from PIL import Image
 from rich.console import Console
 from support import write_pictures
 
-from bench.cli import main
 from bench.data.base import Skipped
 from bench.data.layouts import Folder, Listing
 from bench.data.layouts.base import Counts, Entry, PictureFile
 from bench.data.like import make_like
+from bench.data.on_disk import open_layout
 from bench.data.verify import Verification, verify
 from bench.data.verify.report import LISTED, as_json
 from bench.data.verify.terminal import show
+from bench.errors import UserError
 from bench.progress import Reporter
 
 QUIET = Reporter(quiet=True)
@@ -35,15 +37,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Run `bench data ARGUMENTS`: exit code, stdout, stderr."""
-
-    def called(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", "data", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        captured = capsys.readouterr()
-        return int(exit_.value.code or 0), captured.out, captured.err
-
-    return called
+    return partial(call_apart, capsys, monkeypatch, "data")
 
 
 def kinds(found: Verification) -> dict[str, str]:
@@ -124,6 +118,19 @@ def test_unreadable_tiny_plain_and_stray_pictures(picture_folder: Path) -> None:
     assert found.sizes is not None and found.sizes.smallest == (8, 16)
 
 
+def test_classes_that_no_run_can_use(picture_folder: Path) -> None:
+    write_pictures(picture_folder / "test", ("sad",), 2)
+    write_pictures(picture_folder / "train", ("fear",), 1)
+    found = verify(Folder(root=picture_folder), QUIET)
+    reasons = {item["class"]: item["reason"] for item in items(found, "classes")}
+    assert reasons == {
+        "sadness": "0 to train on, 2 needed",
+        "fear": "1 to train on, 2 needed",
+    }
+    with pytest.raises(UserError):
+        open_layout(Folder(root=picture_folder))
+
+
 def test_links_that_leave_the_folder(picture_folder: Path, tmp_path: Path) -> None:
     Image.new("RGB", (30, 30)).save(tmp_path / "outside.png")
     (picture_folder / "train" / "happy" / "link.png").symlink_to(tmp_path / "outside.png")
@@ -151,6 +158,30 @@ class Made(Folder):
             missing=tuple(Skipped(f"{n}.png", "not there") for n in range(150)),
             left_out={"contempt": 12},
         )
+
+
+def test_totals_and_sizes_against_the_published(
+    picture_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for total, level in ((30, "note"), (31, "warning")):
+        monkeypatch.setattr(Folder, "published_total", lambda self, total=total: total)
+        assert kinds(verify(Folder(root=picture_folder), QUIET)) == {"counts": level}
+    monkeypatch.undo()
+    monkeypatch.setattr(Folder, "published_size", lambda self: (24, 32))
+    path = picture_folder / "test" / "happy" / "000.png"
+    Image.open(path).resize((24, 32)).save(path)
+    found = verify(Folder(root=picture_folder), QUIET)
+    assert kinds(found) == {"sizes": "warning"}
+    assert items(found, "sizes") == [{"path": "test/happy/000.png", "reason": "32 x 24 pixels"}]
+
+
+def test_pictures_moved_between_classes_are_not_called_another_number(
+    picture_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: Counts = {"train": {"neutral": 9, "happiness": 11}, "test": {"": 10}}
+    monkeypatch.setattr(Folder, "published", lambda self: told)
+    [finding] = verify(Folder(root=picture_folder), QUIET).findings
+    assert finding.level == "warning" and finding.text.startswith("as many samples as published")
 
 
 def test_missing_left_out_and_persons(picture_folder: Path) -> None:
@@ -247,6 +278,19 @@ def test_a_terminal_gets_a_table(picture_folder: Path, width: int) -> None:
     assert ["happiness", "10", "6"] in lines and ["total", "20", "11"] in lines
     assert "test/happy/x.png (test, happiness); train/happy/000.png (train" in printed.get()
     assert printed.get().endswith("1 warning.\n")
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write_pictures(tmp_path / "faces" / split, ("[red]", "[b]x["), 2)
+    console = Console(force_terminal=True, color_system=None, width=120)
+    with console.capture() as printed:
+        show(verify(Folder(root=tmp_path / "faces"), QUIET), console)
+    lines = [line.split() for line in printed.get().splitlines()]
+    assert [line for line in lines if line[0].startswith("[")] == [
+        ["[b]x[", "2", "2"],
+        ["[red]", "2", "2"],
+    ]
 
 
 def test_wrong_folders_and_wrong_calls_are_sentences(call, tmp_path: Path) -> None:

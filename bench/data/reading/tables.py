@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.data.label_files import csv_rows, read_text, wrong_line
+from bench.data.reading.label_files import csv_rows, read_lines, read_text, wrong_line
 from bench.errors import UserError
 
 #: What separates the fields, by suffix in lower case; None where it is no text.
@@ -46,15 +46,28 @@ def read_table(path: Path) -> Table:
         names = table.column_names
         texts = [column.cast(pa.string()).fill_null("").to_pylist() for column in table.columns]
     except (OSError, ValueError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path}: cannot be read as a table of text and numbers ({reason})."
-        ) from error
+        raise _unreadable(path, error) from error
     _require_distinct(names, str(path))
     columns = {
         name: [value.strip() for value in values] for name, values in zip(names, texts, strict=True)
     }
     return Table(str(path), columns, range(1, table.num_rows + 1))
+
+
+def column_names(path: Path) -> list[str]:
+    """The columns of the table in a file, whose rows are not read; else as `read_table`.
+
+    Raises:
+        UserError: If it is none of `FORMATS`, or not what its suffix says.
+    """
+    separator = FORMATS[path.suffix.lower()]
+    if separator is not None:
+        _, names = next(csv_rows(read_lines(path), str(path), separator), (0, []))
+        return names
+    try:
+        return [str(name) for name in pq.read_schema(path).names]
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
 
 
 def parse_table(text: str, origin: str, separator: str = ",") -> Table:
@@ -78,6 +91,11 @@ def parse_table(text: str, origin: str, separator: str = ",") -> Table:
             # Labels and the like come over and over; paths are long and come once.
             column.append(sys.intern(field) if len(field) < _SHORT else field)
     return Table(origin, dict(zip(names, columns, strict=True)), numbers)
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())
+    return UserError(f"{path}: cannot be read as a table of text and numbers ({reason}).")
 
 
 def _require_distinct(names: Sequence[str], origin: str) -> None:

@@ -22,7 +22,7 @@ _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
 
 _STRIP = 8_000_000  # pixels
 
-_ORIENTATION, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 0x0112, 256, 257, 258, 262
+_ORIENTATION, _BITS, _PHOTOMETRIC = 0x0112, 258, 262
 _WHITE_IS_ZERO = 0
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -93,22 +93,6 @@ def read_picture(path: Path, box: Box | None = None) -> np.ndarray:
         return _rgb(picture)
 
 
-def picture_size(path: Path, box: Box | None = None) -> tuple[int, int]:
-    """Height and width of what `read_picture` returns, from the file's header alone.
-
-    A file with a sound header may still be one that cannot be decoded.
-
-    Raises:
-        UnreadablePicture: If the header says so, or nothing is inside the box.
-    """
-    with _opened(path) as image:
-        height, width = _upright_size(image)
-    if box is None:
-        return height, width
-    left, top, right, bottom = box.within(height, width)
-    return bottom - top, right - left
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """The picture, not yet decoded; whatever fails inside becomes `UnreadablePicture`."""
@@ -143,13 +127,6 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # broken metadata do not make a picture unreadable
         return 1
     return value if value in _UPRIGHT else 1
-
-
-def _upright_size(image: Image.Image) -> tuple[int, int]:
-    width, height = image.size
-    if isinstance(image, TiffImageFile):  # whose `size` some versions of Pillow turn, some do not
-        width, height = image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT]
-    return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
 def _rgb(picture: Image.Image) -> np.ndarray:

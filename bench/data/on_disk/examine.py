@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.data import workers
 from bench.data.cache import cache_folder
-from bench.data.images import UnreadablePicture
 from bench.data.layouts.base import Layout, Listing, Source
-from bench.data.likeness import likeness_hash
+from bench.data.on_disk import workers
+from bench.data.on_disk.likeness import likeness_hash
+from bench.data.reading.images import UnreadablePicture
+from bench.data.reading.tree import LEAVES_ROOT
 from bench.files import digest
 from bench.parquet import read_parquet, write_table
 from bench.progress import Reporter
@@ -45,7 +46,6 @@ SCHEMA = pa.schema(
 _CHUNK = 256  # pictures per task of a process
 _SAVE_EVERY = 20.0  # seconds between two saved states
 _TABLE = 20_000  # rows that become a table
-_FEW = 3000  # pictures that this process reads faster than others would start
 
 _Row = tuple[str, int, int, str, bytes, int, int, str]
 
@@ -67,7 +67,12 @@ def examine(
 
     Returns:
         Columns `id`, and those of `SCHEMA` but `source`.
+
+    Raises:
+        UserError: If the data set's own folder is behind a link that leaves the root.
     """
+    if not layout.follow_links and _leaves(listing.base, layout.root):
+        raise layout.fail(f"{listing.base} is behind {LEAVES_ROOT}.")
     path, base = memory(layout), str(listing.base)
     facts = _Facts(path)
     places = np.empty(len(listing.entries), np.int64)
@@ -156,8 +161,7 @@ def memory(layout: Layout) -> Path:
 def _facts(
     base: Path, work: Sequence[Source], processes: int | None
 ) -> Generator[_Row, None, None]:
-    if processes is None:
-        processes = workers.available() if len(work) > _FEW else 1
+    processes = workers.for_pictures(len(work), processes)
     size = _CHUNK if processes > 1 else 1
     chunks = [work[start : start + size] for start in range(0, len(work), size)]
     with closing(workers.in_order(partial(_facts_of, base), chunks, processes)) as found:
@@ -178,6 +182,11 @@ def _fact(base: Path, source: Source) -> _Row:
         return name, size, mtime, "", b"", 0, 0, str(error) or type(error).__name__
     height, width = picture.shape[:2]
     return name, size, mtime, content, likeness_hash(picture), height, width, ""
+
+
+def _leaves(base: Path, root: Path) -> bool:
+    """Whether a folder that stands below the root is elsewhere."""
+    return base.is_relative_to(root) and not base.resolve().is_relative_to(root.resolve())
 
 
 def _name(source: Source) -> str:

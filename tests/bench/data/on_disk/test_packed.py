@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data import packed, prepare
 from bench.data.base import ClipDataSet, Split
 from bench.data.layouts import Folder
 from bench.data.layouts.base import Entry, Listing
 from bench.data.layouts.clips import Frames
-from bench.data.on_disk import FilesDataSet, open_layout
-from bench.data.purge import purge
+from bench.data.on_disk import FilesDataSet, open_layout, packed, prepare
+from bench.data.on_disk.purge import purge
 from bench.errors import UserError
 from bench.progress import Reporter
 
@@ -113,7 +112,7 @@ def test_two_processes_decode_what_one_does(picture_folder: Path) -> None:
 KILLED = """
 import sys, time
 from pathlib import Path
-from bench.data import prepare
+from bench.data.on_disk import prepare
 from bench.data.layouts import Folder
 from bench.progress import Reporter
 prepare._CHUNK_BYTES, prepare._SAVE_EVERY = 5000, 0.0

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +12,10 @@ import pytest
 from PIL import Image
 from support import TINY, write_pictures
 
-from bench.cli import main
 from bench.data.layouts import Folder
 from bench.data.layouts.folder import STRAY
 from bench.data.on_disk import FilesDataSet, open_layout
-from bench.data.tree import LEAVES_ROOT
+from bench.data.reading.tree import LEAVES_ROOT
 
 ORIENTATION = 0x0112
 JPEG = {"quality": 100, "subsampling": 0}
@@ -221,20 +219,13 @@ def test_a_hundred_megapixels_are_used(opened: FilesDataSet) -> None:
 
 
 def test_a_limited_run_over_all_of_them(
-    trapped: Path,
-    opened: FilesDataSet,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    bench, trapped: Path, opened: FilesDataSet, tmp_path: Path
 ) -> None:
-    command = f"bench run robustness --config {TINY} --data {trapped} --out {tmp_path} --limit 80"
+    command = f"run robustness --config {TINY} --data {trapped} --out {tmp_path} --limit 80"
     command += " --classifiers test_resnet --perturbations gaussian_noise,gaussian_blur"
-    monkeypatch.setattr(sys, "argv", command.split())
-    with pytest.raises(SystemExit) as ended:
-        main()
-    captured = capsys.readouterr()
-    assert not ended.value.code, captured.err
-    assert f"{len(opened.skipped)} unreadable pictures skipped" in captured.out + captured.err
+    code, text = bench(*command.split())
+    assert code == 0, text
+    assert f"{len(opened.skipped)} files skipped" in text
     listed = json.loads((tmp_path / "skipped.json").read_text())
     assert listed == [vars(skipped) for skipped in opened.skipped]
     assert (tmp_path / "report" / "summary.csv").read_text().count("test_resnet") == 3

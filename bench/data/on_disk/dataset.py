@@ -1,4 +1,4 @@
-"""Data sets made of files: a layout's listing, the facts of its pictures, and three splits."""
+"""A data set made of files: a layout's listing, the facts of its pictures, and three splits."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,13 +7,13 @@ from hashlib import sha256
 import numpy as np
 import pandas as pd
 
-from bench.data import packed
-from bench.data.agreement import require_agreement
 from bench.data.base import ClipDataSet, DataSet, Sample, Skipped, Split
-from bench.data.examine import examine, stamp
-from bench.data.images import UnreadablePicture
 from bench.data.layouts.base import Entry, Layout, Listing, Source
 from bench.data.layouts.clips import ClipSource
+from bench.data.on_disk import packed
+from bench.data.on_disk.agreement import require_agreement
+from bench.data.on_disk.examine import examine, stamp
+from bench.data.reading.images import UnreadablePicture
 from bench.errors import UserError
 from bench.files import digest
 from bench.progress import Reporter

@@ -16,11 +16,11 @@ from support import TINY
 
 from bench.cli.target import settle_agreement
 from bench.config import CrossData
-from bench.data.agreement import VARIABLE, agreement_is_needed, confirm
 from bench.data.layouts import Layout, RafDb, RafDbCompound
 from bench.data.layouts.base import DRAWN_MARK
 from bench.data.like import make_like
 from bench.data.on_disk import open_layout
+from bench.data.on_disk.agreement import VARIABLE, agreement_is_needed, confirm
 from bench.errors import UserError
 
 

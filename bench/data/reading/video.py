@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench.data.images import MAX_PIXELS, UnreadablePicture
+from bench.data.reading.images import MAX_PIXELS, UnreadablePicture
 
 #: Suffixes of files that readers take for clips; compare with `path.suffix.lower()`.
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".webm")

@@ -13,6 +13,7 @@ from typing import TypeVar
 from bench import runtime
 from bench.errors import UserError
 
+_FEW = 3000  # pictures that this process reads faster than others would start
 _AHEAD = 3  # chunks per process that wait, or whose results do
 
 _Chunk = TypeVar("_Chunk")
@@ -24,6 +25,13 @@ def available() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def for_pictures(count: int, processes: int | None) -> int:
+    """How many processes read `count` pictures: those asked for, or as many as it is worth."""
+    if processes is not None:
+        return processes
+    return available() if count > _FEW else 1
 
 
 def in_order(

@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.data import packed
 from bench.data.cache import cache_folder
-from bench.data.examine import memory
 from bench.data.layouts.base import Layout
+from bench.data.on_disk import packed
+from bench.data.on_disk.examine import memory
 
 
 def purge(layout: Layout | None) -> int:

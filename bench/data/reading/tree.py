@@ -213,6 +213,14 @@ def locate(root: Path, fits: Callable[[Path], bool], expected: str, prefer: str 
     raise UserError(f"{root}: {expected}; found {_content(root)}.")
 
 
+def unnested(base: Path, folder: str) -> str:
+    """`folder`, or the innermost one if it holds a folder of its own name, as archives leave it."""
+    name = folder.rpartition("/")[2]
+    while (base / folder / name).is_dir() and not (base / folder / name).is_symlink():
+        folder = f"{folder}/{name}"
+    return folder
+
+
 def inside(base: Path, path: str) -> bool:
     """Whether `path`, as a label file gives it, stays below `base`; links are not looked at."""
     parts = path.replace("\\", "/").split("/")

@@ -19,18 +19,16 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bench.data import packed, workers
 from bench.data.base import Split
-from bench.data.images import UnreadablePicture
 from bench.data.layouts.base import Layout, Source
-from bench.data.on_disk import FilesDataSet, open_layout
+from bench.data.on_disk import FilesDataSet, open_layout, packed, workers
+from bench.data.reading.images import UnreadablePicture
 from bench.errors import UserError
 from bench.parquet import write_parquet
 from bench.progress import Reporter
 
 _CHUNK_BYTES = 8 << 20  # of pixels, per task of a process
 _SAVE_EVERY = 10.0  # seconds
-_FEW = 2000  # pictures that this process decodes faster than others would start
 _SPARE = 256 << 20  # bytes of the disk that are left free
 
 
@@ -91,8 +89,7 @@ def prepare(
         stored = set(index["sha256"])
         todo = [work for work in wanted if work.content not in stored]
         _require_space(folder, sum(work.bytes for work in todo), len(todo), reporter)
-        if processes is None:
-            processes = workers.available() if len(todo) > _FEW else 1
+        processes = workers.for_pictures(len(todo), processes)
         index = _append(folder, index, todo, dataset.base, processes, reporter)
     added = len(index) - len(stored)
     return Prepared(
