@@ -25,7 +25,7 @@ from PIL import Image
 from baselines.networks import FaceClassifier
 from bench import runtime
 from bench.data import faces
-from bench.data.images import read_picture
+from bench.data.reading.images import read_picture
 from bench.perturb import PRESETS
 
 FACES = 500

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from bench.data.base import DataSet, Sample, Split
-from bench.data.label_files import lines, read_text, wrong_line
+from bench.data.reading.label_files import lines, read_text, wrong_line
 from bench.errors import UserError
 from bench.progress import Reporter
 

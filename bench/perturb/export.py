@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from bench.data.base import DataSet, Sample, Split, balanced_subset
-from bench.data.images import UnreadablePicture
+from bench.data.reading.images import UnreadablePicture
 from bench.errors import UserError
 from bench.files import atomic, digest, write_json
 from bench.perturb import CORRUPTIONS, Preset
