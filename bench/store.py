@@ -70,9 +70,9 @@ class Cell(_Record):
     classifier: str
     dataset: str
     perturbation: str
-    family: Literal["clean", "corruption", "attack", "sequence"]
-    # "0" for clean, "1".."5" for a corruption, "4/255" for an attack; of a sequence its frames,
-    # each of which is a row.
+    family: Literal["clean", "corruption", "level", "attack", "sequence"]
+    # "0" for clean, "1".."5" for a corruption, "0.05" or "30 dB" for a continuous level, "4/255"
+    # for an attack; of a sequence its frames, each of which is a row.
     severity: str
     seed: int
     run_seed: int
@@ -86,7 +86,9 @@ class Cell(_Record):
 
     @property
     def level(self) -> float:
-        """Severity or eps as a number, for ordering and plotting."""
+        """Severity or eps as a number, for ordering and plotting; a greater one is harder."""
+        if self.severity.endswith(" dB"):  # of signal over noise
+            return -float(self.severity.removesuffix(" dB"))
         numerator, _, denominator = self.severity.partition("/")
         return float(numerator) / float(denominator or 1)
 

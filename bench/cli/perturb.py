@@ -28,7 +28,7 @@ def list_(json: Json = False) -> None:
     from bench.perturb import listing
 
     if json:
-        print_json({"presets": listing.as_json()})
+        print_json({"presets": listing.as_json(), "levels": listing.levels_as_json()})
     else:
         typer.echo(listing.as_text(min(shutil.get_terminal_size().columns, 120)))
 

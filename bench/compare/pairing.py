@@ -110,8 +110,10 @@ def _cells(store: Store, side: Side, both: tuple[Side, Side]) -> dict[Where, lis
     for cell in report_order(store.planned()):
         if side.classifier not in (None, cell.classifier):
             continue
-        if cell.family == "sequence":
-            continue  # its rows are frames, which are no independent samples
+        if cell.family in ("sequence", "level"):
+            # Rows of a sequence are frames, which are no independent samples; continuous levels
+            # would change the means over corruptions.
+            continue
         names = (both[0].classifier or cell.classifier, both[1].classifier or cell.classifier)
         level = cell.perturbation, cell.severity
         where = Where(names, cell.dataset, cell.run_seed, cell.family, *level)

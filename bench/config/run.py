@@ -10,7 +10,7 @@ from bench.config.data import DataConfig, FacesData
 from bench.config.emodc import ControlClassifier, EmoDCClassifier, Evaluation
 from bench.data import labels
 from bench.errors import UserError, unknown
-from bench.perturb import ATTACKS, CORRUPTIONS, PRESETS, SEQUENCES
+from bench.perturb import ATTACKS, CONTINUOUS, CORRUPTIONS, PRESETS, SEQUENCES
 from bench.section import Section
 from bench.seen import known_names
 
@@ -92,8 +92,20 @@ class Perturbations(Section):
         default_factory=dict  # eps in 1/255
     )
     attack_limit: int | None = Field(None, ge=1)  # test samples attacked
+    levels: dict[str, list[float]] = Field(default_factory=dict)  # sigmas, or SNR in dB
     sequences: list[str] = Field(default_factory=list)  # such as rotation
     sequence_limit: int | None = Field(None, ge=1)  # test samples made sequences of
+
+    @field_validator("levels")
+    @classmethod
+    def _within_bounds(cls, table: dict[str, list[float]]) -> dict[str, list[float]]:
+        for name, levels in table.items():
+            if name not in CONTINUOUS:
+                known = unknown("perturbation with continuous levels", name, CONTINUOUS)
+                raise ValueError(str(known))  # as a field's error it is told with the file
+            for level in levels:
+                CONTINUOUS[name].severity(level)
+        return table
 
     @field_validator("sequences")
     @classmethod
@@ -108,7 +120,7 @@ class Perturbations(Section):
 
     def names(self) -> list[str]:
         """Names of all perturbations."""
-        return [*self.corruptions, *self.attacks, *self.sequences]
+        return [*self.corruptions, *self.levels, *self.attacks, *self.sequences]
 
     def expanded(self) -> "Perturbations":
         """The same with the members of presets among `corruptions`, first and in their order.
@@ -139,13 +151,13 @@ class Perturbations(Section):
     def only(self, names: list[str]) -> "Perturbations":
         """The same with the named perturbations alone; a preset's name stands for its members.
 
-        Known corruptions that are not here are added with all their severities, so any cell of any
-        run can be asked for.
+        Known corruptions that are not here are added with all their severities, and continuous
+        levels with their usual ones, so any cell of any run can be asked for.
 
         Raises:
             UserError: For a name that is neither here nor known.
         """
-        known = ["clean", *self.names(), *PRESETS, *CORRUPTIONS, *SEQUENCES]
+        known = ["clean", *self.names(), *PRESETS, *CORRUPTIONS, *CONTINUOUS, *SEQUENCES]
         for name in names:
             if name not in known:
                 raise unknown("perturbation", name, known)
@@ -161,6 +173,11 @@ class Perturbations(Section):
         return self.model_copy(
             update={
                 "corruptions": {k: v for k, v in table.items() if k in chosen},
+                "levels": {
+                    name: self.levels.get(name, list(one.levels))
+                    for name, one in CONTINUOUS.items()
+                    if name in chosen
+                },
                 "attacks": {k: v for k, v in self.attacks.items() if k in chosen},
                 "sequences": [name for name in SEQUENCES if name in chosen],
             }

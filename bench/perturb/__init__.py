@@ -6,12 +6,14 @@
 - `own`       the two corruptions of the default run
 - `raf_db_c`, `face`    the corruptions of these presets
 - `sequences` thirty frames of a picture that changes a little, for flip rates
+- `levels`    noise and blur by sigma or signal-to-noise ratio, at any level
 - `clips`     corrupted clips: what stays the same from frame to frame
 - `listing`, `sheet`, `export`    presets in words, on a page, as a data set
 - `attacks`   FGSM and PGD; it imports torch
 """
 
 from bench.perturb.base import SEVERITIES, Corruption
+from bench.perturb.levels import CONTINUOUS
 from bench.perturb.presets import PRESETS, Preset
 from bench.perturb.sequences import SEQUENCES
 
@@ -24,4 +26,13 @@ CORRUPTIONS: dict[str, Corruption] = {
 #: Built by `bench.perturb.attacks`; names are known without it.
 ATTACKS = ("fgsm", "pgd")
 
-__all__ = ["ATTACKS", "CORRUPTIONS", "PRESETS", "SEQUENCES", "SEVERITIES", "Corruption", "Preset"]
+__all__ = [
+    "ATTACKS",
+    "CONTINUOUS",
+    "CORRUPTIONS",
+    "PRESETS",
+    "SEQUENCES",
+    "SEVERITIES",
+    "Corruption",
+    "Preset",
+]

@@ -4,7 +4,7 @@ import textwrap
 from typing import Any
 
 from bench.constants import in_words
-from bench.perturb import PRESETS, Preset
+from bench.perturb import CONTINUOUS, PRESETS, Preset
 
 
 def as_json() -> list[dict[str, Any]]:
@@ -21,9 +21,36 @@ def as_json() -> list[dict[str, Any]]:
     ]
 
 
+def levels_as_json() -> list[dict[str, Any]]:
+    """A dict per perturbation at continuous levels."""
+    return [
+        {
+            **one.parameters(),
+            "about": one.meaning,
+            "bounds": list(one.bounds),
+            "levels": [one.severity(level) for level in one.levels],
+        }
+        for one in CONTINUOUS.values()
+    ]
+
+
 def as_text(width: int) -> str:
-    """A paragraph per preset, wrapped to `width` columns."""
-    return "\n\n".join(_paragraph(preset, width) for preset in PRESETS.values())
+    """A paragraph per preset and one of continuous levels, wrapped to `width` columns."""
+    return "\n\n".join([*(_paragraph(own, width) for own in PRESETS.values()), _levels(width)])
+
+
+def _levels(width: int) -> str:
+    lines = textwrap.wrap(
+        "continuous levels: `perturbations.levels`, any number within the bounds.",
+        width,
+        subsequent_indent="  ",
+    )
+    for one in CONTINUOUS.values():
+        text = f"{one.name}: {one.meaning}; {one.bounds[0]:g} to {one.bounds[1]:g}"
+        lines += textwrap.wrap(
+            text, width, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False
+        )
+    return "\n".join(lines)
 
 
 def _paragraph(preset: Preset, width: int) -> str:

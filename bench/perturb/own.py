@@ -14,13 +14,13 @@ REFERENCE_SIDE = 100
 
 
 def white_noise(
-    pictures: np.ndarray, sigma: float, draws: Sequence[np.random.Generator]
+    pictures: np.ndarray, sigma: float | np.ndarray, draws: Sequence[np.random.Generator]
 ) -> np.ndarray:
     """Add white noise.
 
     Args:
         pictures: uint8 RGB (N, H, W, 3).
-        sigma: Standard deviation on the scale [0, 1].
+        sigma: Standard deviation on the scale [0, 1]; one for all, or of each, (N, 1, 1, 1).
         draws: One generator per picture.
 
     Returns:

@@ -85,6 +85,7 @@ class Group:
         drawn: Whether the pictures are drawn faces, which say nothing about real ones.
         protocol: Which pictures and whose split, for captions; empty if that goes without saying.
         flips: The complete cells of perturbation sequences, which are not among `results`.
+        levels: Those of continuous levels, which are not among `results` either.
     """
 
     dataset: str
@@ -96,6 +97,7 @@ class Group:
     drawn: bool
     protocol: str = ""
     flips: tuple[Flips, ...] = ()
+    levels: tuple[Result, ...] = ()
 
     @property
     def key(self) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from bench.errors import UserError
 from bench.report.flips import Flips, flips_of
@@ -11,7 +12,7 @@ from bench.report.measures import measure
 from bench.report.outcomes import Outcomes
 from bench.store import Cell, Gate, Manifest, Store
 
-_FAMILIES = ("clean", "corruption", "attack", "sequence")  # in report order
+_FAMILIES = ("clean", "corruption", "level", "attack", "sequence")  # in report order
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Results:
         complete: Results of the complete cells, in report order (`report_order`).
         missing: The other planned cells, in the same order.
         flips: The complete cells of perturbation sequences, in the same order.
+        levels: Those of continuous levels, likewise.
         groups: The same results, one group per data set and run seed.
     """
 
@@ -45,11 +47,12 @@ class Results:
     missing: tuple[Missing, ...]
     groups: tuple[Group, ...]
     flips: tuple[Flips, ...] = ()
+    levels: tuple[Result, ...] = ()
 
     @property
     def finished(self) -> int:
         """Number of cells that are shown."""
-        return len(self.complete) + len(self.flips)
+        return len(self.complete) + len(self.flips) + len(self.levels)
 
 
 def display_name(classifier: str, gates: Iterable[Gate | None]) -> str:
@@ -72,7 +75,7 @@ def read(root: Path) -> Results:
     planned = report_order(store.planned())
     manifests = {cell: store.manifest(cell) for cell in planned}
     names = _names(planned, manifests)
-    complete: list[Result] = []
+    measured: list[Result] = []
     flips: list[Flips] = []
     missing: list[Missing] = []
     like: dict[str, Outcomes] = {}  # by family: cells of one mostly have the same samples
@@ -87,25 +90,35 @@ def read(root: Path) -> Results:
             if cell.family == "sequence":
                 flips.append(flips_of(manifest, name, outcomes))
             else:
-                complete.append(Result(manifest, name, outcomes, measure(outcomes)))
+                measured.append(Result(manifest, name, outcomes, measure(outcomes)))
         except (UserError, ValueError) as error:
             missing.append(Missing(cell, name, str(error)))
+    levels = tuple(result for result in measured if result.cell.family == "level")
+    complete = tuple(result for result in measured if result.cell.family != "level")
     if not complete:
         raise UserError(
             f"{root} holds no complete cell of the {len(planned)} planned, so there is nothing to "
             "report. The same `bench run` goes on where it stopped.",
             1,
         )
-    known_groups = {_group_key(result.cell) for result in complete}
-    alone = [one for one in flips if _group_key(one.cell) not in known_groups]
-    why = "no other cell of its data set and seed is finished"
-    missing += [Missing(one.cell, one.name, why) for one in alone]
-    shown = [one for one in flips if one not in alone]
-    groups = [
-        replace(group, flips=tuple(f for f in shown if _group_key(f.cell) == group.key))
+    groups = tuple(
+        replace(group, flips=_of(group, flips), levels=_of(group, levels))
         for group in _grouped(planned, names, complete, store)
-    ]
-    return Results(tuple(complete), tuple(missing), tuple(groups), tuple(shown))
+    )
+    shown = tuple(one for group in groups for one in group.flips)
+    shown_levels = tuple(one for group in groups for one in group.levels)
+    why = "no other cell of its data set and seed is finished"
+    apart: list[Flips | Result] = [*levels, *flips]
+    used = {one.cell for one in (*shown, *shown_levels)}
+    missing += [Missing(one.cell, one.name, why) for one in apart if one.cell not in used]
+    return Results(complete, tuple(missing), groups, shown, shown_levels)
+
+
+_Apart = TypeVar("_Apart", Flips, Result)
+
+
+def _of(group: Group, apart: Sequence[_Apart]) -> tuple[_Apart, ...]:
+    return tuple(one for one in apart if _group_key(one.cell) == group.key)
 
 
 def report_order(cells: Sequence[Cell]) -> list[Cell]:

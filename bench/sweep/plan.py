@@ -7,7 +7,7 @@ from typing import Any
 from bench.config import BaselineClassifier, Config, ControlClassifier, StagedClassifier
 from bench.data.base import DataSet, Sample, balanced_subset
 from bench.files import digest
-from bench.perturb import CORRUPTIONS, SEQUENCES
+from bench.perturb import CONTINUOUS, CORRUPTIONS, SEQUENCES
 from bench.perturb.sequences import FRAMES, frame_id
 from bench.store import Cell, Store, has_other_prompts
 from bench.training.recipes import resolved_precision
@@ -62,6 +62,9 @@ def levels(config: Config) -> Iterator[tuple[str, str, str]]:
     for name, severities in config.perturbations.corruptions.items():
         for severity in sorted(set(severities)):
             yield name, "corruption", str(severity)
+    for name, sizes in config.perturbations.levels.items():
+        for severity in dict.fromkeys(map(CONTINUOUS[name].severity, sizes)):
+            yield name, "level", severity
     for name, budgets in config.perturbations.attacks.items():
         for eps in sorted(set(budgets)):
             yield name, "attack", f"{eps}/255"
@@ -180,6 +183,8 @@ def _parameters(perturbation: str, family: str) -> dict[str, Any]:
         return SEQUENCES[perturbation].parameters()
     if family == "corruption":
         return CORRUPTIONS[perturbation].parameters()
+    if family == "level":
+        return CONTINUOUS[perturbation].parameters()
     if family == "attack":
         from bench.perturb.attacks import ATTACK_CLASSES
 

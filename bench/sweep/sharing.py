@@ -67,7 +67,7 @@ class Sharing:
 def _name(shard: Shard) -> str | None:
     """A digest of what determines the corrupted pictures; None for other families."""
     cell, inputs = shard.planned.cell, shard.planned.inputs
-    if cell.family != "corruption":
+    if cell.family not in ("corruption", "level"):
         return None
     what = [inputs[field] for field in ("data", "perturbation", "seed")]
     return digest([cell.dataset, *what, list(shard.sample_ids)])

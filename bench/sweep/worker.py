@@ -13,7 +13,7 @@ from bench.config import Config
 from bench.data.base import DataSet, Sample
 from bench.data.reading.images import UnreadablePicture
 from bench.models import Classifier, Measurement, load_classifier
-from bench.perturb import CORRUPTIONS, SEQUENCES
+from bench.perturb import CONTINUOUS, CORRUPTIONS, SEQUENCES
 from bench.perturb.attacks import ATTACK_CLASSES
 from bench.perturb.sequences import of_frame
 from bench.store import ROW_SCHEMA, Cell, Store
@@ -119,7 +119,7 @@ class Worker:
         if cell.family == "sequence":
             return [self._frame(cell, sample.id) for sample in samples]
         pictures = [self._picture(sample) for sample in samples]
-        if cell.family == "corruption":
+        if cell.family in ("corruption", "level"):
             return _corrupted(cell, samples, pictures)
         if cell.family == "clean":
             return pictures
@@ -170,16 +170,26 @@ def _corrupted(
             places.setdefault(picture.shape, []).append(place)
     found: list[np.ndarray | None] = [None] * len(pictures)
     for own in places.values():
-        changed = CORRUPTIONS[cell.perturbation].batch(
+        changed = _changed(
+            cell,
             np.stack([picture for i in own if (picture := pictures[i]) is not None]),
-            int(cell.severity),
-            seed=cell.run_seed,
-            dataset=cell.dataset,
-            sample_ids=[samples[i].id for i in own],
+            [samples[i].id for i in own],
         )
         for place, picture in zip(own, changed, strict=True):
             found[place] = picture
     return found
+
+
+def _changed(cell: Cell, pictures: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Pictures of one size, (N, H, W, 3), corrupted; names are their samples'."""
+    seed, dataset = cell.run_seed, cell.dataset
+    if cell.family == "level":
+        return CONTINUOUS[cell.perturbation].batch(
+            pictures, cell.severity, seed=seed, dataset=dataset, sample_ids=names
+        )
+    return CORRUPTIONS[cell.perturbation].batch(
+        pictures, int(cell.severity), seed=seed, dataset=dataset, sample_ids=names
+    )
 
 
 def _measured(

@@ -92,7 +92,7 @@ def cells_table(results: Results) -> TableSpec:
 def commands_tables(results: Results) -> list[TableSpec]:
     """The command that computes each number, as the run has noted it; none if none has."""
     rows: dict[tuple[str, str, str], str] = {}
-    found: list[Result | Flips] = [*results.complete, *results.flips]
+    found: list[Result | Flips] = [*results.complete, *results.flips, *results.levels]
     for result in found:
         cell, command = result.cell, result.manifest.command
         if command:

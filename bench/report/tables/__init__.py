@@ -5,6 +5,7 @@
 - `grid`, `errors`, `curves`: all corruptions at a glance: accuracy; CE and mCE; areas of curves,
   half drops and changed decisions
 - `sweeps`: accuracy by severity of a corruption, by budget of an attack
+- `levels`: accuracy at continuous levels of noise and blur
 - `sequences`: how often decisions flip along perturbation sequences
 - `calibration`, `consistency`: whether confidences can be believed; who errs on the same pictures
 - `samples`: groups of pictures, and gaps between them
@@ -34,6 +35,7 @@ from bench.report.tables.curves import curves_table
 from bench.report.tables.datasets import datasets_table
 from bench.report.tables.errors import check_reference, errors_table, reference_of
 from bench.report.tables.grid import grid_table
+from bench.report.tables.levels import levels_table
 from bench.report.tables.provenance import provenance_table
 from bench.report.tables.samples import group_tables
 from bench.report.tables.sequences import sequences_table
@@ -75,6 +77,7 @@ def _of_group(group: Group, store: Store, reference: str | None) -> Iterator[Tab
         yield from _in("corruptions", [] if unit is None else [errors_table(group, swept, unit)])
         yield from _in("corruptions", [curves_table(group, swept)])
         yield from _in("corruptions", [corruption_table(group, name) for name in names])
+    yield from _in("corruptions", [levels_table(group)] if group.levels else [])
     sequences = sequences_table(group, reference)
     yield from _in("corruptions", [] if sequences is None else [sequences])
     attacks = group.perturbations("attack")

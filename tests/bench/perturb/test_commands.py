@@ -13,7 +13,7 @@ from support import write_pictures
 from bench.data.layouts import LAYOUTS, Folder
 from bench.data.like import make_like
 from bench.data.on_disk import open_layout
-from bench.perturb import CORRUPTIONS, PRESETS, Preset
+from bench.perturb import CONTINUOUS, CORRUPTIONS, PRESETS, Preset
 from bench.perturb import export as exporting
 
 SMALL = Preset(
@@ -37,6 +37,7 @@ def test_the_list_has_every_corruption_and_fits(bench, monkeypatch, width: int) 
         assert f"\n{preset.name}: " in f"\n{text}"
         for name in (*preset.corruptions, *preset.sequences):
             assert f"\n  {name}: " in text
+    assert all(f"\n  {name}: " in text for name in CONTINUOUS)
     assert "amount 1.5, 2, 2.5, 2.5, 3; decay" in " ".join(text.split())
 
 
@@ -49,6 +50,8 @@ def test_the_list_as_json_has_all_constants(document) -> None:
     assert len(found["raf_db_c"]["corruptions"]) == 18 and found["raf_db_c"]["version"] == 1
     for preset in found.values():
         assert all(len(corruption["levels"]) == 5 for corruption in preset["corruptions"])
+    levels = {one["name"]: one["levels"] for one in content["levels"]}
+    assert set(levels) == set(CONTINUOUS) and levels["gaussian_noise_snr"][0] == "30 dB"
 
 
 def test_a_file_is_drawn_with_the_pixels_of_a_run(bench, tmp_path: Path) -> None:
