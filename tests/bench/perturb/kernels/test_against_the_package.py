@@ -103,7 +103,7 @@ def test_frost_shows_every_photograph_and_place() -> None:
 def test_without_the_package_frost_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     weather._frost_photograph.cache_clear()
-    with pytest.raises(UserError, match="pip install imagecorruptions-imaug"):
+    with pytest.raises(UserError, match="pip install --no-deps imagecorruptions-imaug"):
         corrupted("frost", scene(32, 32)[None], 1)
 
 
