@@ -75,6 +75,39 @@ def read(root: Path) -> Results:
     planned = report_order(store.planned())
     manifests = {cell: store.manifest(cell) for cell in planned}
     names = _names(planned, manifests)
+    measured, flips, missing = _measured(store, planned, names, manifests)
+    levels = tuple(result for result in measured if result.cell.family == "level")
+    complete = tuple(result for result in measured if result.cell.family != "level")
+    if not complete:
+        raise UserError(
+            f"{root} holds no complete cell of the {len(planned)} planned, so there is nothing to "
+            "report. The same `bench run` goes on where it stopped.",
+            1,
+        )
+    groups = tuple(
+        replace(group, flips=_of(group, flips), levels=_of(group, levels))
+        for group in _grouped(planned, names, complete, store)
+    )
+    shown = tuple(one for group in groups for one in group.flips)
+    shown_levels = tuple(one for group in groups for one in group.levels)
+    why = "no other cell of its data set and seed is finished"
+    apart: list[Flips | Result] = [*levels, *flips]
+    known_groups = {group.key for group in groups}
+    missing += [
+        Missing(one.cell, one.name, why)
+        for one in apart
+        if _group_key(one.cell) not in known_groups
+    ]
+    return Results(complete, tuple(missing), groups, shown, shown_levels)
+
+
+def _measured(
+    store: Store,
+    planned: Sequence[Cell],
+    names: dict[tuple[tuple[str, int], str], str],
+    manifests: dict[Cell, Manifest | None],
+) -> tuple[list[Result], list[Flips], list[Missing]]:
+    """Every planned cell, as what it is or why it is missing."""
     measured: list[Result] = []
     flips: list[Flips] = []
     missing: list[Missing] = []
@@ -93,25 +126,7 @@ def read(root: Path) -> Results:
                 measured.append(Result(manifest, name, outcomes, measure(outcomes)))
         except (UserError, ValueError) as error:
             missing.append(Missing(cell, name, str(error)))
-    levels = tuple(result for result in measured if result.cell.family == "level")
-    complete = tuple(result for result in measured if result.cell.family != "level")
-    if not complete:
-        raise UserError(
-            f"{root} holds no complete cell of the {len(planned)} planned, so there is nothing to "
-            "report. The same `bench run` goes on where it stopped.",
-            1,
-        )
-    groups = tuple(
-        replace(group, flips=_of(group, flips), levels=_of(group, levels))
-        for group in _grouped(planned, names, complete, store)
-    )
-    shown = tuple(one for group in groups for one in group.flips)
-    shown_levels = tuple(one for group in groups for one in group.levels)
-    why = "no other cell of its data set and seed is finished"
-    apart: list[Flips | Result] = [*levels, *flips]
-    used = {one.cell for one in (*shown, *shown_levels)}
-    missing += [Missing(one.cell, one.name, why) for one in apart if one.cell not in used]
-    return Results(complete, tuple(missing), groups, shown, shown_levels)
+    return measured, flips, missing
 
 
 _Apart = TypeVar("_Apart", Flips, Result)

@@ -63,8 +63,8 @@ def levels(config: Config) -> Iterator[tuple[str, str, str]]:
         for severity in sorted(set(severities)):
             yield name, "corruption", str(severity)
     for name, sizes in config.perturbations.levels.items():
-        for severity in dict.fromkeys(map(CONTINUOUS[name].severity, sizes)):
-            yield name, "level", severity
+        for text in dict.fromkeys(map(CONTINUOUS[name].severity, sizes)):
+            yield name, "level", text
     for name, budgets in config.perturbations.attacks.items():
         for eps in sorted(set(budgets)):
             yield name, "attack", f"{eps}/255"

@@ -1,5 +1,7 @@
 """Continuous levels: noise and blur are as strong as they say."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -99,3 +101,23 @@ def test_levels_as_text_and_their_bounds(pictures: np.ndarray) -> None:
             one.severity(level)
     with pytest.raises(ValueError, match="one each"):
         SIGMA.batch(pictures, "0.05", sample_ids=["a"], **ADDRESS)
+
+
+GOLDEN = {
+    "gaussian_noise_sigma": "fcd965a41195ae7c",
+    "gaussian_blur_sigma": "713789b65cb12d3a",
+    "gaussian_noise_snr": "36ca68beff02fecd",
+}
+
+
+@pytest.mark.parametrize("one", CONTINUOUS.values(), ids=CONTINUOUS)
+def test_pixels_stay_what_they_are(one) -> None:
+    """Cells on disk are keyed by `parameters`: other pixels need another `version`."""
+    draws = rng.generator("golden levels")
+    pictures = draws.integers(0, 256, (2, 20, 17, 3), dtype=np.uint8)
+    found = b"".join(
+        one.batch(pictures, one.severity(v), sample_ids=["a", "b"], **ADDRESS).tobytes()
+        for v in one.levels
+    )
+    assert hashlib.blake2b(found, digest_size=8).hexdigest() == GOLDEN[one.name]
+    assert one.parameters() == {"name": one.name, "version": 1}
