@@ -10,8 +10,9 @@ ingredient, with percentile intervals of a bootstrap over pictures,
   rivals, and over close rivals, the quarter with the smallest full means of D;
 - saved: evaluations of the sequential test, without over with it; of all pictures, and of the
   quarter with the smallest gap between the two best classes;
-- evaluations of the test per picture, the share of its decisions that agree with the full one, and
-  that share for the lowest mean error over the first ten steps visited.
+- evaluations of the test per picture; the shares of its decisions that agree with the full one, and
+  with the full one under other noise of the same kind ("elsewhere"); and the share of agreement of
+  the lowest mean error over the first ten steps visited.
 
 Ratios above 1 are savings; "without" is the row named by `against`. What is learned (gap profile,
 factors of the class effect) comes from the clean pictures of the other half. At the end stand full
@@ -59,7 +60,7 @@ def report(condition: str, found: Measured, clean: Measured) -> None:
         f"\n{condition}, {count} pictures\n"
         f"{'ingredient':30s} {'against':12s}  {'variance, all rivals':22s}{'close rivals':22s}"
         f"{'saved, all pictures':22s}{'hard pictures':19s}{'evaluations':>11s}{'agrees':>9s}"
-        f"{f'first {EARLY}':>10s}"
+        f"{'elsewhere':>11s}{f'first {EARLY}':>10s}"
     )
     outcomes = {name: outcome(what, found, clean) for name, what in INGREDIENTS.items()}
     for name, what in INGREDIENTS.items():
@@ -74,7 +75,7 @@ def report(condition: str, found: Measured, clean: Measured) -> None:
         )
         print(
             f"{name:30s} {what.against:12s} {''.join(figures)}{own.evaluations.mean():8.1f}"
-            f"{own.agreement.mean():9.4f}{own.early.mean():10.4f}"
+            f"{own.agreement.mean():9.4f}{own.elsewhere.mean():11.4f}{own.early.mean():10.4f}"
         )
     report_full_decisions(found)
 
@@ -121,6 +122,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=35, help="of the validation split")
     parser.add_argument("--steps", type=int, default=100)
     options = parser.parse_args()
+    if options.pictures < 14 or options.steps < 20 or options.steps % 2:
+        parser.error("it takes 14 pictures and an even number of steps, 20 or more")
     runtime.keep_freed_memory()
     torch.set_num_threads(1)
     model = EmoDC.from_pretrained(options.checkpoint)

@@ -1,11 +1,16 @@
-"""What each ingredient does to differences of errors, and to the sequential test's evaluations."""
+"""What each ingredient does to differences of errors, and to the sequential test's evaluations.
+
+The test's guarantee is about units visited in random order. To gain by antithetic noise it has to
+visit pairs as one unit, at twice the price and with half as many units; visited step by step, an
+antithetic bank is a population like any other.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.variance.banks import Bank, Measured
+from benchmarks.variance.banks import SEEDS, Bank, Measured
 from benchmarks.variance.class_effect import corrected, factors
 from emodc.decide import STRATA, Order, decide
 from emodc.sequential import SequentialTest
@@ -39,6 +44,9 @@ INGREDIENTS = {
     PROFILE: Ingredient(profile=True),
     "  + stratified order": Ingredient(profile=True, order="stratified", against=PROFILE),
     "  + independent pairs": Ingredient(unit=2, profile=True, against=PROFILE),
+    "  + antithetic, step by step": Ingredient(
+        bank="antithetic, neighbours", profile=True, against=PROFILE
+    ),
     "  + antithetic, neighbours": Ingredient(
         bank="antithetic, neighbours", unit=2, profile=True, against=PROFILE
     ),
@@ -81,12 +89,14 @@ class Outcome:
         variance: Of D per evaluation, (N, K - 1) rivals.
         evaluations: Of the sequential test, mean over orders, (N,).
         agreement: Share of orders in which it decided as the full grid does, (N,).
-        early: The same of the lowest mean error over the first `EARLY` steps, (N,).
+        elsewhere: The same, but with the full grid of the bank's other seed, (N,).
+        early: As `agreement`, of the lowest mean error over the first `EARLY` steps, (N,).
     """
 
     variance: NDArray[np.float64]
     evaluations: NDArray[np.float64]
     agreement: NDArray[np.float64]
+    elsewhere: NDArray[np.float64]
     early: NDArray[np.float64]
 
 
@@ -114,13 +124,13 @@ def _half(
     test = SequentialTest(
         delta=DELTA, profile=profile, order=what.order, minimum=MINIMUM // what.unit
     )
-    errors = found.errors[what.bank, 0][own]
+    errors = found.errors[what.bank, SEEDS[0]][own]
     errors = errors.reshape(*errors.shape[:2], -1, what.unit).mean(axis=3)
     timesteps = found.timesteps[what.bank][own, :: what.unit]
     leader = leaders(found.errors["independent", 0][own])
-    full = leaders(errors)[:, 0, 0]
+    full, other_full = (leaders(found.errors[what.bank, seed][own])[:, 0, 0] for seed in SEEDS)
     variance = np.zeros((len(own), errors.shape[1] - 1))
-    evaluations, agreement, early = np.zeros((3, len(own)))
+    evaluations, agreement, elsewhere, early = np.zeros((4, len(own)))
     for seed in range(ORDERS):
         given = gained = errors
         orders = _orders(test, found, own, seed, errors.shape[2])
@@ -132,10 +142,11 @@ def _half(
         decided = decide(given, timesteps, test, [found.ids[i] for i in own], seed=seed)
         evaluations += decided.evaluations * what.unit / ORDERS
         agreement += (decided.winner == full) / ORDERS
+        elsewhere += (decided.winner == other_full) / ORDERS
         first = np.take_along_axis(given, orders[:, None, : EARLY // what.unit], axis=2)
         early += (first.mean(axis=2).argmin(axis=1) == full) / ORDERS
         variance += what.unit * spread(gained, timesteps, leader, test) / ORDERS
-    return variance, evaluations, agreement, early
+    return variance, evaluations, agreement, elsewhere, early
 
 
 def _orders(
