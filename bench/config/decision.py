@@ -120,7 +120,7 @@ class VoteDecision(Section):
 
 
 class SequentialDecision(Section):
-    """Classes leave by a sequential test; it differs from the full decision with probability delta."""
+    """Classes leave by a sequential test, which errs with probability delta at most."""
 
     kind: Literal["sequential"] = "sequential"
     delta: float = Field(0.01, gt=0, lt=1)
