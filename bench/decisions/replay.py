@@ -89,10 +89,12 @@ class Replayed:
 
 
 def aligned(sources: Sequence[Source]) -> list[Source]:
-    """The sources on the pictures that all have; at least one source.
+    """The sources on the pictures that all have.
 
     Steps need not be equal in number: each is decided on its own.
     """
+    if not sources:
+        return []
     shared = sources[0].ids
     for other in sources[1:]:
         if not np.array_equal(shared, other.ids):
