@@ -8,11 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bench.cells import Manifest
 from bench.decisions.replay import Source, aligned
-from bench.decisions.sources import read_source
+from bench.decisions.sources import Reader
 from bench.errors import UserError
-from bench.report.results import checked
-from bench.store import Manifest, Store
 
 _SAME = {
     "data": "the contents of the data sets differ",
@@ -22,7 +21,7 @@ _SAME = {
 
 
 def counterparts(
-    other: Store, manifests: Sequence[Manifest], sources: Sequence[Source]
+    other: Reader, manifests: Sequence[Manifest], sources: Sequence[Source]
 ) -> list[Source]:
     """The other run's traces of the same trainings and pictures, aligned with each other.
 
@@ -41,16 +40,16 @@ def counterparts(
     found = []
     for manifest, source in zip(manifests, sources, strict=True):
         twin = _twin(other, manifest)
-        read = read_source(other, twin, checked(other, twin, None), None)
+        read, run = other.read(twin), other.store.root
         shared = np.array(sorted(set(source.ids) & set(read.ids)), object)
         if not len(shared):
-            raise UserError(f"{other.root} has none of its pictures", 1)
+            raise UserError(f"{run} has none of its pictures", 1)
         read, own = read.among(shared), source.among(shared)
         if not np.array_equal(read.labels, own.labels):
-            raise UserError(f"{other.root} has other labels of its pictures", 1)
+            raise UserError(f"{run} has other labels of its pictures", 1)
         if np.array_equal(read.errors, own.errors):
             raise UserError(
-                f"{other.root} was measured under the same noise. Measure it with another "
+                f"{run} was measured under the same noise. Measure it with another "
                 "`evaluation.noise_seed`",
                 1,
             )
@@ -58,14 +57,14 @@ def counterparts(
     return aligned(found)
 
 
-def _twin(other: Store, manifest: Manifest) -> Manifest:
+def _twin(other: Reader, manifest: Manifest) -> Manifest:
     cell, inputs = manifest.cell, manifest.inputs
     alike = ("classifier", "dataset", "family", "perturbation", "severity", "seed")
     reason = "has no such complete cell"
-    for planned in other.planned():
+    for planned in other.cells:
         twin = None
         if all(getattr(planned, name) == getattr(cell, name) for name in alike):
-            twin = other.manifest(planned)
+            twin = other.store.manifest(planned)
         if twin is None:
             continue
         different = [
@@ -76,4 +75,4 @@ def _twin(other: Store, manifest: Manifest) -> Manifest:
         if not different:
             return twin
         reason = f"cannot be compared: {'; '.join(different)}"
-    raise UserError(f"{other.root} {reason}", 1)
+    raise UserError(f"{other.store.root} {reason}", 1)

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from bench.cells import Cell, Manifest
 from bench.config.decision import DecisionConfig, SequentialDecision
 from bench.decisions.compared import Compared, compare
 from bench.decisions.independent import counterparts
 from bench.decisions.replay import Source, aligned
-from bench.decisions.sources import read_source, replayable
+from bench.decisions.sources import Reader, replayable
 from bench.errors import UserError, unknown
-from bench.fitted import fitted
-from bench.report.results import checked, display_name, report_order
-from bench.store import Cell, Manifest, Store
+from bench.report.results import display_name, report_order
+from bench.store import Store
 from emodc.by_timestep import TimestepWeights
 
 #: Which timesteps count how much, of what validation traces teach.
@@ -69,10 +69,10 @@ class Session:
 
 @dataclass
 class _Asked:
-    store: Store
+    reader: Reader
     rules: Rules
     weights: Weights | None
-    other: Store | None
+    other: Reader | None
     notes: dict[str, list[str]] = field(default_factory=dict)  # by what is missing, from whom
 
     def note(self, what: str, who: str) -> None:
@@ -107,11 +107,13 @@ def replay_run(
         UserError: For an unknown name, or if nothing can be replayed.
     """
     store = Store(root)
-    cells = [cell for cell in report_order(store.planned()) if cell.family in _FAMILIES]
+    reader = Reader(store)
+    cells = [cell for cell in report_order(reader.cells) if cell.family in _FAMILIES]
     chosen = _chosen(cells, classifiers, pictures, root)
-    asked = _Asked(store, rules, weights, None if other is None else Store(other))
-    if asked.other is not None:
-        asked.other.planned()  # says so if there is no run
+    twins = None if other is None else Reader(Store(other))
+    if twins is not None and not twins.cells:  # a folder without a run says so here
+        raise UserError(f"{other} has no cells.")
+    asked = _Asked(reader, rules, weights, twins)
     places, drawn = [], False
     for own in chosen:
         found = [m for m in map(store.manifest, own) if m is not None]
@@ -162,7 +164,7 @@ def _pictures(cell: Cell) -> str:
 
 
 def _place(asked: _Asked, manifests: Sequence[Manifest]) -> Place:
-    sources = aligned([_source(asked.store, manifest) for manifest in manifests])
+    sources = aligned([asked.reader.read(manifest) for manifest in manifests])
     cell = manifests[0].cell
     name = display_name(cell.classifier, (manifest.gate for manifest in manifests))
     weights = None if asked.weights is None else [_weights(s, asked.weights) for s in sources]
@@ -175,14 +177,6 @@ def _place(asked: _Asked, manifests: Sequence[Manifest]) -> Place:
         independent = counterparts(asked.other, manifests, sources)
         sources = [source.among(independent[0].ids) for source in sources]
     return Place(name, cell, tuple(compare(sources, rules, weights, independent)))
-
-
-def _source(store: Store, manifest: Manifest) -> Source:
-    if not replayable(manifest):
-        raise UserError("its trace is absent", 1)
-    return read_source(
-        store, manifest, checked(store, manifest, None), fitted(store, manifest.cell)
-    )
 
 
 def _weights(source: Source, which: Weights) -> TimestepWeights:

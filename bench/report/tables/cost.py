@@ -41,7 +41,7 @@ def cost_table(group: Group, store: Store) -> TableSpec | None:
             for rule in curves[classifier].rules:
                 counts = (str(rule.n), str(rule.seeds)) if group.several else (str(rule.n),)
                 seconds = _seconds(clean, rule, curves[classifier])
-                area = areas.get((classifier, rule.label))
+                area = areas.get(classifier) if rule.decision == FULL else None
                 rows.append((name, rule.label, *counts, *_row(rule, seconds), area))
         elif classifier in others:
             used.append(clean)
@@ -68,25 +68,17 @@ def _seconds(clean: Pooled, rule: Compared, curve: Curve) -> Number | None:
 
 def _areas(
     group: Group, curves: Mapping[str, Curve], others: Mapping[str, Single], flops: bool
-) -> dict[tuple[str, str], Estimate]:
-    """By classifier and the label of a line's dearest rule, between all classifiers' costs."""
-    costs = {
-        (classifier, line[-1].label): [_cost(rule, flops) for rule in line]
-        for classifier, curve in curves.items()
-        for line in curve.lines
-    }
+) -> dict[str, Estimate]:
+    """Of full decisions, between the cheapest and the dearest of all classifiers; by classifier."""
+    costs = {c: [_cost(rule, flops) for rule in curve.full] for c, curve in curves.items()}
     alone = [one.flops if flops else one.evaluations for one in others.values()]
-    known = [cost for own in [*costs.values(), alone] for cost in own if cost]
-    if not known or min(known) == max(known):
+    known = [cost for own in costs.values() for cost in own] + [cost for cost in alone if cost]
+    if min(known) == max(known):
         return {}
-    span = min(known), max(known)
-    chance = 1 / len(group.classes)
+    span, chance = (min(known), max(known)), 1 / len(group.classes)
     return {
-        (classifier, line[-1].label): mean_over_budgets(
-            costs[classifier, line[-1].label], [rule.right for rule in line], span, chance
-        )
-        for classifier, curve in curves.items()
-        for line in curve.lines
+        c: mean_over_budgets(costs[c], [rule.right for rule in curve.full], span, chance)
+        for c, curve in curves.items()
     }
 
 
@@ -106,15 +98,14 @@ def _about(group: Group, curves: Mapping[str, Curve], flops: bool) -> str:
         "pass of the network. Costs are means over pictures, with bootstrap intervals where "
         "pictures differ. Seconds were measured for whole decisions only, without an interval, as "
         "they say more of the machine than of the pictures.",
-        f"Mean over costs: the area under a line of rules (full decisions, sequential tests), "
-        f"accuracy over the logarithm of {unit} between the cheapest and the dearest decision of "
-        "all classifiers; before its cheapest a classifier guesses, beyond its dearest it stays.",
+        "Mean over costs: the area under the line of full decisions, accuracy over the logarithm "
+        f"of {unit} between the cheapest and the dearest one of all classifiers; before its "
+        "cheapest a classifier guesses, beyond its dearest its accuracy stays.",
     ]
-    if any(not curve.profile and not curve.views for curve in curves.values()):
-        names = [
-            group.names[c] for c, curve in curves.items() if not (curve.profile or curve.views)
-        ]
-        parts.append(f"Without a gap profile of validation pictures: {', '.join(names)}.")
+    without = [c for c, curve in curves.items() if curve.errors and not curve.profile]
+    if without:
+        names = ", ".join(group.names[c] for c in without)
+        parts.append(f"Sequential tests without a gap profile of validation pictures: {names}.")
     return " ".join(parts)
 
 

@@ -16,9 +16,8 @@ from bench.config.decision import (
 from bench.decisions.by_steps import smaller
 from bench.decisions.compared import Compared, compare
 from bench.decisions.replay import Source, aligned
-from bench.decisions.sources import read_source
+from bench.decisions.sources import Reader
 from bench.errors import UserError
-from bench.fitted import fitted
 from bench.report.groups import Group, Result
 from bench.report.spec import Estimate
 from bench.store import Store
@@ -45,6 +44,7 @@ class Curve:
         sequential: The sequential test, `DELTAS` descending.
         others: Further rules.
         views: Whether steps are views of the picture.
+        errors: Whether they are an EmoDC's, which has an evaluation per class.
         profile: Whether the sequential test had a gap profile of validation pictures.
     """
 
@@ -52,17 +52,13 @@ class Curve:
     sequential: tuple[Compared, ...]
     others: tuple[Compared, ...]
     views: bool
+    errors: bool
     profile: bool
 
     @property
     def rules(self) -> tuple[Compared, ...]:
         """All of them, full decisions first."""
         return (*self.full, *self.sequential, *self.others)
-
-    @property
-    def lines(self) -> tuple[tuple[Compared, ...], ...]:
-        """The rules that one setting makes dearer or cheaper: at least two points each."""
-        return tuple(line for line in (self.full, self.sequential) if len(line) > 1)
 
 
 #: Tables and figures ask for the same.
@@ -73,7 +69,8 @@ def cost_curves(group: Group, store: Store) -> Mapping[str, Curve]:
     """Of every classifier of the group whose clean pictures all have complete traces."""
     known = _KNOWN.setdefault(group, {})
     if store.root not in known:
-        each = {name: _curve(_traced(group, name), store) for name in group.names}
+        reader = Reader(store)
+        each = {name: _curve(_traced(group, name), reader) for name in group.names}
         known[store.root] = {name: curve for name, curve in each.items() if curve is not None}
     return known[store.root]
 
@@ -88,14 +85,9 @@ def _traced(group: Group, classifier: str) -> Sequence[Result]:
     return [result for result in own if result.cell.level == most]
 
 
-def _curve(results: Sequence[Result], store: Store) -> Curve | None:
+def _curve(results: Sequence[Result], reader: Reader) -> Curve | None:
     try:
-        sources = aligned(
-            [
-                read_source(store, result.manifest, result.outcomes, fitted(store, result.cell))
-                for result in results
-            ]
-        )
+        sources = aligned([reader.read(result.manifest, result.outcomes) for result in results])
     except UserError:  # absent, damaged, or measured by a rule that stops early
         return None
     if not sources or not len(sources[0].ids):
@@ -113,6 +105,7 @@ def _curve(results: Sequence[Result], store: Store) -> Curve | None:
         tuple(parts[True]),
         tuple(parts[False]),
         first.views,
+        not first.together,
         all(source.fit is not None for source in sources),
     )
 
