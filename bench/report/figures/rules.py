@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
-from bench.decisions.compared import FULL, Compared
+from bench.config.decision import FULL
 from bench.report.figures.parts import Drawing, evenly, footnote, numbered, part_of
 from bench.report.figures.style import line_style, new_figure, shown
 from bench.report.groups import Group
 from bench.report.spec import Estimate
 from bench.report.tables import interval_name
+from bench.report.traces.compared import Compared
 from bench.report.traces.cost import Curve
 
 _COLUMNS = 3  # panels side by side that a page can hold
