@@ -63,7 +63,7 @@ def decide(
     with torch.no_grad(), engine.applied(model.denoiser):
         for done in pool.run():
             winner[done.index], seen[done.index] = done.winner, done.seen
-            errors[done.index], timesteps[done.index] = done.errors, done.picture.timesteps
+            errors[done.index], timesteps[done.index] = done.on_grid(), done.picture.timesteps
             seconds[done.index] = done.seconds
     return Verdict(
         labels=tuple(None if w == TIE else model.classes[w] for w in winner.tolist()),

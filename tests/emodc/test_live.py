@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,6 +125,24 @@ def test_neighbours_change_no_bit(model: EmoDC, pictures: torch.Tensor) -> None:
         assert torch.equal(errors.isnan(), known.isnan())
         assert torch.equal(errors.nan_to_num(), known.nan_to_num())
         np.testing.assert_array_equal(some.decisions.seen, together.decisions.seen[order])
+
+
+def test_room_in_a_micro_batch_is_used_and_not_counted(
+    model: EmoDC, pictures: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, plain = [], model.denoiser.errors
+
+    def errors(noisy: torch.Tensor, *others: Any) -> torch.Tensor:
+        sizes.append(len(noisy))
+        return plain(noisy, *others)
+
+    rule = SequentialTest(delta=0.01)
+    expected = model.decide(pictures[:1], IDS[:1], rule, engine=Engine(rows=3)).decisions
+    monkeypatch.setattr(model.denoiser, "errors", errors)
+    verdict = model.decide(pictures[:1], IDS[:1], rule, engine=Engine(rows=36))
+    assert sizes == [36], "all 12 steps of the 3 classes fit"
+    require_equal(verdict.decisions, expected)
+    assert verdict.trace.errors.isfinite().sum() == expected.evaluations.sum()
 
 
 def test_neighbours_change_no_bit_in_half_precision(model: EmoDC, pictures: torch.Tensor) -> None:
