@@ -86,6 +86,7 @@ class Group:
         protocol: Which pictures and whose split, for captions; empty if that goes without saying.
         flips: The complete cells of perturbation sequences, which are not among `results`.
         levels: Those of continuous levels, which are not among `results` either.
+        validation: Those of clean pictures of the validation split, likewise.
     """
 
     dataset: str
@@ -98,6 +99,7 @@ class Group:
     protocol: str = ""
     flips: tuple[Flips, ...] = ()
     levels: tuple[Result, ...] = ()
+    validation: tuple[Result, ...] = ()
 
     @property
     def key(self) -> tuple[str, int]:
