@@ -112,7 +112,7 @@ def calibration(group: Group, found: dict[str, list[Curve]]) -> Figure:
     handles = [line_style(i).handle(shown(name)) for i, name in enumerate(names)]
     perfect = Line2D([], [], color=GREY, linewidth=1, linestyle=":", label="perfectly calibrated")
     figure.legend(
-        handles=[*handles, perfect], loc="outside upper left", ncols=min(len(names) + 1, 5),
+        handles=[*handles, perfect], loc="outside upper left", ncols=int(figure.get_figwidth() / 1.7),
         frameon=False,
         handlelength=3.2,
     )  # fmt: skip
