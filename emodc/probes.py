@@ -15,7 +15,8 @@ from torch import Tensor
 
 from emodc.classifier import Evaluation, autocast
 from emodc.denoiser import Conditions, Denoiser
-from emodc.noise import philox, step_noise
+from emodc.noise import step_noise
+from emodc.philox import philox
 from emodc.schedule import Prediction, Process
 
 Reading = Callable[[Tensor, Tensor, Tensor], Tensor]  # output, x_t, timesteps -> eps

@@ -1,7 +1,8 @@
 import numpy as np
 import torch
 
-from emodc.noise import philox, step_noise, torch_generator
+from emodc.noise import step_noise, torch_generator
+from emodc.philox import philox
 
 
 def test_a_draw_depends_on_its_address_alone() -> None:
