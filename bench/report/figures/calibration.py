@@ -112,9 +112,8 @@ def calibration(group: Group, found: dict[str, list[Curve]]) -> Figure:
     handles = [line_style(i).handle(shown(name)) for i, name in enumerate(names)]
     perfect = Line2D([], [], color=GREY, linewidth=1, linestyle=":", label="perfectly calibrated")
     figure.legend(
-        handles=[*handles, perfect], loc="outside upper left", ncols=int(figure.get_figwidth() / 1.7),
-        frameon=False,
-        handlelength=3.2,
+        handles=[*handles, perfect], loc="outside upper left", frameon=False, handlelength=3.2,
+        ncols=int(figure.get_figwidth() / 1.7),
     )  # fmt: skip
     used = [
         p for c in group.names if group.names[c] in found for k in kinds for p in k.of(group, c)
