@@ -25,15 +25,14 @@ N, SCALE = 240, {"net": 0.5, "emodc": 3.0}
 GRID = [("clean", "0"), ("fog", "1"), ("fog", "2")]
 
 
-def made_up(
-    root: Path, start: int, grid: Sequence[tuple[str, str]], seeds: Sequence[int] = (0,)
-) -> Group:
+def made_up(root: Path, seeds: Sequence[int] = (0,)) -> Group:
     """Labels drawn from softmax(SCALE * logits): that factor is the right one."""
     store, cells = Store(root), []
+    grid = [("clean", "0", True), *((*condition, False) for condition in GRID)]
     for name, scale in SCALE.items():
         for seed in seeds:
-            for i, (perturbation, severity) in enumerate(grid):
-                draw = np.random.default_rng([start, seed, i])
+            for i, (perturbation, severity, validation) in enumerate(grid):
+                draw = np.random.default_rng([seed, i])
                 logits = draw.normal(size=(N, 3)).astype(np.float32) * 2 / scale
                 chances = softmax(scale * logits, axis=1).cumsum(axis=1)
                 labels = (draw.random(N)[:, None] > chances).sum(axis=1).clip(0, 2)
@@ -41,16 +40,15 @@ def made_up(
                 if name == "emodc":
                     errors = np.repeat(-logits[:, :, None], STEPS, axis=2)
                 content = (logits, [CLASSES[k] for k in labels], errors)
-                cells.append(write_cell(store, name, perturbation, severity, *content, seed=seed))
+                of = {"seed": seed, "validation": validation}
+                cells.append(write_cell(store, name, perturbation, severity, *content, **of))
     store.write_plan(cells, {})
     return read(root).groups[0]
 
 
 @pytest.fixture(scope="module")
 def group(tmp_path_factory: pytest.TempPathFactory) -> Group:
-    found = made_up(tmp_path_factory.mktemp("test"), 1, GRID)
-    apart = made_up(tmp_path_factory.mktemp("validation"), 2, GRID[:1])
-    return replace(found, validation=apart.results)
+    return made_up(tmp_path_factory.mktemp("store"))
 
 
 def values(spec: TableSpec, classifier: str, pictures: str) -> dict[str, Value]:
@@ -130,16 +128,14 @@ def test_a_classifier_without_validation_pictures_has_no_calibrated_rows(group: 
 
 
 def test_each_training_has_its_own_factor(tmp_path: Path) -> None:
-    found = made_up(tmp_path / "test", 1, GRID, seeds=(0, 1))
-    apart = made_up(tmp_path / "validation", 2, GRID[:1], seeds=(0, 1))
-    full = replace(found, validation=apart.results)
+    full = made_up(tmp_path, seeds=(0, 1))
     both = factors_of(full, "net", [0, 1])
     assert both is not None and both.scores.shape == (2, N)
     assert both.each[0] != both.each[1]
     assert both.number.value == pytest.approx(np.mean(both.each))
     spec = calibration_table(full, sweeps(full))
     assert "validation split of each training" in spec.caption
-    lacking = replace(found, validation=apart.results[:1])
+    lacking = replace(full, validation=full.validation[:1])
     assert factors_of(lacking, "net", [0, 1]) is None
 
 
