@@ -20,8 +20,8 @@ def write_table(path: Path, table: pa.Table) -> None:
         pq.write_table(table, scratch, compression="zstd", write_page_checksum=True)
 
 
-def read_parquet(path: Path, schema: pa.Schema) -> pa.Table | None:
-    """The table at `path`, None if it is absent, damaged or has other columns."""
+def read_parquet(path: Path, schema: pa.Schema | None = None) -> pa.Table | None:
+    """The table at `path`, None if it is absent, damaged or has other columns than `schema`."""
     try:
         # Parts are small and many: threads and a search for partitions cost more than they give.
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -29,4 +29,4 @@ def read_parquet(path: Path, schema: pa.Schema) -> pa.Table | None:
     except (OSError, ValueError, pa.ArrowException):  # names of columns may be no text
         return None
     # No checksum covers the footer: types may be others than were written.
-    return table if table.schema.equals(schema) else None
+    return table if schema is None or table.schema.equals(schema) else None

@@ -165,7 +165,7 @@ def _print_plan(plan: "DryRun") -> None:
         state = "done" if done else duration(seconds)
         n = str(len(planned.sample_ids))
         which = [cell.classifier, str(cell.seed)] if several else [cell.classifier]
-        table.add_row(*which, cell.perturbation, cell.severity, n, state)
+        table.add_row(*which, cell.condition, cell.severity, n, state)
     console = Console()
     console.print(table)
     for (name, seed), steps in plan.training.items():

@@ -7,10 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.models.base import Classifier, as_images
+from bench.models import flops
+from bench.models.base import Classifier, Measurement, as_images
+from bench.models.views import Views
 from bench.store import Gate
-from bench.traces import OtherPrompts, Traces
+from bench.traces import OtherPrompts, TraceInfo, Traces
 from emodc import EmoDC
+from emodc.classifier import resolve_precision
 
 
 class DiffusionClassifier(Classifier):
@@ -44,12 +47,40 @@ class DiffusionClassifier(Classifier):
             parts.append(OtherPrompts(tuple(names), null.cpu().numpy(), non_class.cpu().numpy()))
         return OtherPrompts.joined(parts)
 
+    def flops(self) -> dict[str, float]:
+        """See `Classifier.flops`. What prompts cost once per pass of many steps counts as fixed.
+
+        With a shared trunk a pass serves all classes, whoever is still asked about.
+        """
+        image = flops.picture(self.device)
+        self.model(image, steps=[0])  # prompts are encoded once, ever
+        one = flops.counted(lambda: self.model(image, steps=[0]))
+        two = flops.counted(lambda: self.model(image, steps=[0, 0]))
+        step = two - one
+        if self.model.denoiser.shared_trunk:
+            return {"picture": one - step, "step": step, "evaluation": 0.0}
+        return {"picture": one - step, "step": 0.0, "evaluation": step / len(self.classes)}
+
+    @property
+    def _info(self) -> TraceInfo:
+        plan, process = self.model.evaluation, self.model.denoiser.process
+        return TraceInfo(
+            kind="errors",
+            classes=self.classes,
+            weighting=plan.weighting,
+            prediction=process.prediction,
+            precision=str(resolve_precision(plan.precision, self.device)).removeprefix("torch."),
+            model=self.digest,
+            seed=plan.seed,
+            steps=plan.steps,
+        )
+
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
         trace = self.model.trace(images, ids)
         errors, timesteps = trace.errors.cpu().numpy(), trace.timesteps.cpu().numpy()
         means = errors.astype(np.float64).mean(axis=2)
         logits = (-self.model.evaluation.logit_scale * means).astype(np.float32)
-        return logits, Traces(tuple(ids), errors, timesteps.astype(np.int32))
+        return logits, Traces(tuple(ids), errors, timesteps.astype(np.int32), self._info)
 
 
 class ControlClassifier(DiffusionClassifier):
@@ -59,6 +90,17 @@ class ControlClassifier(DiffusionClassifier):
         model.evaluation = replace(model.evaluation, logit_scale=1.0)
         super().__init__(model, digest, None, attack_steps, device)
         self.evaluations, self.timesteps = len(self.timesteps), ()
+
+    def measure_views(
+        self, pictures: Sequence[np.ndarray], ids: Sequence[str], views: Views
+    ) -> Measurement:
+        """See `Classifier.measure_views`: its views are its steps, so `views` says nothing new."""
+        return self._batch_by_batch(pictures, ids, super()._measure, self.evaluations)
+
+    @property
+    def _info(self) -> TraceInfo:
+        words = {"kind": "surprises", "weighting": "", "prediction": ""}
+        return super()._info.model_copy(update=words)
 
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
         logits, _ = super()._measure(images, ids)

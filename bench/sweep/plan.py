@@ -4,9 +4,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench.config import BaselineClassifier, Config, ControlClassifier, StagedClassifier
-from bench.data.base import DataSet, Sample, balanced_subset
+from bench.checkpoints import Card
+from bench.config import (
+    BaselineClassifier,
+    CheckpointClassifier,
+    Config,
+    ControlClassifier,
+    EmoDCClassifier,
+    StagedClassifier,
+)
+from bench.data.base import DataSet, Sample, Split, balanced_subset
 from bench.files import digest
+from bench.models.views import Views
 from bench.perturb import CONTINUOUS, CORRUPTIONS, SEQUENCES
 from bench.perturb.sequences import FRAMES, frame_id
 from bench.store import Cell, Store, has_other_prompts
@@ -23,7 +32,7 @@ class PlannedCell:
     Attributes:
         cell: The cell.
         inputs: Everything that determines the rows.
-        sample_ids: The test samples, in order; of a sequence each of their frames.
+        sample_ids: The samples, in order; of a sequence each of their frames.
         other_prompts: Those of them that an EmoDC measures under the prompts that name no class.
     """
 
@@ -72,9 +81,21 @@ def levels(config: Config) -> Iterator[tuple[str, str, str]]:
         yield name, "sequence", str(FRAMES)
 
 
-def test_samples(config: Config, dataset: DataSet, family: str) -> list[Sample]:
-    """The test samples of a cell; attacks and sequences have smaller subsets of their own."""
-    samples = balanced_subset(dataset.samples("test"), config.limit)
+def columns(config: Config, name: str) -> list[tuple[str, str, str]]:
+    """(perturbation, family, severity) of every cell of a classifier and training seed.
+
+    What decisions are fitted on comes first: who decides while measuring needs the fit before.
+    """
+    own = [("clean", "validation", "0")] if config.validation else []
+    own += levels(config)
+    views = _views(config, name)
+    return [*own, ("clean", "views", str(views))] if views else own
+
+
+def cell_samples(config: Config, dataset: DataSet, family: str) -> list[Sample]:
+    """The samples of a cell; attacks and sequences have smaller subsets of their own."""
+    split: Split = "val" if family == "validation" else "test"
+    samples = balanced_subset(dataset.samples(split), config.limit)
     table = config.perturbations
     limits = {"attack": table.attack_limit, "sequence": table.sequence_limit}
     return balanced_subset(samples, limits.get(family))
@@ -89,7 +110,7 @@ def seeds_of(config: Config, name: str) -> list[int]:
 def make_plan(
     config: Config, dataset: DataSet, weights: dict[tuple[str, int], str]
 ) -> list[PlannedCell]:
-    """All cells of a run.
+    """All cells of a run; one without samples, of a data set without a validation split, is none.
 
     Args:
         config: The run.
@@ -98,8 +119,10 @@ def make_plan(
     """
     plan, precision = [], resolved_precision(config)
     for name, seed in ((n, s) for n in config.classifiers for s in seeds_of(config, n)):
-        for perturbation, family, severity in levels(config):
-            samples = test_samples(config, dataset, family)
+        for perturbation, family, severity in columns(config, name):
+            samples = cell_samples(config, dataset, family)
+            if not samples:
+                continue
             inputs = {
                 "version": RESULT_VERSION,
                 "weights": weights[name, seed],
@@ -152,6 +175,22 @@ def pending(planned: PlannedCell, count: int, store: Store) -> list[Shard]:
     return todo
 
 
+def _views(config: Config, name: str) -> int:
+    """How many views a classifier has of each picture: as many as the config says, or its steps.
+
+    EmoDC's steps are in its traces, so it has none.
+    """
+    spec = config.classifiers[name]
+    if not config.views or isinstance(spec, EmoDCClassifier):
+        return 0
+    if isinstance(spec, ControlClassifier):
+        return spec.evaluation.steps
+    if isinstance(spec, CheckpointClassifier):
+        made_as = str(Card.verified(spec.folder).recipe.get("kind"))
+        return {"control": spec.evaluation.steps, "baseline": config.views}.get(made_as, 0)
+    return config.views
+
+
 def _evaluation(config: Config, name: str, family: str) -> dict[str, Any] | None:
     """How the classifier evaluates, where the config says so."""
     spec = config.classifiers[name]
@@ -189,4 +228,8 @@ def _parameters(perturbation: str, family: str) -> dict[str, Any]:
         from bench.perturb.attacks import ATTACK_CLASSES
 
         return ATTACK_CLASSES[perturbation]().parameters()
+    if family == "validation":
+        return {"name": perturbation, "split": "val"}
+    if family == "views":
+        return {"name": perturbation, "views": Views.parameters()}
     return {"name": perturbation}

@@ -107,7 +107,7 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
     store = Store(out)
     store.write_dataset(*dataset_record.describe(dataset))
     store.write_plan([planned.cell for planned in plan], config.model_dump(mode="json"))
-    todo = [shard for planned in plan for shard in _reopened(planned, config, store)]
+    todo = [shard for planned in plan for shard in _reopened(planned, config, store, reporter)]
     arguments = (config, dataset, out, folders)
     lost = Lost(dataset, store, config.execution.shards, reporter)
     describe = _Describer(Worker(*arguments), config, command, lost)
@@ -187,7 +187,7 @@ def _sweep(
                 store.write_manifest(describe(planned))
             cell = planned.cell
             seed = f", seed {cell.seed}" if len(config.seeds) > 1 else ""
-            note = f"{cell.classifier}{seed} {cell.perturbation} {cell.severity}"
+            note = f"{cell.classifier}{seed} {cell.condition} {cell.severity}"
             task.advance(len(shard.sample_ids), note)
     sharing.end()
 
@@ -226,13 +226,22 @@ class _Describer:
             training=classifier.training,
             inputs=planned.inputs,
             environment=_environment(self.worker.device) | _preset(cell.perturbation),
+            flops=classifier.flops(),
             command=cell_command(self.command, cell),
         )
 
 
-def _reopened(planned: PlannedCell, config: Config, store: Store) -> list[Shard]:
+def _reopened(
+    planned: PlannedCell, config: Config, store: Store, reporter: Reporter
+) -> list[Shard]:
     todo = pending(planned, config.execution.shards, store)
     if todo:
+        cell, manifest = planned.cell, store.manifest(planned.cell)
+        if manifest is not None and manifest.n == len(planned.sample_ids):
+            reporter.say(
+                f"measured again: {cell.classifier}, {cell.condition} {cell.severity}: its rows or "
+                "traces are gone, damaged or of a later version of the bench"
+            )
         store.reopen(planned.cell)
     return todo
 
