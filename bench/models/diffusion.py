@@ -13,7 +13,7 @@ from bench.models.views import Views
 from bench.store import Gate
 from bench.traces import OtherPrompts, TraceInfo, Traces
 from emodc import EmoDC
-from emodc.classifier import resolve_precision
+from emodc.evaluation import resolve_precision
 
 
 class DiffusionClassifier(Classifier):
