@@ -86,7 +86,7 @@ def _load_checkpoint(
         steps=plan.steps,
         low=plan.low,
         high=plan.high,
-        seed=config.seed,
+        seed=config.seed if plan.noise_seed is None else plan.noise_seed,
         noise_aware=plan.noise_aware,
         weighting=plan.weighting,
         precision=config.precision,

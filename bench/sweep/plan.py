@@ -202,6 +202,8 @@ def _evaluation(config: Config, name: str, family: str) -> dict[str, Any] | None
     left_out = exclude.get(family, {"attack_steps", "other_prompts"})
     if isinstance(spec, ControlClassifier):
         left_out = left_out | {"other_prompts"}  # it reads none
+    if plan.noise_seed is None:
+        left_out = left_out | {"noise_seed"}
     return dict(plan.model_dump(exclude=left_out))
 
 
