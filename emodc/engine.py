@@ -60,7 +60,7 @@ class Engine:
                 network.to(memory_format=torch.channels_last)
                 undo.callback(network.to, memory_format=torch.contiguous_format)
             if self.compile:
-                _require_compiler(denoiser.device)
+                require_compiler(denoiser.device)
                 setattr(network, name, torch.compile(getattr(network, name), dynamic=False))
                 undo.callback(delattr, network, name)
             yield
@@ -123,7 +123,12 @@ def _out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-def _require_compiler(device: torch.device) -> None:
+def require_compiler(device: torch.device) -> None:
+    """Refuse to compile for a CPU without a C++ compiler.
+
+    Raises:
+        ValueError: Naming the compiler that is looked for.
+    """
     default = "clang++" if sys.platform == "darwin" else "g++"
     compiler = os.environ.get("CXX", default)
     if device.type == "cpu" and shutil.which(compiler) is None:
