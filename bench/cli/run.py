@@ -83,8 +83,8 @@ def run(
     """Train what is missing, sweep noise, blur and attacks, report. The same command resumes.
 
     `ablation` trains EmoDC with several objectives and seeds and compares them with each other.
-    `steps` measures clean pictures alone, several views of them where a classifier has no steps, and
-    prints accuracy by number of steps.
+    `steps` measures clean pictures alone, with several views for classifiers that have no steps,
+    and prints accuracy by number of steps.
     """
     out = out or suite.out
     chosen = configure(

@@ -168,9 +168,12 @@ DecisionConfig = Annotated[
     Field(discriminator="kind"),
 ]
 
+#: Every class at every step: what other rules are compared with.
+FULL = FullDecision()
+
 #: Every rule by kind, with its settings of choice.
 RULES: dict[str, DecisionConfig] = {
-    "full": FullDecision(),
+    "full": FULL,
     "stages": StagesDecision(),
     "t_test": TTestDecision(),
     "threshold": ThresholdDecision(),

@@ -2,9 +2,10 @@
 
 replay.py     a rule on the traces of one classifier: right or not, evaluations, passes, FLOPs
 fields.py     rules and their fields as people type them
-sources.py    which traces of a store can be replayed, and with which fit
-compared.py   rules beside the full decision; table.py and terminal.py show them
-by_steps.py   accuracy by number of steps, for `bench run steps`
+by_steps.py   smaller full decisions, for `bench run steps`
+session.py    what `bench decide` replays; independent.py finds the same pictures in another run
+table.py terminal.py   show it
 
-No network is loaded: everything follows from traces. `bench.config.decision` lists the rules.
+No network is loaded: everything follows from traces. `bench.config.decision` lists the rules,
+`bench.report.traces` reads traces and compares rules with the full decision.
 """

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench.config.decision import DecisionConfig, FullDecision
-from bench.decisions.compared import FULL
+from bench.config.decision import FULL, DecisionConfig, FullDecision
 from bench.decisions.replay import Source
 
 #: Of an EmoDC and the control, what `bench run steps` prints.

@@ -10,8 +10,8 @@ import numpy as np
 
 from bench.cells import Manifest
 from bench.decisions.replay import Source, aligned
-from bench.decisions.sources import Reader
 from bench.errors import UserError
+from bench.report.traces.reader import Reader
 
 _SAME = {
     "data": "the contents of the data sets differ",

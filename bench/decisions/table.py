@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from bench.decisions.compared import Compared
 from bench.decisions.session import Session
 from bench.report.spec import Difference, Estimate, Number, TableSpec, Value
 from bench.report.tables.captions import DRAWN
+from bench.report.traces.compared import Compared
 
 _DIGITS = 6
 

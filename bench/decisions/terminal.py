@@ -6,11 +6,11 @@ from itertools import groupby
 from rich.console import Console
 from rich.text import Text
 
-from bench.decisions.compared import Compared
 from bench.decisions.session import Place, Session
 from bench.report.spec import Difference
 from bench.report.tables.captions import DRAWN
 from bench.report.terminal.fitted import Column, Line, fitted
+from bench.report.traces.compared import Compared
 
 _COLUMNS = (
     Column("n", 6),

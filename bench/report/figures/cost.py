@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
-from bench.decisions.compared import Compared
 from bench.report.figures.parts import Drawing, chance_line, footnote
 from bench.report.figures.rules import rules_drawings
 from bench.report.figures.style import GREY, line_style, new_figure, shown
 from bench.report.groups import Group
 from bench.report.spec import Estimate
 from bench.report.tables import interval_name
+from bench.report.traces.compared import Compared
 from bench.report.traces.cost import Curve, Single, cost_curves, in_flops, singles
 from bench.store import Store
 

@@ -1,4 +1,4 @@
-"""Every rule of each classifier: accuracy, and agreement with the full decision, against cost."""
+"""Every rule of each classifier: accuracy, and how often the full decision is missed, by cost."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,15 +6,23 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+    StrMethodFormatter,
+)
 
-from bench.decisions.compared import FULL, Compared
+from bench.config.decision import FULL
 from bench.report.figures.parts import Drawing, evenly, footnote, numbered, part_of
 from bench.report.figures.style import line_style, new_figure, shown
 from bench.report.groups import Group
 from bench.report.spec import Estimate
 from bench.report.tables import interval_name
+from bench.report.traces.compared import Compared
 from bench.report.traces.cost import Curve
+from bench.stats import Interval
 
 _COLUMNS = 3  # panels side by side that a page can hold
 #: Kinds of rules in the order of legends, as shown.
@@ -43,10 +51,10 @@ def rules_drawings(group: Group, curves: Mapping[str, Curve]) -> Iterator[Drawin
 
 
 def rules(group: Group, curves: Mapping[str, Curve]) -> Figure:
-    """Accuracy above, agreement with the full decision below; a column per classifier."""
+    """Accuracy above, disagreement with the full decision below; a column per classifier."""
     columns = len(curves)
-    figure = new_figure(2.1 * columns + 1.9, 4.4)
-    axes = figure.subplots(2, columns, sharex="col", sharey="row", squeeze=False)
+    figure = new_figure(2.3 * columns + 1.8, 4.6)
+    axes = figure.subplots(2, columns, sharex="col", squeeze=False)
     for column, (classifier, curve) in enumerate(curves.items()):
         above, below = axes[0, column], axes[1, column]
         above.set_title(shown(group.names[classifier]).replace(" (", "\n("))
@@ -56,27 +64,42 @@ def rules(group: Group, curves: Mapping[str, Curve]) -> Figure:
             own = [rule for rule in curve.rules if rule.decision.kind == kind]
             _draw(above, own, [rule.accuracy for rule in own], kind)
             apart = [rule for rule in own if rule.decision != FULL]  # agrees with itself
-            _draw(below, apart, [rule.agreement for rule in apart], kind)
+            _draw(below, apart, [_other(rule.agreement) for rule in apart], kind)
         below.set_xlabel("views or passes" if curve.views else "evaluations per picture")
         for ax in (above, below):
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
             ax.xaxis.set_minor_formatter(NullFormatter())
-            ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
             sns.despine(ax=ax)
+        above.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        _from_zero(below)
     axes[0, 0].set_ylabel("accuracy (%)")
-    axes[1, 0].set_ylabel("agreement with the\nfull decision (%)")
-    axes[1, 0].set_ylim(top=100.8)
+    axes[1, 0].set_ylabel("not the full decision (%)")
     kinds = {rule.decision.kind for curve in curves.values() for rule in curve.rules}
     handles = [_handle(kind) for kind in _KINDS if kind in kinds]
     figure.legend(handles=handles, loc="outside right upper", frameon=False, handlelength=2.6)
     used = [pooled for name in curves if (pooled := group.clean(name)) is not None]
     about = (
-        "Clean pictures. Grey line: the full decision from all steps, which agreement is with. "
+        "Clean pictures. Above: accuracy, each panel on an axis of its own; grey line: the full "
+        "decision from all steps. Below: share of pictures decided otherwise, linear up to 1%. "
         f"Bars: {interval_name(group)} intervals. Settings: table of accuracy against cost."
     )
     footnote(figure, group, used, about)
     return figure
+
+
+def _other(agreement: Estimate) -> Estimate:
+    low, high = agreement.interval.low, agreement.interval.high
+    return Estimate(1 - agreement.value, Interval(1 - high, 1 - low))
+
+
+def _from_zero(ax: Axes) -> None:
+    """An axis in percent that shows tenths as well as tens, and 0."""
+    ax.set_yscale("symlog", linthresh=1, linscale=0.8)
+    ax.set_ylim(-0.08, 100)
+    ax.yaxis.set_major_locator(FixedLocator([0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def _index(kind: str) -> int:

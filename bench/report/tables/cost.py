@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from math import isclose
 
-from bench.decisions.compared import FULL, Compared, mean_over_budgets
+from bench.config.decision import FULL
 from bench.report.groups import Group, Pooled
 from bench.report.spec import Estimate, Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name
+from bench.report.traces.compared import Compared, mean_over_budgets
 from bench.report.traces.cost import Curve, Single, cost_curves, in_flops, singles
 from bench.store import Store
 

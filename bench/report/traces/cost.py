@@ -14,12 +14,12 @@ from bench.config.decision import (
     VoteDecision,
 )
 from bench.decisions.by_steps import smaller
-from bench.decisions.compared import Compared, compare
 from bench.decisions.replay import Source, aligned
-from bench.decisions.sources import Reader
 from bench.errors import UserError
 from bench.report.groups import Group, Result
 from bench.report.spec import Estimate
+from bench.report.traces.compared import Compared, compare
+from bench.report.traces.reader import Reader
 from bench.store import Store
 
 #: Steps, or views, of smaller full decisions.

@@ -7,15 +7,12 @@ from math import inf
 
 import numpy as np
 
-from bench.config.decision import DecisionConfig, FullDecision
+from bench.config.decision import FULL, DecisionConfig
 from bench.decisions.replay import Floats, Replayed, Source, replay
 from bench.report.measures import difference, share
 from bench.report.spec import Difference, Estimate, Number
 from bench.report.tables.numbers import bootstrapped
 from emodc.by_timestep import TimestepWeights
-
-#: Every class at every step: what other rules are compared with.
-FULL = FullDecision()
 
 
 @dataclass(frozen=True, eq=False)
