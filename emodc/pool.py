@@ -105,12 +105,13 @@ class Pool:
         grid = picture.timesteps.numpy()
         weights = None if self.weights is None else self.weights(grid[None])
         [kept] = kept_cells(weights, 1, len(grid))
-        cells = visited(self.rule, kept, plan.seed, name)
+        factors = np.ones(len(grid)) if weights is None else weights[0].astype(np.float64)
+        cells = visited(self.rule, kept, grid, factors, plan.seed, name)
         active = Active(
             index=self._admitted,
             picture=picture,
             cells=cells,
-            scale=np.ones(len(cells)) if weights is None else weights[0, cells].astype(np.float64),
+            scale=factors[cells],
             looks=self.rule.looks(len(cells)),
             errors=np.full((classes, len(cells)), np.nan, np.float32),
             alive=np.ones(classes, bool),

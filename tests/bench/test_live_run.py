@@ -31,7 +31,8 @@ def config(decision: dict[str, Any] | None, **changes: Any) -> Config:
         for name in ("emodc_base", "emodc_control")
     }
     known["perturbations"]["corruptions"] = {"gaussian_noise": [2]}
-    content = known | {"classifiers": classifiers, "validation": True} | changes
+    settings = {"classifiers": classifiers, "validation": True, "views": 0}
+    content = known | settings | changes
     return parse(content, "live.yaml")
 
 

@@ -25,8 +25,8 @@ RULES: list[Rule] = [
     Threshold(margin=0.002, minimum=2),
     MajorityVote(),
     SequentialTest(delta=0.3),
-    SequentialTest(delta=0.3, order="stratified"),
-    SequentialTest(delta=0.3, kind="bounded", bound=0.1),
+    SequentialTest(delta=0.3, order="random"),
+    SequentialTest(delta=0.3, kind="bounded", bound=0.1, order="random"),
 ]
 
 
@@ -69,7 +69,8 @@ def test_live_decides_as_replay(model: EmoDC, pictures: torch.Tensor, rule: Rule
     trace = model.trace(pictures, IDS)
     assert torch.equal(verdict.trace.timesteps, trace.timesteps)
     for row, name in enumerate(IDS):
-        order = visited(rule, np.ones(PLAN.steps, bool), PLAN.seed, name)
+        every, times = np.ones(PLAN.steps), trace.timesteps[row].numpy()
+        order = visited(rule, every > 0, times, every, PLAN.seed, name)
         for label, count in enumerate(verdict.decisions.seen[row]):
             own = verdict.trace.errors[row, label]
             torch.testing.assert_close(own[order[:count]], trace.errors[row, label, order[:count]])
