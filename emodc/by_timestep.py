@@ -90,16 +90,16 @@ class GapProfile(_ByTimestep):
         """The profile at every cell.
 
         Args:
-            timesteps: (N, S). Between the middles of bins the profile is linear, beyond the outer
+            timesteps: (..., S). Between the middles of bins the profile is linear, beyond the outer
                 ones constant.
 
         Returns:
-            float64 (N, S), of mean 1 over each picture's cells; 1 throughout for a picture at
+            float64 (..., S), of mean 1 over each picture's cells; 1 throughout for a picture at
             whose timesteps the profile is nowhere above 0 on average.
         """
         edges = np.asarray(self.edges)
         found = np.interp(timesteps, (edges[1:] + edges[:-1]) / 2, self.values)
-        means = found.mean(axis=1, keepdims=True)
+        means = found.mean(axis=-1, keepdims=True)
         return np.divide(found, means, out=np.ones_like(found), where=means > _ROUNDING)
 
 

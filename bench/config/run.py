@@ -191,10 +191,19 @@ def all_severities(names: list[str]) -> dict[str, list[int]]:
     return {name: list(CORRUPTIONS[name].severities) for name in found}
 
 
+class EngineSettings(Section):
+    """How the network is run where decisions are made while measuring; see `emodc.Engine`."""
+
+    rows: int = Field(64, ge=1)
+    channels_last: bool = False
+    compile: bool = False
+
+
 class Execution(Section):
     """How the work is done; nothing here changes a result (on a CPU, to the last bit).
 
-    Only `traces: float16` rounds what decisions are replayed from, not what tables show.
+    Only `traces: float16` rounds what decisions are replayed from, not what tables show, and
+    another `engine` changes the last bits of what is measured where decisions are made live.
     """
 
     batch_size: int = Field(32, ge=1)
@@ -205,6 +214,7 @@ class Execution(Section):
     save_every: float = Field(60.0, gt=0)  # seconds between two saved states of a training
     corrupted_cache: int = Field(2000, ge=0)  # MB of corrupted pictures kept during a sweep
     traces: Literal["float32", "float16"] = "float32"  # what files keep errors in
+    engine: EngineSettings = EngineSettings()
 
 
 class Config(Section):

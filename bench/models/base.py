@@ -18,6 +18,7 @@ from bench.errors import UserError
 from bench.models.views import Views
 from bench.store import Gate
 from bench.traces import OtherPrompts, Traces
+from emodc.decide import Rule
 
 Measure = Callable[[Tensor, Sequence[str]], tuple[np.ndarray, Traces | None]]
 """Logits and traces of float32 images (B, 3, H, W) and their ids."""
@@ -30,13 +31,13 @@ class Measurement:
     Attributes:
         logits: float32 (N, K).
         traces: EmoDC's errors, or the surprises of views; None for other classifiers' verdicts.
-        evaluations: Network evaluations per picture.
+        evaluations: Network evaluations of each picture, (N,).
         seconds: Wall time per picture, (N,).
     """
 
     logits: np.ndarray
     traces: Traces | None
-    evaluations: int
+    evaluations: np.ndarray
     seconds: np.ndarray
 
 
@@ -64,12 +65,21 @@ class Classifier(ABC):
         self.validation: dict[str, float] = {}
         self.training: dict[str, Any] = {}
 
-    def measure(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> Measurement:
+    def measure(
+        self, pictures: Sequence[np.ndarray], ids: Sequence[str], rule: Rule | None = None
+    ) -> Measurement:
         """Measure uint8 RGB pictures (H, W, 3) of any sizes.
 
         On a CPU each picture is a computation of its own, so that its result does not depend on
         its neighbours, to the last bit. On a GPU pictures of one size share a batch.
+
+        Args:
+            pictures: The pictures.
+            ids: Their sample ids.
+            rule: Decides while measuring, for classifiers that have steps; None measures all.
         """
+        if rule is not None:
+            raise TypeError(f"{type(self).__name__} has no steps to decide after")
         return self._batch_by_batch(pictures, ids, self._measure, self.evaluations)
 
     def measure_views(
@@ -132,7 +142,7 @@ class Classifier(ABC):
         return Measurement(
             logits=np.concatenate(logits),
             traces=None if traces[0] is None else Traces.joined(traces),
-            evaluations=evaluations,
+            evaluations=np.full(len(ids), evaluations),
             seconds=np.concatenate(seconds),
         )
 

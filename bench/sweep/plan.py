@@ -19,6 +19,7 @@ from bench.models.views import Views
 from bench.perturb import CONTINUOUS, CORRUPTIONS, SEQUENCES
 from bench.perturb.sequences import FRAMES, frame_id
 from bench.store import Cell, Store, has_other_prompts
+from bench.sweep.deciding import decision_of, fitted_on
 from bench.training.recipes import resolved_precision
 
 #: Raise when the same inputs give other rows, so that no stale row is ever reused.
@@ -119,6 +120,7 @@ def make_plan(
     """
     plan, precision = [], resolved_precision(config)
     for name, seed in ((n, s) for n in config.classifiers for s in seeds_of(config, n)):
+        validation: str | None = None  # id of the cell that rules are fitted on
         for perturbation, family, severity in columns(config, name):
             samples = cell_samples(config, dataset, family)
             if not samples:
@@ -133,7 +135,7 @@ def make_plan(
                 "samples": digest([sample.id for sample in samples]),
                 "perturbation": _parameters(perturbation, family) | {"severity": severity},
                 "seed": config.seed,
-            }
+            } | fitted_on(config, name, family, validation)
             cell = Cell(
                 id=digest([name, dataset.name, inputs]),
                 classifier=name,
@@ -144,6 +146,7 @@ def make_plan(
                 seed=seed,
                 run_seed=config.seed,
             )
+            validation = cell.id if family == "validation" else validation
             ids, others = _row_ids(samples, family), _other_prompts(inputs, samples)
             plan.append(
                 PlannedCell(cell, inputs, ids, others if family == "clean" else frozenset())
@@ -204,6 +207,9 @@ def _evaluation(config: Config, name: str, family: str) -> dict[str, Any] | None
         left_out = left_out | {"other_prompts"}  # it reads none
     if plan.noise_seed is None:
         left_out = left_out | {"noise_seed"}
+    # Without a decision everything is measured, as before there were any.
+    deciding = decision_of(config, name, family) is not None
+    left_out = left_out | ({"other_prompts"} if deciding else {"decision"})
     return dict(plan.model_dump(exclude=left_out))
 
 

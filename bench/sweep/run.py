@@ -1,5 +1,6 @@
 """`bench run robustness`: plan, train what is missing, sweep shard by shard, resume by itself."""
 
+import itertools
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from bench.runtime import pick_device
 from bench.store import Manifest, Store
 from bench.sweep.command import cell_command
 from bench.sweep.cost import cell_seconds, training_seconds
+from bench.sweep.deciding import phases
 from bench.sweep.executors import execute, worker_count
 from bench.sweep.lost import Lost
 from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, shards_of
@@ -179,7 +181,8 @@ def _sweep(
         reporter.say(f"sweep: all {len(plan)} cells are already there")
         return
     with reporter.task(f"sweep {len(plan)} cells", total) as task:
-        for shard in execute(sharing.todo, arguments, _workers(config)):
+        parts = (execute(part, arguments, _workers(config)) for part in phases(sharing.todo))
+        for shard in itertools.chain.from_iterable(parts):
             planned = shard.planned
             sharing.done(shard)
             left[planned.cell.id] -= 1
