@@ -174,13 +174,14 @@ def test_a_dry_run_lists_cells_and_does_nothing(bench, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, text = bench("run", "robustness", "-c", TINY, "--out", out, "--dry-run")
     assert code == 0
-    assert "16 cells, about" in text and "train emodc_amdit: " in text
+    assert "clean, validation split" in text and "clean, views" in text
+    assert "22 cells, about" in text and "train emodc_amdit: " in text
     assert not out.exists()
 
 
 def test_a_dry_run_as_json(document, tmp_path: Path) -> None:
     code, plan = document("run", "robustness", "-c", TINY, "--out", tmp_path / "out", "--dry-run")
-    assert code == 0 and len(plan["cells"]) == 16
+    assert code == 0 and len(plan["cells"]) == 22
     assert {cell["classifier"] for cell in plan["training"]} >= {"emodc_amdit", "test_resnet"}
     first = plan["cells"][0]
     assert (first["perturbation"], first["severity"], first["done"]) == ("clean", "0", False)
