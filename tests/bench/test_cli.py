@@ -103,14 +103,15 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_manifest_has_the_command_behind_its_rows(bench, small_run: Path) -> None:
     store = Store(small_run)
-    (cell,) = store.planned()
-    manifest = store.manifest(cell)
-    assert manifest is not None
     given = ["bench", "run", "robustness", "-c", str(TINY), "--out", str(small_run)]
     narrowed = ["--classifiers", "test_resnet", "--perturbations", "clean"]
-    assert shlex.split(manifest.command) == given + narrowed
-    code, text = bench(*shlex.split(manifest.command)[1:], "--dry-run")
-    assert code == 0 and "1 cells" in text and "done" in text
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        assert manifest is not None
+        assert shlex.split(manifest.command) == given + narrowed
+    assert {cell.family for cell in store.planned()} == {"clean", "validation", "views"}
+    code, text = bench(*given[1:], *narrowed, "--dry-run")
+    assert code == 0 and "3 cells" in text and text.count("done") == 3
 
 
 def test_a_corrupted_checkpoint_is_named_and_results_stay(
