@@ -109,7 +109,7 @@ class Traces:
         schema = _trace_schema(self.info)
         flat = self.errors.reshape(len(self.ids), -1).astype(self.info.dtype if self.info else "f4")
         columns = [pa.array(self.ids, pa.string()), _lists(flat), _lists(self.timesteps)]
-        write_table(path, pa.Table.from_arrays(columns, schema=schema))
+        write_table(path, pa.Table.from_arrays(columns, schema=schema), "errors.list.element")
 
     @classmethod
     def read(cls, path: Path) -> "Traces | None":
