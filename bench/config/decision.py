@@ -125,14 +125,15 @@ class SequentialDecision(Section):
     kind: Literal["sequential"] = "sequential"
     delta: float = Field(0.01, gt=0, lt=1)
     bet: Literal["student", "bounded"] = "student"
-    order: Literal["random", "stratified"] = "random"
+    # None: "stratified"; of the "bounded" bet "random", which its guarantee needs.
+    order: Literal["random", "stratified"] | None = None
     use_profile: bool = True  # of the "student" bet: the gap profile of validation traces
 
     @property
     def label(self) -> str:
         """As tables show it."""
         name = "sequential test" if self.bet == "student" else "bounded test"
-        order = "" if self.order == "random" else ", stratified"
+        order = ", random order" if self.order == "random" and self.bet == "student" else ""
         profile = "" if self.use_profile or self.bet == "bounded" else ", no profile"
         return f"{name}, delta {self.delta:g}{order}{profile}"
 
@@ -146,16 +147,18 @@ class SequentialDecision(Section):
 
         if self.bet == "student":
             profile = fit.profile if fit is not None and self.use_profile else None
-            return SequentialTest(delta=self.delta, order=self.order, profile=profile)
+            return SequentialTest(
+                delta=self.delta, order=self.order or "stratified", profile=profile
+            )
         if fit is None:
             raise UserError(
                 "The bounded test needs a bound on differences of errors, which validation "
                 "pictures teach, and the store has no complete validation cell of this "
                 "classifier. `bench run` with `validation: true` measures it."
             )
-        if self.order != "random":
+        if self.order == "stratified":
             raise UserError("The bounded test is exact for `order: random` only.")
-        return SequentialTest(delta=self.delta, kind="bounded", bound=fit.bound)
+        return SequentialTest(delta=self.delta, kind="bounded", bound=fit.bound, order="random")
 
 
 DecisionConfig = Annotated[

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +10,6 @@ from bench.config.decision import DecisionConfig, FullDecision
 from emodc.by_timestep import TimestepWeights
 from emodc.decide import Decisions, decide
 from emodc.fit import Fit
-from emodc.sequential import SequentialTest
-
-if TYPE_CHECKING:
-    from emodc.decide import Rule
 
 Floats = NDArray[np.float64]
 
@@ -140,17 +135,8 @@ def _decided(
         # Of several views the first is the picture itself, which a smaller number begins with.
         source, rule = source.first(decision.count), FullDecision().rule()
     values = None if weights is None else weights.of(source.timesteps)
-    if values is not None:
-        rule = _scaled(rule, float(values.max()))
     ids, seed = source.ids.tolist(), source.seed
     return decide(source.errors, source.timesteps, rule, ids, seed=seed, weights=values)
-
-
-def _scaled(rule: "Rule", factor: float) -> "Rule":
-    """A bound on differences is one on weighted differences, too, if it grows with the weights."""
-    if isinstance(rule, SequentialTest) and rule.bound is not None:
-        return replace(rule, bound=rule.bound * factor)
-    return rule
 
 
 def _flops(sources: Sequence[Source], passes: Floats, evaluations: Floats) -> Floats | None:

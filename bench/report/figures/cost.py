@@ -27,7 +27,7 @@ def cost_drawings(group: Group, store: Store) -> Iterator[Drawing]:
     curves = cost_curves(group, store)
     if not curves:
         return
-    others = singles(group, curves)
+    others = singles(group, curves, store)
     yield Drawing(
         group.file_name("evaluations"),
         f"Accuracy against cost, {group.slug}",

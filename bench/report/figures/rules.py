@@ -62,9 +62,11 @@ def rules(group: Group, curves: Mapping[str, Curve]) -> Figure:
         above.axhline(100 * whole.accuracy.value, color="0.6", linewidth=0.8, zorder=1)
         for kind in _KINDS:
             own = [rule for rule in curve.rules if rule.decision.kind == kind]
-            _draw(above, own, [rule.accuracy for rule in own], kind)
             apart = [rule for rule in own if rule.decision != FULL]  # agrees with itself
-            _draw(below, apart, [_other(rule.agreement) for rule in apart], kind)
+            if own:
+                _draw(above, own, [rule.accuracy for rule in own], kind)
+            if apart:
+                _draw(below, apart, [_other(rule.agreement) for rule in apart], kind)
         below.set_xlabel("views or passes" if curve.views else "evaluations per picture")
         for ax in (above, below):
             ax.set_xscale("log")

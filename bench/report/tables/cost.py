@@ -23,7 +23,7 @@ def cost_table(group: Group, store: Store) -> TableSpec | None:
     curves = cost_curves(group, store)
     if not curves:
         return None
-    others = singles(group, curves)
+    others = singles(group, curves, store)
     flops = in_flops(curves, others)
     areas = _areas(group, curves, others, flops)
     costs = ("evaluations/image", "steps/image", "GFLOPs/image", "seconds/image")

@@ -130,15 +130,15 @@ class Single:
     flops: float | None
 
 
-def singles(group: Group, curves: Mapping[str, Curve]) -> dict[str, Single]:
+def singles(group: Group, curves: Mapping[str, Curve], store: Store) -> dict[str, Single]:
     """The classifiers that have clean pictures and no curve."""
-    found = {}
+    reader, found = Reader(store), {}
     for classifier in group.names:
         clean = group.clean(classifier)
         if classifier in curves or clean is None or not clean.metrics.evaluations:
             continue
         manifest, evaluations = clean.results[0].manifest, clean.metrics.evaluations
-        parts = {} if manifest.timesteps else manifest.flops
+        parts = {} if manifest.timesteps else reader.flops(manifest)
         flops = parts.get("picture", 0) + parts.get("step", 0) * evaluations if parts else None
         gflops = None if flops is None else flops / 1e9
         found[classifier] = Single(clean.metrics.accuracy, evaluations, gflops)

@@ -70,7 +70,7 @@ class Reader:
             seed=manifest.cell.run_seed,
             together=views,
             views=views and manifest.training.get("kind") != "control",
-            flops=self._flops(manifest),
+            flops=self.flops(manifest),
             fit=None if views else self._fit(manifest.cell),
         )
 
@@ -80,8 +80,8 @@ class Reader:
             self._fits[key] = fitted(self.store, cell)
         return self._fits[key]
 
-    def _flops(self, manifest: Manifest) -> dict[str, float]:
-        """Of the cell, or of another one of the same weights.
+    def flops(self, manifest: Manifest) -> dict[str, float]:
+        """What the parts of a decision cost, from the cell or another one of the same weights.
 
         Cells of before operations were counted do not know theirs; those for decisions do.
         """
