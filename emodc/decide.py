@@ -12,7 +12,7 @@ Shapes: N pictures, K classes, S steps of the grid, n steps seen.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,7 +26,10 @@ Order = Literal["random", "stratified", "spread"]
 Ints = NDArray[np.intp]
 
 #: Points per cell that a stratified order is drawn with, as a power of 2.
-FINENESS = 4
+FINENESS = 3
+
+#: Pictures replayed at once: as many as fit a processor's cache.
+TOGETHER = 256
 
 #: No class: two have the lowest error, and a tie is an error.
 TIE = -1
@@ -67,7 +70,7 @@ class Seen:
 class Rule(ABC):
     """When classes leave, and which one wins."""
 
-    order: Order
+    order: Order | None
 
     @abstractmethod
     def looks(self, steps: int) -> tuple[int, ...]:
@@ -89,8 +92,8 @@ class Rule(ABC):
         """How likely cells are to be visited early, positive, any unit: here all alike.
 
         Args:
-            timesteps: (..., S).
-            scale: Weights of the errors, (..., S).
+            timesteps: (M, S).
+            scale: Weights of the errors, (M, S).
         """
         return np.ones(scale.shape)
 
@@ -108,7 +111,7 @@ class Rule(ABC):
         if self.order == "spread":
             return spread(len(timesteps))
         draw = philox(seed, "order", sample_id)
-        sizes = self.sizes(timesteps, scale)
+        sizes = self.sizes(timesteps[None], scale[None])[0]
         return successive(sizes, draw) if self.order == "random" else stratified(sizes, draw)
 
 
@@ -167,8 +170,7 @@ def decide(
     factors = np.ones((n, steps)) if weights is None else weights.astype(np.float64)
     winner, seen = np.full(n, TIE, np.intp), np.zeros((n, classes), np.intp)
     sizes = kept.sum(axis=1)
-    for size in np.unique(sizes):
-        rows = np.flatnonzero(sizes == size)
+    for rows in _alike(sizes):
         cells = np.stack(
             [
                 visited(rule, kept[row], timesteps[row], factors[row], seed, ids[row])
@@ -291,8 +293,15 @@ def stratified(sizes: Floats, draw: np.random.Generator) -> Ints:
     ends = np.cumsum(sizes) / np.sum(sizes)
     hit = np.minimum(np.searchsorted(ends, (point + 0.5) / count, side="right"), len(sizes) - 1)
     first = np.full(len(sizes), count)
-    np.minimum.at(first, hit, number)
+    first[hit[::-1]] = number[::-1]  # the last assignment stays
     return np.lexsort((draw.permutation(len(sizes)), first))
+
+
+def _alike(sizes: Ints) -> Iterator[Ints]:
+    """Positions of equal sizes (N,), `TOGETHER` at most."""
+    for size in np.unique(sizes):
+        rows = np.flatnonzero(sizes == size)
+        yield from np.array_split(rows, -(-len(rows) // TOGETHER))
 
 
 def _replayed(

@@ -58,7 +58,7 @@ class Profile(Protocol):
     """How far classes lie apart, by timestep."""
 
     def at(self, timesteps: NDArray[np.integer]) -> Floats:
-        """Relative gaps (M, S), with mean 1, at timesteps (M, S)."""
+        """Relative gaps (M, S), with mean 1, at timesteps (M, S); what is below 0 counts as 0."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ class SequentialTest(Rule):
             divided by `relative_gaps` there.
         minimum: Cells before the first look.
         effect: Of the "student" variant: scale of the prior on mean / spread of D / x.
-        order: "random", which the guarantee rests on; "stratified" spreads early cells over the
-            sizes, which errs less than random in simulations.
+        order: "random", which the theory is for; "stratified", which spreads early cells over the
+            sizes and in simulations errs less; None takes "stratified" where cells are compared
+            with their own spread, "random" for the "bounded" variant.
     """
 
     delta: float = 0.01
@@ -84,9 +85,11 @@ class SequentialTest(Rule):
     bound: float | None = None
     minimum: int = 5
     effect: float = 3.0
-    order: Order = "stratified"
+    order: Order | None = None
 
     def __post_init__(self) -> None:
+        if self.order is None:
+            object.__setattr__(self, "order", "random" if self.kind == "bounded" else "stratified")
         if not 0 < self.delta < 1:
             raise ValueError(f"delta is a probability in (0, 1), not {self.delta}")
         if self.kind == "bounded" and (self.bound is None or self.bound <= 0):
@@ -96,7 +99,7 @@ class SequentialTest(Rule):
 
     def looks(self, steps: int) -> tuple[int, ...]:
         """See `Rule.looks`."""
-        return growing_looks(max(1, self.minimum), steps, ratio=16)
+        return growing_looks(max(1, self.minimum), steps, ratio=12)
 
     def sizes(self, timesteps: NDArray[np.integer], scale: Floats) -> Floats:
         """See `Rule.sizes`: relative gaps, times the weights of the errors."""
@@ -123,10 +126,10 @@ class SequentialTest(Rule):
 
 
 def relative_gaps(profile: Profile | None, timesteps: NDArray[np.integer]) -> Floats:
-    """How far classes lie apart at timesteps (..., S), relative to their mean; never near 0."""
+    """How far classes lie apart at timesteps (M, S), relative to their mean; never near 0."""
     if profile is None:
         return np.ones(timesteps.shape)
-    return (1 - DEFENSIVE) * profile.at(timesteps) + DEFENSIVE
+    return (1 - DEFENSIVE) * np.maximum(profile.at(timesteps), 0) + DEFENSIVE
 
 
 def against(evidence: Floats) -> Floats:
@@ -145,8 +148,8 @@ def against(evidence: Floats) -> Floats:
 def student_evidence(errors: Floats, sizes: Floats, effect: float) -> Floats:
     """Logarithms of the Student e-processes of all pairs after n of S cells.
 
-    With X = X_1, p the chances x / X_i of the cells left, s_i^2 = 1 - sum p^2 the variance of a draw
-    from what is left in units of sigma^2, Z_i = (D_i / x_i - m_i) / s_i, and w_i = X / (X_i s_i) its
+    With X = X_1, p the chances x / X_i of the cells left, s_i^2 = 1 - sum p^2 the variance of a
+    draw from them in units of sigma^2, Z_i = (D_i / x_i - m_i) / s_i, and w_i = X / (X_i s_i) its
     mean per unit of sum D / X, the Bayes factor of "sum D / X = g sigma, g ~ |N(0, effect^2)|"
     against "sum D = 0", sigma unknown, is
 
@@ -162,24 +165,25 @@ def student_evidence(errors: Floats, sizes: Floats, effect: float) -> Floats:
         effect: c.
 
     Returns:
-        (M, K, K): at [j, k] of k being worse than j. NaN where either has any.
+        (M, K, K): at [j, k] of k being worse than j; minus infinity where it is not behind so far.
+        NaN where either has any.
     """
     n = errors.shape[2]
     z, left = _innovations(errors, sizes)
     spread = np.sqrt(1 - _rest(sizes**2)[:, :n] / left**2)
     z, w = z / spread[:, None], left[:, :1] / (left * spread)
-    first, second = np.triu_indices(errors.shape[1], 1)
-    pairs = z[:, second] - z[:, first]
-    total, squares = (pairs * w[:, None]).sum(axis=2), (pairs * pairs).sum(axis=2)
-    precision = 1 + effect**2 * (w * w).sum(axis=1)[:, None]
+    products, totals = z @ z.transpose(0, 2, 1), (z * w[:, None]).sum(axis=2)
+    own = np.diagonal(products, axis1=1, axis2=2)
+    squares = np.maximum(own[:, None, :] + own[:, :, None] - 2 * products, 0)
+    total = totals[:, None, :] - totals[:, :, None]
+    precision = (1 + effect**2 * (w * w).sum(axis=1))[:, None, None]
     rest = squares - effect**2 * total**2 / precision
     with np.errstate(invalid="ignore", divide="ignore"):
         t = effect * total / np.sqrt(precision * rest / n)
-        factor = 0.5 * (n * np.log(squares / rest) - np.log(precision))
-        above, below = (factor + np.log(2 * stdtr(n, sign * t)) for sign in (1, -1))
-    evidence = np.full((len(errors), errors.shape[1], errors.shape[1]), np.nan)
-    evidence[:, first, second], evidence[:, second, first] = above, below
-    return evidence
+        behind = (total > 0) & (rest > 0)
+        share = stdtr(n, t, where=behind, out=np.zeros(t.shape))
+        evidence = 0.5 * (n * np.log(squares / rest) - np.log(precision)) + np.log(2 * share)
+    return np.where(behind, evidence, np.where(np.isnan(rest), np.nan, -np.inf))
 
 
 def betting_evidence(gaps: Floats, sizes: Floats, bound: float) -> Floats:

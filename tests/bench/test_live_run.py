@@ -63,6 +63,7 @@ def test_decisions_are_those_of_a_replay_of_everything(whole: Path, live: Path) 
     """With the attacks' exception, whose pictures are the same because attacks see no rule."""
     stored, decided = manifests(whole), manifests(live)
     fit = fitted(Store(live), decided["emodc_base", "clean", "clean"].cell)
+    assert fit is not None
     rule = config(SEQUENTIAL).classifiers["emodc_base"].evaluation.decision.rule(fit)
     saved = 0
     for key, manifest in decided.items():
