@@ -3,7 +3,8 @@
     OUT/plan.json                                     the cells that this store stands for
     OUT/cells/<classifier>/<cell id>/cell.json        manifest, written when the cell is complete
     OUT/cells/<classifier>/<cell id>/part-00000.parquet    rows of one shard, immutable
-    OUT/cells/<classifier>/<cell id>/trace-00000.parquet   EmoDC's errors of the same samples
+    OUT/cells/<classifier>/<cell id>/trace-00000.parquet   EmoDC's errors of the same samples; of
+                                                           views their surprises
     OUT/cells/<classifier>/<cell id>/prompts-00000.parquet under prompts that name no class; of a
                                                            clean cell, for some of the samples
     OUT/datasets/<name>/<digest>.json                 facts of a data set; the digest is
@@ -22,16 +23,17 @@ from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError
 
 from bench import dataset_record
+from bench.cells import SCHEMA, Cell, Gate, Manifest, has_other_prompts, needs_trace
 from bench.dataset_record import DatasetRecord
 from bench.errors import UserError
 from bench.files import write_json
 from bench.parquet import read_parquet, write_parquet
 from bench.traces import OtherPrompts, Traces
 
-SCHEMA = 2
+__all__ = ["ROW_SCHEMA", "SCHEMA", "Cell", "Gate", "Manifest", "Store", "has_other_prompts"]
 
 ROW_SCHEMA = pa.schema(
     [
@@ -44,91 +46,6 @@ ROW_SCHEMA = pa.schema(
         ("seconds", pa.float32()),
     ]
 )
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Gate(_Record):
-    """Whether an EmoDC checkpoint is still a denoiser: its d_p against 1.2 x its Base's."""
-
-    passed: bool
-    d_p: float
-    base_d_p: float | None
-
-
-class Cell(_Record):
-    """One (classifier, data set, perturbation, severity or eps, seed): the unit of a table.
-
-    `seed` is that of training. `run_seed` is that of data, perturbations and evaluation noise: only
-    cells that share it were measured on the same pictures under the same noise. A run with a single
-    seed uses it for both.
-    """
-
-    id: str
-    classifier: str
-    dataset: str
-    perturbation: str
-    family: Literal["clean", "corruption", "level", "attack", "sequence"]
-    # "0" for clean, "1".."5" for a corruption, "0.05" or "30 dB" for a continuous level, "4/255"
-    # for an attack; of a sequence its frames, each of which is a row.
-    severity: str
-    seed: int
-    run_seed: int
-
-    @model_validator(mode="before")
-    @classmethod
-    def _single_seed(cls, content: Any) -> Any:
-        if isinstance(content, dict) and "seed" in content:
-            return {"run_seed": content["seed"]} | content
-        return content
-
-    @property
-    def level(self) -> float:
-        """Severity or eps as a number, for ordering and plotting; a greater one is harder."""
-        if self.severity.endswith(" dB"):  # of signal over noise
-            return -float(self.severity.removesuffix(" dB"))
-        numerator, _, denominator = self.severity.partition("/")
-        return float(numerator) / float(denominator or 1)
-
-
-class Manifest(_Record):
-    """What stands behind the rows of a complete cell.
-
-    Attributes:
-        schema_version: Of this record.
-        cell: The cell.
-        classes: Class names in logit order.
-        n: Number of rows.
-        shards: Number of parts.
-        checkpoint: Digest of the weights.
-        gate: None for a discriminative classifier.
-        timesteps: Of the trace; empty for a discriminative classifier.
-        validation: Figures of the checkpoint on the validation split, as its card has them:
-            `accuracy`, and for EmoDC `d_p`. Empty for a classifier that was not trained here.
-        training: What made the weights: the checkpoint's recipe less what describes the data, for
-            EmoDC with a list `stages`, and the `seconds` it took, earlier stages included. Empty
-            for a classifier that was not trained here.
-        inputs: Everything that the cell id digests.
-        environment: Versions of libraries, kind of device; of a corruption its preset's name and
-            version.
-        command: What computes the cell in a folder without results; empty if no command did.
-    """
-
-    schema_version: int = SCHEMA
-    cell: Cell
-    classes: list[str]
-    n: int
-    shards: int
-    checkpoint: str
-    gate: Gate | None
-    timesteps: list[int]
-    validation: dict[str, float]
-    training: dict[str, Any]
-    inputs: dict[str, Any]
-    environment: dict[str, str]
-    command: str = ""
 
 
 class Store:
@@ -237,7 +154,7 @@ class Store:
             others: Whether an EmoDC's shard has errors under the other prompts, too.
         """
         rows = self.part(cell, shard)
-        if rows is None or rows["d_p"].isna().all():
+        if rows is None or rows.empty or not (needs_trace(cell) or rows["d_p"].notna().any()):
             return rows
         traces = Traces.read(self._file(cell, "trace", shard))
         if traces is None or list(traces.ids) != list(rows["sample_id"]):
@@ -256,8 +173,8 @@ class Store:
         """All errors of a complete cell, ordered by sample id.
 
         Returns:
-            None for a discriminative classifier, or if a trace is absent or damaged: a report can
-            do without.
+            None for a discriminative classifier, or if a trace is absent, damaged or of a later
+            version: a report can do without.
         """
         files = [self._file(manifest.cell, "trace", shard) for shard in range(manifest.shards)]
         read = [Traces.read(path) for path in files]
@@ -312,12 +229,8 @@ class Store:
         return self.folder(cell) / f"{kind}-{shard:05d}.parquet"
 
 
-def has_other_prompts(cell: Cell, inputs: dict[str, Any]) -> bool:
-    """Whether an EmoDC's cell with these inputs measures the null and the non-class prompt."""
-    evaluation = inputs.get("evaluation") or {}
-    return cell.family == "clean" and bool(evaluation.get("other_prompts"))
-
-
 def _row_key(cell: Cell) -> tuple[str, ...]:
-    where = cell.classifier, cell.dataset, cell.perturbation, cell.severity
+    # Another number of views replaces the older: they answer the same question.
+    severity = "" if cell.family == "views" else cell.severity
+    where = cell.classifier, cell.dataset, cell.family, cell.perturbation, severity
     return *where, str(cell.run_seed)

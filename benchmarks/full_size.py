@@ -19,7 +19,7 @@ from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from emodc import EmoDC, Evaluation, Prompts, UNetDenoiser
-from emodc.classifier import Precision
+from emodc.evaluation import Precision
 from emodc.probes import patterns
 from emodc.prompts import word_tokenizer
 

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emodc.adapters import FlowDenoiser, Pixels, UNetDenoiser, open_pipeline
-    from emodc.classifier import EmoDC, Evaluation, Trace
+    from emodc.classifier import EmoDC
     from emodc.denoiser import Conditions, Denoiser
+    from emodc.engine import Engine
     from emodc.errors import CheckpointError
+    from emodc.evaluation import Evaluation, Trace
     from emodc.latents import PatchPCA
+    from emodc.live import Verdict
     from emodc.pipeline import EmoDCPipeline
     from emodc.prompts import Prompts
     from emodc.schedule import Process
@@ -28,6 +31,7 @@ __all__ = [
     "Denoiser",
     "EmoDC",
     "EmoDCPipeline",
+    "Engine",
     "Evaluation",
     "FlowDenoiser",
     "PatchPCA",
@@ -39,6 +43,7 @@ __all__ = [
     "SmallDenoiser",
     "Trace",
     "UNetDenoiser",
+    "Verdict",
     "open_pipeline",
     "small_control",
     "small_denoiser",
@@ -46,10 +51,13 @@ __all__ = [
 
 _MODULES = {
     "adapters": ("FlowDenoiser", "Pixels", "UNetDenoiser", "open_pipeline"),
-    "classifier": ("EmoDC", "Evaluation", "Trace"),
+    "classifier": ("EmoDC",),
     "denoiser": ("Conditions", "Denoiser"),
+    "engine": ("Engine",),
     "errors": ("CheckpointError",),
+    "evaluation": ("Evaluation", "Trace"),
     "latents": ("PatchPCA",),
+    "live": ("Verdict",),
     "pipeline": ("EmoDCPipeline",),
     "prompts": ("Prompts",),
     "schedule": ("Process",),

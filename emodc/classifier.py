@@ -5,89 +5,28 @@ measures on the way is kept as a trace, the raw material of every decision.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from emodc.decide import Rule
 from emodc.denoiser import Conditions, Denoiser
+from emodc.engine import Engine
+from emodc.evaluation import Evaluation, Trace, autocast
 from emodc.images import Picture
-from emodc.noise import step_noise
-from emodc.noise_aware import covering_range, latent_noise, noised
+from emodc.prepared import noisy_rows, prepare
 from emodc.prompts import Prompts
-from emodc.schedule import Weighting, timestep_grid
+from emodc.schedule import timestep_grid
+from emodc.sequential import SequentialTest
 
-Precision = Literal["auto", "float32", "bfloat16"]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How errors are measured; with the weights, this is what a robust accuracy belongs to.
-
-    Attributes:
-        steps: (timestep, noise) pairs per picture; "100-step evaluation" = 100 of them.
-        low: First timestep of the range that the steps cover.
-        high: End of that range (exclusive).
-        seed: Names the noise bank: the same seed and sample id give the same noise.
-        logit_scale: Logits are -logit_scale * mean error.
-        noise_aware: Count noise that is in the picture already as a part of the forward process;
-            see `emodc.noise_aware`.
-        weighting: Units of the errors: those of the noise, or those of the network's own target.
-        precision: What the network computes in. "auto" is bfloat16 where the processor multiplies
-            it natively, else float32. Noise, schedule and errors are float32 always.
-    """
-
-    steps: int = 100
-    low: int = 0
-    high: int = 500
-    seed: int = 0
-    logit_scale: float = 40.0
-    noise_aware: bool = False
-    weighting: Weighting = "noise"
-    precision: Precision = "auto"
-
-
-@dataclass(frozen=True)
-class Trace:
-    """Errors of a batch of pictures.
-
-    Attributes:
-        errors: d[image, class, step], float32 (B, K, S).
-        timesteps: int64 (B, S); rows differ where evaluation is noise-aware.
-        classes: Names along the class axis.
-        null: d under the null prompt, float32 (B, S); None if it was not asked for.
-        non_class: The same for the non-class prompt.
-    """
-
-    errors: Tensor
-    timesteps: Tensor
-    classes: tuple[str, ...]
-    null: Tensor | None = None
-    non_class: Tensor | None = None
-
-
-def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """The dtype that `precision` means on `device`."""
-    if precision == "auto":
-        native = (
-            torch.cuda.is_bf16_supported()
-            if device.type == "cuda"
-            else torch.cpu.get_capabilities().get("amx_bf16", False)
-        )
-        return torch.bfloat16 if native else torch.float32
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
-
-
-@contextlib.contextmanager
-def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Run the network in `precision`; parameters stay float32."""
-    dtype = resolve_precision(precision, device)
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        yield
+if TYPE_CHECKING:
+    from emodc.live import Verdict
+    from emodc.pool import Weights
 
 
 class EmoDC(nn.Module):
@@ -177,6 +116,40 @@ class EmoDC(nn.Module):
 
         return predict(self, images, ids)
 
+    def decide(
+        self,
+        images: Tensor | Sequence[Picture],
+        ids: Sequence[str] | None = None,
+        rule: Rule | None = None,
+        *,
+        engine: Engine | None = None,
+        weights: "Weights | None" = None,
+    ) -> "Verdict":
+        """Decide by a rule, measuring only what it asks for.
+
+        The decision is that of `emodc.decide.decide` on the trace. On a CPU a picture's result does
+        not depend on what it came with, to the last bit, unless memory ran out.
+
+            verdict = model.decide(pictures, rule=SequentialTest(delta=0.01))
+            verdict.labels, verdict.decisions.evaluations, verdict.seconds
+
+        Args:
+            images: As in `predict`.
+            ids: As in `predict`.
+            rule: How to decide; a sequential test at delta 0.01 if not given. One with the
+                profile of a `Fit` needs fewer evaluations.
+            engine: How the network is run.
+            weights: Factors of errors by timestep, such as `TimestepWeights.of` of a `Fit`.
+
+        Raises:
+            ValueError: If a picture has another shape or type, there is none, or the ids are too
+                few or many.
+            MemoryError: If not even one row fits into memory.
+        """
+        from emodc import live
+
+        return live.decide(self, images, ids, rule or SequentialTest(), engine or Engine(), weights)
+
     def forward(
         self,
         images: Tensor,
@@ -231,6 +204,10 @@ class EmoDC(nn.Module):
         plan = self.evaluation
         return timestep_grid(plan.steps, plan.low, plan.high)
 
+    def autocast(self) -> contextlib.AbstractContextManager[None]:
+        """Run the network in the evaluation's precision."""
+        return autocast(self.evaluation.precision, self.denoiser.device)
+
     def train(self, mode: bool = True) -> Self:
         """Switch mode and forget the encoded prompts: training changes what they encode to."""
         self._cached_conditions = None
@@ -252,8 +229,8 @@ class EmoDC(nn.Module):
         if len(names) != len(images):
             raise ValueError(f"{len(images)} images but {len(names)} sample ids")
         chosen = list(range(self.evaluation.steps)) if steps is None else list(steps)
-        with autocast(self.evaluation.precision, images.device):
-            conditions = self._conditions()[prompts]
+        with self.autocast():
+            conditions = self.conditions()[prompts]
             # One picture is one computation: its steps are the rows. The shape of every matrix
             # product is then the same whatever the batch, so a trace is the same to the last bit.
             results = [
@@ -268,22 +245,14 @@ class EmoDC(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Errors (prompts, S) and timesteps (S,) of one picture."""
         plan, denoiser = self.evaluation, self.denoiser
-        with torch.autocast(image.device.type, enabled=False):
-            latent = denoiser.encode(image[None])
-            own_noise = latent_noise(denoiser, image) if plan.noise_aware else None
-        low, high = covering_range(denoiser.process, own_noise, plan.low, plan.high)
-        timesteps = timestep_grid(plan.steps, low, high)[steps]
+        picture = prepare(denoiser, plan, image, name)
         # The null and non-class prompts come last and have one template each.
         width = 1 if denoiser.shared_trunk else len(conditions)
         chunk = max(1, denoiser.rows // width)
 
         def measure(latent: Tensor, first: int) -> Tensor:
-            rows = slice(first, first + chunk)
-            times = timesteps[rows].to(latent.device)
-            noise = step_noise(plan.seed, name, steps[rows], tuple(latent.shape[1:]))
-            noisy, target = noised(
-                denoiser.process, latent, noise.to(latent.device), times, own_noise
-            )
+            own, rows = replace(picture, latent=latent), steps[first : first + chunk]
+            noisy, times, target = noisy_rows(denoiser, plan, own, rows)
             errors = denoiser.errors(noisy, times, target, conditions)
             return errors * denoiser.process.weight(times, plan.weighting)[:, None]
 
@@ -291,12 +260,14 @@ class EmoDC(nn.Module):
         if torch.is_grad_enabled() and len(firsts) > 1:
             # Keep nothing but the latent between chunks; the backward pass measures them again.
             parts = [
-                checkpoint(measure, latent, first, use_reentrant=False, preserve_rng_state=False)
+                checkpoint(
+                    measure, picture.latent, first, use_reentrant=False, preserve_rng_state=False
+                )
                 for first in firsts
             ]
         else:
-            parts = [measure(latent, first) for first in firsts]
-        return self._over_templates(torch.cat(parts)).T, timesteps
+            parts = [measure(picture.latent, first) for first in firsts]
+        return self._over_templates(torch.cat(parts)).T, picture.timesteps[steps]
 
     def _over_templates(self, errors: Tensor) -> Tensor:
         """(S, prompts) -> (S, classes and what follows): means over the templates of a class."""
@@ -306,7 +277,7 @@ class EmoDC(nn.Module):
         classes = errors[:, :end].unflatten(1, (-1, templates)).mean(dim=2)
         return torch.cat([classes, errors[:, end:]], dim=1)
 
-    def _conditions(self) -> Conditions:
+    def conditions(self) -> Conditions:
         """Conditions of all prompts; encoded once while evaluating."""
         if self.training:
             return self.denoiser.encode_texts(self.prompts.texts())

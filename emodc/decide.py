@@ -12,7 +12,7 @@ Shapes: N pictures, K classes, S steps of the grid, n steps seen.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,8 +25,11 @@ from emodc.philox import philox
 Order = Literal["random", "stratified", "spread"]
 Ints = NDArray[np.intp]
 
-#: Strata of timesteps that a stratified order goes round.
-STRATA = 10
+#: Points per cell that a stratified order is drawn with, as a power of 2.
+FINENESS = 3
+
+#: Pictures replayed at once: as many as fit a processor's cache.
+TOGETHER = 256
 
 #: No class: two have the lowest error, and a tie is an error.
 TIE = -1
@@ -67,7 +70,7 @@ class Seen:
 class Rule(ABC):
     """When classes leave, and which one wins."""
 
-    order: Order
+    order: Order | None
 
     @abstractmethod
     def looks(self, steps: int) -> tuple[int, ...]:
@@ -85,20 +88,31 @@ class Rule(ABC):
         """The decision at the last look, (M,): the lowest mean error, or `TIE`."""
         return lowest(seen.means)
 
-    def cells(self, steps: int, seed: int, sample_id: str) -> Ints:
-        """Positions in the grid, in the order of visiting; a function of (seed, sample id).
+    def sizes(self, timesteps: NDArray[np.integer], scale: Floats) -> Floats:
+        """How likely cells are to be visited early, positive, any unit: here all alike.
 
         Args:
-            steps: Cells of the picture.
+            timesteps: (M, S).
+            scale: Weights of the errors, (M, S).
+        """
+        return np.ones(scale.shape)
+
+    def cells(
+        self, timesteps: NDArray[np.integer], scale: Floats, seed: int, sample_id: str
+    ) -> Ints:
+        """Positions in the order of visiting; a function of the sizes and of (seed, sample id).
+
+        Args:
+            timesteps: Of the cells to be visited, (S,).
+            scale: Their weights, (S,).
             seed: Of the evaluation.
             sample_id: Name of the picture.
         """
         if self.order == "spread":
-            return spread(steps)
+            return spread(len(timesteps))
         draw = philox(seed, "order", sample_id)
-        if self.order == "random":
-            return draw.permutation(steps)
-        return _rounds(steps, draw)
+        sizes = self.sizes(timesteps[None], scale[None])[0]
+        return successive(sizes, draw) if self.order == "random" else stratified(sizes, draw)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,17 +167,18 @@ def decide(
     if not np.isfinite(errors).all():
         raise ValueError("errors that were not measured, or are not finite, cannot be replayed")
     kept = kept_cells(weights, n, steps)
+    factors = np.ones((n, steps)) if weights is None else weights.astype(np.float64)
     winner, seen = np.full(n, TIE, np.intp), np.zeros((n, classes), np.intp)
     sizes = kept.sum(axis=1)
-    for size in np.unique(sizes):
-        rows = np.flatnonzero(sizes == size)
-        cells = np.stack([visited(rule, kept[row], seed, ids[row]) for row in rows.tolist()])
-        order = cells[:, None, :]
-        own = np.take_along_axis(errors[rows], order, axis=2).astype(np.float64)
-        scale = np.ones(cells.shape)
-        if weights is not None:
-            scale = np.take_along_axis(weights[rows], cells, axis=1).astype(np.float64)
-            own *= scale[:, None, :]
+    for rows in _alike(sizes):
+        cells = np.stack(
+            [
+                visited(rule, kept[row], timesteps[row], factors[row], seed, ids[row])
+                for row in rows.tolist()
+            ]
+        )
+        scale = np.take_along_axis(factors[rows], cells, axis=1)
+        own = np.take_along_axis(errors[rows], cells[:, None, :], axis=2) * scale[:, None, :]
         times = np.take_along_axis(timesteps[rows], cells, axis=1)
         winner[rows], seen[rows] = _replayed(rule, own, times, scale)
     return Decisions(winner, seen)
@@ -178,10 +193,26 @@ def kept_cells(weights: Floats | None, pictures: int, steps: int) -> Bools:
     return kept
 
 
-def visited(rule: Rule, kept: Bools, seed: int, sample_id: str) -> Ints:
-    """Grid positions of a picture in the order of visiting; `kept` (S,) are its cells."""
+def visited(
+    rule: Rule,
+    kept: Bools,
+    timesteps: NDArray[np.integer],
+    weights: Floats,
+    seed: int,
+    sample_id: str,
+) -> Ints:
+    """Grid positions of one picture in the order of visiting.
+
+    Args:
+        rule: Whose order.
+        kept: The cells to be measured, (S,); see `kept_cells`.
+        timesteps: Of the grid, (S,).
+        weights: Factors of the errors, (S,); 1 where there are none.
+        seed: Of the evaluation.
+        sample_id: Name of the picture.
+    """
     own = np.flatnonzero(kept)
-    return own[rule.cells(len(own), seed, sample_id)]
+    return own[rule.cells(timesteps[own], weights[own], seed, sample_id)]
 
 
 def look(rule: Rule, seen: Seen, last: bool) -> tuple[Bools, Ints, Bools]:
@@ -235,14 +266,42 @@ def growing_looks(first: int, steps: int, ratio: int = 8) -> tuple[int, ...]:
     return (*found, steps)
 
 
-def _rounds(steps: int, draw: np.random.Generator) -> Ints:
-    """Round after round one position of each stratum, in random order within strata and rounds."""
-    strata = [draw.permutation(part) for part in np.array_split(np.arange(steps), STRATA)]
-    rounds = (
-        draw.permutation([part[turn] for part in strata if turn < len(part)])
-        for turn in range(max(map(len, strata)))
-    )
-    return np.concatenate(list(rounds)).astype(np.intp)
+def successive(sizes: Floats, draw: np.random.Generator) -> Ints:
+    """All positions; the next is drawn from what is left, with chances in proportion to sizes (S,).
+
+    As the order of arrival of exponential waiting times (Rosen 1972, doi 10.1214/aoms/1177692692).
+    """
+    return np.argsort(draw.exponential(size=len(sizes)) / sizes, kind="stable")
+
+
+def stratified(sizes: Floats, draw: np.random.Generator) -> Ints:
+    """Like `successive`, but any number of first positions is spread evenly over the sizes.
+
+    The points of a van der Corput sequence, scrambled after Owen (1995, doi
+    10.1007/978-1-4612-2552-2_19), fall on an interval divided in proportion to sizes (S,): each
+    point is uniform, the first 2^m of them lie in as many equal parts. A position comes when it is
+    hit first; the few that never are come last.
+    """
+    digits = (len(sizes) - 1).bit_length() + FINENESS
+    count = 2**digits
+    number, point = np.arange(count), np.zeros(count, np.intp)
+    flips, node = draw.integers(0, 2, count), np.ones(count, np.intp)
+    for level in range(digits):
+        digit = (number >> level) & 1
+        point = 2 * point + (digit ^ flips[node])
+        node = (2 * node + digit) % count  # the last ones are not read
+    ends = np.cumsum(sizes) / np.sum(sizes)
+    hit = np.minimum(np.searchsorted(ends, (point + 0.5) / count, side="right"), len(sizes) - 1)
+    first = np.full(len(sizes), count)
+    first[hit[::-1]] = number[::-1]  # the last assignment stays
+    return np.lexsort((draw.permutation(len(sizes)), first))
+
+
+def _alike(sizes: Ints) -> Iterator[Ints]:
+    """Positions of equal sizes (N,), `TOGETHER` at most."""
+    for size in np.unique(sizes):
+        rows = np.flatnonzero(sizes == size)
+        yield from np.array_split(rows, -(-len(rows) // TOGETHER))
 
 
 def _replayed(

@@ -45,10 +45,12 @@ class Denoiser(nn.Module, ABC):
     Attributes:
         shared_trunk: Whether one network pass serves all prompts of a picture.
         rows: Network rows of one pass without gradients; bounds memory.
+        network_method: Name of the network's method that scores rows; what is compiled.
         process: The forward process and the prediction type.
     """
 
     shared_trunk: ClassVar[bool] = False
+    network_method: ClassVar[str] = "forward"
     rows: int = 32
     process: Process
 

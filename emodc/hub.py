@@ -28,7 +28,8 @@ from emodc.errors import CheckpointError
 from emodc.prompts import Prompts
 
 if TYPE_CHECKING:
-    from emodc.classifier import EmoDC, Evaluation
+    from emodc.classifier import EmoDC
+    from emodc.evaluation import Evaluation
 
 FORMAT = 2
 
@@ -77,7 +78,7 @@ def load(
     Raises:
         CheckpointError: If a file is missing, damaged, or asks for a class that we do not load.
     """
-    from emodc.classifier import Evaluation
+    from emodc.evaluation import Evaluation
 
     where = {name: options[name] for name in ("revision", "without") if name in options}
     folder = local_folder(source, **where)
@@ -116,7 +117,7 @@ def push(
 
 
 def _read_card(folder: Path) -> tuple[Prompts, "Evaluation"]:
-    from emodc.classifier import Evaluation
+    from emodc.evaluation import Evaluation
 
     try:
         card = json.loads((folder / "emodc.json").read_text())

@@ -56,4 +56,4 @@ def _as_tensor(picture: Picture) -> Tensor:
         raise ValueError(
             f"expected uint8 pictures (H, W, 3), got {pixels.dtype} {tuple(pixels.shape)}"
         )
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float() / 255.0
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).float() / 255.0

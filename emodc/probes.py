@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emodc.classifier import Evaluation, autocast
 from emodc.denoiser import Conditions, Denoiser
+from emodc.evaluation import Evaluation, autocast
 from emodc.noise import step_noise
 from emodc.philox import philox
 from emodc.schedule import Prediction, Process

@@ -6,10 +6,11 @@ Where a source states its numbers they are the defaults here.
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
-from emodc.decide import TIE, Order, Rule, Seen, evenly_spaced, growing_looks
-from emodc.estimates import Bools
+from emodc.decide import TIE, Ints, Order, Rule, Seen, evenly_spaced, growing_looks
+from emodc.estimates import Bools, Floats
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,11 @@ class FullGrid(Rule):
         """All."""
         return seen.alive
 
-    def cells(self, steps: int, seed: int, sample_id: str) -> np.ndarray:
+    def cells(
+        self, timesteps: NDArray[np.integer], scale: Floats, seed: int, sample_id: str
+    ) -> Ints:
         """See `Rule.cells`."""
-        return evenly_spaced(steps, self.looks(steps)[0])
+        return evenly_spaced(len(timesteps), self.looks(len(timesteps))[0])
 
 
 @dataclass(frozen=True)
@@ -139,23 +142,23 @@ class MajorityVote(Rule):
         leader = votes == ranked[:, -1:]
         return seen.alive & np.where(decided[:, None], leader, True)
 
-    def winner(self, seen: Seen) -> np.ndarray:
+    def winner(self, seen: Seen) -> Ints:
         """The class with most votes."""
         votes = _votes(seen)
         alone = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) == 1
         return np.where(alone, votes.argmax(axis=1), TIE)
 
 
-def _leaders(seen: Seen) -> np.ndarray:
+def _leaders(seen: Seen) -> Floats:
     """Errors of the class with the lowest mean, (M, n)."""
     best = seen.means.argmin(axis=1)
     return seen.errors[np.arange(len(best)), best]
 
 
-def _votes(seen: Seen) -> np.ndarray:
+def _votes(seen: Seen) -> Ints:
     """Steps won by each class, (M, K)."""
     errors = seen.errors
     least = errors == errors.min(axis=1, keepdims=True)
     alone = least.sum(axis=1, keepdims=True) == 1
-    votes: np.ndarray = (least & alone).sum(axis=2)
+    votes: Ints = (least & alone).sum(axis=2)
     return votes

@@ -29,6 +29,7 @@ class SmallDenoiser(Denoiser):
     """
 
     shared_trunk: ClassVar[bool] = True
+    network_method: ClassVar[str] = "errors"
     rows: int = 128
 
     def __init__(

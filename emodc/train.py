@@ -21,8 +21,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from emodc.classifier import Precision, autocast
 from emodc.denoiser import Conditions, Denoiser
+from emodc.evaluation import Precision, autocast
 from emodc.noise import torch_generator
 from emodc.objectives import Base, Objective
 from emodc.prompts import Prompts

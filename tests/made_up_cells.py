@@ -38,9 +38,15 @@ def write_cell(
     errors: np.ndarray | None = None,
     seed: int = 0,
     dataset: str = "faces",
+    validation: bool = False,
 ) -> Cell:
-    """A complete cell whose decisions follow from its logits; a tie is none."""
+    """A complete cell whose decisions follow from its logits; a tie is none.
+
+    `validation`: of clean pictures of the validation split.
+    """
     cell = make_cell(classifier, perturbation, severity, dataset, seed)
+    if validation:
+        cell = cell.model_copy(update={"family": "validation", "id": f"{cell.id}-validation"})
     top = logits.max(axis=1, keepdims=True)
     sure = (logits == top).sum(axis=1) == 1
     truth = [CLASSES.index(label) for label in labels]

@@ -10,6 +10,7 @@ import typer
 from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.data import data
+from bench.cli.decide import decide
 from bench.cli.perturb import perturb
 from bench.cli.regress import regress
 from bench.cli.report import report
@@ -28,6 +29,7 @@ app.command()(run)
 app.command()(train)
 app.command()(report)
 app.command()(compare)
+app.command()(decide)
 app.command()(regress)
 app.add_typer(data, name="data")
 app.add_typer(perturb, name="perturb")

@@ -23,16 +23,17 @@ class Suite(StrEnum):
 
     robustness = "robustness"
     ablation = "ablation"
+    steps = "steps"
 
     @property
     def config(self) -> Path:
         """What it runs without --config."""
-        return Path("default.yaml" if self is Suite.robustness else f"{self.value}.yaml")
+        return Path("ablation.yaml" if self is Suite.ablation else "default.yaml")
 
     @property
     def out(self) -> Path:
-        """Where its results go without --out."""
-        return Path("results/runs") / self.value
+        """Where its results go without --out; `steps` goes on with what `robustness` measured."""
+        return Path("results/runs") / ("ablation" if self is Suite.ablation else "robustness")
 
 
 #: Where `bench train` and `bench run robustness` look for each other's checkpoints.
@@ -56,7 +57,10 @@ def run(
     agreed: Agreed = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of checkpoints and results.", show_default="results/runs/SUITE"),
+        typer.Option(
+            help="Folder of checkpoints and results.",
+            show_default="results/runs/robustness; results/runs/ablation for ablation",
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Test samples per cell.")] = None,
     classifiers: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
@@ -79,6 +83,8 @@ def run(
     """Train what is missing, sweep noise, blur and attacks, report. The same command resumes.
 
     `ablation` trains EmoDC with several objectives and seeds and compares them with each other.
+    `steps` measures clean pictures alone, with several views for classifiers that have no steps,
+    and prints accuracy by number of steps.
     """
     out = out or suite.out
     chosen = configure(
@@ -90,6 +96,8 @@ def run(
         seed,
         device,
     )
+    if suite is Suite.steps:
+        chosen = for_steps(chosen, perturbations is None)
     settle_agreement(chosen.data, agreed)
     if dry_run:
         from bench.sweep.run import dry_run as plan
@@ -112,6 +120,9 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     with interruptible():
         sweep(chosen, out, Reporter(), command=sys.argv[1:])
+        if suite is Suite.steps:
+            _show_steps(out, list(chosen.classifiers), json)
+            return
         report = write_report(out, workers=os.cpu_count() or 1)
         if json:
             print_json(report_content(report))
@@ -144,6 +155,34 @@ def configure(
     return config.model_copy(update=updates)
 
 
+def for_steps(config: "Config", clean: bool) -> "Config":
+    """What `bench run steps` measures.
+
+    Args:
+        config: As it is without.
+        clean: Whether to measure clean pictures alone.
+    """
+    from bench.decisions.by_steps import VIEWS
+
+    config = config.select(perturbations=["clean"]) if clean else config
+    return config.model_copy(update={"views": config.views or max(VIEWS)})
+
+
+def _show_steps(out: Path, classifiers: list[str], json: bool) -> None:
+    """Accuracy by number of steps, from the traces that are there now."""
+    from rich.console import Console
+
+    from bench.decisions import table, terminal
+    from bench.decisions.by_steps import by_steps
+    from bench.decisions.session import replay_run
+
+    found = replay_run(out, by_steps, classifiers)
+    if json:
+        print_json(table.as_json(found))
+    else:
+        terminal.show(found, Console())
+
+
 def _names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()] if text else None
 
@@ -165,7 +204,7 @@ def _print_plan(plan: "DryRun") -> None:
         state = "done" if done else duration(seconds)
         n = str(len(planned.sample_ids))
         which = [cell.classifier, str(cell.seed)] if several else [cell.classifier]
-        table.add_row(*which, cell.perturbation, cell.severity, n, state)
+        table.add_row(*which, cell.condition, cell.severity, n, state)
     console = Console()
     console.print(table)
     for (name, seed), steps in plan.training.items():

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.cells import FOR_DECISIONS
 from bench.compare.sides import Side
 from bench.errors import UserError
 from bench.report.outcomes import Outcomes, recognised
@@ -110,9 +111,9 @@ def _cells(store: Store, side: Side, both: tuple[Side, Side]) -> dict[Where, lis
     for cell in report_order(store.planned()):
         if side.classifier not in (None, cell.classifier):
             continue
-        if cell.family in ("sequence", "level"):
+        if cell.family in ("sequence", "level", *FOR_DECISIONS):
             # Rows of a sequence are frames, which are no independent samples; continuous levels
-            # would change the means over corruptions.
+            # would change the means over corruptions; the others are no results of the sweep.
             continue
         names = (both[0].classifier or cell.classifier, both[1].classifier or cell.classifier)
         level = cell.perturbation, cell.severity

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from bench.config.decision import DecisionConfig
 from bench.section import Section
 
 
@@ -104,7 +105,9 @@ class Evaluation(Section):
     noise_aware: bool = False
     weighting: Literal["noise", "target"] = "noise"
     attack_steps: int = Field(20, ge=1)  # of `steps`, per gradient of an attack
+    noise_seed: int | None = Field(None, ge=0)  # None: the run's; another is independent noise
     other_prompts: int = Field(300, ge=0)  # clean samples measured under null and non-class, too
+    decision: DecisionConfig | None = None  # decide while measuring; None measures everything
 
     @model_validator(mode="after")
     def _range(self) -> Self:

@@ -191,8 +191,20 @@ def all_severities(names: list[str]) -> dict[str, list[int]]:
     return {name: list(CORRUPTIONS[name].severities) for name in found}
 
 
+class EngineSettings(Section):
+    """How the network is run where decisions are made while measuring; see `emodc.Engine`."""
+
+    rows: int = Field(64, ge=1)
+    channels_last: bool = False
+    compile: bool = False
+
+
 class Execution(Section):
-    """How the work is done; nothing here changes a result (on a CPU, to the last bit)."""
+    """How the work is done; nothing here changes a result (on a CPU, to the last bit).
+
+    Only `traces: float16` rounds what decisions are replayed from, not what tables show, and
+    another `engine` changes the last bits of what is measured where decisions are made live.
+    """
 
     batch_size: int = Field(32, ge=1)
     shards: int = Field(2, ge=1)
@@ -201,6 +213,8 @@ class Execution(Section):
     trackers: list[Literal["tensorboard", "wandb"]] = Field(default_factory=list)  # of training
     save_every: float = Field(60.0, gt=0)  # seconds between two saved states of a training
     corrupted_cache: int = Field(2000, ge=0)  # MB of corrupted pictures kept during a sweep
+    traces: Literal["float32", "float16"] = "float32"  # what files keep errors in
+    engine: EngineSettings = EngineSettings()
 
 
 class Config(Section):
@@ -210,6 +224,8 @@ class Config(Section):
     training_seeds: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
     precision: Precision = "auto"
     limit: int | None = Field(None, ge=1)  # test samples per cell
+    validation: bool = True  # measure clean validation pictures, too: decisions are fitted on them
+    views: int = Field(0, ge=0)  # of each clean test picture, for classifiers without steps
     data: DataConfig = FacesData()
     # Lists of test pictures, by the name of the group that they make.
     lists: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 _-]*$")], Path] = Field(

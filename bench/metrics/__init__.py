@@ -4,7 +4,7 @@
 - `robustness`: CE, rCE, mCE; drops and curves over severities; flips and changed decisions
 - `calibration`: forecasts of logits; ECE, NLL, Brier; accuracy against coverage
 - `agreement`: error consistency of two classifiers
-- `influence`: macro-F1, ratios, kappa and AURC as means over samples, for their intervals
+- `influence`: macro-F1, ratios, kappa, AURC and scales as means over samples, for intervals
 """
 
 from bench.metrics.agreement import error_consistency
@@ -30,6 +30,7 @@ from bench.metrics.influence import (
     macro_f1_scores,
     macro_f1_trials,
     ratio_scores,
+    scale_scores,
     selective_scores,
 )
 from bench.metrics.recognition import (
@@ -86,6 +87,7 @@ __all__ = [
     "relative_corruption_error",
     "relative_drop",
     "reliability",
+    "scale_scores",
     "selective_accuracy",
     "selective_scores",
     "uar",

@@ -8,7 +8,8 @@ They are the number's linear expansion in the samples' weights, whose error is o
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 
 from bench.metrics.calibration import Forecasts, selective_accuracy
 from bench.metrics.recognition import Counts, macro_f1
@@ -111,6 +112,28 @@ def kappa_scores(first: Scores, second: Scores) -> Scores:
     scores = (agree - observed) / (1 - expected)
     scores -= (1 - observed) / (1 - expected) ** 2 * moved
     return np.asarray((observed - expected) / (1 - expected) + scores)
+
+
+def scale_scores(logits: ArrayLike, labels: NDArray[np.integer], scale: float) -> Scores:
+    """The scale of least NLL of softmax(scale * logits), as a mean over samples.
+
+    A sample moves the root of the mean slope, E_p[logit] - logit of the label, by its own slope
+    over the mean curvature, the variance of the logits under p (P. J. Huber, "The behavior of
+    maximum likelihood estimates under nonstandard conditions", 1967).
+
+    Args:
+        logits: Finite, (N, K).
+        labels: (N,).
+        scale: At the least NLL; elsewhere the mean of the scores is another.
+
+    Returns:
+        (N,).
+    """
+    values = np.asarray(logits, np.float64)
+    p = softmax(scale * values, axis=1)
+    expected = (p * values).sum(axis=1)
+    curvature = (p * (values - expected[:, None]) ** 2).sum(axis=1).mean()
+    return np.asarray(scale + (values[np.arange(len(labels)), labels] - expected) / curvature)
 
 
 def aurc_scores(given: Forecasts) -> Scores:

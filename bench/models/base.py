@@ -6,7 +6,7 @@ it.
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UserError
+from bench.models.views import Views
 from bench.store import Gate
 from bench.traces import OtherPrompts, Traces
+from emodc.decide import Rule
+
+Measure = Callable[[Tensor, Sequence[str]], tuple[np.ndarray, Traces | None]]
+"""Logits and traces of float32 images (B, 3, H, W) and their ids."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +30,14 @@ class Measurement:
 
     Attributes:
         logits: float32 (N, K).
-        traces: EmoDC's errors; None for other classifiers.
-        evaluations: Network evaluations per picture.
+        traces: EmoDC's errors, or the surprises of views; None for other classifiers' verdicts.
+        evaluations: Network evaluations of each picture, (N,).
         seconds: Wall time per picture, (N,).
     """
 
     logits: np.ndarray
     traces: Traces | None
-    evaluations: int
+    evaluations: np.ndarray
     seconds: np.ndarray
 
 
@@ -60,26 +65,36 @@ class Classifier(ABC):
         self.validation: dict[str, float] = {}
         self.training: dict[str, Any] = {}
 
-    def measure(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> Measurement:
+    def measure(
+        self, pictures: Sequence[np.ndarray], ids: Sequence[str], rule: Rule | None = None
+    ) -> Measurement:
         """Measure uint8 RGB pictures (H, W, 3) of any sizes.
 
         On a CPU each picture is a computation of its own, so that its result does not depend on
         its neighbours, to the last bit. On a GPU pictures of one size share a batch.
+
+        Args:
+            pictures: The pictures.
+            ids: Their sample ids.
+            rule: Decides while measuring, for classifiers that have steps; None measures all.
         """
-        results = []
-        for batch in self._batches(pictures):
-            images = as_images([pictures[i] for i in batch]).to(self.device)
-            start = time.perf_counter()
-            logits, traces = self._measure(images, [ids[i] for i in batch])
-            spent = (time.perf_counter() - start) / len(batch)
-            results.append((logits, traces, np.full(len(batch), spent)))
-        logits, traces, seconds = zip(*results, strict=True)
-        return Measurement(
-            logits=np.concatenate(logits),
-            traces=None if traces[0] is None else Traces.joined(traces),
-            evaluations=self.evaluations,
-            seconds=np.concatenate(seconds),
-        )
+        if rule is not None:
+            raise TypeError(f"{type(self).__name__} has no steps to decide after")
+        return self._batch_by_batch(pictures, ids, self._measure, self.evaluations)
+
+    def measure_views(
+        self, pictures: Sequence[np.ndarray], ids: Sequence[str], views: Views
+    ) -> Measurement:
+        """Measure several views of each picture, and keep what was said of every one.
+
+        Logits are mean log-probabilities over the views. The trace has surprises, -log p(class), in
+        the place of errors and the views' numbers in that of timesteps. Arguments as of `measure`.
+        """
+        raise TypeError(f"{type(self).__name__} has steps in the place of views")
+
+    def flops(self) -> dict[str, float]:
+        """What a decision costs; see `bench.store.Manifest`."""
+        return {}
 
     def other_prompts(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> OtherPrompts:
         """Errors under the prompts that name no class, for classifiers whose `measure` has traces.
@@ -108,6 +123,28 @@ class Classifier(ABC):
     @abstractmethod
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
         """Logits and traces of float32 images (B, 3, H, W)."""
+
+    def _batch_by_batch(
+        self,
+        pictures: Sequence[np.ndarray],
+        ids: Sequence[str],
+        measure: Measure,
+        evaluations: int,
+    ) -> Measurement:
+        results = []
+        for batch in self._batches(pictures):
+            images = as_images([pictures[i] for i in batch]).to(self.device)
+            start = time.perf_counter()
+            logits, traces = measure(images, [ids[i] for i in batch])
+            spent = (time.perf_counter() - start) / len(batch)
+            results.append((logits, traces, np.full(len(batch), spent)))
+        logits, traces, seconds = zip(*results, strict=True)
+        return Measurement(
+            logits=np.concatenate(logits),
+            traces=None if traces[0] is None else Traces.joined(traces),
+            evaluations=np.full(len(ids), evaluations),
+            seconds=np.concatenate(seconds),
+        )
 
     def _batches(self, pictures: Sequence[np.ndarray]) -> list[list[int]]:
         if self.device.type == "cpu":

@@ -7,10 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.models.base import Classifier, as_images
+from bench.errors import UserError
+from bench.models import flops
+from bench.models.base import Classifier, Measurement, as_images
+from bench.models.live import logits_of
+from bench.models.views import Views
 from bench.store import Gate
-from bench.traces import OtherPrompts, Traces
-from emodc import EmoDC
+from bench.traces import OtherPrompts, TraceInfo, Traces
+from emodc import EmoDC, Engine
+from emodc.decide import Rule
+from emodc.evaluation import resolve_precision
 
 
 class DiffusionClassifier(Classifier):
@@ -23,13 +29,35 @@ class DiffusionClassifier(Classifier):
         gate: Gate | None,
         attack_steps: int,
         device: torch.device,
+        engine: Engine | None = None,
     ) -> None:
         super().__init__(device)
+        self.engine = engine or Engine()
         self.model = model.to(device).requires_grad_(False).eval()
         self.classes, self.digest, self.gate = model.classes, digest, gate
         self.timesteps = tuple(model.timesteps.tolist())
         self.evaluations = len(self.timesteps) * len(self.classes)
         self.attack_steps = min(attack_steps, len(self.timesteps))
+
+    def measure(
+        self, pictures: Sequence[np.ndarray], ids: Sequence[str], rule: Rule | None = None
+    ) -> Measurement:
+        """See `Classifier.measure`."""
+        if rule is None:
+            return super().measure(pictures, ids)
+        try:
+            verdict = self.model.decide(pictures, ids, rule, engine=self.engine)
+        except MemoryError as error:
+            raise UserError(str(error), 1) from error
+        self.engine = replace(self.engine, rows=verdict.rows)  # if memory ran out, it would again
+        errors, times = verdict.trace.errors.numpy(), verdict.trace.timesteps.numpy()
+        scale = self.model.evaluation.logit_scale
+        return Measurement(
+            logits=logits_of(errors, verdict.decisions, scale),
+            traces=Traces(tuple(ids), errors, times.astype(np.int32), self._info),
+            evaluations=verdict.decisions.evaluations,
+            seconds=verdict.seconds,
+        )
 
     def attack_target(self, sample_id: str) -> nn.Module:
         """EmoDC on the verdict's own noise, a different share of its steps at each query."""
@@ -44,21 +72,77 @@ class DiffusionClassifier(Classifier):
             parts.append(OtherPrompts(tuple(names), null.cpu().numpy(), non_class.cpu().numpy()))
         return OtherPrompts.joined(parts)
 
+    def flops(self) -> dict[str, float]:
+        """See `Classifier.flops`. What prompts cost once per pass of many steps counts as fixed.
+
+        With a shared trunk a pass serves all classes, whoever is still asked about.
+        """
+        image = flops.picture(self.device)
+        self.model(image, steps=[0])  # prompts are encoded once, ever
+        one = flops.counted(lambda: self.model(image, steps=[0]))
+        two = flops.counted(lambda: self.model(image, steps=[0, 0]))
+        step = two - one
+        if self.model.denoiser.shared_trunk:
+            return {"picture": one - step, "step": step, "evaluation": 0.0}
+        return {"picture": one - step, "step": 0.0, "evaluation": step / len(self.classes)}
+
+    @property
+    def _info(self) -> TraceInfo:
+        plan, process = self.model.evaluation, self.model.denoiser.process
+        return TraceInfo(
+            kind="errors",
+            classes=self.classes,
+            weighting=plan.weighting,
+            prediction=process.prediction,
+            precision=str(resolve_precision(plan.precision, self.device)).removeprefix("torch."),
+            model=self.digest,
+            seed=plan.seed,
+            steps=plan.steps,
+        )
+
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
         trace = self.model.trace(images, ids)
         errors, timesteps = trace.errors.cpu().numpy(), trace.timesteps.cpu().numpy()
         means = errors.astype(np.float64).mean(axis=2)
         logits = (-self.model.evaluation.logit_scale * means).astype(np.float32)
-        return logits, Traces(tuple(ids), errors, timesteps.astype(np.int32))
+        return logits, Traces(tuple(ids), errors, timesteps.astype(np.int32), self._info)
 
 
 class ControlClassifier(DiffusionClassifier):
     """The matched control: EmoDC's trunk and steps, log-probabilities in the place of errors."""
 
-    def __init__(self, model: EmoDC, digest: str, attack_steps: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: EmoDC,
+        digest: str,
+        attack_steps: int,
+        device: torch.device,
+        engine: Engine | None = None,
+    ) -> None:
         model.evaluation = replace(model.evaluation, logit_scale=1.0)
-        super().__init__(model, digest, None, attack_steps, device)
+        super().__init__(model, digest, None, attack_steps, device, engine)
         self.evaluations, self.timesteps = len(self.timesteps), ()
+
+    def measure(
+        self, pictures: Sequence[np.ndarray], ids: Sequence[str], rule: Rule | None = None
+    ) -> Measurement:
+        """See `Classifier.measure`; a pass says something of all classes, and counts once."""
+        measured = super().measure(pictures, ids, rule)
+        if rule is None or measured.traces is None:
+            return measured
+        passes = np.isfinite(measured.traces.errors).any(axis=1).sum(axis=1)
+        return replace(measured, traces=None, evaluations=passes)
+
+    def measure_views(
+        self, pictures: Sequence[np.ndarray], ids: Sequence[str], views: Views
+    ) -> Measurement:
+        """See `Classifier.measure_views`: its views are its steps, so `views` says nothing new."""
+        return self._batch_by_batch(pictures, ids, super()._measure, self.evaluations)
+
+    @property
+    def _info(self) -> TraceInfo:
+        words = {"kind": "surprises", "weighting": "", "prediction": ""}
+        return super()._info.model_copy(update=words)
 
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
         logits, _ = super()._measure(images, ids)

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from bench.config import PythonClassifier
 from bench.data.labels import class_names
 from bench.errors import UserError
-from bench.models.base import Classifier
-from bench.traces import Traces
+from bench.models import flops
+from bench.models.base import Classifier, Measurement
+from bench.models.views import Views
+from bench.traces import TraceInfo, Traces
 
 
 class DiscriminativeClassifier(Classifier):
@@ -30,6 +32,48 @@ class DiscriminativeClassifier(Classifier):
     def attack_target(self, sample_id: str) -> nn.Module:
         """The network itself."""
         return self.model
+
+    def measure_views(
+        self, pictures: Sequence[np.ndarray], ids: Sequence[str], views: Views
+    ) -> Measurement:
+        """See `Classifier.measure_views`. On a CPU view 0 is measured exactly as by `measure`."""
+        info = TraceInfo(
+            kind="surprises",
+            classes=self.classes,
+            precision="float32",
+            model=self.digest,
+            seed=views.seed,
+            steps=views.count,
+        )
+        rows = 1 if self.device.type == "cpu" else views.count
+
+        def measure(images: Tensor, names: Sequence[str]) -> tuple[np.ndarray, Traces]:
+            surprises = [
+                self._surprises(views.of(image, name), rows)
+                for image, name in zip(images, names, strict=True)
+            ]
+            errors = np.stack(surprises)
+            numbers = np.tile(np.arange(views.count, dtype=np.int32), (len(errors), 1))
+            logits = -errors.mean(axis=2, dtype=np.float64).astype(np.float32)
+            return logits, Traces(tuple(names), errors, numbers, info)
+
+        return self._batch_by_batch(pictures, ids, measure, views.count)
+
+    def flops(self) -> dict[str, float]:
+        """See `Classifier.flops`; empty for a network whose operations cannot be counted."""
+        image = flops.picture(self.device)
+        try:
+            step = flops.counted(lambda: self.model(image))
+        except Exception:  # whatever a network of one's own does under another dispatch
+            step = 0.0
+        return {"picture": 0.0, "step": step, "evaluation": 0.0} if step else {}
+
+    def _surprises(self, views: Tensor, rows: int) -> np.ndarray:
+        """-log p(class | view), float32 (K, V), of views (V, 3, H, W), `rows` at a time."""
+        parts = [self._measure(part, [])[0] for part in views.split(rows)]
+        logits = torch.from_numpy(np.concatenate(parts)).double()
+        surprises: np.ndarray = -torch.log_softmax(logits, dim=1).T.float().numpy()
+        return surprises
 
     @torch.no_grad()
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:

@@ -21,8 +21,9 @@ from bench.errors import UserError
 from bench.models.base import Classifier
 from bench.models.diffusion import ControlClassifier, DiffusionClassifier
 from bench.models.discriminative import DiscriminativeClassifier, load_python
-from emodc import CheckpointError, EmoDC
+from emodc import CheckpointError, EmoDC, Engine
 from emodc import Evaluation as EmoDCEvaluation
+from emodc.engine import require_compiler
 from emodc.unet import SharedTrunkClassifier
 
 NEEDS_WHITE_NOISE = (
@@ -76,6 +77,7 @@ def _load_checkpoint(
 ) -> Classifier:
     try:
         if card.kind == "baseline":
+            _require_no_decision(name, spec)
             model = baselines.checkpoints.load(folder)
             return DiscriminativeClassifier(model, model.classes, card.weights, device)
         emodc = EmoDC.from_pretrained(folder)
@@ -86,7 +88,7 @@ def _load_checkpoint(
         steps=plan.steps,
         low=plan.low,
         high=plan.high,
-        seed=config.seed,
+        seed=config.seed if plan.noise_seed is None else plan.noise_seed,
         noise_aware=plan.noise_aware,
         weighting=plan.weighting,
         precision=config.precision,
@@ -97,6 +99,28 @@ def _load_checkpoint(
         emodc.denoiser.process.weight(emodc.timesteps, plan.weighting)
     except ValueError as error:
         raise UserError(f"classifier {name!r}: {error}.") from error
+    engine = _engine(config, device)
     if isinstance(emodc.denoiser.network, SharedTrunkClassifier):
-        return ControlClassifier(emodc, card.weights, plan.attack_steps, device)
-    return DiffusionClassifier(emodc, card.weights, card.gate, plan.attack_steps, device)
+        return ControlClassifier(emodc, card.weights, plan.attack_steps, device, engine)
+    return DiffusionClassifier(emodc, card.weights, card.gate, plan.attack_steps, device, engine)
+
+
+def _require_no_decision(
+    name: str, spec: BaselineClassifier | CheckpointClassifier | StagedClassifier
+) -> None:
+    evaluation = getattr(spec, "evaluation", None)
+    if evaluation is not None and evaluation.decision is not None:
+        raise UserError(
+            f"classifier {name!r}: its checkpoint is a baseline, which has no steps to decide "
+            "after. Remove `evaluation.decision`."
+        )
+
+
+def _engine(config: Config, device: torch.device) -> Engine:
+    settings = config.execution.engine
+    if settings.compile:
+        try:
+            require_compiler(device)
+        except ValueError as error:
+            raise UserError(f"execution.engine: {error}") from error
+    return Engine(settings.rows, settings.channels_last, settings.compile)

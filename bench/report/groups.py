@@ -80,12 +80,14 @@ class Group:
         seed: Run seed.
         slug: Unique among the store's groups; the start of file names.
         names: Shown names by classifier, in plan order.
-        planned: All planned cells, in report order.
+        planned: All planned cells, in report order, less those measured for decisions alone.
         results: The complete ones, in the same order.
         drawn: Whether the pictures are drawn faces, which say nothing about real ones.
         protocol: Which pictures and whose split, for captions; empty if that goes without saying.
         flips: The complete cells of perturbation sequences, which are not among `results`.
         levels: Those of continuous levels, which are not among `results` either.
+        validation: Those of clean validation pictures, likewise.
+        views: Those of views of clean test pictures, likewise.
     """
 
     dataset: str
@@ -98,6 +100,8 @@ class Group:
     protocol: str = ""
     flips: tuple[Flips, ...] = ()
     levels: tuple[Result, ...] = ()
+    validation: tuple[Result, ...] = ()
+    views: tuple[Result, ...] = ()
 
     @property
     def key(self) -> tuple[str, int]:

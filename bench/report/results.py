@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
+from bench.cells import FOR_DECISIONS
 from bench.errors import UserError
 from bench.report.flips import Flips, flips_of
 from bench.report.groups import Group, Result
@@ -12,7 +12,10 @@ from bench.report.measures import measure
 from bench.report.outcomes import Outcomes
 from bench.store import Cell, Gate, Manifest, Store
 
-_FAMILIES = ("clean", "corruption", "level", "attack", "sequence")  # in report order
+_FAMILIES = ("clean", "corruption", "level", "attack", "sequence", *FOR_DECISIONS)  # report order
+
+#: Families that tables of single results have no place for; `Group` keeps each by itself.
+_APART = ("level", *FOR_DECISIONS)
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class Missing:
     def __str__(self) -> str:
         """One line for a list of missing cells."""
         cell = self.cell
-        level = "" if cell.family == "clean" else f" {cell.severity}"
-        where = f"{self.name} on {cell.dataset}, {cell.perturbation}{level}, seed {cell.seed}"
+        level = "" if cell.family in ("clean", "validation") else f" {cell.severity}"
+        where = f"{self.name} on {cell.dataset}, {cell.condition}{level}, seed {cell.seed}"
         return f"{where}: {self.reason}"
 
 
@@ -40,6 +43,8 @@ class Results:
         missing: The other planned cells, in the same order.
         flips: The complete cells of perturbation sequences, in the same order.
         levels: Those of continuous levels, likewise.
+        validation: Those of clean validation pictures, likewise.
+        views: Those of views of clean test pictures, likewise.
         groups: The same results, one group per data set and run seed.
     """
 
@@ -48,11 +53,14 @@ class Results:
     groups: tuple[Group, ...]
     flips: tuple[Flips, ...] = ()
     levels: tuple[Result, ...] = ()
+    validation: tuple[Result, ...] = ()
+    views: tuple[Result, ...] = ()
 
     @property
     def finished(self) -> int:
-        """Number of cells that are shown."""
-        return len(self.complete) + len(self.flips) + len(self.levels)
+        """Number of cells that are shown, or that what is shown rests on."""
+        apart = (self.flips, self.levels, self.validation, self.views)
+        return len(self.complete) + sum(map(len, apart))
 
 
 def display_name(classifier: str, gates: Iterable[Gate | None]) -> str:
@@ -76,29 +84,30 @@ def read(root: Path) -> Results:
     manifests = {cell: store.manifest(cell) for cell in planned}
     names = _names(planned, manifests)
     measured, flips, missing = _measured(store, planned, names, manifests)
-    levels = tuple(result for result in measured if result.cell.family == "level")
-    complete = tuple(result for result in measured if result.cell.family != "level")
+    complete = tuple(result for result in measured if result.cell.family not in _APART)
     if not complete:
         raise UserError(
             f"{root} holds no complete cell of the {len(planned)} planned, so there is nothing to "
             "report. The same `bench run` goes on where it stopped.",
             1,
         )
-    groups = tuple(
-        replace(group, flips=_of(group, flips), levels=_of(group, levels))
-        for group in _grouped(planned, names, complete, store)
-    )
-    shown = tuple(one for group in groups for one in group.flips)
-    shown_levels = tuple(one for group in groups for one in group.levels)
+    apart = [result for result in measured if result.cell.family in _APART]
+    groups = tuple(_with_apart(g, flips, apart) for g in _grouped(planned, names, complete, store))
     why = "no other cell of its data set and seed is finished"
-    apart: list[Flips | Result] = [*levels, *flips]
-    known_groups = {group.key for group in groups}
+    known = {group.key for group in groups}
+    alone: list[Flips | Result] = [*apart, *flips]
     missing += [
-        Missing(one.cell, one.name, why)
-        for one in apart
-        if _group_key(one.cell) not in known_groups
+        Missing(one.cell, one.name, why) for one in alone if _group_key(one.cell) not in known
     ]
-    return Results(complete, tuple(missing), groups, shown, shown_levels)
+    return Results(
+        complete,
+        tuple(missing),
+        groups,
+        flips=tuple(one for group in groups for one in group.flips),
+        levels=tuple(one for group in groups for one in group.levels),
+        validation=tuple(one for group in groups for one in group.validation),
+        views=tuple(one for group in groups for one in group.views),
+    )
 
 
 def _measured(
@@ -129,11 +138,20 @@ def _measured(
     return measured, flips, missing
 
 
-_Apart = TypeVar("_Apart", Flips, Result)
+def _with_apart(group: Group, flips: Sequence[Flips], apart: Sequence[Result]) -> Group:
+    """The group with what it keeps apart from its results."""
+    own = [result for result in apart if _group_key(result.cell) == group.key]
+    return replace(
+        group,
+        flips=tuple(one for one in flips if _group_key(one.cell) == group.key),
+        levels=_family(own, "level"),
+        validation=_family(own, "validation"),
+        views=_family(own, "views"),
+    )
 
 
-def _of(group: Group, apart: Sequence[_Apart]) -> tuple[_Apart, ...]:
-    return tuple(one for one in apart if _group_key(one.cell) == group.key)
+def _family(results: Sequence[Result], family: str) -> tuple[Result, ...]:
+    return tuple(result for result in results if result.cell.family == family)
 
 
 def report_order(cells: Sequence[Cell]) -> list[Cell]:
@@ -195,7 +213,9 @@ def _grouped(
     keys = list(dict.fromkeys(_group_key(result.cell) for result in complete))
     groups = []
     for key in keys:
-        cells = tuple(cell for cell in planned if _group_key(cell) == key)
+        cells = tuple(
+            cell for cell in planned if _group_key(cell) == key and cell.family not in FOR_DECISIONS
+        )
         own = tuple(result for result in complete if _group_key(result.cell) == key)
         shown = {c.classifier: names[key, c.classifier] for c in cells}
         alone = sum(dataset == key[0] for dataset, _ in keys) == 1

@@ -28,7 +28,8 @@ def cell_seconds(config: Config, planned: PlannedCell, workers: int) -> float:
         verdict = _FORWARD["emodc"] * evaluation.steps
         gradient = _FORWARD["emodc"] * min(evaluation.attack_steps, evaluation.steps) * _GRADIENT
     else:
-        verdict = _FORWARD["other"]
+        views = int(planned.cell.severity) if planned.cell.family == "views" else 1
+        verdict = _FORWARD["other"] * views
         gradient = verdict * _GRADIENT
     queries = _QUERIES.get(planned.cell.perturbation, 0)
     pictures = len(planned.sample_ids) * (verdict + queries * gradient)

@@ -62,7 +62,8 @@ class Lost:
         return [*self.dataset.skipped, *self.found.values()]
 
     def _reason(self, name: str) -> str:
-        known = {one.id: one for one in self.dataset.samples("test")}
+        splits = self.dataset.samples("val"), self.dataset.samples("test")
+        known = {one.id: one for split in splits for one in split}
         sample = known[name if name in known else of_frame(name)[0]]
         try:
             self.dataset.picture(sample)

@@ -4,12 +4,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench.config import BaselineClassifier, Config, ControlClassifier, StagedClassifier
-from bench.data.base import DataSet, Sample, balanced_subset
+from bench.checkpoints import Card
+from bench.config import (
+    BaselineClassifier,
+    CheckpointClassifier,
+    Config,
+    ControlClassifier,
+    EmoDCClassifier,
+    StagedClassifier,
+)
+from bench.data.base import DataSet, Sample, Split, balanced_subset
 from bench.files import digest
+from bench.models.views import Views
 from bench.perturb import CONTINUOUS, CORRUPTIONS, SEQUENCES
 from bench.perturb.sequences import FRAMES, frame_id
 from bench.store import Cell, Store, has_other_prompts
+from bench.sweep.deciding import decision_of, fitted_on
 from bench.training.recipes import resolved_precision
 
 #: Raise when the same inputs give other rows, so that no stale row is ever reused.
@@ -23,7 +33,7 @@ class PlannedCell:
     Attributes:
         cell: The cell.
         inputs: Everything that determines the rows.
-        sample_ids: The test samples, in order; of a sequence each of their frames.
+        sample_ids: The samples, in order; of a sequence each of their frames.
         other_prompts: Those of them that an EmoDC measures under the prompts that name no class.
     """
 
@@ -72,9 +82,21 @@ def levels(config: Config) -> Iterator[tuple[str, str, str]]:
         yield name, "sequence", str(FRAMES)
 
 
-def test_samples(config: Config, dataset: DataSet, family: str) -> list[Sample]:
-    """The test samples of a cell; attacks and sequences have smaller subsets of their own."""
-    samples = balanced_subset(dataset.samples("test"), config.limit)
+def columns(config: Config, name: str) -> list[tuple[str, str, str]]:
+    """(perturbation, family, severity) of every cell of a classifier and training seed.
+
+    What decisions are fitted on comes first: who decides while measuring needs the fit before.
+    """
+    own = [("clean", "validation", "0")] if config.validation else []
+    own += levels(config)
+    views = _views(config, name)
+    return [*own, ("clean", "views", str(views))] if views else own
+
+
+def cell_samples(config: Config, dataset: DataSet, family: str) -> list[Sample]:
+    """The samples of a cell; attacks and sequences have smaller subsets of their own."""
+    split: Split = "val" if family == "validation" else "test"
+    samples = balanced_subset(dataset.samples(split), config.limit)
     table = config.perturbations
     limits = {"attack": table.attack_limit, "sequence": table.sequence_limit}
     return balanced_subset(samples, limits.get(family))
@@ -89,7 +111,7 @@ def seeds_of(config: Config, name: str) -> list[int]:
 def make_plan(
     config: Config, dataset: DataSet, weights: dict[tuple[str, int], str]
 ) -> list[PlannedCell]:
-    """All cells of a run.
+    """All cells of a run; one without samples, of a data set without a validation split, is none.
 
     Args:
         config: The run.
@@ -98,8 +120,11 @@ def make_plan(
     """
     plan, precision = [], resolved_precision(config)
     for name, seed in ((n, s) for n in config.classifiers for s in seeds_of(config, n)):
-        for perturbation, family, severity in levels(config):
-            samples = test_samples(config, dataset, family)
+        validation: str | None = None  # id of the cell that rules are fitted on
+        for perturbation, family, severity in columns(config, name):
+            samples = cell_samples(config, dataset, family)
+            if not samples:
+                continue
             inputs = {
                 "version": RESULT_VERSION,
                 "weights": weights[name, seed],
@@ -110,7 +135,7 @@ def make_plan(
                 "samples": digest([sample.id for sample in samples]),
                 "perturbation": _parameters(perturbation, family) | {"severity": severity},
                 "seed": config.seed,
-            }
+            } | fitted_on(config, name, family, validation)
             cell = Cell(
                 id=digest([name, dataset.name, inputs]),
                 classifier=name,
@@ -121,6 +146,7 @@ def make_plan(
                 seed=seed,
                 run_seed=config.seed,
             )
+            validation = cell.id if family == "validation" else validation
             ids, others = _row_ids(samples, family), _other_prompts(inputs, samples)
             plan.append(
                 PlannedCell(cell, inputs, ids, others if family == "clean" else frozenset())
@@ -152,6 +178,22 @@ def pending(planned: PlannedCell, count: int, store: Store) -> list[Shard]:
     return todo
 
 
+def _views(config: Config, name: str) -> int:
+    """How many views a classifier has of each picture: as many as the config says, or its steps.
+
+    EmoDC's steps are in its traces, so it has none.
+    """
+    spec = config.classifiers[name]
+    if not config.views or isinstance(spec, EmoDCClassifier):
+        return 0
+    if isinstance(spec, ControlClassifier):
+        return spec.evaluation.steps
+    if isinstance(spec, CheckpointClassifier):
+        made_as = str(Card.verified(spec.folder).recipe.get("kind"))
+        return {"control": spec.evaluation.steps, "baseline": config.views}.get(made_as, 0)
+    return config.views
+
+
 def _evaluation(config: Config, name: str, family: str) -> dict[str, Any] | None:
     """How the classifier evaluates, where the config says so."""
     spec = config.classifiers[name]
@@ -163,6 +205,11 @@ def _evaluation(config: Config, name: str, family: str) -> dict[str, Any] | None
     left_out = exclude.get(family, {"attack_steps", "other_prompts"})
     if isinstance(spec, ControlClassifier):
         left_out = left_out | {"other_prompts"}  # it reads none
+    if plan.noise_seed is None:
+        left_out = left_out | {"noise_seed"}
+    # Without a decision everything is measured, as before there were any.
+    deciding = decision_of(config, name, family) is not None
+    left_out = left_out | ({"other_prompts"} if deciding else {"decision"})
     return dict(plan.model_dump(exclude=left_out))
 
 
@@ -189,4 +236,8 @@ def _parameters(perturbation: str, family: str) -> dict[str, Any]:
         from bench.perturb.attacks import ATTACK_CLASSES
 
         return ATTACK_CLASSES[perturbation]().parameters()
+    if family == "validation":
+        return {"name": perturbation, "split": "val"}
+    if family == "views":
+        return {"name": perturbation, "views": Views.parameters()}
     return {"name": perturbation}

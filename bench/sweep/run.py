@@ -1,5 +1,6 @@
 """`bench run robustness`: plan, train what is missing, sweep shard by shard, resume by itself."""
 
+import itertools
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from bench.runtime import pick_device
 from bench.store import Manifest, Store
 from bench.sweep.command import cell_command
 from bench.sweep.cost import cell_seconds, training_seconds
+from bench.sweep.deciding import phases
 from bench.sweep.executors import execute, worker_count
 from bench.sweep.lost import Lost
 from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, shards_of
@@ -107,7 +109,7 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
     store = Store(out)
     store.write_dataset(*dataset_record.describe(dataset))
     store.write_plan([planned.cell for planned in plan], config.model_dump(mode="json"))
-    todo = [shard for planned in plan for shard in _reopened(planned, config, store)]
+    todo = [shard for planned in plan for shard in _reopened(planned, config, store, reporter)]
     arguments = (config, dataset, out, folders)
     lost = Lost(dataset, store, config.execution.shards, reporter)
     describe = _Describer(Worker(*arguments), config, command, lost)
@@ -179,7 +181,8 @@ def _sweep(
         reporter.say(f"sweep: all {len(plan)} cells are already there")
         return
     with reporter.task(f"sweep {len(plan)} cells", total) as task:
-        for shard in execute(sharing.todo, arguments, _workers(config)):
+        parts = (execute(part, arguments, _workers(config)) for part in phases(sharing.todo))
+        for shard in itertools.chain.from_iterable(parts):
             planned = shard.planned
             sharing.done(shard)
             left[planned.cell.id] -= 1
@@ -187,7 +190,7 @@ def _sweep(
                 store.write_manifest(describe(planned))
             cell = planned.cell
             seed = f", seed {cell.seed}" if len(config.seeds) > 1 else ""
-            note = f"{cell.classifier}{seed} {cell.perturbation} {cell.severity}"
+            note = f"{cell.classifier}{seed} {cell.condition} {cell.severity}"
             task.advance(len(shard.sample_ids), note)
     sharing.end()
 
@@ -226,13 +229,22 @@ class _Describer:
             training=classifier.training,
             inputs=planned.inputs,
             environment=_environment(self.worker.device) | _preset(cell.perturbation),
+            flops=classifier.flops(),
             command=cell_command(self.command, cell),
         )
 
 
-def _reopened(planned: PlannedCell, config: Config, store: Store) -> list[Shard]:
+def _reopened(
+    planned: PlannedCell, config: Config, store: Store, reporter: Reporter
+) -> list[Shard]:
     todo = pending(planned, config.execution.shards, store)
     if todo:
+        cell, manifest = planned.cell, store.manifest(planned.cell)
+        if manifest is not None and manifest.n == len(planned.sample_ids):
+            reporter.say(
+                f"measured again: {cell.classifier}, {cell.condition} {cell.severity}: its rows or "
+                "traces are gone, damaged or of a later version of the bench"
+            )
         store.reopen(planned.cell)
     return todo
 

@@ -13,14 +13,17 @@ from bench.config import Config
 from bench.data.base import DataSet, Sample
 from bench.data.reading.images import UnreadablePicture
 from bench.models import Classifier, Measurement, load_classifier
+from bench.models.views import Views
 from bench.perturb import CONTINUOUS, CORRUPTIONS, SEQUENCES
 from bench.perturb.attacks import ATTACK_CLASSES
 from bench.perturb.sequences import of_frame
 from bench.store import ROW_SCHEMA, Cell, Store
 from bench.sweep.corrupted import corrupted
+from bench.sweep.deciding import Rules
 from bench.sweep.plan import Shard
 from bench.sweep.sharing import FOLDER
 from bench.traces import OtherPrompts, Traces
+from emodc.decide import Rule
 
 
 class Worker:
@@ -40,7 +43,9 @@ class Worker:
         self.config, self.dataset, self.folders = config, dataset, folders
         self.store = Store(out)
         self.device = runtime.pick_device(config.execution.device)
-        self._samples = {sample.id: sample for sample in dataset.samples("test")}
+        known = [*dataset.samples("val"), *dataset.samples("test")]
+        self._samples = {sample.id: sample for sample in known}
+        self._rules = Rules(config, self.store)
         self._open: tuple[tuple[str, int], Classifier] | None = None
 
     def classifier(self, name: str, seed: int) -> Classifier:
@@ -66,9 +71,10 @@ class Worker:
         classifier = self.classifier(cell.classifier, cell.seed)
         samples = [self._sample(cell, name) for name in shard.sample_ids]
         frames, traces, others = [], [], []
-        chosen = shard.planned.other_prompts
+        chosen, rule = shard.planned.other_prompts, self._rules.of(cell, shard.planned.inputs)
         for batch, pictures in self._batches(shard, samples, classifier):
-            measured = _measured(cell, classifier, pictures, [sample.id for sample in batch])
+            names = [sample.id for sample in batch]
+            measured = _measured(cell, classifier, pictures, names, rule)
             frames.append(_rows(batch, measured, classifier.classes))
             if measured.traces is None:
                 continue
@@ -80,10 +86,17 @@ class Worker:
             cell,
             shard.number,
             pd.concat(frames, ignore_index=True) if frames else _no_rows(),
-            Traces.joined(traces) if traces else None,
+            self._stamped(cell, Traces.joined(traces)) if traces else None,
             OtherPrompts.joined(others) if traces and chosen else None,
         )
         return len(samples)
+
+    def _stamped(self, cell: Cell, traces: Traces) -> Traces:
+        """With what the classifier cannot know of itself."""
+        if traces.info is None:
+            return traces
+        update = {"config": cell.id, "dtype": self.config.execution.traces}
+        return replace(traces, info=traces.info.model_copy(update=update))
 
     def _sample(self, cell: Cell, name: str) -> Sample:
         """What a row is about; a frame of a sequence has an id of its own."""
@@ -121,7 +134,7 @@ class Worker:
         pictures = [self._picture(sample) for sample in samples]
         if cell.family in ("corruption", "level"):
             return _corrupted(cell, samples, pictures)
-        if cell.family == "clean":
+        if cell.perturbation == "clean":
             return pictures
         return [
             None if picture is None else self._attacked(cell, sample, picture, classifier)
@@ -193,12 +206,19 @@ def _changed(cell: Cell, pictures: np.ndarray, names: Sequence[str]) -> np.ndarr
 
 
 def _measured(
-    cell: Cell, classifier: Classifier, pictures: Sequence[np.ndarray], names: Sequence[str]
+    cell: Cell,
+    classifier: Classifier,
+    pictures: Sequence[np.ndarray],
+    names: Sequence[str],
+    rule: Rule | None,
 ) -> Measurement:
+    if cell.family == "views":
+        views = Views(int(cell.severity), cell.run_seed, cell.dataset)
+        return classifier.measure_views(pictures, names, views)
     if cell.family != "sequence":
-        return classifier.measure(pictures, names)
+        return classifier.measure(pictures, names, rule)
     # Frames meet the evaluation noise of their picture, so that a flip is none of the noise's.
-    measured = classifier.measure(pictures, [of_frame(name)[0] for name in names])
+    measured = classifier.measure(pictures, [of_frame(name)[0] for name in names], rule)
     traces = measured.traces and replace(measured.traces, ids=tuple(names))
     return replace(measured, traces=traces)
 
@@ -229,8 +249,8 @@ def _decide(logits: np.ndarray, classes: Sequence[str]) -> str | None:
 
 
 def _positive_errors(traces: Traces | None, labels: Sequence[int]) -> list[float | None]:
-    if traces is None:
+    """Mean errors of the right classes, over the steps that they were measured at."""
+    if traces is None or traces.surprises:
         return [None] * len(labels)
-    return [
-        float(traces.errors[row, label].mean(dtype=np.float64)) for row, label in enumerate(labels)
-    ]
+    own = (traces.errors[row, label] for row, label in enumerate(labels))
+    return [float(errors[~np.isnan(errors)].mean(dtype=np.float64)) for errors in own]

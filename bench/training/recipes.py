@@ -49,7 +49,7 @@ def recipes(config: Config, dataset: DataSet) -> dict[tuple[str, int], list[dict
 
 def resolved_precision(config: Config) -> str:
     """What networks compute in on the device of a run: "float32" or "bfloat16"."""
-    from emodc.classifier import resolve_precision
+    from emodc.evaluation import resolve_precision
 
     dtype = resolve_precision(config.precision, pick_device(config.execution.device))
     return str(dtype).removeprefix("torch.")

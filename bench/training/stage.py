@@ -21,7 +21,7 @@ from bench.training.recipes import checkpoint_folder
 from bench.training.stage_trainer import StageTrainer, validation_figures
 from bench.training.trackers import Trackers
 from emodc import CheckpointError, Denoiser, EmoDC, Evaluation, Prompts
-from emodc.classifier import Precision
+from emodc.evaluation import Precision
 from emodc.objectives import OBJECTIVES, Objective
 from emodc.small import small_control, small_denoiser
 from emodc.train import EmoDCTrainer, TrainConfig

@@ -141,6 +141,7 @@ def of(folder: Path, **classifier: object) -> Config:
     return parse(
         {
             "data": {"kind": "folder", "root": str(folder)},
+            "validation": False,
             "classifiers": {"mine": kind | classifier},
             "execution": {"workers": 1, "device": "cpu"},
         },

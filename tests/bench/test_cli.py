@@ -103,14 +103,15 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_manifest_has_the_command_behind_its_rows(bench, small_run: Path) -> None:
     store = Store(small_run)
-    (cell,) = store.planned()
-    manifest = store.manifest(cell)
-    assert manifest is not None
     given = ["bench", "run", "robustness", "-c", str(TINY), "--out", str(small_run)]
     narrowed = ["--classifiers", "test_resnet", "--perturbations", "clean"]
-    assert shlex.split(manifest.command) == given + narrowed
-    code, text = bench(*shlex.split(manifest.command)[1:], "--dry-run")
-    assert code == 0 and "1 cells" in text and "done" in text
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        assert manifest is not None
+        assert shlex.split(manifest.command) == given + narrowed
+    assert {cell.family for cell in store.planned()} == {"clean", "validation", "views"}
+    code, text = bench(*given[1:], *narrowed, "--dry-run")
+    assert code == 0 and "3 cells" in text and text.count("done") == 3
 
 
 def test_a_corrupted_checkpoint_is_named_and_results_stay(
@@ -174,13 +175,14 @@ def test_a_dry_run_lists_cells_and_does_nothing(bench, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, text = bench("run", "robustness", "-c", TINY, "--out", out, "--dry-run")
     assert code == 0
-    assert "16 cells, about" in text and "train emodc_amdit: " in text
+    assert "clean, validation split" in text and "clean, views" in text
+    assert "22 cells, about" in text and "train emodc_amdit: " in text
     assert not out.exists()
 
 
 def test_a_dry_run_as_json(document, tmp_path: Path) -> None:
     code, plan = document("run", "robustness", "-c", TINY, "--out", tmp_path / "out", "--dry-run")
-    assert code == 0 and len(plan["cells"]) == 16
+    assert code == 0 and len(plan["cells"]) == 22
     assert {cell["classifier"] for cell in plan["training"]} >= {"emodc_amdit", "test_resnet"}
     first = plan["cells"][0]
     assert (first["perturbation"], first["severity"], first["done"]) == ("clean", "0", False)

@@ -29,6 +29,13 @@ def execution(config: Config, **changes: object) -> Config:
     return config.model_copy(update={"execution": config.execution.model_copy(update=changes)})
 
 
+def decision_cells(out: Path) -> list[Manifest]:
+    """The complete cells of validation pictures and of views."""
+    store = Store(out)
+    cells = [c for c in store.planned() if c.family in ("validation", "views")]
+    return [found for cell in cells if (found := store.manifest(cell)) is not None]
+
+
 @pytest.fixture(scope="module")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An undisturbed run of the tiny config, reported."""
@@ -94,6 +101,8 @@ def test_the_store_knows_the_data_of_every_cell(tiny_run: Path) -> None:
         assert record is not None and samples is not None
         assert record.classes == manifest.classes and record.synthetic
         assert sum(record.counts["test"].values()) == len(samples) == 21
+        if cell.family == "validation":
+            continue  # the record is of test samples
         found = store.rows(manifest).merge(samples, on=["sample_id", "label"])
         assert len(found) == manifest.n
         assert found["light"].isin(record.groups["light"]).all()
@@ -115,6 +124,16 @@ def test_batch_size_and_shards_change_nothing(
     run(execution(load(TINY), batch_size=batch_size, shards=shards), trained, Reporter())
     write_report(trained)
     assert summary_without_times(trained) == summary_without_times(tiny_run)
+    for found, expected in zip(decision_cells(trained), decision_cells(tiny_run), strict=True):
+        columns = ["sample_id", "label", "prediction", "evaluations"]
+        rows, same = (Store(o).rows(m) for o, m in ((trained, found), (tiny_run, expected)))
+        assert rows[columns].equals(same[columns]), found.cell
+        traces, others = Store(trained).traces(found), Store(tiny_run).traces(expected)
+        assert (traces is None) == (others is None)
+        if traces is not None and others is not None:
+            assert traces.ids == others.ids and traces.info == others.info
+            np.testing.assert_array_equal(traces.errors, others.errors)
+            np.testing.assert_array_equal(traces.timesteps, others.timesteps)
 
 
 def test_training_again_gives_the_same_results(tiny_run: Path, tmp_path: Path) -> None:
@@ -123,15 +142,55 @@ def test_training_again_gives_the_same_results(tiny_run: Path, tmp_path: Path) -
     assert summary_without_times(tmp_path) == summary_without_times(tiny_run)
 
 
-def test_a_damaged_part_is_computed_again(tiny_run: Path, trained: Path) -> None:
+def test_a_damaged_part_is_computed_again(
+    tiny_run: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copytree(tiny_run, trained, dirs_exist_ok=True)
     part = sorted((trained / "cells").rglob("part-*.parquet"))[3]
-    content = bytearray(part.read_bytes())
-    content[len(content) // 3] ^= 0xFF
-    part.write_bytes(content)
+    views = [m for m in decision_cells(trained) if m.cell.family == "views"]
+    assert [m.cell.classifier for m in views] == ["test_resnet", "emodc_control"]
+    expected = [Store(trained).traces(m) for m in views]
+    traces = [Store(trained).folder(m.cell) / "trace-00000.parquet" for m in views]
+    for path in (part, *traces):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 3] ^= 0xFF
+        path.write_bytes(content)
+    assert [Store(trained).traces(m) for m in views] == [None, None]
     run(load(TINY), trained, Reporter())
+    assert capsys.readouterr().err.count("measured again") == 3
     write_report(trained)
     assert summary_without_times(trained) == summary_without_times(tiny_run)
+    for manifest, before in zip(views, expected, strict=True):
+        after = Store(trained).traces(manifest)
+        assert after is not None and before is not None
+        np.testing.assert_array_equal(after.errors, before.errors)
+
+
+def test_validation_pictures_and_views_are_measured_for_decisions(tiny_run: Path) -> None:
+    found = {(m.cell.classifier, m.cell.family): m for m in decision_cells(tiny_run)}
+    assert len(found) == 4 + 2
+    store = Store(tiny_run)
+    validation = {sample.id for sample in open_dataset(load(TINY).data, 0).samples("val")}
+    for name in ("test_resnet", *EMODCS):
+        rows = store.rows(found[name, "validation"])
+        assert set(rows["sample_id"]) == validation
+        assert found[name, "validation"].flops["step"] > 0
+    for name, steps in (("test_resnet", 3), ("emodc_control", 4)):
+        rows, traces = store.rows(found[name, "views"]), store.traces(found[name, "views"])
+        assert traces is not None and traces.surprises and traces.complete
+        assert traces.errors.shape == (21, 7, steps) and set(rows["evaluations"]) == {steps}
+        assert rows["d_p"].isna().all()
+        np.testing.assert_allclose(np.exp(-traces.errors).sum(axis=1), 1, atol=1e-5)
+        logits = np.stack(rows["logits"].tolist())
+        np.testing.assert_allclose(logits, -traces.errors.mean(axis=2), atol=1e-5)
+    clean = next(c for c in store.planned() if (c.classifier, c.family) == ("test_resnet", "clean"))
+    manifest = store.manifest(clean)
+    traces = store.traces(found["test_resnet", "views"])
+    assert manifest is not None and traces is not None
+    first = traces.errors[:, :, 0]  # the picture itself
+    logits = np.stack(store.rows(manifest)["logits"].tolist())
+    surprises = np.log(np.exp(logits).sum(axis=1, keepdims=True)) - logits
+    np.testing.assert_allclose(first, surprises, atol=1e-5)
 
 
 def test_a_limit_makes_other_cells_and_replaces_them_in_the_report(
@@ -141,13 +200,15 @@ def test_a_limit_makes_other_cells_and_replaces_them_in_the_report(
     limited = load(TINY).select(["test_resnet"], ["clean"]).model_copy(update={"limit": 7})
     run(limited, trained, Reporter())
     cells = Store(trained).planned()
-    assert len(cells) == 16
+    assert len(cells) == 16 + 4 + 2
     sizes = {
-        cell.classifier: Store(trained).manifest(cell).n
+        (cell.classifier, cell.family): Store(trained).manifest(cell).n
         for cell in cells
         if cell.perturbation == "clean"
     }
-    assert sizes == {"test_resnet": 7} | dict.fromkeys(EMODCS, 21)
+    clean = {name: n for (name, family), n in sizes.items() if family == "clean"}
+    assert clean == {"test_resnet": 7} | dict.fromkeys(EMODCS, 21)
+    assert sizes["test_resnet", "validation"] == sizes["test_resnet", "views"] == 7
 
 
 def test_other_prompts_are_stored_and_change_no_row(tiny_run: Path, trained: Path) -> None:
@@ -161,7 +222,11 @@ def test_other_prompts_are_stored_and_change_no_row(tiny_run: Path, trained: Pat
         )
 
     def cells(out: Path) -> dict[str, Manifest]:
-        planned = (c for c in Store(out).planned() if c.classifier == "emodc_base")
+        planned = (
+            c
+            for c in Store(out).planned()
+            if c.classifier == "emodc_base" and c.family in ("clean", "corruption")
+        )
         return {c.perturbation: m for c in planned if (m := Store(out).manifest(c)) is not None}
 
     run(with_others(0), trained, Reporter())
@@ -201,7 +266,8 @@ def test_timesteps_follow_the_noise_of_a_picture(tiny_run: Path, trained: Path) 
     for cell in store.planned():
         manifest = store.manifest(cell)
         traces = None if manifest is None else store.traces(manifest)
-        if cell.classifier == "emodc_base" and traces is not None:
+        tested = cell.family in ("clean", "corruption")
+        if cell.classifier == "emodc_base" and tested and traces is not None:
             first[cell.perturbation] = traces.timesteps[:, 0].mean()
     assert first["gaussian_noise"] > first["clean"] + 50
 

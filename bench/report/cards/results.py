@@ -7,6 +7,7 @@ from bench.checkpoints import GATE_FACTOR
 from bench.metrics import Scores
 from bench.report.attributes import attributes
 from bench.report.groups import Group
+from bench.report.logits import factors_of, forecasts_of
 from bench.report.measures import share
 from bench.report.ranking import FEWEST
 from bench.report.tables.captions import interval_name
@@ -59,14 +60,20 @@ def calibration(group: Group) -> str:
     clean = group.clean(classifier)
     if clean is None:
         return ""
-    (outcomes,) = clean.outcomes
-    given = metrics.forecasts(outcomes.logits, outcomes.labels)
+    (given,) = forecasts_of(clean.outcomes)
     if not len(given.labels):
         return "No calibration: no picture has finite logits."
-    fitted = "; its temperature was not fitted" if clean.results[0].manifest.timesteps else ""
-    return (
+    said = (
         f"Calibration on clean pictures: ECE {metrics.ece(given):.3f} (15 bins of equal width, "
-        f"n {len(given.labels)}; without an interval, for it is biased upwards{fitted})."
+        f"n {len(given.labels)}; without an interval, for it is biased upwards)."
+    )
+    factors = factors_of(group, classifier, clean.seeds)
+    if factors is None:
+        return said
+    (calibrated,) = forecasts_of(clean.outcomes, factors)
+    return (
+        f"{said} With logits times {factors.number}, fitted on {factors.n} validation pictures: "
+        f"ECE {metrics.ece(calibrated):.3f}."
     )
 
 

@@ -6,7 +6,7 @@ confusion.py     confusion matrices on clean pictures
 recall.py        recall of each class, groups.py accuracy of each group: forest.py draws both,
                  conditions.py says what clean pictures are compared with
 calibration.py   reliability diagrams; selective.py accuracy against coverage
-steps.py         accuracy against evaluations
+cost.py          accuracy against cost; rules.py each classifier with every rule
 ablation.py      EmoDC's variants
 diagnostics.py   what traces say of an EmoDC, in the marks of marks.py
 parts.py style.py  what all share: titles, footnotes, looks; files.py writes
@@ -19,6 +19,7 @@ from pathlib import Path
 from bench.report.figures.ablation import ablation_drawings
 from bench.report.figures.calibration import calibration_drawings
 from bench.report.figures.confusion import confusion_drawings
+from bench.report.figures.cost import cost_drawings
 from bench.report.figures.curves import curve_drawings
 from bench.report.figures.diagnostics import diagnostic_drawings
 from bench.report.figures.files import write
@@ -27,7 +28,6 @@ from bench.report.figures.heatmap import heatmap_drawings
 from bench.report.figures.parts import Drawing, Drawn
 from bench.report.figures.recall import recall_drawings
 from bench.report.figures.selective import selective_drawings
-from bench.report.figures.steps import steps_drawings
 from bench.report.figures.style import house_style
 from bench.report.groups import Group
 from bench.report.results import Results
@@ -70,5 +70,5 @@ def _drawings(group: Group, store: Store) -> Iterator[Drawing]:
     yield from recall_drawings(group)
     yield from curve_drawings(group, "attack")
     yield from group_drawings(group, store)
-    yield from steps_drawings(group, store)
+    yield from cost_drawings(group, store)
     yield from ablation_drawings(group)

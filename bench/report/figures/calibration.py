@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.metrics.calibration import Reliability, ece, forecasts, reliability
+from bench.metrics.calibration import Reliability, ece, reliability
 from bench.report.figures.conditions import Condition, conditions, mean_note
 from bench.report.figures.parts import Drawing, evenly, footnote, numbered, part_of
 from bench.report.figures.style import GREY, line_style, new_figure, shown
-from bench.report.groups import Group
+from bench.report.groups import Group, Pooled
+from bench.report.logits import Factors, factors_of, forecasts_of, pooled, with_logits
 from bench.report.ranking import FEWEST
-from bench.report.tables.calibration import with_logits
 from bench.stats import wilson
 
 _PANELS = 6
@@ -29,7 +29,8 @@ class Curve:
     """One classifier under one condition.
 
     Attributes:
-        condition: Its number among the conditions.
+        condition: Its number among the conditions; as many as there are for clean pictures whose
+            logits were calibrated.
         bins: Its samples in bins of confidence, those of all corruptions and seeds together.
         error: ECE, mean over corruptions and seeds: what the table of calibration has.
         repeats: How often each picture is among the samples.
@@ -60,21 +61,29 @@ def calibration_drawings(group: Group) -> Iterator[Drawing]:
 
 
 def reliabilities(group: Group, classifier: str) -> list[Curve]:
-    """A curve per condition that has a complete result; bins pool corruptions and seeds."""
-    found = []
-    for number, kind in enumerate(conditions(group)):
-        entries = kind.of(group, classifier)
-        if not entries:
-            continue
-        kept, excluded = with_logits(entries)
-        each = [outcomes for seeds in kept for outcomes in seeds]
-        if len(each[0]):
-            logits = np.concatenate([o.logits for o in each])
-            labels = np.concatenate([o.labels for o in each])
-            bins = reliability(forecasts(logits, labels), _BINS)
-            error = fmean(ece(forecasts(o.logits, o.labels), _BINS) for o in each)
-            found.append(Curve(number, bins, error, len(each), excluded))
-    return found
+    """A curve per condition that has a complete result; bins pool corruptions and seeds.
+
+    And one of calibrated logits on clean pictures, if there are factors for them.
+    """
+    kinds = conditions(group)
+    found = [_curve(number, kind.of(group, classifier)) for number, kind in enumerate(kinds)]
+    clean = group.clean(classifier)
+    factors = None if clean is None else factors_of(group, classifier, clean.seeds)
+    if clean is not None and factors is not None:
+        found.append(_curve(len(kinds), [clean], factors))
+    return [curve for curve in found if curve is not None]
+
+
+def _curve(number: int, entries: Sequence[Pooled], factors: Factors | None = None) -> Curve | None:
+    """None without a complete result, or a picture whose logits are finite."""
+    if not entries:
+        return None
+    kept, excluded = with_logits(entries)
+    each = [given for seeds in kept for given in forecasts_of(seeds, factors)]
+    if not len(each[0].labels):
+        return None
+    error = fmean(ece(given, _BINS) for given in each)
+    return Curve(number, reliability(pooled(each), _BINS), error, len(each), excluded)
 
 
 def calibration(group: Group, found: dict[str, list[Curve]]) -> Figure:
@@ -99,11 +108,12 @@ def calibration(group: Group, found: dict[str, list[Curve]]) -> Figure:
         if not column:
             above.set_ylabel("accuracy (%)")
             below.set_ylabel("% of n")
-    handles = [line_style(i).handle(shown(kind.name)) for i, kind in enumerate(kinds)]
-    perfect = Line2D([], [], color=GREY, linewidth=1, linestyle=":", label="calibrated")
+    names = _names(kinds, found)
+    handles = [line_style(i).handle(shown(name)) for i, name in enumerate(names)]
+    perfect = Line2D([], [], color=GREY, linewidth=1, linestyle=":", label="perfectly calibrated")
     figure.legend(
-        handles=[*handles, perfect], loc="outside upper left", ncols=len(kinds) + 1, frameon=False,
-        handlelength=3.2,
+        handles=[*handles, perfect], loc="outside upper left", frameon=False, handlelength=3.2,
+        ncols=int(figure.get_figwidth() / 1.7),
     )  # fmt: skip
     used = [
         p for c in group.names if group.names[c] in found for k in kinds for p in k.of(group, c)
@@ -149,25 +159,38 @@ def _panel(above: Axes, below: Axes, curves: Sequence[Curve]) -> None:
         sns.despine(ax=ax)
 
 
+def _names(kinds: Sequence[Condition], found: dict[str, list[Curve]]) -> list[str]:
+    """Of the legend."""
+    calibrated = any(curve.condition == len(kinds) for curves in found.values() for curve in curves)
+    return [*(kind.name for kind in kinds), *(["clean, calibrated"] if calibrated else [])]
+
+
 def _about(kinds: Sequence[Condition], found: dict[str, list[Curve]]) -> str:
-    pooled = mean_note(kinds) and (
+    pooled_note = mean_note(kinds) and (
         " Corruptions: all at their strongest, pooled; intervals count each picture once."
     )
     dropped = sum(curve.excluded for curves in found.values() for curve in curves)
     lost = f" {dropped} pictures without finite logits are left out." if dropped else ""
+    scaled = (
+        " Calibrated: logits times a factor that was fitted on clean pictures of the validation "
+        "split."
+        if len(_names(kinds, found)) > len(kinds)
+        else ""
+    )
     many = any(curve.repeats > 1 for curves in found.values() for curve in curves)
     means = ", the mean of those of each corruption and seed" if many else ""
     return (
         f"Softmax confidence in {_BINS} bins of equal width; bars: 95% Wilson intervals; hollow: "
         f"fewer than {FEWEST} pictures, without bars. ECE: mean distance from the diagonal, "
         f"weighed by n{means}, in the order of the legend. Below: "
-        f"share of samples in each bin.{pooled}{lost}"
+        f"share of samples in each bin.{pooled_note}{scaled}{lost}"
     )
 
 
 def _alt(kinds: Sequence[Condition], found: dict[str, list[Curve]]) -> str:
+    names = _names(kinds, found)
     said = [
-        f"{name}, {kinds[curve.condition].name}: ECE {100 * curve.error:.1f}%"
+        f"{name}, {names[curve.condition]}: ECE {100 * curve.error:.1f}%"
         for name, curves in found.items()
         for curve in curves
     ]

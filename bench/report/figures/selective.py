@@ -14,7 +14,7 @@ from bench.report.figures.conditions import conditions, mean_note
 from bench.report.figures.parts import Drawing, chance_line, evenly, footnote, numbered, part_of
 from bench.report.figures.style import GREY, line_style, new_figure, shown
 from bench.report.groups import Group
-from bench.report.tables.calibration import with_logits
+from bench.report.logits import with_logits
 from bench.stats import wilson
 
 _LINES = 8

@@ -9,7 +9,7 @@
 - `sequences`: how often decisions flip along perturbation sequences
 - `calibration`, `consistency`: whether confidences can be believed; who errs on the same pictures
 - `samples`: groups of pictures, and gaps between them
-- `cost`: accuracy from fewer steps of a trace
+- `cost`: accuracy against cost, by rules replayed on traces
 - `provenance`, `constants`: what stands behind the numbers; what corruptions were made of
 - `ablation`: EmoDC's variants with each other; `diagnostics`: what its traces say; both are asked
   for apart

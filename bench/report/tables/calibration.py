@@ -1,9 +1,11 @@
-"""Whether confidences can be believed, on clean pictures and at the strongest severity."""
+"""Whether confidences can be believed, on clean pictures and at the strongest severity.
 
-from collections.abc import Callable, Mapping, Sequence
+As they are, and calibrated on the validation split.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from math import ceil, inf
 from statistics import fmean
 
@@ -12,9 +14,10 @@ import numpy as np
 from bench import metrics
 from bench.metrics import Forecasts, Scores
 from bench.report.groups import Group, Pooled
-from bench.report.outcomes import Outcomes, shared_samples
+from bench.report.logits import Factors, factors_of, forecasts_of, with_logits
+from bench.report.outcomes import Outcomes
 from bench.report.spec import Number, TableSpec, Value
-from bench.report.tables.captions import bootstrap_name, captioned, counts_header
+from bench.report.tables.captions import bootstrap_name, captioned, counts_header, sizes
 from bench.report.tables.numbers import ALIKE, bootstrapped
 from bench.report.tables.swept import Swept, reasons
 from bench.stats import Interval, wilson
@@ -25,34 +28,45 @@ Conditions = list[list[Forecasts]]  # by condition and training seed
 
 
 def calibration_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
-    """Two rows per classifier: clean pictures, and each corruption's strongest severity."""
+    """Per classifier clean pictures and each corruption's strongest severity, and both calibrated.
+
+    Of classifiers without results on validation pictures there are only the first two.
+    """
     answered = f"accuracy % at {100 * COVERAGE:.0f}% coverage"
     columns = ("NLL", "Brier", "AURC", answered, "ECE", "adaptive ECE")
     header = ("classifier", "pictures", *counts_header(group), *columns)
+    fitted = {c: factors_of(group, c, own.seeds) for c, own in swept.items()}
+    if any(fitted.values()):
+        header += ("factor on logits", "ECE ratio")
     rows: list[tuple[Value, ...]] = []
     used: list[Pooled] = []
     excluded: list[str] = []
-    for own in swept.values():
+    for classifier, own in swept.items():
         for pictures, entries in _conditions(own):
             used += entries
             kept, left_out = with_logits(entries)
             if left_out:
                 excluded.append(f"{own.name} {left_out} of {len(own.ids)} ({pictures})")
             n, seeds = str(len(own.ids) - left_out), str(len(own.seeds))
-            sizes = (n, seeds) if group.several else (n,)
-            rows.append((own.name, pictures, *sizes, *_values(kept)))
-    about = (
-        "Softmax probabilities of the logits against what came true. NLL: negative log-likelihood "
-        "in nats. Brier: summed over classes, 0 to 2. AURC: mean error over all coverages. "
-        f"Accuracy of the {100 * COVERAGE:.0f}% most confident pictures, at the threshold that "
-        "makes them so. ECE: 15 bins of equal width; adaptive ECE: of equal mass. For all but "
-        f"accuracy lower is better. Intervals are {bootstrap_name(group)}; the binned errors "
-        "have none, for they are biased upwards and a bootstrap would add to the bias. "
-        f"{ALIKE}{_about_corrupted(swept)}{_about_emodc(group, swept)}{reasons(swept)}"
-    )
+            counts = (n, seeds) if group.several else (n,)
+            for suffix, values in _versions(kept, fitted[classifier]):
+                row = (own.name, pictures + suffix, *counts, *values)
+                rows.append(row[: len(header)])
+    about = _about(group, swept, fitted)
     if excluded:
         about += f" Pictures without finite logits are left out: {', '.join(excluded)}."
     return captioned(group, "calibration", "Calibration", about, used, header, rows)
+
+
+def _versions(
+    kept: Sequence[Sequence[Outcomes]], factors: Factors | None
+) -> Iterator[tuple[str, tuple[Value, ...]]]:
+    """Logits as they are, and calibrated: what the name of a row gets, and its values."""
+    plain = [forecasts_of(seeds) for seeds in kept]
+    yield "", (*_values(plain), None, None)
+    if factors is not None:
+        found = [forecasts_of(seeds, factors) for seeds in kept]
+        yield ", calibrated", (*_values(found), factors.number, _ratio(plain, found))
 
 
 def _conditions(own: Swept) -> list[tuple[str, list[Pooled]]]:
@@ -62,10 +76,43 @@ def _conditions(own: Swept) -> list[tuple[str, list[Pooled]]]:
     return found
 
 
+def _about(group: Group, swept: Mapping[str, Swept], fitted: Mapping[str, Factors | None]) -> str:
+    return (
+        "Softmax probabilities of the logits against what came true. NLL: negative log-likelihood "
+        "in nats. Brier: summed over classes, 0 to 2. AURC: mean error over all coverages. "
+        f"Accuracy of the {100 * COVERAGE:.0f}% most confident pictures, at the threshold that "
+        "makes them so. ECE: 15 bins of equal width; adaptive ECE: of equal mass. For all but "
+        f"accuracy lower is better. Intervals are {bootstrap_name(group)}; the binned errors "
+        "have none, for they are biased upwards and a bootstrap would add to the bias. "
+        f"{ALIKE}{_about_corrupted(swept)}{_about_calibrated(group, swept, fitted)}"
+        f"{_about_emodc(group, swept)}{reasons(swept)}"
+    )
+
+
 def _about_corrupted(swept: Mapping[str, Swept]) -> str:
     if not any(own.complete for own in swept.values()):
         return ""
     return " Strongest severity: means over corruptions, each at its strongest."
+
+
+def _about_calibrated(
+    group: Group, swept: Mapping[str, Swept], fitted: Mapping[str, Factors | None]
+) -> str:
+    known = [factors for factors in fitted.values() if factors is not None]
+    if not known:
+        return ""
+    each = " of each training" if group.several else ""
+    lacking = [swept[classifier].name for classifier, factors in fitted.items() if factors is None]
+    return (
+        " Calibrated: the logits times a factor, the reciprocal of a temperature, that was fitted "
+        f"for the least NLL of {sizes([factors.n for factors in known])} clean pictures of the "
+        f"validation split{each}, and is kept for corrupted ones; no decision changes. ECE ratio: "
+        "in units of the ECE in the row above."
+        + (" A factor held at the confidence that so many pictures can show has no interval."
+           if any(factors.held for factors in known) else "")
+        + (f" Without results on validation pictures to fit: {', '.join(lacking)}."
+           if lacking else "")
+    )  # fmt: skip
 
 
 def _about_emodc(group: Group, swept: Mapping[str, Swept]) -> str:
@@ -73,32 +120,15 @@ def _about_emodc(group: Group, swept: Mapping[str, Swept]) -> str:
     if not traced & swept.keys():
         return ""
     return (
-        " EmoDC's logits are negative mean errors over a temperature, which was not fitted: "
-        "another one would change these numbers, and not its decisions."
+        " EmoDC's logits are negative mean errors times a constant: another one would change these "
+        "numbers, and not its decisions."
     )
 
 
-def with_logits(entries: Sequence[Pooled]) -> tuple[list[list[Outcomes]], int]:
-    """What confidences are measured on.
-
-    Args:
-        entries: A classifier's results, one per condition, at least one.
-
-    Returns:
-        By condition and training seed, the samples that all have, and whose logits are finite in
-        all; and the number of those whose logits are not.
-    """
-    each = shared_samples([o for entry in entries for o in entry.outcomes])
-    finite = np.logical_and.reduce([np.isfinite(o.logits).all(axis=1) for o in each])
-    kept = iter([o.at(finite) for o in each])
-    return [list(islice(kept, len(entry.outcomes))) for entry in entries], int((~finite).sum())
-
-
-def _values(kept: Sequence[Sequence[Outcomes]]) -> tuple[Value, ...]:
+def _values(found: Conditions) -> tuple[Value, ...]:
     """In the order of the table's columns, means over conditions and seeds."""
-    if not len(kept[0][0]):
+    if not len(found[0][0].labels):
         return (None,) * 6
-    found = [[metrics.forecasts(o.logits, o.labels) for o in seeds] for seeds in kept]
     return (
         _number(found, metrics.nll_scores, inf),
         _number(found, metrics.brier_scores, 2),
@@ -106,6 +136,12 @@ def _values(kept: Sequence[Sequence[Outcomes]]) -> tuple[Value, ...]:
         _selective(found),
         *(Number(_mean(found, error), 3) for error in (metrics.ece, metrics.adaptive_ece)),
     )
+
+
+def _ratio(before: Conditions, after: Conditions) -> Number | None:
+    """ECE after calibration in units of that before."""
+    known = len(before[0][0].labels) and (error := _mean(before, metrics.ece))
+    return Number(_mean(after, metrics.ece) / error, 2) if known else None
 
 
 def _selective(found: Conditions) -> Number:

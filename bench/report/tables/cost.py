@@ -1,64 +1,113 @@
-"""What a decision costs: accuracy from fewer steps of a trace, beside the other classifiers."""
+"""What a decision costs: rules replayed on traces, for every classifier."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from math import isclose
 
+from bench.config.decision import FULL
 from bench.report.groups import Group, Pooled
-from bench.report.spec import Number, TableSpec, Value
+from bench.report.spec import Estimate, Number, TableSpec, Value
 from bench.report.tables.captions import captioned, counts_header, interval_name
-from bench.report.traces.steps import AtSteps, steps_by_classifier
+from bench.report.traces.compared import Compared, mean_over_budgets
+from bench.report.traces.cost import Curve, Single, cost_curves, in_flops, singles
 from bench.store import Store
+
+AREA = "mean over costs %"
 
 
 def cost_table(group: Group, store: Store) -> TableSpec | None:
-    """A row per classifier, of a diffusion classifier one per number of steps.
+    """A row per classifier and rule.
 
     Returns:
-        None if the group has no trace of clean pictures.
+        None if the group has no complete trace of clean pictures.
     """
-    traced = steps_by_classifier(group, store)
-    if not traced:
+    curves = cost_curves(group, store)
+    if not curves:
         return None
-    counts = counts_header(group)
-    costs = ("evaluations/image", "seconds/image")
-    header = ("classifier", *counts, "steps", *costs, "accuracy %")
+    others = singles(group, curves, store)
+    flops = in_flops(curves, others)
+    areas = _areas(group, curves, others, flops)
+    costs = ("evaluations/image", "steps/image", "GFLOPs/image", "seconds/image")
+    header = (
+        *("classifier", "rule", *counts_header(group), *costs),
+        *("accuracy %", "agreement %", AREA),
+    )
     rows: list[tuple[Value, ...]] = []
     used: list[Pooled] = []
     for classifier, name in group.names.items():
         clean = group.clean(classifier)
         if clean is None:
             continue
-        used.append(clean)
-        m = clean.metrics
-        size = (str(m.n), str(m.seeds)) if group.several else (str(m.n),)
-        if classifier in traced:
-            rows += [(name, *size, *row) for row in _by_steps(clean, traced[classifier])]
-        else:
-            whole = (_number(m.evaluations, 1), _number(m.seconds, 4), m.accuracy)
-            rows.append((name, *size, None, *whole))
-    about = (
-        "Clean pictures: accuracy in percent against what a decision costs, with "
-        f"{interval_name(group)} intervals. A diffusion classifier decides from some steps of its "
-        "stored trace: of the steps ordered by timestep the middles of that many equal parts. "
-        "Evaluations are those of the whole trace in proportion. The others decide as they are. "
-        "Seconds were measured for whole decisions, one picture at a time, and depend on the "
-        "machine. Costs are means, without intervals: evaluations are fixed, and times say more "
-        "of the machine than of the pictures."
-    )
+        if classifier in curves:
+            used.append(clean)
+            for rule in curves[classifier].rules:
+                counts = (str(rule.n), str(rule.seeds)) if group.several else (str(rule.n),)
+                seconds = _seconds(clean, rule, curves[classifier])
+                area = areas.get(classifier) if rule.decision == FULL else None
+                rows.append((name, rule.label, *counts, *_row(rule, seconds), area))
+        elif classifier in others:
+            used.append(clean)
+            m, one = clean.metrics, others[classifier]
+            counts = (str(m.n), str(m.seeds)) if group.several else (str(m.n),)
+            cost = (Number(one.evaluations, 1), None, _number(one.flops, 3), _number(m.seconds, 4))
+            rows.append((name, "as it is", *counts, *cost, one.accuracy, None, None))
+    about = _about(group, curves, flops)
     return captioned(group, "steps", "Accuracy against cost", about, used, header, rows)
 
 
-def _by_steps(clean: Pooled, points: Sequence[AtSteps]) -> list[tuple[Value, ...]]:
-    """Steps, evaluations, seconds of the whole trace, accuracy; for each number of steps."""
-    total = points[-1].steps
-    return [
-        (
-            str(point.steps),
-            Number(point.evaluations, 1),
-            _number(clean.metrics.seconds, 4) if point.steps == total else None,
-            point.accuracy,
-        )
-        for point in points
+def _row(rule: Compared, seconds: Number | None) -> tuple[Value, ...]:
+    costs = (rule.evaluations, rule.passes, rule.flops, seconds)
+    return (*costs, rule.accuracy, None if rule.decision == FULL else rule.agreement)
+
+
+def _seconds(clean: Pooled, rule: Compared, curve: Curve) -> Number | None:
+    """Measured for whole decisions only: those of a trace, or of the picture itself."""
+    stored = clean.metrics.evaluations
+    if stored is None or rule not in curve.full or not isclose(rule.evaluations.value, stored):
+        return None
+    return _number(clean.metrics.seconds, 4)
+
+
+def _areas(
+    group: Group, curves: Mapping[str, Curve], others: Mapping[str, Single], flops: bool
+) -> dict[str, Estimate]:
+    """Of full decisions, between the cheapest and the dearest of all classifiers; by classifier."""
+    costs = {c: [_cost(rule, flops) for rule in curve.full] for c, curve in curves.items()}
+    alone = [one.flops if flops else one.evaluations for one in others.values()]
+    known = [cost for own in costs.values() for cost in own] + [cost for cost in alone if cost]
+    if min(known) == max(known):
+        return {}
+    span, chance = (min(known), max(known)), 1 / len(group.classes)
+    return {
+        c: mean_over_budgets(costs[c], [rule.right for rule in curve.full], span, chance)
+        for c, curve in curves.items()
+    }
+
+
+def _cost(rule: Compared, flops: bool) -> float:
+    return rule.flops.value if flops and rule.flops is not None else rule.evaluations.value
+
+
+def _about(group: Group, curves: Mapping[str, Curve], flops: bool) -> str:
+    unit = "FLOPs" if flops else "evaluations"
+    parts = [
+        f"Clean pictures: accuracy in percent against what a decision costs, with "
+        f"{interval_name(group)} intervals, by rules replayed on stored traces. Full decisions are "
+        "by the lowest mean error, from all steps or the middles of that many equal parts of them; "
+        "those from views, by the mean log-probability, begin with the picture itself. Agreement: "
+        "with the full decision from all steps.",
+        "Evaluations: one class at one step; of classifiers that score all classes at once, one "
+        "pass of the network. Costs are means over pictures, with bootstrap intervals where "
+        "pictures differ. Seconds were measured for whole decisions only, without an interval, as "
+        "they say more of the machine than of the pictures.",
+        "Mean over costs: the area under the line of full decisions, accuracy over the logarithm "
+        f"of {unit} between the cheapest and the dearest one of all classifiers; before its "
+        "cheapest a classifier guesses, beyond its dearest its accuracy stays.",
     ]
+    without = [c for c, curve in curves.items() if curve.errors and not curve.profile]
+    if without:
+        names = ", ".join(group.names[c] for c in without)
+        parts.append(f"Sequential tests without a gap profile of validation pictures: {names}.")
+    return " ".join(parts)
 
 
 def _number(value: float | None, digits: int) -> Number | None:

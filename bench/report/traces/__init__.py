@@ -1,6 +1,7 @@
 """What stored traces say of an EmoDC beyond its accuracy; tables and figures show it.
 
 - `traced`: complete cells with their traces
-- `steps`: accuracy from part of the steps
+- `reader`: traces that rules can be replayed on; `compared`: rules beside the full decision;
+  `cost`: all of them, by classifier
 - `diagnosis`: errors by prompt and timestep, margins; `example`: one picture
 """

@@ -42,9 +42,9 @@ class Traced:
 
 
 def with_traces(result: Result, store: Store) -> Traced | None:
-    """A result with its trace; None if the store has none that fits its rows."""
+    """A result with its trace; None if the store has none that is complete and fits its rows."""
     traces = store.traces(result.manifest)
-    if traces is None or list(traces.ids) != list(result.outcomes.ids):
+    if traces is None or not traces.complete or list(traces.ids) != list(result.outcomes.ids):
         return None
     if traces.errors.shape[1] != len(result.manifest.classes):
         return None

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.metrics import confusion, macro_f1, macro_f1_scores
+from bench.metrics import confusion, macro_f1, macro_f1_scores, scale_scores
+from emodc.calibration import temperature
 
 TRUE = np.array([[0.28, 0.05, 0.02, 0.0], [0.04, 0.30, 0.03, 0.01], [0.03, 0.06, 0.17, 0.01]])
 
@@ -49,3 +50,16 @@ def test_codes_and_counts_agree() -> None:
     labels, predictions = np.array([0, 0, 1, 1]), np.array([0, -1, 1, 0])
     scores = macro_f1_scores(confusion(labels, predictions, 2))
     assert scores[labels, predictions].mean() == pytest.approx((2 / 4 + 2 / 3) / 2)
+
+
+def test_a_sample_moves_the_scale_of_least_loss_by_its_score() -> None:
+    draw = np.random.default_rng(4)
+    logits = draw.normal(size=(500, 4))
+    labels = np.where(draw.random(500) < 0.6, logits.argmax(axis=1), draw.integers(0, 4, 500))
+    scale = temperature(-logits[:, :, None], labels)
+    scores = scale_scores(logits, labels, scale)
+    assert scores.mean() == pytest.approx(scale)
+    for i in (0, 17, 401):
+        again = np.append(np.arange(500), i)
+        moved = (temperature(-logits[again][:, :, None], labels[again]) - scale) * 501
+        assert moved == pytest.approx(scores[i] - scale, rel=0.02, abs=0.05)

@@ -61,6 +61,7 @@ def test_files_are_pictures_of_some_size(out: Path, tmp_path: Path) -> None:
         ("recall", "corruptions"),
         ("attacks", "attacks"),
         ("evaluations", "emodc"),
+        ("rules", "emodc"),
     }
     for d in drawn:
         picture = np.asarray(Image.open(d.png).convert("L"))

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from bench.dataset_record import DatasetRecord
 from bench.report.figures.calibration import calibration_drawings, reliabilities
 from bench.report.figures.conditions import conditions, scores
+from bench.report.figures.cost import cost_drawings
 from bench.report.figures.groups import group_drawings
 from bench.report.figures.recall import recall_drawings
-from bench.report.figures.steps import steps_drawings
 from bench.report.groups import Group
 from bench.report.results import read
 from bench.stats import wilson
@@ -154,7 +154,7 @@ def test_reliability_is_accuracy_by_confidence(build) -> None:
 
 
 def test_cost_is_on_a_logarithmic_axis_and_others_are_points(out: Path, group: Group) -> None:
-    (drawing,) = steps_drawings(group, Store(out))
+    drawing = next(cost_drawings(group, Store(out)))
     (ax,) = drawing.figure.axes
     assert ax.get_xscale() == "log"
     lines = [line.get_xydata() for line in ax.lines]

@@ -143,3 +143,29 @@ def test_data_sets_and_run_seeds_never_share_a_group(build) -> None:
     assert [g.slug for g in groups] == ["faces-seed0", "faces-seed1", "raf/db"]
     assert [len(g.results) for g in groups] == [1, 1, 1]
     assert groups[2].file_name("clean") == "raf-db-clean"
+
+
+def test_cells_for_decisions_stand_apart_and_are_missed_when_unfinished(build) -> None:
+    build.add("net", "clean", "0", [Y, N])
+    build.add("net", "fog", "1", [Y, N])
+    clean = build.add("emodc_x", "clean", "0", [Y, Y], d_p=[0.1, 0.2])
+    for family, severity in (("validation", "0"), ("views", "20")):
+        apart = clean.model_copy(update={"family": family, "severity": severity, "id": family})
+        manifest = build.store.manifest(clean)
+        part = build.store.part(clean, 0)
+        traces = build.store.traces(manifest)
+        build.store.write_part(apart, 0, part, traces)
+        build.store.write_manifest(manifest.model_copy(update={"cell": apart}))
+        unfinished = apart.model_copy(update={"classifier": "net", "id": f"{family}-net"})
+        build.cells += [apart, unfinished]
+    results = read(build.plan())
+    (group,) = results.groups
+    assert {r.cell.family for r in results.complete} == {"clean", "corruption"}
+    assert {c.family for c in group.planned} == {"clean", "corruption"}
+    assert [r.cell.id for r in group.validation] == ["validation"]
+    assert [r.cell.id for r in group.views] == ["views"]
+    assert (results.validation, results.views) == (group.validation, group.views)
+    assert results.finished == 5
+    told = [str(missing) for missing in results.missing]
+    assert len(told) == 2 and "clean, validation split, seed 0: not finished" in told[0]
+    assert "clean, views 20, seed 0: not finished" in told[1]

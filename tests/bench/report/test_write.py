@@ -38,7 +38,7 @@ def test_every_file_is_there(out: Path) -> None:
     expected |= {f"report/tables/datasets.{s}" for s in ("md", "csv", "tex")}
     expected |= {"report/tables/macros.tex", "report/tables/all.tex"}
     figures = ("corruptions", "attacks", "confusion", "confusion-emodc", "recall", "calibration")
-    figures += ("evaluations", "selective")
+    figures += ("evaluations", "rules", "selective")
     diagnostics = ("correlation", "gap_by_timestep", "timesteps", "margins", "example")
     figures += tuple(f"emodc_x-{f}" for f in diagnostics)
     expected |= {f"report/figures/faces-{f}.{s}" for f in figures for s in ("png", "svg", "pdf")}

@@ -47,6 +47,7 @@ def config(folder: Path, levels: dict[str, list[float]] = LEVELS) -> Config:
                 "kind": "baseline", "architecture": "test_resnet", "steps": 1, "batch_size": 4
             },
         },
+        "validation": False,
         "perturbations": {"levels": levels, "corruptions": {"gaussian_blur": [1, 2]}},
         "execution": {"workers": 1, "device": "cpu", "shards": 2, "batch_size": 7},
     }  # fmt: skip

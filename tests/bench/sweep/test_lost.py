@@ -29,6 +29,7 @@ def config(folder: Path, shards: int) -> Config:
         "classifiers": {
             "tiny": {"kind": "baseline", "architecture": "test_resnet", "steps": 2, "batch_size": 4}
         },
+        "validation": False,
         "perturbations": {"corruptions": {"gaussian_noise": [1, 3]}},
         "execution": {"workers": 1, "device": "cpu", "shards": shards},
     }

@@ -1,7 +1,9 @@
+from collections.abc import Sequence
+
 from support import TINY
 
 from bench.config import PythonClassifier, load
-from bench.data.base import Sample, balanced_subset
+from bench.data.base import Sample, Split, balanced_subset
 from bench.data.drawn_faces import DrawnFaces
 from bench.sweep.plan import make_plan, shards_of
 
@@ -14,14 +16,12 @@ def ids(**changes: object) -> dict[tuple[str, str], str]:
     weights = changes.pop("weights", WEIGHTS)
     config = CONFIG.model_copy(update=changes)
     plan = make_plan(config, FACES, weights)
-    return {
-        (p.cell.classifier, f"{p.cell.perturbation} {p.cell.severity}"): p.cell.id for p in plan
-    }
+    return {(p.cell.classifier, f"{p.cell.condition} {p.cell.severity}"): p.cell.id for p in plan}
 
 
 def test_every_result_determining_field_changes_the_id() -> None:
     reference = ids()
-    assert len(set(reference.values())) == len(reference) == 16
+    assert len(set(reference.values())) == len(reference) == 16 + 4 + 2
     for change in ({"seed": 1}, {"limit": 5}, {"precision": "bfloat16"}):
         assert not set(ids(**change).values()) & set(reference.values()), change
     changed = ids(weights=WEIGHTS | {("emodc_base", 0): "other"})
@@ -32,8 +32,9 @@ def test_every_result_determining_field_changes_the_id() -> None:
 def test_each_training_seed_has_cells_of_its_own_with_the_run_s_seed() -> None:
     config = CONFIG.model_copy(update={"training_seeds": [2, 0]})
     plan = make_plan(config, FACES, WEIGHTS)
-    assert len({p.cell.id for p in plan}) == len(plan) == 32
-    assert [p.cell.seed for p in plan] == ([2] * 4 + [0] * 4) * 4
+    assert len({p.cell.id for p in plan}) == len(plan) == 2 * 22
+    assert [p.cell.seed for p in plan if p.cell.family == "clean"] == [2, 0] * 4
+    assert [p.cell.seed for p in plan if p.cell.family == "validation"] == [2, 0] * 4
     assert {p.cell.run_seed for p in plan} == {0}
     # Seed 0 is the same cell as in a run without training seeds: nothing is computed twice.
     single = {p.cell.id for p in make_plan(CONFIG, FACES, WEIGHTS)}
@@ -56,6 +57,34 @@ def test_execution_changes_no_id() -> None:
     assert ids(execution=other) == ids()
 
 
+def test_cells_for_decisions_come_and_go_without_renaming_others() -> None:
+    plain = ids(validation=False, views=0)
+    assert len(plain) == 16 and ids().items() >= plain.items()
+    added = ids().keys() - plain.keys()
+    assert added == {
+        *((name, "clean, validation split 0") for name in CONFIG.classifiers),
+        ("test_resnet", "clean, views 3"),
+        ("emodc_control", "clean, views 4"),  # its steps
+    }
+    plan = make_plan(CONFIG, FACES, WEIGHTS)
+    for name in CONFIG.classifiers:
+        own = [p for p in plan if p.cell.classifier == name]
+        assert own[0].cell.family == "validation"  # whatever is fitted on it comes later
+        assert own[0].sample_ids == tuple(sample.id for sample in FACES.samples("val"))
+        assert not own[0].other_prompts
+    limited = make_plan(CONFIG.model_copy(update={"limit": 7}), FACES, WEIGHTS)
+    assert len(limited[0].sample_ids) == 7
+
+
+def test_a_data_set_without_a_validation_split_has_no_validation_cells() -> None:
+    class Unsplit(DrawnFaces):
+        def samples(self, split: Split) -> Sequence[Sample]:
+            return [] if split == "val" else super().samples(split)
+
+    plan = make_plan(CONFIG, Unsplit({"train": 28, "val": 14, "test": 21}), WEIGHTS)
+    assert {p.cell.family for p in plan} == {"clean", "corruption", "attack", "views"}
+
+
 def test_fewer_attack_steps_make_other_attacks_only() -> None:
     spec = CONFIG.classifiers["emodc_base"]
     weaker = spec.model_copy(
@@ -68,7 +97,7 @@ def test_fewer_attack_steps_make_other_attacks_only() -> None:
 
 
 def test_shards_partition_the_samples_in_order() -> None:
-    planned = make_plan(CONFIG, FACES, WEIGHTS)[0]
+    planned = make_plan(CONFIG, FACES, WEIGHTS)[1]
     for count in (1, 2, 5, 100):
         shards = shards_of(planned, count)
         assert len(shards) == min(count, 21)

@@ -39,6 +39,7 @@ def config(folder: Path, **perturbations: object) -> Config:
         "precision": "float32",
         "data": {"kind": "folder", "root": str(folder)},
         "classifiers": CLASSIFIERS,
+        "validation": False,
         "perturbations": table | perturbations,
         "execution": {"workers": 1, "device": "cpu", "shards": 2, "batch_size": 7},
     }

@@ -38,6 +38,7 @@ def config(folder: Path, **execution: object) -> Config:
     return parse(
         {
             "precision": "float32",
+            "validation": False,
             "data": {"kind": "folder", "root": str(folder)},
             "classifiers": {"one": TINY, "two": TINY | {"steps": 3}},
             "perturbations": {"corruptions": {"gaussian_noise": [1, 3], "shot_noise": [2]}},

@@ -33,7 +33,7 @@ class Example:
         spec = self.specs[f"faces-{table}"]
         at = spec.header.index(name)
         twice = len({row[0] for row in spec.rows}) < len(spec.rows)
-        second = spec.header.index("steps") if "steps" in spec.header else 1
+        second = 1
         return {f"{r[0]} {r[second]}" if twice else str(r[0]): r[at] for r in spec.rows}
 
     def right(self, *cell: str) -> np.ndarray:

@@ -9,8 +9,8 @@ from scipy.special import log_softmax
 from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
+from bench.report.figures.cost import cost_drawings
 from bench.report.figures.selective import selective_drawings
-from bench.report.figures.steps import steps_drawings
 from bench.report.spec import Estimate, Number, Value
 
 CLASSES = ["happy", "sad", "angry"]
@@ -274,7 +274,7 @@ def test_groups(example) -> None:
     assert "Not in the gap" not in example.specs["faces-groups-glasses"].caption
 
 
-def test_steps(example) -> None:
+def test_cost(example) -> None:
     (clean,) = (
         r
         for r in example.results.complete
@@ -282,31 +282,31 @@ def test_steps(example) -> None:
     )
     traces, rows = example.store.traces(clean.manifest), example.frames["emodc", "clean", "0"]
     truth = np.array([CLASSES.index(label) for label in rows["label"]])
-    # Stored from the last timestep to the first; the middles of equal parts, counted upwards.
-    for count, chosen in ((1, [4]), (2, [2, 6]), (5, [0, 2, 4, 5, 7]), (8, list(range(8)))):
-        errors = traces.errors[:, :, ::-1][:, :, chosen].astype(float).sum(axis=2)
+    # The middles of equal parts.
+    for name, chosen in (("1 step", [4]), ("5 steps", [0, 2, 4, 5, 7]), ("all steps", range(8))):
+        errors = traces.errors[:, :, list(chosen)].astype(float).sum(axis=2)
         right = (errors.argmin(axis=1) == truth).astype(float)
-        row = f"emodc {count}"
+        row = f"emodc {name}"
         assert is_accuracy(example.column("steps", "accuracy %")[row], right)
-        assert example.column("steps", "evaluations/image")[row].value == 3 * count
+        assert example.column("steps", "evaluations/image")[row].value == 3 * len(chosen)
         shown = example.column("steps", "seconds/image")[row]
-        if count < 8:
+        if len(chosen) < 8:
             assert shown is None  # never timed
         else:
             assert shown.value == pytest.approx(rows["seconds"].mean(), rel=1e-5)
-    whole = example.column("steps", "accuracy %")["emodc 8"].value
+    whole = example.column("steps", "accuracy %")["emodc all steps"].value
     assert whole == example.column("clean", "accuracy %")["emodc"].value
-    assert example.column("steps", "evaluations/image")["net None"].value == 1
+    assert example.column("steps", "evaluations/image")["net as it is"].value == 1
 
 
 def test_the_figure_of_cost_shows_the_numbers_of_its_table(example) -> None:
     (group,) = example.results.groups
-    (drawing,) = steps_drawings(group, example.store)
+    drawing = next(cost_drawings(group, example.store))
     lines = [line for line in drawing.figure.axes[0].lines if len(line.get_xdata()) > 1]
     spec = example.specs["faces-steps"]
-    shown = [row for row in spec.rows if row[0] == "emodc"]
-    expected = [[row[3].value, 100 * row[5].value] for row in shown]
-    assert spec.header[3:] == ("evaluations/image", "seconds/image", "accuracy %")
+    shown = [dict(zip(spec.header, row, strict=True)) for row in spec.rows if row[0] == "emodc"]
+    full = [row for row in shown if row["rule"].endswith(("step", "steps"))]
+    expected = [[row["evaluations/image"].value, 100 * row["accuracy %"].value] for row in full]
     np.testing.assert_allclose(lines[0].get_xydata(), expected)
 
 
@@ -325,7 +325,7 @@ def test_data_sets(example) -> None:
 
 
 def test_no_number_is_without_its_interval_unless_the_caption_says_why(example) -> None:
-    free = {"evaluations/image", "seconds/image", "ECE", "adaptive ECE"}
+    free = {"evaluations/image", "steps/image", "seconds/image", "ECE", "adaptive ECE"}
     for spec in example.specs.values():
         for row in spec.rows:
             for name, value in zip(spec.header, row, strict=True):

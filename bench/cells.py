@@ -1,0 +1,118 @@
+"""What a store has records of: cells, and the manifests of those that are complete."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA = 2
+
+#: Families of clean pictures measured for decisions; no table of results has a place for them.
+FOR_DECISIONS = ("validation", "views")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Gate(_Record):
+    """Whether an EmoDC checkpoint is still a denoiser: its d_p against 1.2 x its Base's."""
+
+    passed: bool
+    d_p: float
+    base_d_p: float | None
+
+
+class Cell(_Record):
+    """One (classifier, data set, perturbation, severity or eps, seed): the unit of a table.
+
+    `seed` is that of training. `run_seed` is that of data, perturbations and evaluation noise: only
+    cells that share it were measured on the same pictures under the same noise. A run with a single
+    seed uses it for both.
+    """
+
+    id: str
+    classifier: str
+    dataset: str
+    perturbation: str
+    family: Literal[
+        "clean", "corruption", "level", "attack", "sequence", "validation", "views"
+    ]  # "validation": clean pictures of that split; "views": several of each clean test picture
+    # "0" for clean, "1".."5" for a corruption, "0.05" or "30 dB" for a continuous level, "4/255"
+    # for an attack; of a sequence its frames, each of which is a row; of views how many.
+    severity: str
+    seed: int
+    run_seed: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _single_seed(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "seed" in content:
+            return {"run_seed": content["seed"]} | content
+        return content
+
+    @property
+    def level(self) -> float:
+        """Severity or eps as a number, for ordering and plotting; a greater one is harder."""
+        if self.severity.endswith(" dB"):  # of signal over noise
+            return -float(self.severity.removesuffix(" dB"))
+        numerator, _, denominator = self.severity.partition("/")
+        return float(numerator) / float(denominator or 1)
+
+    @property
+    def condition(self) -> str:
+        """The perturbation, as people read it; clean pictures with what they are measured for."""
+        named = {"validation": "clean, validation split", "views": "clean, views"}
+        return named.get(self.family, self.perturbation)
+
+
+class Manifest(_Record):
+    """What stands behind the rows of a complete cell.
+
+    Attributes:
+        schema_version: Of this record.
+        cell: The cell.
+        classes: Class names in logit order.
+        n: Number of rows.
+        shards: Number of parts.
+        checkpoint: Digest of the weights.
+        gate: None for a discriminative classifier.
+        timesteps: Of the trace; empty for a discriminative classifier.
+        validation: Figures of the checkpoint on the validation split, as its card has them:
+            `accuracy`, and for EmoDC `d_p`. Empty for a classifier that was not trained here.
+        training: What made the weights: the checkpoint's recipe less what describes the data, for
+            EmoDC with a list `stages`, and the `seconds` it took, earlier stages included. Empty
+            for a classifier that was not trained here.
+        inputs: Everything that the cell id digests.
+        environment: Versions of libraries, kind of device; of a corruption its preset's name and
+            version.
+        flops: Floating-point operations of the network: `picture`, once per picture; `step`, one
+            pass at one step; `evaluation`, one class at one step. A decision costs picture + step x
+            steps + evaluation x evaluations. Empty where they cannot be counted.
+        command: What computes the cell in a folder without results; empty if no command did.
+    """
+
+    schema_version: int = SCHEMA
+    cell: Cell
+    classes: list[str]
+    n: int
+    shards: int
+    checkpoint: str
+    gate: Gate | None
+    timesteps: list[int]
+    validation: dict[str, float]
+    training: dict[str, Any]
+    inputs: dict[str, Any]
+    environment: dict[str, str]
+    flops: dict[str, float] = Field(default_factory=dict)
+    command: str = ""
+
+
+def has_other_prompts(cell: Cell, inputs: dict[str, Any]) -> bool:
+    """Whether an EmoDC's cell with these inputs measures the null and the non-class prompt."""
+    evaluation = inputs.get("evaluation") or {}
+    return cell.family == "clean" and bool(evaluation.get("other_prompts"))
+
+
+def needs_trace(cell: Cell) -> bool:
+    """Whether the trace is what the cell is measured for, though its rows have no d_p."""
+    return cell.family == "views"

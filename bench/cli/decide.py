@@ -1,0 +1,94 @@
+"""`bench decide OUT`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.output import print_json
+from bench.cli.run import DEFAULT_OUT
+
+
+class Learned(StrEnum):
+    """Where weights of timesteps come from."""
+
+    fitted = "fitted"
+
+
+def decide(
+    out: Annotated[
+        Path, typer.Argument(help="Folder of a run, finished or not.", show_default=True)
+    ] = DEFAULT_OUT,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="full, stages, t_test, threshold, vote or sequential; as often as needed.",
+            show_default="all",
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", "-o", metavar="FIELD=VALUE", help="Of a single rule, as -o delta=0.05."
+        ),
+    ] = None,
+    classifier: Annotated[
+        list[str] | None, typer.Option(help="Only this one; as often as needed.")
+    ] = None,
+    perturbation: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME, NAME:SEVERITY or all; as often as needed.", show_default="clean"),
+    ] = None,
+    independent: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OTHER_OUT",
+            help="Compare also with full decisions of this run, under other noise.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Learned | None,
+        typer.Option(help="Weigh timesteps as validation pictures teach."),
+    ] = None,
+    range_: Annotated[
+        Learned | None,
+        typer.Option("--range", help="Only the timesteps that validation pictures teach."),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the table, too: FILE.md, .csv or .tex.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Replay decision rules on stored traces: how often they agree with the full one, and the cost.
+
+    Reads the store only: no network is loaded. Rules and their fields are in docs/decisions.md.
+    """
+    from rich.console import Console
+
+    from bench.compare.table import renderer
+    from bench.decisions import table, terminal
+    from bench.decisions.fields import chosen_rules
+    from bench.decisions.session import replay_run
+    from bench.errors import UserError
+    from bench.files import atomic
+
+    if weights is not None and range_ is not None:
+        raise UserError("--weights and --range both weigh timesteps; choose one.")
+    rules = chosen_rules(rule or [], option or [])
+    render = None if save is None else renderer(save)
+    found = replay_run(
+        out,
+        lambda _: rules,
+        classifier or (),
+        perturbation or ("clean",),
+        "weights" if weights else "range" if range_ else None,
+        independent,
+    )
+    if save is not None and render is not None:
+        with atomic(save) as scratch:
+            scratch.write_text(render(table.table(found)), encoding="utf-8")
+    if json:
+        print_json(table.as_json(found))
+    else:
+        terminal.show(found, Console())

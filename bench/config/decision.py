@@ -1,0 +1,185 @@
+"""How a decision follows from errors: the rules of `emodc`, by the names that people use.
+
+One list for the config of a sweep, for `bench decide` and for reports.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from bench.errors import UserError
+from bench.section import Section
+
+if TYPE_CHECKING:
+    from emodc.decide import Rule
+    from emodc.fit import Fit
+
+
+class FullDecision(Section):
+    """Every class at every step, or at some evenly spaced ones."""
+
+    kind: Literal["full"] = "full"
+    count: int | None = Field(None, ge=1)  # steps; None: all
+
+    @property
+    def label(self) -> str:
+        """As tables show it."""
+        if self.count is None:
+            return "all steps"
+        return "1 step" if self.count == 1 else f"{self.count} steps"
+
+    def rule(self, fit: "Fit | None" = None) -> "Rule":
+        """The rule itself; it needs no fit."""
+        from emodc.rules import FullGrid
+
+        return FullGrid(count=self.count)
+
+
+class StagesDecision(Section):
+    """The best k classes go on after n steps, then fewer after more."""
+
+    kind: Literal["stages"] = "stages"
+    # pairs (n, k)
+    keep: tuple[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], ...] = Field(
+        ((20, 3), (50, 2), (100, 1)), min_length=1
+    )
+
+    @field_validator("keep")
+    @classmethod
+    def _ascending(cls, keep: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        steps, kept = [n for n, _ in keep], [k for _, k in keep]
+        if steps != sorted(set(steps)) or kept != sorted(kept, reverse=True):
+            raise ValueError("pairs (n, k): n must ascend, and k must not")
+        return keep
+
+    @property
+    def label(self) -> str:
+        """As tables show it."""
+        return f"stages {', '.join(f'{k} at {n}' for n, k in self.keep)}"
+
+    def rule(self, fit: "Fit | None" = None) -> "Rule":
+        """The rule itself; it needs no fit."""
+        from emodc.rules import Stages
+
+        return Stages(keep=self.keep)
+
+
+class TTestDecision(Section):
+    """A class leaves when a paired t-test finds it worse than the best, at every look anew."""
+
+    kind: Literal["t_test"] = "t_test"
+    p: float = Field(2e-3, gt=0, lt=1)
+    minimum: int = Field(20, ge=2)  # steps before the first look
+
+    @property
+    def label(self) -> str:
+        """As tables show it."""
+        return f"t-test, p {self.p:g}"
+
+    def rule(self, fit: "Fit | None" = None) -> "Rule":
+        """The rule itself; it needs no fit."""
+        from emodc.rules import PairedTTest
+
+        return PairedTTest(p=self.p, minimum=self.minimum)
+
+
+class ThresholdDecision(Section):
+    """A class leaves when its mean error is above the lowest by more than a margin."""
+
+    kind: Literal["threshold"] = "threshold"
+    margin: float = Field(0.05, gt=0)  # in the units of the errors
+    minimum: int = Field(5, ge=1)  # steps before the first look
+
+    @property
+    def label(self) -> str:
+        """As tables show it."""
+        return f"threshold {self.margin:g}"
+
+    def rule(self, fit: "Fit | None" = None) -> "Rule":
+        """The rule itself; it needs no fit."""
+        from emodc.rules import Threshold
+
+        return Threshold(margin=self.margin, minimum=self.minimum)
+
+
+class VoteDecision(Section):
+    """Every step votes for its best class; another decision than that by mean errors."""
+
+    kind: Literal["vote"] = "vote"
+
+    @property
+    def label(self) -> str:
+        """As tables show it."""
+        return "majority vote"
+
+    def rule(self, fit: "Fit | None" = None) -> "Rule":
+        """The rule itself; it needs no fit."""
+        from emodc.rules import MajorityVote
+
+        return MajorityVote()
+
+
+class SequentialDecision(Section):
+    """Classes leave by a sequential test, which errs with probability delta at most."""
+
+    kind: Literal["sequential"] = "sequential"
+    delta: float = Field(0.01, gt=0, lt=1)
+    bet: Literal["student", "bounded"] = "student"
+    # None: "stratified"; of the "bounded" bet "random", which its guarantee needs.
+    order: Literal["random", "stratified"] | None = None
+    use_profile: bool = True  # of the "student" bet: the gap profile of validation traces
+
+    @property
+    def label(self) -> str:
+        """As tables show it."""
+        name = "sequential test" if self.bet == "student" else "bounded test"
+        order = ", random order" if self.order == "random" and self.bet == "student" else ""
+        profile = "" if self.use_profile or self.bet == "bounded" else ", no profile"
+        return f"{name}, delta {self.delta:g}{order}{profile}"
+
+    def rule(self, fit: "Fit | None" = None) -> "Rule":
+        """The rule itself, with the profile or the bound of a fit.
+
+        Raises:
+            UserError: If the bounded test has no fit, or another order than "random".
+        """
+        from emodc.sequential import SequentialTest
+
+        if self.bet == "student":
+            profile = fit.profile if fit is not None and self.use_profile else None
+            return SequentialTest(
+                delta=self.delta, order=self.order or "stratified", profile=profile
+            )
+        if fit is None:
+            raise UserError(
+                "The bounded test needs a bound on differences of errors, which validation "
+                "pictures teach, and the store has no complete validation cell of this "
+                "classifier. `bench run` with `validation: true` measures it."
+            )
+        if self.order == "stratified":
+            raise UserError("The bounded test is exact for `order: random` only.")
+        return SequentialTest(delta=self.delta, kind="bounded", bound=fit.bound, order="random")
+
+
+DecisionConfig = Annotated[
+    FullDecision
+    | StagesDecision
+    | TTestDecision
+    | ThresholdDecision
+    | VoteDecision
+    | SequentialDecision,
+    Field(discriminator="kind"),
+]
+
+#: Every class at every step: what other rules are compared with.
+FULL = FullDecision()
+
+#: Every rule by kind, with its settings of choice.
+RULES: dict[str, DecisionConfig] = {
+    "full": FULL,
+    "stages": StagesDecision(),
+    "t_test": TTestDecision(),
+    "threshold": ThresholdDecision(),
+    "vote": VoteDecision(),
+    "sequential": SequentialDecision(),
+}

@@ -1,0 +1,213 @@
+"""What `bench decide` replays: chosen classifiers and pictures of a run, under chosen rules."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from bench.cells import Cell, Manifest
+from bench.config.decision import DecisionConfig, SequentialDecision
+from bench.decisions.independent import counterparts
+from bench.decisions.replay import Source, aligned
+from bench.errors import UserError, unknown
+from bench.report.results import display_name, report_order
+from bench.report.traces.compared import Compared, compare
+from bench.report.traces.reader import Reader, replayable
+from bench.store import Store
+from emodc.by_timestep import TimestepWeights
+
+#: Which timesteps count how much, of what validation traces teach.
+Weights = Literal["weights", "range"]
+
+#: Which rules are replayed on a trace.
+Rules = Callable[[Source], Sequence[DecisionConfig]]
+
+ALL = "all"
+_FAMILIES = ("clean", "views", "corruption", "level", "attack")  # rows of sequences are frames
+
+
+@dataclass(frozen=True)
+class Place:
+    """One classifier on one cell's pictures.
+
+    Attributes:
+        name: Of the classifier, as shown: a failed gate says so.
+        cell: The cell of its first training.
+        rules: What was replayed there.
+    """
+
+    name: str
+    cell: Cell
+    rules: tuple[Compared, ...]
+
+    @property
+    def pictures(self) -> str:
+        """Such as "clean" or "gaussian_noise 5"."""
+        return _pictures(self.cell)
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything that was replayed.
+
+    Attributes:
+        root: The run.
+        other: The run whose full decisions rest on other noise; None if there is none.
+        weights: What weighs timesteps; None if nothing does.
+        places: In report order.
+        notes: What could not be replayed, or only in part, and why.
+        drawn: Whether pictures are drawn faces.
+    """
+
+    root: Path
+    other: Path | None
+    weights: Weights | None
+    places: tuple[Place, ...]
+    notes: tuple[str, ...]
+    drawn: bool
+
+
+@dataclass
+class _Asked:
+    reader: Reader
+    rules: Rules
+    weights: Weights | None
+    other: Reader | None
+    notes: dict[str, list[str]] = field(default_factory=dict)  # by what is missing, from whom
+
+    def note(self, what: str, who: str) -> None:
+        names = self.notes.setdefault(what, [])
+        if who not in names:
+            names.append(who)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        return tuple(f"{', '.join(names)}: {what}." for what, names in self.notes.items())
+
+
+def replay_run(
+    root: Path,
+    rules: Rules,
+    classifiers: Sequence[str] = (),
+    pictures: Sequence[str] = ("clean",),
+    weights: Weights | None = None,
+    other: Path | None = None,
+) -> Session:
+    """Replay rules on the traces of a run.
+
+    Args:
+        root: Folder of the run.
+        rules: Those for a classifier with a trace like this one.
+        classifiers: Only these; all that have traces if there are none.
+        pictures: Perturbations, "clean" among them, or one severity as NAME:SEVERITY; or `ALL`.
+        weights: What weighs timesteps.
+        other: Folder of a run on the same pictures under other noise.
+
+    Raises:
+        UserError: For an unknown name, or if nothing can be replayed.
+    """
+    store = Store(root)
+    reader = Reader(store)
+    cells = [cell for cell in report_order(reader.cells) if cell.family in _FAMILIES]
+    chosen = _chosen(cells, classifiers, pictures, root)
+    twins = None if other is None else Reader(Store(other))
+    if twins is not None and not twins.cells:  # a folder without a run says so here
+        raise UserError(f"{other} has no cells.")
+    asked = _Asked(reader, rules, weights, twins)
+    places, drawn = [], False
+    for own in chosen:
+        found = [m for m in map(store.manifest, own) if m is not None]
+        if not any(map(replayable, found)):
+            continue
+        try:
+            places.append(_place(asked, found))
+            drawn = drawn or store.is_drawn(found[0])
+        except UserError as reason:
+            asked.note(str(reason).removesuffix("."), f"{own[0].classifier} on {_pictures(own[0])}")
+    if not places:
+        raise _nothing(root, asked)
+    return Session(root, other, weights, tuple(places), asked.sentences, drawn)
+
+
+def _chosen(
+    cells: Sequence[Cell], classifiers: Sequence[str], pictures: Sequence[str], root: Path
+) -> list[list[Cell]]:
+    """The cells that are asked for, trainings of one classifier together, in report order."""
+    known = list(dict.fromkeys(cell.classifier for cell in cells))
+    for name in classifiers:
+        if name not in known:
+            raise unknown(f"classifier of {root}", name, known)
+    levels = dict.fromkeys(n for c in cells for n in (c.perturbation, _typed(c)))
+    for name in pictures:
+        if name != ALL and name not in levels:
+            raise unknown(f"perturbation of {root}", name, [ALL, *levels])
+    found: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        wanted = {ALL, cell.perturbation, _typed(cell)} & set(pictures)
+        if wanted and (not classifiers or cell.classifier in classifiers):
+            key = (*_key(cell), cell.run_seed)
+            found.setdefault(key, []).append(cell)
+    return list(found.values())
+
+
+def _key(cell: Cell) -> tuple[object, ...]:
+    return cell.classifier, cell.dataset, cell.family, cell.perturbation, cell.severity
+
+
+def _typed(cell: Cell) -> str:
+    return f"{cell.perturbation}:{cell.severity}"
+
+
+def _pictures(cell: Cell) -> str:
+    clean = cell.family in ("clean", "views")
+    return cell.perturbation if clean else f"{cell.perturbation} {cell.severity}"
+
+
+def _place(asked: _Asked, manifests: Sequence[Manifest]) -> Place:
+    sources = aligned([asked.reader.read(manifest) for manifest in manifests])
+    cell = manifests[0].cell
+    name = display_name(cell.classifier, (manifest.gate for manifest in manifests))
+    weights = None if asked.weights is None else [_weights(s, asked.weights) for s in sources]
+    rules = asked.rules(sources[0])
+    rules = [rule for rule in rules if not _lacks_fit(asked, rule, sources, cell.classifier)]
+    if not rules:
+        raise UserError("none of the rules is left", 1)
+    independent = None
+    if asked.other is not None:
+        independent = counterparts(asked.other, manifests, sources)
+        sources = [source.among(independent[0].ids) for source in sources]
+    return Place(name, cell, tuple(compare(sources, rules, weights, independent)))
+
+
+def _weights(source: Source, which: Weights) -> TimestepWeights:
+    if source.fit is None:
+        raise UserError(
+            "no complete cell of validation pictures teaches weights of timesteps; `bench run` "
+            "measures it"
+        )
+    return source.fit.weights if which == "weights" else source.fit.range
+
+
+def _lacks_fit(
+    asked: _Asked, rule: DecisionConfig, sources: Sequence[Source], classifier: str
+) -> bool:
+    """Whether a rule cannot be replayed for want of a fit; what it does without one is noted."""
+    if not isinstance(rule, SequentialDecision) or all(source.fit for source in sources):
+        return False
+    absent = "no complete cell of validation pictures with a trace"
+    if rule.bet == "bounded":
+        asked.note(f"{absent}, so the bounded test has no bound and is left out", classifier)
+        return True
+    if rule.use_profile and not sources[0].together:
+        asked.note(f"{absent}, so the sequential test has no gap profile", classifier)
+    return False
+
+
+def _nothing(root: Path, asked: _Asked) -> UserError:
+    if asked.notes:
+        return UserError(f"{root}: nothing can be replayed. {' '.join(asked.sentences)}", 1)
+    return UserError(
+        f"{root} holds no complete cell with a trace among those chosen. EmoDCs have traces of all "
+        "pictures, other classifiers of clean pictures after `bench run steps`.",
+        1,
+    )

@@ -1,0 +1,179 @@
+"""Accuracy against the cost of a decision: all classifiers, then each with every rule."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import floor
+
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+
+from bench.report.figures.parts import Drawing, chance_line, footnote
+from bench.report.figures.rules import rules_drawings
+from bench.report.figures.style import GREY, line_style, new_figure, shown
+from bench.report.groups import Group
+from bench.report.spec import Estimate
+from bench.report.tables import interval_name
+from bench.report.traces.compared import Compared
+from bench.report.traces.cost import Curve, Single, cost_curves, in_flops, singles
+from bench.store import Store
+
+_DODGE = 1.08  # between points of equal cost, as a factor
+
+
+def cost_drawings(group: Group, store: Store) -> Iterator[Drawing]:
+    """Where a classifier has traces of its clean pictures."""
+    curves = cost_curves(group, store)
+    if not curves:
+        return
+    others = singles(group, curves, store)
+    yield Drawing(
+        group.file_name("evaluations"),
+        f"Accuracy against cost, {group.slug}",
+        _alt(group, curves, others),
+        "emodc",
+        accuracy_against_cost(group, curves, others),
+    )
+    yield from rules_drawings(group, curves)
+
+
+def accuracy_against_cost(
+    group: Group, curves: Mapping[str, Curve], others: Mapping[str, Single]
+) -> Figure:
+    """Lines per classifier over fewer steps, and over the sequential test's delta; else points."""
+    flops = in_flops(curves, others)
+    figure = new_figure(6.8, max(3.6, 0.19 * len(group.names) + 1.8))
+    ax = figure.subplots()
+    handles = []
+    places = _places(others, flops)
+    for index, (classifier, name) in enumerate(group.names.items()):
+        style = line_style(index)
+        if classifier in curves:
+            _full(ax, curves[classifier].full, index, flops)
+            _sequential(ax, curves[classifier].sequential, index, flops)
+        elif classifier in others:
+            _point(ax, places[classifier], others[classifier].accuracy, index)
+        else:
+            continue
+        handle = style.handle(shown(name).replace(" (", "\n("))
+        handle.set_linestyle(style.linestyle if classifier in curves else "none")
+        handles.append(handle)
+    if any(curve.sequential for curve in curves.values()):
+        handles.append(_sequential_handle())
+    rules = [rule for curve in curves.values() for rule in (*curve.full, *curve.sequential)]
+    bottom = _bottom([r.accuracy for r in rules] + [one.accuracy for one in others.values()])
+    chance = 100 / len(group.classes)
+    if chance > bottom:
+        ax.axhline(chance, color=GREY, linewidth=1, linestyle=":")
+        handles.append(chance_line(group))
+    ax.set_xscale("log")
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    unit = "GFLOPs per picture" if flops else "network evaluations per picture"
+    ax.set(ylim=(bottom, 100), xlabel=unit, ylabel="accuracy (%)")
+    sns.despine(ax=ax)
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, handlelength=3.2)
+    used = [pooled for c in (*curves, *others) if (pooled := group.clean(c)) is not None]
+    footnote(figure, group, used, _about(group, curves, others))
+    return figure
+
+
+def _about(group: Group, curves: Mapping[str, Curve], others: Mapping[str, Single]) -> str:
+    steps = [c for c in curves.values() if not c.views]
+    views = [c for c in curves.values() if c.views]
+    parts = ["Clean pictures. Lines: full decisions from evenly spaced parts of the stored steps"]
+    if not steps:
+        parts = ["Clean pictures. Lines: decisions from the first of several views of the picture"]
+    elif views:
+        parts.append(", or from the first of several views of the picture")
+    sequential = [rule for curve in curves.values() for rule in curve.sequential]
+    if sequential:
+        deltas = [rule.decision.delta for rule in sequential if rule.decision.kind == "sequential"]
+        parts.append(f"; thin, hollow: sequential tests, delta {max(deltas):g} to {min(deltas):g}")
+    if others:
+        parts.append("; points: classifiers at their one cost, equal costs side by side")
+    return f"{''.join(parts)}. Bands and bars: {interval_name(group)} intervals."
+
+
+def _cost(rule: Compared, flops: bool) -> float:
+    return rule.flops.value if flops and rule.flops is not None else rule.evaluations.value
+
+
+def _bottom(accuracies: Sequence[Estimate]) -> float:
+    """Lower end of the axis in percent; it need not be 0, for these are no bars."""
+    lowest = min(100 * accuracy.interval.low for accuracy in accuracies)
+    return max(0.0, 10 * floor(lowest / 10 - 0.5))
+
+
+def _places(others: Mapping[str, Single], flops: bool) -> dict[str, float]:
+    """Where on the axis points stand; those of equal cost are set apart."""
+    known: dict[float, list[str]] = {}
+    for classifier, one in others.items():
+        cost = one.flops if flops and one.flops is not None else one.evaluations
+        known.setdefault(cost, []).append(classifier)
+    return {
+        classifier: cost * _DODGE ** (number - (len(own) - 1) / 2)
+        for cost, own in known.items()
+        for number, classifier in enumerate(own)
+    }
+
+
+def _full(ax: Axes, rules: Sequence[Compared], index: int, flops: bool) -> None:
+    style, x = line_style(index), [_cost(rule, flops) for rule in rules]
+    low = [100 * rule.accuracy.interval.low for rule in rules]
+    high = [100 * rule.accuracy.interval.high for rule in rules]
+    ax.fill_between(x, low, high, color=style.color, alpha=0.13, linewidth=0)
+    ax.plot(
+        x, [100 * rule.accuracy.value for rule in rules], color=style.color,
+        marker=style.marker, linestyle=style.linestyle, linewidth=1.5, markersize=4.5,
+        markeredgecolor="white", markeredgewidth=0.5, zorder=3,
+    )  # fmt: skip
+
+
+def _sequential(ax: Axes, rules: Sequence[Compared], index: int, flops: bool) -> None:
+    style = line_style(index)
+    x = [_cost(rule, flops) for rule in rules]
+    y = [100 * rule.accuracy.value for rule in rules]
+    for at, rule in zip(x, rules, strict=True):
+        interval = rule.accuracy.interval
+        ax.vlines(
+            at, 100 * interval.low, 100 * interval.high, color=style.color, linewidth=0.7, alpha=0.6
+        )
+    ax.plot(
+        x, y, color=style.color, marker=style.marker, linewidth=0.9, markersize=5.5,
+        markerfacecolor="white", markeredgecolor=style.color, markeredgewidth=1.1, zorder=4,
+    )  # fmt: skip
+
+
+def _sequential_handle() -> Line2D:
+    return Line2D(
+        [], [], color=GREY, linewidth=0.9, marker="o", markerfacecolor="white",
+        markeredgewidth=1.1, label="sequential test",
+    )  # fmt: skip
+
+
+def _point(ax: Axes, x: float, accuracy: Estimate, index: int) -> None:
+    style, interval = line_style(index), accuracy.interval
+    ax.vlines(x, 100 * interval.low, 100 * interval.high, color=style.color, linewidth=1.1)
+    ax.plot(x, 100 * accuracy.value, color=style.color, marker=style.marker, markersize=4.5)
+
+
+def _alt(group: Group, curves: Mapping[str, Curve], others: Mapping[str, Single]) -> str:
+    flops = in_flops(curves, others)
+    unit = "GFLOPs" if flops else "evaluations"
+    said = []
+    for classifier, curve in curves.items():
+        ends = [
+            f"{rule.accuracy.number}% at {_cost(rule, flops):,.3g}"
+            for rule in dict.fromkeys((curve.full[0], curve.full[-1]))
+        ]
+        said.append(f"{group.names[classifier]} from {' to '.join(ends)} {unit}")
+        if curve.sequential:
+            last = curve.sequential[-1]
+            said[-1] += (
+                f", by the sequential test {last.accuracy.number}% at {_cost(last, flops):,.3g}"
+            )
+    said += [f"{group.names[c]} {one.accuracy.number}%" for c, one in others.items()]
+    return f"Line chart of clean accuracy against {unit} per picture: {'; '.join(said)}."

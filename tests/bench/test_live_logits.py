@@ -1,0 +1,53 @@
+"""Logits of decisions that measured only some errors."""
+
+import numpy as np
+import pytest
+
+from bench.models.live import logits_of
+from emodc.decide import TIE, Decisions
+
+NAN = float("nan")
+
+
+def logits(errors: list[list[float]], winner: int, scale: float = 10.0) -> np.ndarray:
+    """Of one picture."""
+    own = np.array([errors], np.float32)
+    decisions = Decisions(np.array([winner]), np.isfinite(own).sum(axis=2))
+    found = logits_of(own, decisions, scale)
+    assert found.dtype == np.float32 and found.shape == own.shape[:2]
+    return found[0]
+
+
+def test_classes_that_stayed_have_their_mean_error() -> None:
+    found = logits([[1.0, 2.0, NAN], [4.0, 1.0, NAN]], winner=0)
+    np.testing.assert_allclose(found, [-15.0, -25.0])
+
+
+def test_a_class_that_left_is_estimated_from_where_both_were_measured() -> None:
+    """The second was 2 above the first at two cells; the first has mean 3 over all."""
+    found = logits([[1.0, 2.0, 6.0], [3.0, 4.0, NAN]], winner=0)
+    np.testing.assert_allclose(found, [-30.0, -50.0])
+
+
+@pytest.mark.parametrize("early", [0.5, 1.0])
+def test_a_class_that_left_cannot_come_back(early: float) -> None:
+    """It led, or was level, where it was measured; the rule decided otherwise."""
+    found = logits([[1.0, 2.0, 3.0], [early, NAN, NAN]], winner=0)
+    assert found.argmax() == 0 and found[1] == np.nextafter(found[0], np.float32(-np.inf))
+
+
+def test_means_that_differ_less_than_a_logit_can_show_are_no_tie() -> None:
+    found = logits([[1e6, 1e6, 1e6], [1e6, 1e6, 1e6 - 0.0625]], winner=1, scale=1.0)
+    assert found[1] > found[0]
+
+
+def test_another_decision_than_by_means_is_the_highest_logit() -> None:
+    """As a majority vote may."""
+    found = logits([[1.0, 1.0, 9.0], [2.0, 2.0, 2.0]], winner=0)
+    assert found.argmax() == 0
+
+
+@pytest.mark.parametrize("second", [[2.0, 1.0], [9.0, 9.0]])
+def test_of_a_tie_two_are_highest(second: list[float]) -> None:
+    found = logits([[1.0, 2.0], second, [20.0, NAN]], winner=TIE)
+    assert (found == found.max()).sum() == 2 and found[2] < found[0] == found[1]

@@ -1,0 +1,33 @@
+"""The guarantee: a test misses the full decision with probability delta at most."""
+
+import pytest
+from simulated_traces import POPULATIONS, disagreement
+
+CLAIMED = [name for name, population in POPULATIONS.items() if population.student]
+
+
+@pytest.mark.parametrize("delta", [0.05, 0.01])
+@pytest.mark.parametrize("name", ["gaussian", "gaussian, all rivals tied"])
+def test_student_on_ten_thousand_pictures(name: str, delta: float) -> None:
+    found = disagreement(POPULATIONS[name], delta, "student", 10_000)
+    assert found.upper <= delta
+    assert found.wrong > 0  # or the population would be too easy to say anything
+
+
+@pytest.mark.parametrize(("delta", "pictures"), [(0.05, 500), (0.01, 1500)])
+@pytest.mark.parametrize("name", CLAIMED)
+def test_student_errs_within_delta_where_that_is_claimed(
+    name: str, delta: float, pictures: int
+) -> None:
+    assert disagreement(POPULATIONS[name], delta, "student", pictures).upper <= delta
+
+
+@pytest.mark.parametrize("name", POPULATIONS)
+def test_bounded_errs_within_delta_everywhere(name: str) -> None:
+    assert disagreement(POPULATIONS[name], 0.01, "bounded", 1000).upper <= 0.01
+
+
+def test_student_fails_where_a_few_cells_say_the_opposite_of_all_others() -> None:
+    """A limit of the method, on record: the documentation warns of it."""
+    population = POPULATIONS["one cell of 50 says the opposite"]
+    assert disagreement(population, 0.05, "student", 500).wrong > 50
