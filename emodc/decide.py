@@ -307,21 +307,23 @@ def _alike(sizes: Ints) -> Iterator[Ints]:
 def _replayed(
     rule: Rule, errors: Floats, timesteps: NDArray[np.integer], scale: Floats
 ) -> tuple[Ints, Ints]:
-    """Winners (M,) and steps seen (M, K) of pictures with equally many cells."""
+    """Winners (M,) and steps seen (M, K) of pictures with equally many cells; spoils `errors`."""
     pictures, classes, steps = errors.shape
     winner, seen = np.full(pictures, TIE, np.intp), np.zeros((pictures, classes), np.intp)
     alive = np.ones((pictures, classes), bool)
     active = np.arange(pictures)
     looks = rule.looks(steps)
     for count in looks:
-        if not len(active):
-            break
-        seen[active] = np.where(alive[active], count, seen[active])
-        known = np.where(
-            seen[active][:, :, None] > np.arange(count), errors[active, :, :count], np.nan
-        )
-        own = Seen(known, alive[active], timesteps[active], scale[active])
-        alive[active], found, done = look(rule, own, count == looks[-1])
+        seen[active] = np.where(alive, count, seen[active])
+        own = Seen(errors[:, :, :count], alive, timesteps, scale)
+        stay, found, done = look(rule, own, count == looks[-1])
         winner[active[done]] = found[done]
-        active = active[~done]
+        if done.all():
+            break
+        left = alive & ~stay
+        errors[:, :, count:][left] = np.nan
+        alive, go = stay, ~done
+        if done.any():
+            active, alive, errors = active[go], alive[go], errors[go]
+            timesteps, scale = timesteps[go], scale[go]
     return winner, seen
