@@ -120,7 +120,7 @@ POPULATIONS = {
     "gaussian, falling gaps, rising profile": Population(gaussian, profile=RISING),
     "heavy tails (t, 5 degrees of freedom)": Population(heavy(5)),
     "heavier tails (t, 3), all rivals tied": Population(heavy(3), TIED, student=False),
-    "rivals rarely lose much (exponential)": Population(skewed),
+    "rivals rarely lose much (exponential)": Population(skewed, student=False),
     "rivals rarely gain much (exponential)": Population(lambda draw, shape: -skewed(draw, shape)),
     "two values": Population(coins, scale=FLAT, profile=None),
     "sign changes with the timestep": Population(split(np.where(_LOW, 1.0, -1.0))),
