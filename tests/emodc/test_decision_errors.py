@@ -3,13 +3,15 @@
 import pytest
 from simulated_traces import POPULATIONS, disagreement
 
-HARDEST = "gaussian, all rivals tied"
-CLAIMED = [name for name, p in POPULATIONS.items() if p.student and name != HARDEST]
+#: Nearest to delta, hence only told from it by many pictures.
+HARDEST = ["gaussian, all rivals tied", "two values"]
+CLAIMED = [name for name, p in POPULATIONS.items() if p.student and name not in HARDEST]
 
 
 @pytest.mark.parametrize("delta", [0.05, 0.01])
-def test_student_on_ten_thousand_pictures_whose_rivals_all_tie(delta: float) -> None:
-    found = disagreement(POPULATIONS[HARDEST], delta, "student", 10_000)
+@pytest.mark.parametrize("name", HARDEST)
+def test_student_on_ten_thousand_pictures(name: str, delta: float) -> None:
+    found = disagreement(POPULATIONS[name], delta, "student", 10_000)
     assert found.upper <= delta
     assert found.wrong > 0  # or the population would be too easy to say anything
 
