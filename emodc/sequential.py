@@ -40,8 +40,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, stdtr
 
-from emodc.decide import Order, Rule, Seen, growing_looks
+from emodc.decide import Order, Rule, Seen
 from emodc.estimates import Bools, Floats
+from emodc.orders import growing_looks
 
 #: Part of the sizes that is alike for all cells, so that none is left to the end for a profile that
 #: has it wrong: a defensive mixture (Hesterberg 1995, doi 10.1080/00401706.1995.10484303).
