@@ -20,13 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodc.estimates import Bools, Floats
+from emodc.orders import Ints as Ints
+from emodc.orders import spread, stratified, successive
 from emodc.philox import philox
 
 Order = Literal["random", "stratified", "spread"]
-Ints = NDArray[np.intp]
-
-#: Points per cell that a stratified order is drawn with, as a power of 2.
-FINENESS = 3
 
 #: Pictures replayed at once: as many as fit a processor's cache.
 TOGETHER = 256
@@ -241,62 +239,6 @@ def lowest(means: Floats) -> Ints:
     return np.where(alone, means.argmin(axis=1), TIE)
 
 
-def spread(steps: int) -> Ints:
-    """All positions, such that any number of first ones is spread evenly: bit-reversed counting.
-
-    J. G. van der Corput, "Verteilungsfunktionen" (1935), in base 2.
-    """
-    bits = max(1, (steps - 1).bit_length())
-    counted = (int(f"{i:0{bits}b}"[::-1], 2) for i in range(2**bits))
-    return np.array([position for position in counted if position < steps], np.intp)
-
-
-def evenly_spaced(total: int, count: int) -> Ints:
-    """Positions of `count` of `total` things: the middle of each of `count` equal parts."""
-    return (2 * np.arange(count) + 1) * total // (2 * count)
-
-
-def growing_looks(first: int, steps: int, ratio: int = 8) -> tuple[int, ...]:
-    """Every count from `first`, further apart as they grow: by n / ratio; `steps` is the last."""
-    found = []
-    count = min(first, steps)
-    while count < steps:
-        found.append(count)
-        count += max(1, count // ratio)
-    return (*found, steps)
-
-
-def successive(sizes: Floats, draw: np.random.Generator) -> Ints:
-    """All positions; the next is drawn from what is left, with chances in proportion to sizes (S,).
-
-    As the order of arrival of exponential waiting times (Rosen 1972, doi 10.1214/aoms/1177692692).
-    """
-    return np.argsort(draw.exponential(size=len(sizes)) / sizes, kind="stable")
-
-
-def stratified(sizes: Floats, draw: np.random.Generator) -> Ints:
-    """Like `successive`, but any number of first positions is spread evenly over the sizes.
-
-    The points of a van der Corput sequence, scrambled after Owen (1995, doi
-    10.1007/978-1-4612-2552-2_19), fall on an interval divided in proportion to sizes (S,): each
-    point is uniform, the first 2^m of them lie in as many equal parts. A position comes when it is
-    hit first; the few that never are come last.
-    """
-    digits = (len(sizes) - 1).bit_length() + FINENESS
-    count = 2**digits
-    number, point = np.arange(count), np.zeros(count, np.intp)
-    flips, node = draw.integers(0, 2, count), np.ones(count, np.intp)
-    for level in range(digits):
-        digit = (number >> level) & 1
-        point = 2 * point + (digit ^ flips[node])
-        node = (2 * node + digit) % count  # the last ones are not read
-    ends = np.cumsum(sizes) / np.sum(sizes)
-    hit = np.minimum(np.searchsorted(ends, (point + 0.5) / count, side="right"), len(sizes) - 1)
-    first = np.full(len(sizes), count)
-    first[hit[::-1]] = number[::-1]  # the last assignment stays
-    return np.lexsort((draw.permutation(len(sizes)), first))
-
-
 def _alike(sizes: Ints) -> Iterator[Ints]:
     """Positions of equal sizes (N,), `TOGETHER` at most."""
     for size in np.unique(sizes):
@@ -307,21 +249,23 @@ def _alike(sizes: Ints) -> Iterator[Ints]:
 def _replayed(
     rule: Rule, errors: Floats, timesteps: NDArray[np.integer], scale: Floats
 ) -> tuple[Ints, Ints]:
-    """Winners (M,) and steps seen (M, K) of pictures with equally many cells."""
+    """Winners (M,) and steps seen (M, K) of pictures with equally many cells; spoils `errors`."""
     pictures, classes, steps = errors.shape
     winner, seen = np.full(pictures, TIE, np.intp), np.zeros((pictures, classes), np.intp)
     alive = np.ones((pictures, classes), bool)
     active = np.arange(pictures)
     looks = rule.looks(steps)
     for count in looks:
-        if not len(active):
-            break
-        seen[active] = np.where(alive[active], count, seen[active])
-        known = np.where(
-            seen[active][:, :, None] > np.arange(count), errors[active, :, :count], np.nan
-        )
-        own = Seen(known, alive[active], timesteps[active], scale[active])
-        alive[active], found, done = look(rule, own, count == looks[-1])
+        seen[active] = np.where(alive, count, seen[active])
+        own = Seen(errors[:, :, :count], alive, timesteps, scale)
+        stay, found, done = look(rule, own, count == looks[-1])
         winner[active[done]] = found[done]
-        active = active[~done]
+        if done.all():
+            break
+        left = alive & ~stay
+        errors[:, :, count:][left] = np.nan
+        alive, go = stay, ~done
+        if done.any():
+            active, alive, errors = active[go], alive[go], errors[go]
+            timesteps, scale = timesteps[go], scale[go]
     return winner, seen

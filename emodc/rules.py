@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from emodc.decide import TIE, Ints, Order, Rule, Seen, evenly_spaced, growing_looks
+from emodc.decide import TIE, Order, Rule, Seen
 from emodc.estimates import Bools, Floats
+from emodc.orders import Ints, evenly_spaced, growing_looks
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ Two ways to bet:
   factor of a Student test with a half-normal prior on the effect, which for Gaussian cells of equal
   sizes and unknown variance is an e-process (Lai 1976, doi 10.1214/aos/1176343406; Wang & Ramdas
   2025, arXiv 2310.03722). For others it is an approximation: *asymptotic*, checked by simulation,
-  not proven. It fails where a few cells hold the opposite of what all others say: `docs/decisions`
-  has the figures.
+  not proven. It fails where a few cells hold the opposite of what all others say, hence for
+  near ties with strongly skewed differences: `docs/decisions.md` has the figures.
 
 **The gap profile** gives the sizes. How far classes lie apart falls steeply with the timestep, in
 much the same way for all pictures, so D / x varies far less than D, and cells that matter more come
@@ -40,8 +40,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, stdtr
 
-from emodc.decide import Order, Rule, Seen, growing_looks
+from emodc.decide import Order, Rule, Seen
 from emodc.estimates import Bools, Floats
+from emodc.orders import growing_looks
 
 #: Part of the sizes that is alike for all cells, so that none is left to the end for a profile that
 #: has it wrong: a defensive mixture (Hesterberg 1995, doi 10.1080/00401706.1995.10484303).

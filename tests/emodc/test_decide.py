@@ -12,16 +12,12 @@ from emodc.decide import (
     Rule,
     Seen,
     decide,
-    evenly_spaced,
-    growing_looks,
     kept_cells,
     look,
     lowest,
-    spread,
-    stratified,
-    successive,
     visited,
 )
+from emodc.orders import evenly_spaced, growing_looks, spread, stratified, successive
 from emodc.philox import philox
 from emodc.rules import FullGrid, MajorityVote, PairedTTest, Stages, Threshold
 from emodc.sequential import SequentialTest

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import integrate
 
-from emodc.decide import decide, successive
+from emodc.decide import decide
+from emodc.orders import successive
 from emodc.rules import FullGrid
 from emodc.sequential import (
     DEFENSIVE,

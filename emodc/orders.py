@@ -1,0 +1,67 @@
+"""In what order the cells of a grid are visited, and after how many a rule looks. Arrays only."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodc.estimates import Floats
+
+Ints = NDArray[np.intp]
+
+#: Points per cell that a stratified order is drawn with, as a power of 2.
+FINENESS = 3
+
+
+def spread(steps: int) -> Ints:
+    """All positions, such that any number of first ones is spread evenly: bit-reversed counting.
+
+    J. G. van der Corput, "Verteilungsfunktionen" (1935), in base 2.
+    """
+    bits = max(1, (steps - 1).bit_length())
+    counted = (int(f"{i:0{bits}b}"[::-1], 2) for i in range(2**bits))
+    return np.array([position for position in counted if position < steps], np.intp)
+
+
+def evenly_spaced(total: int, count: int) -> Ints:
+    """Positions of `count` of `total` things: the middle of each of `count` equal parts."""
+    return (2 * np.arange(count) + 1) * total // (2 * count)
+
+
+def growing_looks(first: int, steps: int, ratio: int = 8) -> tuple[int, ...]:
+    """Every count from `first`, further apart as they grow: by n / ratio; `steps` is the last."""
+    found = []
+    count = min(first, steps)
+    while count < steps:
+        found.append(count)
+        count += max(1, count // ratio)
+    return (*found, steps)
+
+
+def successive(sizes: Floats, draw: np.random.Generator) -> Ints:
+    """All positions; the next is drawn from what is left, with chances in proportion to sizes (S,).
+
+    As the order of arrival of exponential waiting times (Rosen 1972, doi 10.1214/aoms/1177692692).
+    """
+    return np.argsort(draw.exponential(size=len(sizes)) / sizes, kind="stable")
+
+
+def stratified(sizes: Floats, draw: np.random.Generator) -> Ints:
+    """Like `successive`, but any number of first positions is spread evenly over the sizes.
+
+    The points of a van der Corput sequence, scrambled after Owen (1995, doi
+    10.1007/978-1-4612-2552-2_19), fall on an interval divided in proportion to sizes (S,): each
+    point is uniform, the first 2^m of them lie in as many equal parts. A position comes when it is
+    hit first; the few that never are come last.
+    """
+    digits = (len(sizes) - 1).bit_length() + FINENESS
+    count = 2**digits
+    number, point = np.arange(count), np.zeros(count, np.intp)
+    flips, node = draw.integers(0, 2, count), np.ones(count, np.intp)
+    for level in range(digits):
+        digit = (number >> level) & 1
+        point = 2 * point + (digit ^ flips[node])
+        node = (2 * node + digit) % count  # the last ones are not read
+    ends = np.cumsum(sizes) / np.sum(sizes)
+    hit = np.minimum(np.searchsorted(ends, (point + 0.5) / count, side="right"), len(sizes) - 1)
+    first = np.full(len(sizes), count)
+    first[hit[::-1]] = number[::-1]  # the last assignment stays
+    return np.lexsort((draw.permutation(len(sizes)), first))
