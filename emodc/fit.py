@@ -14,6 +14,7 @@ from emodc.by_timestep import GapProfile, Timesteps, TimestepWeights, gap_profil
 from emodc.calibration import check, temperature, timestep_range, weights
 from emodc.estimates import Floats
 from emodc.held_out import Labels
+from emodc.sequential import relative_gaps
 
 __all__ = [
     "Fit",
@@ -36,6 +37,8 @@ _Curve = TypeVar("_Curve", TimestepWeights, GapProfile)
 def bound(errors: Floats) -> float:
     """What no difference of two classes' errors at one step is expected to exceed.
 
+    With a gap profile the test's bound is one on errors divided by `sequential.relative_gaps`.
+
     The largest difference seen, times `SAFETY`: an assumption of the bounded sequential test, which
     no finite number of pictures proves.
 
@@ -55,7 +58,8 @@ class Fit:
         weights: Of timesteps, fitted for the best probabilities; uniform where none are better.
         range: Weights of 0 and of one value: the timesteps worth measuring.
         profile: How far classes lie apart at each timestep.
-        bound: Of the difference of two classes' errors at one step, in units of the errors.
+        bound: Of the difference of two classes' errors at one step, divided by the
+            `sequential.relative_gaps` of the profile there.
 
     Raises:
         ValueError: If a number is not what it should be; the message names the field.
@@ -110,13 +114,14 @@ def fit(errors: Floats, timesteps: Timesteps, labels: Labels) -> Fit:
         ValueError: If nothing can be learned from it; see `emodc.calibration.temperature`.
     """
     check(errors, labels)
+    profile = gap_profile(errors, timesteps)
     return Fit(
         n=len(labels),
         temperature=temperature(errors, labels),
         weights=weights(errors, timesteps, labels),
         range=timestep_range(errors, timesteps, labels),
-        profile=gap_profile(errors, timesteps),
-        bound=bound(errors),
+        profile=profile,
+        bound=bound(errors / relative_gaps(profile, timesteps)[:, None]),
     )
 
 

@@ -158,7 +158,9 @@ class SequentialDecision(Section):
             )
         if self.order == "stratified":
             raise UserError("The bounded test is exact for `order: random` only.")
-        return SequentialTest(delta=self.delta, kind="bounded", bound=fit.bound, order="random")
+        return SequentialTest(
+            delta=self.delta, kind="bounded", profile=fit.profile, bound=fit.bound, order="random"
+        )
 
 
 DecisionConfig = Annotated[
