@@ -220,7 +220,9 @@ def _copy(model: EmoDC, **changes: object) -> EmoDC:
     return EmoDC(model.denoiser, model.prompts, evaluation).eval()
 
 
-def _pictures(dataset: DataSet, split: str, count: int) -> tuple[list[Tensor], list[str], list[str]]:
+def _pictures(
+    dataset: DataSet, split: str, count: int
+) -> tuple[list[Tensor], list[str], list[str]]:
     """Images, ids and labels of the first `count` samples of a split."""
     samples = dataset.samples(split)[:count]
     images = [as_images([dataset.picture(sample)])[0] for sample in samples]
@@ -236,7 +238,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--delta", type=float, default=0.01)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--compile", action="store_true", help="needs a C++ compiler; a minute more")
+    parser.add_argument("--compile", action="store_true", help="needs a C++ compiler")
     options = parser.parse_args()
     runtime.keep_freed_memory()
     torch.set_num_threads(options.threads)

@@ -9,6 +9,7 @@ import pytest
 
 from emodc.by_timestep import GapProfile, TimestepWeights, bins_of, gap_profile
 from emodc.fit import SAFETY, Fit, bound, fit
+from emodc.sequential import relative_gaps
 
 GRID = np.arange(0, 100, 5)
 EDGES = (0.0, 10.0, 20.0, 40.0)
@@ -111,7 +112,8 @@ def test_the_bound_is_the_largest_difference_with_a_margin() -> None:
 def test_everything_is_learned_and_comes_back_from_json(trace: tuple[np.ndarray, ...]) -> None:
     found = fit(*trace)
     assert found.n == 40 and found.temperature > 0
-    assert found.bound == pytest.approx(bound(trace[0]))
+    relative = relative_gaps(found.profile, trace[1])[:, None]
+    assert found.bound == pytest.approx(bound(trace[0] / relative))
     assert np.mean(found.weights.values) == pytest.approx(1)
     assert Fit.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 

@@ -69,7 +69,7 @@ def test_rules_are_those_of_emodc_with_the_fit_of_validation_pictures(bench, run
         ("sequential test, delta 0.01", SequentialTest(profile=fit.profile)),
         (
             "bounded test, delta 0.01",
-            SequentialTest(kind="bounded", bound=fit.bound, order="random"),
+            SequentialTest(kind="bounded", profile=fit.profile, bound=fit.bound),
         ),
     ):
         own = decide(trace.errors, trace.timesteps, rule, IDS, seed=0)
