@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emodc.active import Active, Row, look_at
-from emodc.decide import Rule, kept_cells, visited
+from emodc.decide import Rule, cell_weights, visited
 from emodc.engine import Engine, errors_of_rows, halved
 from emodc.estimates import Floats
 from emodc.prepared import noisy_rows, prepare
@@ -104,9 +104,8 @@ class Pool:
         picture = prepare(model.denoiser, plan, image.to(model.denoiser.device), name)
         grid = picture.timesteps.numpy()
         weights = None if self.weights is None else self.weights(grid[None])
-        [kept] = kept_cells(weights, 1, len(grid))
-        factors = np.ones(len(grid)) if weights is None else weights[0].astype(np.float64)
-        cells = visited(self.rule, kept, grid, factors, plan.seed, name)
+        [factors] = cell_weights(weights, 1, len(grid))
+        cells = visited(self.rule, grid, factors, plan.seed, name)
         active = Active(
             index=self._admitted,
             picture=picture,

@@ -70,7 +70,7 @@ def test_live_decides_as_replay(model: EmoDC, pictures: torch.Tensor, rule: Rule
     assert torch.equal(verdict.trace.timesteps, trace.timesteps)
     for row, name in enumerate(IDS):
         every, times = np.ones(PLAN.steps), trace.timesteps[row].numpy()
-        order = visited(rule, every > 0, times, every, PLAN.seed, name)
+        order = visited(rule, times, every, PLAN.seed, name)
         for label, count in enumerate(verdict.decisions.seen[row]):
             own = verdict.trace.errors[row, label]
             torch.testing.assert_close(own[order[:count]], trace.errors[row, label, order[:count]])
