@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from emodc.estimates import Bools, Floats
 from emodc.orders import Ints as Ints
-from emodc.orders import spread, stratified, successive
+from emodc.orders import cell_weights, spread, stratified, successive
 from emodc.philox import philox
 
 Order = Literal["random", "stratified", "spread"]
@@ -153,8 +153,8 @@ def decide(
         rule: How to decide.
         ids: Sample ids, N; with the seed they address the order of visiting.
         seed: Of the evaluation.
-        weights: Factors of the errors, (N, S); see `cell_weights`. What is decided is then the
-            weighted mean error.
+        weights: Factors of the errors, (N, S); see `orders.cell_weights`. What is decided is then
+            the weighted mean error.
 
     Raises:
         ValueError: If the shapes do not fit, an error is not finite, or weights are refused.
@@ -177,28 +177,6 @@ def decide(
     return Decisions(winner, seen)
 
 
-def cell_weights(weights: Floats | None, pictures: int, steps: int) -> Floats:
-    """Factors of errors, float64 (N, S); 1 where there are no weights.
-
-    Args:
-        weights: (N, S), at least 0; cells of weight 0 are not measured.
-        pictures: N.
-        steps: S.
-
-    Raises:
-        ValueError: If they are of another shape, negative or not finite, or a picture's are all 0.
-    """
-    if weights is None:
-        return np.ones((pictures, steps))
-    if weights.shape != (pictures, steps):
-        raise ValueError(f"weights of {pictures} pictures x {steps} steps are not {weights.shape}")
-    if not np.isfinite(weights).all() or (weights < 0).any():
-        raise ValueError("weights must be finite and not negative")
-    if not weights.any(axis=1).all():
-        raise ValueError("a picture none of whose cells has a weight above 0 cannot be decided")
-    return weights.astype(np.float64)
-
-
 def visited(
     rule: Rule,
     timesteps: NDArray[np.integer],
@@ -211,7 +189,7 @@ def visited(
     Args:
         rule: Whose order.
         timesteps: Of the grid, (S,).
-        weights: Factors of the errors, (S,); see `cell_weights`.
+        weights: Factors of the errors, (S,); see `orders.cell_weights`.
         seed: Of the evaluation.
         sample_id: Name of the picture.
     """

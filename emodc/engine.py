@@ -113,8 +113,6 @@ def halved(size: int, error: RuntimeError) -> int:
         RuntimeWarning,
         stacklevel=2,
     )
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
     return size // 2
 
 

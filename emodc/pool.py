@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emodc.active import Active, Row, look_at
-from emodc.decide import Rule, cell_weights, visited
+from emodc.decide import Rule, visited
 from emodc.engine import Engine, errors_of_rows, halved
 from emodc.estimates import Floats
+from emodc.orders import cell_weights
 from emodc.prepared import noisy_rows, prepare
 
 if TYPE_CHECKING:

@@ -11,13 +11,12 @@ from emodc.decide import (
     Order,
     Rule,
     Seen,
-    cell_weights,
     decide,
     look,
     lowest,
     visited,
 )
-from emodc.orders import evenly_spaced, growing_looks, spread, stratified, successive
+from emodc.orders import cell_weights, evenly_spaced, growing_looks, spread, stratified, successive
 from emodc.philox import philox
 from emodc.rules import FullGrid, MajorityVote, PairedTTest, Stages, Threshold
 from emodc.sequential import SequentialTest
