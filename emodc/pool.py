@@ -60,18 +60,19 @@ class Pool:
         self._admitted = 0
         self._shared_trunk = model.denoiser.shared_trunk
         self._templates = len(model.prompts.templates)
+        self._width = 1 if self._shared_trunk else self._templates
         with model.autocast():
             self._conditions = model.conditions()[slice(model.prompts.null_index)]
 
     def run(self) -> Iterator[Active]:
         """Decide all pictures; yields each as it is decided."""
         while self._filled():
-            rows = self._cut()
             start = time.perf_counter()
+            rows = self._cut()
             try:
                 errors = self._errors(rows)
             except RuntimeError as error:
-                self.size = halved(self.size, error)
+                self.size = halved(self.size, error, self._width)
                 self._queue.extendleft(reversed(rows))
                 continue
             for row, found in zip(rows, errors, strict=True):
@@ -86,7 +87,7 @@ class Pool:
     @property
     def _capacity(self) -> int:
         """Rows of a micro-batch; without a shared trunk each is a network row per template."""
-        return self.size if self._shared_trunk else max(1, self.size // self._templates)
+        return max(1, self.size // self._width)
 
     def _filled(self) -> bool:
         """Prepare as many pictures as a full micro-batch needs; whether there is any row."""
