@@ -15,6 +15,9 @@ from emodc.estimates import Floats
 
 Timesteps = NDArray[np.integer]
 
+#: A mean gap below this share of the mean error is only rounding.
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class _ByTimestep:
@@ -87,24 +90,14 @@ class GapProfile(_ByTimestep):
     """
 
     def at(self, timesteps: Timesteps) -> Floats:
-        """The profile at every cell.
+        """The profile at every cell, float64 of the shape of the timesteps.
 
-        Args:
-            timesteps: (..., S). Between the middles of bins the profile is linear, beyond the outer
-                ones constant.
-
-        Returns:
-            float64 (..., S), of mean 1 over each picture's cells; 1 throughout for a picture at
-            whose timesteps the profile is nowhere above 0 on average.
+        Between the middles of bins it is linear, beyond the outer ones constant. It is a function
+        of the timestep alone, whatever other cells a picture has: a bound on differences divided by
+        it holds for pictures with timesteps of their own, and where some cells are left out.
         """
         edges = np.asarray(self.edges)
-        found = np.interp(timesteps, (edges[1:] + edges[:-1]) / 2, self.values)
-        means = found.mean(axis=-1, keepdims=True)
-        return np.divide(found, means, out=np.ones_like(found), where=means > _ROUNDING)
-
-
-#: A mean of profile values, which are of order 1, that is only rounding.
-_ROUNDING = 1e-9
+        return np.interp(timesteps, (edges[1:] + edges[:-1]) / 2, self.values)
 
 
 def bins_of(timesteps: Timesteps, edges: Floats) -> NDArray[np.intp]:
@@ -120,8 +113,7 @@ def covering_bins(timesteps: Timesteps, count: int) -> Floats:
 def gap_profile(errors: Floats, timesteps: Timesteps, bins: int = 10) -> GapProfile:
     """Mean difference to the best class at each timestep, over pictures and the other classes.
 
-    It needs no labels: the best class is the full decision, of the lowest mean error. A sequential
-    test subtracts a multiple of the profile as a control variate.
+    It needs no labels: the best class is the full decision, of the lowest mean error.
 
     Args:
         errors: (N, K, S), complete.

@@ -6,20 +6,18 @@ measures on the way is kept as a trace, the raw material of every decision.
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from emodc.decide import Rule
 from emodc.denoiser import Conditions, Denoiser
 from emodc.engine import Engine
 from emodc.evaluation import Evaluation, Trace, autocast
 from emodc.images import Picture
-from emodc.prepared import noisy_rows, prepare
+from emodc.prepared import errors_at, prepare
 from emodc.prompts import Prompts
 from emodc.schedule import timestep_grid
 from emodc.sequential import SequentialTest
@@ -229,51 +227,24 @@ class EmoDC(nn.Module):
         if len(names) != len(images):
             raise ValueError(f"{len(images)} images but {len(names)} sample ids")
         chosen = list(range(self.evaluation.steps)) if steps is None else list(steps)
+        errors, timesteps = list[Tensor](), list[Tensor]()
         with self.autocast():
             conditions = self.conditions()[prompts]
             # One picture is one computation: its steps are the rows. The shape of every matrix
             # product is then the same whatever the batch, so a trace is the same to the last bit.
-            results = [
-                self._measure_one(image, name, chosen, conditions)
-                for image, name in zip(images, names, strict=True)
-            ]
-        errors, timesteps = zip(*results, strict=True)
+            for image, name in zip(images, names, strict=True):
+                picture = prepare(self.denoiser, self.evaluation, image, name)
+                own = errors_at(self.denoiser, self.evaluation, picture, chosen, conditions)
+                errors.append(self._over_templates(own).T)
+                timesteps.append(picture.timesteps[chosen])
         return torch.stack(errors), torch.stack(timesteps)
-
-    def _measure_one(
-        self, image: Tensor, name: str, steps: Sequence[int], conditions: Conditions
-    ) -> tuple[Tensor, Tensor]:
-        """Errors (prompts, S) and timesteps (S,) of one picture."""
-        plan, denoiser = self.evaluation, self.denoiser
-        picture = prepare(denoiser, plan, image, name)
-        # The null and non-class prompts come last and have one template each.
-        width = 1 if denoiser.shared_trunk else len(conditions)
-        chunk = max(1, denoiser.rows // width)
-
-        def measure(latent: Tensor, first: int) -> Tensor:
-            own, rows = replace(picture, latent=latent), steps[first : first + chunk]
-            noisy, times, target = noisy_rows(denoiser, plan, own, rows)
-            errors = denoiser.errors(noisy, times, target, conditions)
-            return errors * denoiser.process.weight(times, plan.weighting)[:, None]
-
-        firsts = range(0, len(steps), chunk)
-        if torch.is_grad_enabled() and len(firsts) > 1:
-            # Keep nothing but the latent between chunks; the backward pass measures them again.
-            parts = [
-                checkpoint(
-                    measure, picture.latent, first, use_reentrant=False, preserve_rng_state=False
-                )
-                for first in firsts
-            ]
-        else:
-            parts = [measure(picture.latent, first) for first in firsts]
-        return self._over_templates(torch.cat(parts)).T, picture.timesteps[steps]
 
     def _over_templates(self, errors: Tensor) -> Tensor:
         """(S, prompts) -> (S, classes and what follows): means over the templates of a class."""
         templates, end = len(self.prompts.templates), self.prompts.null_index
         if templates == 1 or errors.shape[1] < end:  # or no classes among them
             return errors
+        # The null and non-class prompts come last and have one template each.
         classes = errors[:, :end].unflatten(1, (-1, templates)).mean(dim=2)
         return torch.cat([classes, errors[:, end:]], dim=1)
 

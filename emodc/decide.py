@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from emodc.estimates import Bools, Floats
 from emodc.orders import Ints as Ints
-from emodc.orders import spread, stratified, successive
+from emodc.orders import cell_weights, spread, stratified, successive
 from emodc.philox import philox
 
 Order = Literal["random", "stratified", "spread"]
@@ -41,7 +41,7 @@ class Seen:
         errors: float64 (M, K, n); NaN where a class had left.
         alive: Classes still in question, (M, K).
         timesteps: Of all S cells, visited or not, (M, S).
-        scale: Weights that the errors of all S cells are multiplied by, (M, S).
+        scale: Weights that the errors of all S cells are multiplied by, above 0, (M, S).
     """
 
     errors: Floats
@@ -91,7 +91,7 @@ class Rule(ABC):
 
         Args:
             timesteps: (M, S).
-            scale: Weights of the errors, (M, S).
+            scale: Weights of the errors, above 0, (M, S).
         """
         return np.ones(scale.shape)
 
@@ -153,27 +153,22 @@ def decide(
         rule: How to decide.
         ids: Sample ids, N; with the seed they address the order of visiting.
         seed: Of the evaluation.
-        weights: Factors of the errors, at least 0, (N, S). Cells of weight 0 are not measured,
-            unless that would leave none. What is decided is then the weighted mean error.
+        weights: Factors of the errors, (N, S); see `orders.cell_weights`. What is decided is then
+            the weighted mean error.
 
     Raises:
-        ValueError: If the shapes do not fit, or an error is not finite.
+        ValueError: If the shapes do not fit, an error is not finite, or weights are refused.
     """
     n, classes, steps = errors.shape
     if timesteps.shape != (n, steps) or len(ids) != n:
         raise ValueError(f"{errors.shape} errors, {timesteps.shape} timesteps, {len(ids)} ids")
     if not np.isfinite(errors).all():
         raise ValueError("errors that were not measured, or are not finite, cannot be replayed")
-    kept = kept_cells(weights, n, steps)
-    factors = np.ones((n, steps)) if weights is None else weights.astype(np.float64)
+    factors = cell_weights(weights, n, steps)
     winner, seen = np.full(n, TIE, np.intp), np.zeros((n, classes), np.intp)
-    sizes = kept.sum(axis=1)
-    for rows in _alike(sizes):
+    for rows in _alike(np.count_nonzero(factors, axis=1)):
         cells = np.stack(
-            [
-                visited(rule, kept[row], timesteps[row], factors[row], seed, ids[row])
-                for row in rows.tolist()
-            ]
+            [visited(rule, timesteps[row], factors[row], seed, ids[row]) for row in rows.tolist()]
         )
         scale = np.take_along_axis(factors[rows], cells, axis=1)
         own = np.take_along_axis(errors[rows], cells[:, None, :], axis=2) * scale[:, None, :]
@@ -182,18 +177,8 @@ def decide(
     return Decisions(winner, seen)
 
 
-def kept_cells(weights: Floats | None, pictures: int, steps: int) -> Bools:
-    """The cells that weights leave to be measured, (N, S); all of a picture that has none left."""
-    if weights is None:
-        return np.ones((pictures, steps), bool)
-    kept = weights > 0
-    kept[~kept.any(axis=1)] = True
-    return kept
-
-
 def visited(
     rule: Rule,
-    kept: Bools,
     timesteps: NDArray[np.integer],
     weights: Floats,
     seed: int,
@@ -203,13 +188,12 @@ def visited(
 
     Args:
         rule: Whose order.
-        kept: The cells to be measured, (S,); see `kept_cells`.
         timesteps: Of the grid, (S,).
-        weights: Factors of the errors, (S,); 1 where there are none.
+        weights: Factors of the errors, (S,); see `orders.cell_weights`.
         seed: Of the evaluation.
         sample_id: Name of the picture.
     """
-    own = np.flatnonzero(kept)
+    own = np.flatnonzero(weights)
     return own[rule.cells(timesteps[own], weights[own], seed, sample_id)]
 
 

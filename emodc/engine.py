@@ -93,8 +93,13 @@ def errors_of_rows(
     return denoiser.errors(noisy[padded], times[padded], noise[padded], conditions, chosen)[:count]
 
 
-def halved(size: int, error: RuntimeError) -> int:
+def halved(size: int, error: RuntimeError, least: int = 1) -> int:
     """The size of the next micro-batches after `error`; says that it was halved.
+
+    Args:
+        size: Network rows of the micro-batch that failed.
+        error: Why it did.
+        least: Network rows that stay together: the templates of a class.
 
     Raises:
         RuntimeError: The error itself, if memory was not what ran out.
@@ -102,10 +107,10 @@ def halved(size: int, error: RuntimeError) -> int:
     """
     if not _out_of_memory(error):
         raise error
-    if size == 1:
+    if size < 2 * least:
         raise MemoryError(
-            "there is not enough memory for the network to score a single row. Use a smaller "
-            "network or pictures, bfloat16, or a device with more memory."
+            "there is not enough memory for even the smallest micro-batch, one picture at one "
+            "step. Use a smaller network, bfloat16, fewer templates, or a device with more memory."
         ) from error
     warnings.warn(
         f"out of memory with {size} rows at a time: going on with {size // 2}. Set Engine(rows="
@@ -113,8 +118,6 @@ def halved(size: int, error: RuntimeError) -> int:
         RuntimeWarning,
         stacklevel=2,
     )
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
     return size // 2
 
 

@@ -1,4 +1,4 @@
-"""In what order the cells of a grid are visited, and after how many a rule looks. Arrays only."""
+"""Which cells are visited, in what order, and after how many a rule looks. Arrays only."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,28 @@ Ints = NDArray[np.intp]
 
 #: Points per cell that a stratified order is drawn with, as a power of 2.
 FINENESS = 3
+
+
+def cell_weights(weights: Floats | None, pictures: int, steps: int) -> Floats:
+    """Factors of errors, float64 (N, S); 1 where there are no weights.
+
+    Args:
+        weights: (N, S), at least 0; cells of weight 0 are not measured.
+        pictures: N.
+        steps: S.
+
+    Raises:
+        ValueError: If they are of another shape, negative or not finite, or a picture's are all 0.
+    """
+    if weights is None:
+        return np.ones((pictures, steps))
+    if weights.shape != (pictures, steps):
+        raise ValueError(f"weights of {pictures} pictures x {steps} steps are not {weights.shape}")
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError("weights must be finite and not negative")
+    if not weights.any(axis=1).all():
+        raise ValueError("a picture none of whose cells has a weight above 0 cannot be decided")
+    return weights.astype(np.float64)
 
 
 def spread(steps: int) -> Ints:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emodc.active import Active, Row, look_at
-from emodc.decide import Rule, kept_cells, visited
+from emodc.decide import Rule, visited
 from emodc.engine import Engine, errors_of_rows, halved
 from emodc.estimates import Floats
+from emodc.orders import cell_weights
 from emodc.prepared import noisy_rows, prepare
 
 if TYPE_CHECKING:
@@ -59,18 +60,19 @@ class Pool:
         self._admitted = 0
         self._shared_trunk = model.denoiser.shared_trunk
         self._templates = len(model.prompts.templates)
+        self._width = 1 if self._shared_trunk else self._templates
         with model.autocast():
             self._conditions = model.conditions()[slice(model.prompts.null_index)]
 
     def run(self) -> Iterator[Active]:
         """Decide all pictures; yields each as it is decided."""
         while self._filled():
-            rows = self._cut()
             start = time.perf_counter()
+            rows = self._cut()
             try:
                 errors = self._errors(rows)
             except RuntimeError as error:
-                self.size = halved(self.size, error)
+                self.size = halved(self.size, error, self._width)
                 self._queue.extendleft(reversed(rows))
                 continue
             for row, found in zip(rows, errors, strict=True):
@@ -85,7 +87,7 @@ class Pool:
     @property
     def _capacity(self) -> int:
         """Rows of a micro-batch; without a shared trunk each is a network row per template."""
-        return self.size if self._shared_trunk else max(1, self.size // self._templates)
+        return max(1, self.size // self._width)
 
     def _filled(self) -> bool:
         """Prepare as many pictures as a full micro-batch needs; whether there is any row."""
@@ -104,9 +106,8 @@ class Pool:
         picture = prepare(model.denoiser, plan, image.to(model.denoiser.device), name)
         grid = picture.timesteps.numpy()
         weights = None if self.weights is None else self.weights(grid[None])
-        [kept] = kept_cells(weights, 1, len(grid))
-        factors = np.ones(len(grid)) if weights is None else weights[0].astype(np.float64)
-        cells = visited(self.rule, kept, grid, factors, plan.seed, name)
+        [factors] = cell_weights(weights, 1, len(grid))
+        cells = visited(self.rule, grid, factors, plan.seed, name)
         active = Active(
             index=self._admitted,
             picture=picture,

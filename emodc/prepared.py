@@ -1,12 +1,13 @@
-"""A picture ready to be measured, and its noisy rows: what every way of measuring begins with."""
+"""A picture ready to be measured, its noisy rows, and their errors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from emodc.denoiser import Denoiser
+from emodc.denoiser import Conditions, Denoiser
 from emodc.evaluation import Evaluation
 from emodc.noise import step_noise
 from emodc.noise_aware import covering_range, latent_noise, noised
@@ -60,3 +61,33 @@ def noisy_rows(
     noise = noise.to(latent.device)
     noisy, target = noised(denoiser.process, latent, noise, times, picture.own_noise)
     return noisy, times, target
+
+
+def errors_at(
+    denoiser: Denoiser,
+    plan: Evaluation,
+    picture: Prepared,
+    steps: Sequence[int],
+    conditions: Conditions,
+) -> Tensor:
+    """Errors of P prompts at n steps, float32 (n, P), in the units of the plan.
+
+    They are measured in chunks. With gradients nothing but the latent is kept between these, and
+    the backward pass measures them again.
+    """
+    chunk = max(1, denoiser.rows // (1 if denoiser.shared_trunk else len(conditions)))
+
+    def measure(latent: Tensor, first: int) -> Tensor:
+        own, rows = replace(picture, latent=latent), steps[first : first + chunk]
+        noisy, times, target = noisy_rows(denoiser, plan, own, rows)
+        errors = denoiser.errors(noisy, times, target, conditions)
+        return errors * denoiser.process.weight(times, plan.weighting)[:, None]
+
+    firsts = range(0, len(steps), chunk)
+    if not torch.is_grad_enabled() or len(firsts) == 1:
+        return torch.cat([measure(picture.latent, first) for first in firsts])
+    parts = [
+        checkpoint(measure, picture.latent, first, use_reentrant=False, preserve_rng_state=False)
+        for first in firsts
+    ]
+    return torch.cat(parts)

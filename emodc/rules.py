@@ -26,6 +26,10 @@ class FullGrid(Rule):
     count: int | None = None
     order: Order = field(default="spread", init=False)
 
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise ValueError(f"a decision needs at least one step, not {self.count}")
+
     def looks(self, steps: int) -> tuple[int, ...]:
         """See `Rule.looks`."""
         return (min(self.count or steps, steps),)
@@ -51,6 +55,11 @@ class Stages(Rule):
 
     keep: tuple[tuple[int, int], ...] = ((20, 3), (50, 2), (100, 1))
     order: Order = field(default="spread", init=False)
+
+    def __post_init__(self) -> None:
+        counts = [n for n, _ in self.keep]
+        if not counts or counts != sorted(set(counts)) or min(map(min, self.keep)) < 1:
+            raise ValueError(f"{self.keep} are no pairs (n, k) of at least 1, with n ascending")
 
     def looks(self, steps: int) -> tuple[int, ...]:
         """See `Rule.looks`."""
@@ -81,6 +90,10 @@ class PairedTTest(Rule):
     minimum: int = 20
     order: Order = field(default="random", init=False)
 
+    def __post_init__(self) -> None:
+        if not 0 < self.p < 1:
+            raise ValueError(f"p is a probability in (0, 1), not {self.p}")
+
     def looks(self, steps: int) -> tuple[int, ...]:
         """See `Rule.looks`."""
         return growing_looks(max(2, self.minimum), steps)
@@ -103,13 +116,17 @@ class Threshold(Rule):
     After the sift of Chen et al. (2024, arXiv 2402.02316).
 
     Attributes:
-        margin: In the units of the errors.
+        margin: In the units of the errors, at least 0.
         minimum: Steps before the first look.
     """
 
     margin: float = 0.05
     minimum: int = 5
     order: Order = field(default="stratified", init=False)
+
+    def __post_init__(self) -> None:
+        if not self.margin >= 0:
+            raise ValueError(f"a margin is at least 0, not {self.margin}")
 
     def looks(self, steps: int) -> tuple[int, ...]:
         """See `Rule.looks`."""

@@ -59,7 +59,7 @@ class Profile(Protocol):
     """How far classes lie apart, by timestep."""
 
     def at(self, timesteps: NDArray[np.integer]) -> Floats:
-        """Relative gaps (M, S), with mean 1, at timesteps (M, S); what is below 0 counts as 0."""
+        """Gaps at timesteps (M, S), in units of their mean; what is below 0 counts as 0."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,7 @@ class SequentialTest(Rule):
 
     def sizes(self, timesteps: NDArray[np.integer], scale: Floats) -> Floats:
         """See `Rule.sizes`: relative gaps, times the weights of the errors."""
-        sizes = relative_gaps(self.profile, timesteps) * scale
-        return np.where(sizes.any(axis=-1, keepdims=True), sizes, 1.0)
+        return relative_gaps(self.profile, timesteps) * scale
 
     def survivors(self, seen: Seen) -> Bools:
         """The leader, and all whose e-process is small enough."""
@@ -127,7 +126,7 @@ class SequentialTest(Rule):
 
 
 def relative_gaps(profile: Profile | None, timesteps: NDArray[np.integer]) -> Floats:
-    """How far classes lie apart at timesteps (M, S), relative to their mean; never near 0."""
+    """How far classes lie apart at timesteps (M, S), in units of their mean; never near 0."""
     if profile is None:
         return np.ones(timesteps.shape)
     return (1 - DEFENSIVE) * np.maximum(profile.at(timesteps), 0) + DEFENSIVE

@@ -12,12 +12,11 @@ from emodc.decide import (
     Rule,
     Seen,
     decide,
-    kept_cells,
     look,
     lowest,
     visited,
 )
-from emodc.orders import evenly_spaced, growing_looks, spread, stratified, successive
+from emodc.orders import cell_weights, evenly_spaced, growing_looks, spread, stratified, successive
 from emodc.philox import philox
 from emodc.rules import FullGrid, MajorityVote, PairedTTest, Stages, Threshold
 from emodc.sequential import SequentialTest
@@ -61,9 +60,8 @@ def traces(pictures: int, classes: int = 7, steps: int = 40, seed: int = 0):
 
 def stepwise(errors, timesteps, weights, rule: Rule, sample_id: str):
     """One picture as the live engine decides it: cells are measured when a look asks for them."""
-    [kept] = kept_cells(None if weights is None else weights[None], 1, len(timesteps))
-    factors = np.ones(len(timesteps)) if weights is None else weights
-    cells = visited(rule, kept, timesteps, factors, 0, sample_id)
+    [factors] = cell_weights(None if weights is None else weights[None], 1, len(timesteps))
+    cells = visited(rule, timesteps, factors, 0, sample_id)
     known = np.full((len(errors), len(cells)), np.nan)
     alive, seen = np.ones((1, len(errors)), bool), np.zeros(len(errors), int)
     looks = rule.looks(len(cells))
@@ -191,11 +189,19 @@ def test_cells_of_weight_zero_are_not_measured() -> None:
     np.testing.assert_array_equal(decided.winner, errors[:, :, :5].mean(axis=2).argmin(axis=1))
 
 
-@pytest.mark.parametrize("rule", RULES, ids=str)
-def test_weights_that_leave_nothing_measure_everything(rule: Rule) -> None:
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones((2, 7)), r"2 pictures x 8 steps are not \(2, 7\)"),
+        (np.array([[1.0] * 8, [-1.0] * 8]), "not negative"),
+        (np.array([[1.0] * 8, [np.nan] * 8]), "finite"),
+        (np.array([[1.0] * 8, [0.0] * 8]), "none of whose cells"),
+    ],
+)
+def test_weights_that_make_no_sense_are_refused(weights: np.ndarray, message: str) -> None:
     errors, timesteps, ids = traces(2, steps=8)
-    decided = decide(errors, timesteps, rule, ids, weights=np.zeros((2, 8)))
-    assert (decided.winner == TIE).all() or isinstance(rule, FullGrid)
+    with pytest.raises(ValueError, match=message):
+        decide(errors, timesteps, FullGrid(), ids, weights=weights)
 
 
 def test_weights_change_the_full_decision() -> None:

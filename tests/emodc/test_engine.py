@@ -1,5 +1,6 @@
 """How micro-batches are computed changes what they cost and not what they say."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -65,9 +66,23 @@ def test_one_row_that_does_not_fit_is_told(
     limit(model, monkeypatch, most=0, error=CPU)
     with (
         pytest.warns(RuntimeWarning, match="going on with 1"),
-        pytest.raises(MemoryError, match="single row"),
+        pytest.raises(MemoryError, match="smallest micro-batch"),
     ):
         model.decide(pictures, IDS, engine=Engine(rows=2))
+
+
+def test_templates_stay_together(
+    model: EmoDC, pictures: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    templates = ("a photo of a {} face", "{} photo", "{}")
+    model.prompts = dataclasses.replace(model.prompts, templates=templates)
+    sizes = limit(model, monkeypatch, most=2, error=CPU)
+    with (
+        pytest.warns(RuntimeWarning, match="going on with 4") as told,
+        pytest.raises(MemoryError, match="smallest micro-batch"),
+    ):
+        model.decide(pictures, IDS, engine=Engine(rows=8))
+    assert sizes == [6, 3] and len(told) == 1
 
 
 def test_other_errors_are_not_taken_for_it(

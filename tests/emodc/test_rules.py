@@ -95,3 +95,19 @@ def test_a_class_that_left_does_not_return(rule) -> None:
     errors = np.array([[1.0] * 20, [1.0] * 20, [np.nan] * 20])
     kept = rule.survivors(seen(errors, 100, [True, True, False]))
     assert kept.tolist() == [[True, True, False]]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: FullGrid(count=0), "at least one step"),
+        (lambda: Stages(keep=()), "pairs"),
+        (lambda: Stages(keep=((50, 2), (20, 3))), "ascending"),
+        (lambda: Stages(keep=((20, 0), (50, 1))), "at least 1"),
+        (lambda: PairedTTest(p=0.0), "probability"),
+        (lambda: Threshold(margin=-0.1), "at least 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(make, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -226,7 +226,6 @@ def test_weights_multiply_the_sizes() -> None:
     np.testing.assert_allclose(
         rule.sizes(timesteps, scale), relative_gaps(Steep(), timesteps) * scale
     )
-    assert (rule.sizes(timesteps, 0 * scale) == 1).all()
 
 
 def test_the_bound_is_one_of_differences_per_size() -> None:
