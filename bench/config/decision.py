@@ -3,9 +3,9 @@
 One list for the config of a sweep, for `bench decide` and for reports.
 """
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from bench.errors import UserError
 from bench.section import Section
@@ -129,11 +129,12 @@ class SequentialDecision(Section):
     order: Literal["random", "stratified"] | None = None
     use_profile: bool = True  # of the "student" bet: the gap profile of validation traces
 
-    @model_validator(mode="after")
-    def _exact(self) -> Self:
-        if self.bet == "bounded" and self.order == "stratified":
+    @field_validator("order")
+    @classmethod
+    def _exact(cls, order: str | None, known: ValidationInfo) -> str | None:
+        if order == "stratified" and known.data.get("bet") == "bounded":
             raise ValueError("the bounded bet is exact for `order: random` only")
-        return self
+        return order
 
     @property
     def label(self) -> str:
