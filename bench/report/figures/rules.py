@@ -64,7 +64,7 @@ def rules(group: Group, curves: Mapping[str, Curve]) -> Figure:
             missed = [(rule, _other(rule.agreement)) for rule in own if rule.agreement is not None]
             _draw(above, [(rule, rule.accuracy) for rule in own], kind)
             _draw(below, missed, kind)
-        below.set_xlabel("views or passes" if curve.views else "evaluations per picture")
+        below.set_xlabel("views per picture" if curve.views else "evaluations per picture")
         for ax in (above, below):
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))

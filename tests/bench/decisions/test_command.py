@@ -102,6 +102,14 @@ def test_what_cannot_be_replayed_is_refused_or_noted(bench, run: Path, tmp_path:
     refused(bench(tmp_path / "nowhere"), "no run")
 
 
+def test_damaged_validation_pictures_take_no_other_rule_along(bench, tmp_path: Path) -> None:
+    (part,) = write_run(tmp_path).glob("cells/emodc/validation-*/part-*.parquet")
+    part.unlink()
+    code, out, _ = bench(tmp_path, "--classifier", "emodc")
+    assert code == 0 and out.count("emodc, faces, clean, ") == len(RULES)
+    assert "emodc: no complete cell of validation pictures" in out
+
+
 def test_other_noise_must_be_other_noise_on_the_same_pictures(
     bench, run: Path, tmp_path: Path
 ) -> None:
