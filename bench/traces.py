@@ -82,8 +82,8 @@ class Traces:
 
     @property
     def complete(self) -> bool:
-        """Whether every class was measured at every step."""
-        return not np.isnan(self.errors).any()
+        """Whether every class was measured at every step, with finite numbers."""
+        return bool(np.isfinite(self.errors).all())
 
     @property
     def surprises(self) -> bool:

@@ -5,7 +5,7 @@ One list for the config of a sweep, for `bench decide` and for reports.
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from bench.errors import UserError
 from bench.section import Section
@@ -129,6 +129,13 @@ class SequentialDecision(Section):
     order: Literal["random", "stratified"] | None = None
     use_profile: bool = True  # of the "student" bet: the gap profile of validation traces
 
+    @field_validator("order")
+    @classmethod
+    def _exact(cls, order: str | None, known: ValidationInfo) -> str | None:
+        if order == "stratified" and known.data.get("bet") == "bounded":
+            raise ValueError("the bounded bet is exact for `order: random` only")
+        return order
+
     @property
     def label(self) -> str:
         """As tables show it."""
@@ -141,7 +148,7 @@ class SequentialDecision(Section):
         """The rule itself, with the profile or the bound of a fit.
 
         Raises:
-            UserError: If the bounded test has no fit, or another order than "random".
+            UserError: If the bounded test has no fit.
         """
         from emodc.sequential import SequentialTest
 
@@ -154,10 +161,9 @@ class SequentialDecision(Section):
             raise UserError(
                 "The bounded test needs a bound on differences of errors, which validation "
                 "pictures teach, and the store has no complete validation cell of this "
-                "classifier. `bench run` with `validation: true` measures it."
+                "classifier with five pictures or more. `bench run` with `validation: true` "
+                "measures it."
             )
-        if self.order == "stratified":
-            raise UserError("The bounded test is exact for `order: random` only.")
         return SequentialTest(
             delta=self.delta, kind="bounded", profile=fit.profile, bound=fit.bound, order="random"
         )

@@ -202,8 +202,9 @@ class EngineSettings(Section):
 class Execution(Section):
     """How the work is done; nothing here changes a result (on a CPU, to the last bit).
 
-    Only `traces: float16` rounds what decisions are replayed from, not what tables show, and
-    another `engine` changes the last bits of what is measured where decisions are made live.
+    Only `traces: float16` rounds what rules are replayed from, but neither predictions nor what
+    rules are fitted on, and another `engine` changes the last bits of what is measured where
+    decisions are made live.
     """
 
     batch_size: int = Field(32, ge=1)

@@ -5,6 +5,7 @@ two decisions on independent noise would.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,8 @@ _SAME = {
     "weights": "the weights differ",
     "perturbation": "the perturbation's parameters differ",
 }
+#: Settings of an evaluation that may differ: the noise, and what has no part in a full decision.
+_MAY_DIFFER = ("noise_seed", "other_prompts", "attack_steps")
 
 
 def counterparts(
@@ -34,8 +37,8 @@ def counterparts(
         One per source, on the pictures that both runs have.
 
     Raises:
-        UserError: If a training is not there, was measured on other pictures, or under the same
-            noise.
+        UserError: If a training is not there, was measured on other pictures, by other settings or
+            under the same noise.
     """
     found = []
     for manifest, source in zip(manifests, sources, strict=True):
@@ -48,11 +51,10 @@ def counterparts(
         if not np.array_equal(read.labels, own.labels):
             raise UserError(f"{run} has other labels of its pictures", 1)
         if np.array_equal(read.errors, own.errors):
-            raise UserError(
-                f"{run} was measured under the same noise. Measure it with another "
-                "`evaluation.noise_seed`",
-                1,
-            )
+            way_out = "measure it with another `evaluation.noise_seed`"
+            if own.views:
+                way_out = "views follow the run's `seed`"
+            raise UserError(f"{run} was measured under the same noise; {way_out}", 1)
         found.append(read)
     return aligned(found)
 
@@ -70,9 +72,18 @@ def _twin(other: Reader, manifest: Manifest) -> Manifest:
         different = [
             why for name, why in _SAME.items() if twin.inputs.get(name) != inputs.get(name)
         ]
-        if cell.family not in ("clean", "views") and planned.run_seed != cell.run_seed:
+        if _settings(twin) != _settings(manifest):
+            different.append("the settings of evaluation differ in more than the noise")
+        if cell.family == "attack":
+            different.append("attacks follow the noise, so the attacked pictures differ")
+        elif cell.family not in ("clean", "views") and planned.run_seed != cell.run_seed:
             different.append("the run seeds differ, and with them the perturbed pictures")
         if not different:
             return twin
         reason = f"cannot be compared: {'; '.join(different)}"
     raise UserError(f"{other.store.root} {reason}", 1)
+
+
+def _settings(manifest: Manifest) -> dict[str, Any]:
+    evaluation = manifest.inputs.get("evaluation") or {}
+    return {name: value for name, value in evaluation.items() if name not in _MAY_DIFFER}

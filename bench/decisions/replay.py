@@ -23,7 +23,7 @@ class Source:
         labels: Right classes, (N,).
         errors: (N, K, S); surprises of a classifier that is no EmoDC.
         timesteps: (N, S); numbers of views of a classifier that looks at views.
-        seed: Of the run: with the sample id it addresses the order of visiting.
+        seed: Of the noise or the views: with the sample id it addresses the order of visiting.
         together: Whether one pass of the network scores all classes and counts as an evaluation,
             as it does for every classifier but EmoDC.
         views: Whether steps are views of the picture, the first one the picture itself.

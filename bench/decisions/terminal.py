@@ -81,9 +81,10 @@ def _line(place: Place, rule: Compared) -> str:
     apart = "" if rule.difference is None else f", less full {_short(rule.difference)} points"
     other = "" if rule.independent is None else f", other noise {rule.independent} %"
     flops = "" if rule.flops is None else f", {rule.flops} GFLOPs"
+    agreement = "" if rule.agreement is None else f"agreement {rule.agreement} %, "
     return (
         f"{place.name}, {place.cell.dataset}, {place.pictures}, {rule.label}: "
-        f"agreement {rule.agreement} %, accuracy {rule.accuracy} %{apart}{other}, "
+        f"{agreement}accuracy {rule.accuracy} %{apart}{other}, "
         f"{rule.evaluations} evaluations ({rule.share} % of full), {rule.passes} steps{flops}, "
         f"n {rule.n}{f', {rule.seeds} training seeds' if rule.seeds > 1 else ''}"
     )

@@ -212,11 +212,15 @@ class _Describer:
 
     def __init__(self, worker: Worker, config: Config, command: Sequence[str], lost: Lost) -> None:
         self.worker, self.config, self.command, self.lost = worker, config, command, lost
+        self._flops: dict[tuple[str, int], dict[str, float]] = {}  # several passes of the network
 
     def __call__(self, planned: PlannedCell) -> Manifest:
         """The manifest of a complete cell."""
         cell = planned.cell
         classifier: Classifier = self.worker.classifier(cell.classifier, cell.seed)
+        key = cell.classifier, cell.seed
+        if key not in self._flops:
+            self._flops[key] = classifier.flops()
         return Manifest(
             cell=cell,
             classes=list(classifier.classes),
@@ -229,7 +233,7 @@ class _Describer:
             training=classifier.training,
             inputs=planned.inputs,
             environment=_environment(self.worker.device) | _preset(cell.perturbation),
-            flops=classifier.flops(),
+            flops=self._flops[key],
             command=cell_command(self.command, cell),
         )
 

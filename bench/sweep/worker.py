@@ -95,7 +95,10 @@ class Worker:
         """With what the classifier cannot know of itself."""
         if traces.info is None:
             return traces
-        update = {"config": cell.id, "dtype": self.config.execution.traces}
+        # What rules are fitted on is kept as measured, for it determines what they decide live.
+        exact = cell.family == "validation"
+        dtype = "float32" if exact else self.config.execution.traces
+        update = {"config": cell.id, "dtype": dtype}
         return replace(traces, info=traces.info.model_copy(update=update))
 
     def _sample(self, cell: Cell, name: str) -> Sample:

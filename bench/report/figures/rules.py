@@ -14,7 +14,6 @@ from matplotlib.ticker import (
     StrMethodFormatter,
 )
 
-from bench.config.decision import FULL
 from bench.report.figures.parts import Drawing, evenly, footnote, numbered, part_of
 from bench.report.figures.style import line_style, new_figure, shown
 from bench.report.groups import Group
@@ -62,12 +61,10 @@ def rules(group: Group, curves: Mapping[str, Curve]) -> Figure:
         above.axhline(100 * whole.accuracy.value, color="0.6", linewidth=0.8, zorder=1)
         for kind in _KINDS:
             own = [rule for rule in curve.rules if rule.decision.kind == kind]
-            apart = [rule for rule in own if rule.decision != FULL]  # agrees with itself
-            if own:
-                _draw(above, own, [rule.accuracy for rule in own], kind)
-            if apart:
-                _draw(below, apart, [_other(rule.agreement) for rule in apart], kind)
-        below.set_xlabel("views or passes" if curve.views else "evaluations per picture")
+            missed = [(rule, _other(rule.agreement)) for rule in own if rule.agreement is not None]
+            _draw(above, [(rule, rule.accuracy) for rule in own], kind)
+            _draw(below, missed, kind)
+        below.set_xlabel("views per picture" if curve.views else "evaluations per picture")
         for ax in (above, below):
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
@@ -108,14 +105,17 @@ def _index(kind: str) -> int:
     return list(_KINDS).index(kind)
 
 
-def _draw(ax: Axes, rules: Sequence[Compared], values: Sequence[Estimate], kind: str) -> None:
+def _draw(ax: Axes, rules: Sequence[tuple[Compared, Estimate]], kind: str) -> None:
+    if not rules:
+        return
     style = line_style(_index(kind))
-    x = [rule.evaluations.value for rule in rules]
-    for at, value in zip(x, values, strict=True):
+    for rule, value in rules:
         ends = 100 * value.interval.low, 100 * value.interval.high
+        at = rule.evaluations.value
         ax.vlines(at, *ends, color=style.color, linewidth=0.8, alpha=0.7)
+    x, y = zip(*((rule.evaluations.value, 100 * value.value) for rule, value in rules), strict=True)
     ax.plot(
-        x, [100 * value.value for value in values], color=style.color, marker=style.marker,
+        x, y, color=style.color, marker=style.marker,
         linestyle="-" if len(rules) > 1 else "none", linewidth=1.1, markersize=4.8,
         markeredgecolor="white", markeredgewidth=0.5, zorder=3, clip_on=False,
     )  # fmt: skip
@@ -134,6 +134,7 @@ def _alt(group: Group, curves: Mapping[str, Curve]) -> str:
             f"{rule.label} {rule.accuracy.number}%, agreement {rule.agreement.number}%, at "
             f"{rule.evaluations.number} evaluations"
             for rule in (*curve.sequential[-2:-1], *curve.others)
+            if rule.agreement is not None
         ]
         said.append(f"{group.names[classifier]}: {'; '.join(own)}")
     return (

@@ -56,7 +56,7 @@ def cost_table(group: Group, store: Store) -> TableSpec | None:
 
 def _row(rule: Compared, seconds: Number | None) -> tuple[Value, ...]:
     costs = (rule.evaluations, rule.passes, rule.flops, seconds)
-    return (*costs, rule.accuracy, None if rule.decision == FULL else rule.agreement)
+    return (*costs, rule.accuracy, rule.agreement)
 
 
 def _seconds(clean: Pooled, rule: Compared, curve: Curve) -> Number | None:

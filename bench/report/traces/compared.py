@@ -25,7 +25,7 @@ class Compared:
         n: Pictures.
         seeds: Trainings.
         accuracy: Of the rule.
-        agreement: Share of pictures decided as the full decision decides them.
+        agreement: Share of pictures decided as by the full decision; None for that itself.
         difference: The rule's accuracy less the full decision's, paired; None for that itself.
         evaluations: Network evaluations per picture.
         share: The same in percent of the full decision's.
@@ -40,7 +40,7 @@ class Compared:
     n: int
     seeds: int
     accuracy: Estimate
-    agreement: Estimate
+    agreement: Estimate | None
     difference: Difference | None
     evaluations: Number
     share: Number
@@ -97,7 +97,7 @@ def _compared(
         n=n,
         seeds=trainings,
         accuracy=share(own.right),
-        agreement=share(own.agrees(full)),
+        agreement=None if own is full else share(own.agrees(full)),
         difference=None if own is full else difference(own.right, full.right),
         evaluations=_cost(own.evaluations, 1),
         share=Number(100.0, 1) if own is full else _cost(100 * own.evaluations / whole, 1),

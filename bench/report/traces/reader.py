@@ -56,28 +56,28 @@ class Reader:
         if traces.errors.shape[1] != len(manifest.classes):
             raise UserError(f"its trace has not {len(manifest.classes)} classes", 1)
         if not traces.complete:
-            raise UserError(
-                "its trace is not complete: it was measured by a rule that stops early, and only "
-                "what was measured can be replayed. Measure it without `evaluation.decision`",
-                1,
-            )
-        views = manifest.cell.family == "views"
+            raise UserError(_why_incomplete(manifest), 1)
+        cell = manifest.cell
+        views = cell.family == "views"
         return Source(
             ids=rows.ids,
             labels=rows.labels,
             errors=traces.errors,
             timesteps=traces.timesteps,
-            seed=manifest.cell.run_seed,
+            seed=cell.run_seed if traces.info is None else traces.info.seed,
             together=views,
             views=views and manifest.training.get("kind") != "control",
             flops=self.flops(manifest),
-            fit=None if views else self._fit(manifest.cell),
+            fit=None if views else self._fit(cell),
         )
 
     def _fit(self, cell: Cell) -> Fit | None:
         key = cell.classifier, cell.dataset, cell.seed, cell.run_seed
         if key not in self._fits:
-            self._fits[key] = fitted(self.store, cell)
+            try:
+                self._fits[key] = fitted(self.store, cell)
+            except UserError:  # damaged validation pictures take no other decision along
+                self._fits[key] = None
         return self._fits[key]
 
     def flops(self, manifest: Manifest) -> dict[str, float]:
@@ -93,3 +93,13 @@ class Reader:
                 if other is not None and other.checkpoint == manifest.checkpoint and other.flops:
                     return other.flops
         return {}
+
+
+def _why_incomplete(manifest: Manifest) -> str:
+    evaluation = manifest.inputs.get("evaluation") or {}
+    if not evaluation.get("decision"):
+        return "its trace has values that are no finite numbers, which nothing can be decided by"
+    return (
+        "its trace is not complete: it was measured by a rule that stops early, and only what was "
+        "measured can be replayed. Measure it without `evaluation.decision`"
+    )

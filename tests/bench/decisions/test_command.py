@@ -29,7 +29,9 @@ def test_a_pipe_gets_a_line_per_rule(bench, run: Path) -> None:
     lines = out.splitlines()
     emodc = [line for line in lines if line.startswith("emodc, faces, clean, ")]
     assert len(emodc) == len(RULES) + 1 and "bounded test" in emodc[-1]
-    assert all("agreement " in line and "n 60" in line for line in emodc)
+    assert all("accuracy " in line and "n 60" in line for line in emodc)
+    # That the full decision agrees with itself is no finding.
+    assert [line for line in emodc if "agreement" not in line] == emodc[:1]
     # Views have no validation trace, hence no bound; that is said, once.
     assert sum("net: no complete cell" in line for line in lines) == 1
 
@@ -43,7 +45,8 @@ def test_no_number_is_cut_on_a_terminal(run: Path, width: int) -> None:
     shown = text.getvalue()
     for place in found.places:
         for rule in place.rules:
-            assert rule.agreement.number in shown and rule.agreement.range in shown
+            agreement = rule.agreement  # None of the full decision itself
+            assert agreement is None or (agreement.number in shown and agreement.range in shown)
     assert "fog 2, faces" in shown
 
 
@@ -62,6 +65,8 @@ def test_fields_belong_to_one_rule_and_are_checked(bench, run: Path) -> None:
     refused(bench(run, "--rule", "sequential", "-o", "delta=2"), "delta", "less than 1")
     refused(bench(run, "--rule", "stages", "-o", "keep=[[20, 2], [10, 1]]"), "ascend")
     refused(bench(run, "--rule", "vote", "-o", "x=1"), "has no fields")
+    wrong = ("--rule", "sequential", "-o", "bet=bounded", "-o", "order=stratified")
+    refused(bench(run, *wrong), "exact for `order: random` only")
     refused(bench(run, "--rule", "full", "-o", "count=1", "-o", "count=2"), "twice")
     refused(bench(run, "--weights", "fitted", "--range", "fitted"), "choose one")
     refused(bench(run, "--save", "table.xls"), "table.xls", ".csv")
@@ -73,15 +78,20 @@ def test_what_cannot_be_replayed_is_refused_or_noted(bench, run: Path, tmp_path:
     store = Store(tmp_path)
     stopped = errors(1)
     stopped[0, 1, 5:] = np.nan
+    early = {"evaluation": {"decision": {"kind": "sequential"}}}
+    infinite = errors(4)
+    infinite[3, 2, 1] = np.inf
     cells = [
         write_traces(store, "emodc", errors(2)),
-        write_traces(store, "stopped", stopped),
+        write_traces(store, "stopped", stopped, inputs=early),
+        write_traces(store, "diverged", infinite),
         write_traces(store, "net", errors(3), timesteps=[]),  # a clean cell without a trace
     ]
     store.write_plan(cells, {})
     code, out, _ = bench(tmp_path)
     assert code == 0
     assert "stopped on clean: its trace is not complete" in out
+    assert "diverged on clean: its trace has values that are no finite numbers" in out
     assert "emodc: no complete cell of validation pictures" in out and "bounded" in out
     refused(bench(tmp_path, "--classifier", "stopped"), "not complete", code=1)
     refused(bench(tmp_path, "--classifier", "net"), "bench run steps", code=1)
@@ -90,6 +100,14 @@ def test_what_cannot_be_replayed_is_refused_or_noted(bench, run: Path, tmp_path:
     weighted = bench(tmp_path, "--classifier", "emodc", "--weights", "fitted")
     refused(weighted, "validation pictures", code=1)
     refused(bench(tmp_path / "nowhere"), "no run")
+
+
+def test_damaged_validation_pictures_take_no_other_rule_along(bench, tmp_path: Path) -> None:
+    (part,) = write_run(tmp_path).glob("cells/emodc/validation-*/part-*.parquet")
+    part.unlink()
+    code, out, _ = bench(tmp_path, "--classifier", "emodc")
+    assert code == 0 and out.count("emodc, faces, clean, ") == len(RULES)
+    assert "emodc: no complete cell of validation pictures" in out
 
 
 def test_other_noise_must_be_other_noise_on_the_same_pictures(
@@ -102,6 +120,11 @@ def test_other_noise_must_be_other_noise_on_the_same_pictures(
     inputs = {"data": "d2", "weights": "emodc", "perturbation": {"name": "clean"}}
     store.write_plan([write_traces(store, "emodc", errors(5), inputs=inputs)], {})
     refused(bench(run, *emodc, store.root), "contents of the data sets differ", code=1)
+    coarse = Store(tmp_path / "coarse")
+    inputs = {"data": "d1", "weights": "emodc", "perturbation": {"name": "clean"}}
+    inputs |= {"evaluation": {"steps": 10, "noise_seed": 1}}
+    coarse.write_plan([write_traces(coarse, "emodc", errors(5, steps=10), inputs=inputs)], {})
+    refused(bench(run, *emodc, coarse.root), "settings of evaluation differ", code=1)
     away = Store(tmp_path / "away")
     away.write_plan([write_traces(away, "emodc", errors(5), first=500)], {})
     refused(bench(run, *emodc, away.root), "none of its pictures", code=1)
@@ -113,6 +136,16 @@ def test_other_noise_must_be_other_noise_on_the_same_pictures(
     fog = bench(run, *emodc, noisy, "--perturbation", "fog")
     refused(fog, "run seeds differ", code=1)
     assert bench(run, *emodc, noisy)[0] == 0  # clean pictures of files are the same
+
+
+def test_attacks_have_no_counterpart_under_other_noise(bench, tmp_path: Path) -> None:
+    for name, noise in (("mine", 5), ("other", 6)):
+        store = Store(tmp_path / name)
+        store.write_plan(
+            [write_traces(store, "emodc", errors(noise), "pgd", "1/255", "attack")], {}
+        )
+    pgd = ("--perturbation", "pgd", "--independent", tmp_path / "other")
+    refused(bench(tmp_path / "mine", *pgd), "attacked pictures differ", code=1)
 
 
 def test_no_network_is_loaded(run: Path) -> None:

@@ -3,16 +3,19 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from made_up_cells import CLASSES
 from made_up_traces import K, errors, labels, write_run, write_traces
 from scipy.stats import binomtest
 
 from bench.fitted import fitted
 from bench.store import Store
+from bench.traces import TraceInfo
 from emodc.decide import decide
 from emodc.rules import MajorityVote, Stages
 from emodc.sequential import SequentialTest
@@ -120,7 +123,7 @@ def test_decisions_on_independent_noise(bench, run: Path, tmp_path: Path) -> Non
     found = rows(bench, run, "--independent", other, "--classifier", "emodc")
     mine, its = (errors(seed).mean(axis=2).argmin(axis=1) for seed in (10, 11))
     row = found["emodc", "clean:0", "all steps"]
-    assert row["agreement"]["value"] == 1
+    assert row["agreement"] is None  # with itself
     assert is_share(row["agreement_other_noise"], mine == its)
     assert row["agreement_other_noise"]["value"] < 1
 
@@ -144,7 +147,24 @@ def test_the_table_that_is_saved_has_the_same_numbers(bench, run: Path, tmp_path
     assert len(table) == len(found)
     for line, row in zip(table, found.values(), strict=True):
         assert (line["classifier"], line["rule"]) == (row["classifier"], row["label"])
-        assert float(line["agreement %"]) == pytest.approx(
-            100 * row["agreement"]["value"], abs=1e-3
-        )
+        agreement = row["agreement"] or {"value": np.nan}
+        shown = float(line["agreement %"] or "nan")
+        assert shown == pytest.approx(100 * agreement["value"], abs=1e-3, nan_ok=True)
         assert float(line["evaluations/image"]) == pytest.approx(row["evaluations"]["value"])
+
+
+def test_cells_are_visited_by_the_seed_of_the_noise_as_live(bench, tmp_path: Path) -> None:
+    store, trace = Store(tmp_path), errors(1, gap=0.1)
+    cell = write_traces(store, "emodc", trace)
+    traces = store.traces(store.manifest(cell))
+    info = TraceInfo(
+        kind="errors", classes=tuple(CLASSES), precision="float32", model="w", seed=7, steps=S
+    )
+    store.write_part(cell, 0, store.part(cell, 0), replace(traces, info=info))
+    store.write_plan([cell], {})
+    (row,) = rows(bench, tmp_path, "--rule", "sequential").values()
+    costs = [
+        decide(trace, traces.timesteps, SequentialTest(), IDS, seed=seed).evaluations.mean()
+        for seed in (7, cell.run_seed)
+    ]
+    assert row["evaluations"]["value"] == pytest.approx(costs[0], abs=1e-6) != costs[1]
