@@ -76,14 +76,14 @@ def stratified(sizes: Floats, draw: np.random.Generator) -> Ints:
     """
     digits = (len(sizes) - 1).bit_length() + FINENESS
     count = 2**digits
-    number, point = np.arange(count), np.zeros(count, np.intp)
-    flips, node = draw.integers(0, 2, count), np.ones(count, np.intp)
-    for level in range(digits):
-        digit = (number >> level) & 1
-        point = 2 * point + (digit ^ flips[node])
-        node = (2 * node + digit) % count  # the last ones are not read
+    flips = draw.integers(0, 2, count)
+    point, node = np.zeros(1, np.intp), np.ones(1, np.intp)
+    for _ in range(digits):  # of all numbers with so many low digits: the next one is 0, then 1
+        flip = flips[node]
+        point = np.concatenate([2 * point + flip, 2 * point + 1 - flip])
+        node = np.concatenate([2 * node, 2 * node + 1])
     ends = np.cumsum(sizes) / np.sum(sizes)
     hit = np.minimum(np.searchsorted(ends, (point + 0.5) / count, side="right"), len(sizes) - 1)
     first = np.full(len(sizes), count)
-    first[hit[::-1]] = number[::-1]  # the last assignment stays
+    first[hit[::-1]] = np.arange(count)[::-1]  # the last assignment stays
     return np.lexsort((draw.permutation(len(sizes)), first))

@@ -38,7 +38,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp, stdtr
+from scipy.special import stdtr
 
 from emodc.decide import Order, Rule, Seen
 from emodc.estimates import Bools, Floats
@@ -140,8 +140,7 @@ def against(evidence: Floats) -> Floats:
     classes = evidence.shape[1]
     known = np.where(np.isnan(evidence), -np.inf, evidence)
     known[:, range(classes), range(classes)] = -np.inf
-    with np.errstate(divide="ignore"):
-        total: Floats = logsumexp(known, axis=1)
+    total: Floats = np.logaddexp.reduce(known, axis=1)
     return total - log(max(1, classes - 1))
 
 
