@@ -1,12 +1,12 @@
 """Errors of a checkpoint under independent and antithetic noise.
 
-A *bank* is the noise of one picture's grid of S steps. Steps 2i and 2i + 1 are a *pair*:
-independent draws at neighbouring timesteps, eps and -eps at neighbouring timesteps, or eps and -eps
-at one and the same.
+A *bank* is the noise of one picture's grid of S steps: independent draws, or eps at one step and
+-eps at the next (Hammersley & Morton 1956, doi 10.1017/S0305004100031455).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal, get_args
 
 import numpy as np
@@ -18,10 +18,10 @@ from emodc import EmoDC
 from emodc.classifier import autocast
 from emodc.denoiser import Conditions, Denoiser
 from emodc.noise import step_noise
-from emodc.noise_aware import covering_range, latent_noise, noised
-from emodc.schedule import timestep_grid
+from emodc.noise_aware import noised
+from emodc.prepared import prepare
 
-Bank = Literal["independent", "antithetic, neighbours", "antithetic, same timestep"]
+Bank = Literal["independent", "antithetic"]
 BANKS: tuple[Bank, ...] = get_args(Bank)
 SEEDS = (0, 1)
 
@@ -33,7 +33,7 @@ class Measured:
     Attributes:
         ids: Sample ids, N.
         errors: For (bank, seed): (N, K, S).
-        timesteps: For each bank: (N, S).
+        timesteps: (N, S).
         products: Of the independent bank of seed 0, (N, S, S, K): the mean product, over the
             elements of a latent, of the noise to be predicted at step i and the prediction for
             class k at step j, less the mean over classes.
@@ -41,8 +41,14 @@ class Measured:
 
     ids: list[str]
     errors: dict[tuple[Bank, int], NDArray[np.float64]]
-    timesteps: dict[Bank, NDArray[np.int64]]
+    timesteps: NDArray[np.int64]
     products: NDArray[np.float32]
+
+    def of(self, rows: Sequence[int]) -> "Measured":
+        """Some of the pictures."""
+        errors = {key: values[rows] for key, values in self.errors.items()}
+        ids = [self.ids[row] for row in rows]
+        return Measured(ids, errors, self.timesteps[rows], self.products[rows])
 
 
 @torch.no_grad()
@@ -66,42 +72,31 @@ def measure(model: EmoDC, pictures: Sequence[Tensor], ids: list[str]) -> Measure
     return Measured(
         ids,
         {key: np.stack([one[key] for one in errors]).astype(np.float64) for key in errors[0]},
-        {bank: np.stack([one[bank] for one in timesteps]) for bank in BANKS},
+        np.stack(timesteps),
         np.stack(products),
     )
 
 
 def _picture(
     model: EmoDC, image: Tensor, name: str, conditions: Conditions
-) -> tuple[dict[tuple[Bank, int], np.ndarray], dict[Bank, np.ndarray], np.ndarray]:
-    """Errors (K, S) and timesteps (S,) of every bank, and the products (S, S, K)."""
-    plan, denoiser = model.evaluation, model.denoiser
-    with torch.autocast(image.device.type, enabled=False):
-        latent = denoiser.encode(image[None])
-        own_noise = latent_noise(denoiser, image) if plan.noise_aware else None
-    low, high = covering_range(denoiser.process, own_noise, plan.low, plan.high)
+) -> tuple[dict[tuple[Bank, int], np.ndarray], np.ndarray, np.ndarray]:
+    """Errors (K, S) of every bank, timesteps (S,), and the products (S, S, K)."""
+    denoiser = model.denoiser
+    picture = prepare(denoiser, model.evaluation, image, name)
+    times, shape = picture.timesteps, tuple(picture.latent.shape[1:])
     rows = max(1, denoiser.rows // (1 if denoiser.shared_trunk else len(conditions)))
-    errors, timesteps = {}, {}
-    for bank in BANKS:
-        times = _timesteps(bank, plan.steps, low, high)
-        timesteps[bank] = times.numpy()
-        for seed in SEEDS:
-            noise = _noise(bank, seed, name, plan.steps, tuple(latent.shape[1:]))
-            noisy, target = noised(denoiser.process, latent, noise, times, own_noise)
-            found = [
-                denoiser.errors(*part, conditions)
-                for part in zip(*(x.split(rows) for x in (noisy, times, target)), strict=True)
-            ]
-            errors[bank, seed] = torch.cat(found).T.float().numpy()
-            if (bank, seed) == ("independent", 0):
-                products = _products(denoiser, noisy, times, target, conditions)
-    return errors, timesteps, products.numpy()
-
-
-def _timesteps(bank: Bank, steps: int, low: int, high: int) -> Tensor:
-    if bank == "antithetic, same timestep":
-        return timestep_grid(steps // 2, low, high).repeat_interleave(2)
-    return timestep_grid(steps, low, high)
+    errors = {}
+    for bank, seed in product(BANKS, SEEDS):
+        noise = _noise(bank, seed, name, len(times), shape)
+        noisy, target = noised(denoiser.process, picture.latent, noise, times, picture.own_noise)
+        found = [
+            denoiser.errors(*part, conditions)
+            for part in zip(*(x.split(rows) for x in (noisy, times, target)), strict=True)
+        ]
+        errors[bank, seed] = torch.cat(found).T.float().numpy()
+        if (bank, seed) == ("independent", SEEDS[0]):
+            products = _products(denoiser, noisy, times, target, conditions)
+    return errors, times.numpy(), products.numpy()
 
 
 def _noise(bank: Bank, seed: int, name: str, steps: int, shape: tuple[int, ...]) -> Tensor:

@@ -1,6 +1,5 @@
 """`benchmarks.full_size` on shapes that a test can afford, and its arithmetic."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,7 @@ from emodc import EmoDC
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+def script() -> Any:
     from benchmarks import full_size
 
     return full_size
