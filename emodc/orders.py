@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from emodc.estimates import Floats
 
@@ -87,3 +88,24 @@ def stratified(sizes: Floats, draw: np.random.Generator) -> Ints:
     first = np.full(len(sizes), count)
     first[hit[::-1]] = np.arange(count)[::-1]  # the last assignment stays
     return np.lexsort((draw.permutation(len(sizes)), first))
+
+
+def chances(sizes: Floats, count: int) -> Floats:
+    """How likely each position is to be among the first `count`, (S,); they add up to it.
+
+    1 - exp(-t x) for sizes x: what `successive` orders of many positions come to (Rosen 1972, doi
+    10.1214/aoms/1177692692), and `stratified` ones nearly. Divided by them, a sum over the cells
+    that were visited stands for one over all (Horvitz & Thompson 1952, doi
+    10.1080/01621459.1952.10483446).
+
+    Args:
+        sizes: Positive, (S,).
+        count: From 1 to S.
+    """
+    relative = sizes / sizes.mean()
+    if count >= len(sizes):
+        return np.ones(len(sizes))
+    highest = np.log(2 * len(sizes)) / relative.min()  # there they add up to S - 1/2 at least
+    time = brentq(lambda t: float(-np.expm1(-t * relative).sum()) - count, 0.0, highest)
+    found: Floats = -np.expm1(-time * relative)
+    return found

@@ -33,12 +33,14 @@ class Measurement:
         traces: EmoDC's errors, or the surprises of views; None for other classifiers' verdicts.
         evaluations: Network evaluations of each picture, (N,).
         seconds: Wall time per picture, (N,).
+        means: Mean errors, (N, K), where they were estimated; None where traces are complete.
     """
 
     logits: np.ndarray
     traces: Traces | None
     evaluations: np.ndarray
     seconds: np.ndarray
+    means: np.ndarray | None = None
 
 
 class Classifier(ABC):

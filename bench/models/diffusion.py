@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bench.errors import UserError
 from bench.models import flops
 from bench.models.base import Classifier, Measurement, as_images
-from bench.models.live import logits_of
+from bench.models.live import logits_of, means_of
 from bench.models.views import Views
 from bench.store import Gate
 from bench.traces import OtherPrompts, TraceInfo, Traces
@@ -51,12 +51,13 @@ class DiffusionClassifier(Classifier):
             raise UserError(str(error), 1) from error
         self.engine = replace(self.engine, rows=verdict.rows)  # if memory ran out, it would again
         errors, times = verdict.trace.errors.numpy(), verdict.trace.timesteps.numpy()
-        scale = self.model.evaluation.logit_scale
+        means = means_of(errors, verdict.decisions, rule.sizes(times, np.ones(times.shape)))
         return Measurement(
-            logits=logits_of(errors, verdict.decisions, scale),
+            logits=logits_of(means, verdict.decisions, self.model.evaluation.logit_scale),
             traces=Traces(tuple(ids), errors, times.astype(np.int32), self._info),
             evaluations=verdict.decisions.evaluations,
             seconds=verdict.seconds,
+            means=means,
         )
 
     def attack_target(self, sample_id: str) -> nn.Module:

@@ -234,7 +234,7 @@ def _rows(samples: Sequence[Sample], measured: Measurement, classes: Sequence[st
             "label": labels,
             "prediction": [_decide(logits, classes) for logits in measured.logits],
             "logits": list(measured.logits),
-            "d_p": _positive_errors(measured.traces, [list(classes).index(x) for x in labels]),
+            "d_p": _positive_errors(measured, [list(classes).index(x) for x in labels]),
             "evaluations": measured.evaluations,
             "seconds": measured.seconds,
         }
@@ -251,9 +251,15 @@ def _decide(logits: np.ndarray, classes: Sequence[str]) -> str | None:
     return classes[int(best[0])] if len(best) == 1 else None
 
 
-def _positive_errors(traces: Traces | None, labels: Sequence[int]) -> list[float | None]:
-    """Mean errors of the right classes, over the steps that they were measured at."""
+def _positive_errors(measured: Measurement, labels: Sequence[int]) -> list[float | None]:
+    """Mean errors of the right classes, estimated where not all steps were measured."""
+    traces = measured.traces
     if traces is None or traces.surprises:
         return [None] * len(labels)
-    own = (traces.errors[row, label] for row, label in enumerate(labels))
-    return [float(errors[~np.isnan(errors)].mean(dtype=np.float64)) for errors in own]
+    if measured.means is not None:
+        pairs = zip(measured.means, labels, strict=True)
+        return [float(means[label]) for means, label in pairs]
+    return [
+        float(errors[label].mean(dtype=np.float64))
+        for errors, label in zip(traces.errors, labels, strict=True)
+    ]

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from bench.models.live import logits_of
+from bench.models.live import logits_of, means_of
 from emodc.decide import TIE, Decisions
+from emodc.orders import successive
 
 NAN = float("nan")
 
@@ -13,7 +14,7 @@ def logits(errors: list[list[float]], winner: int, scale: float = 10.0) -> np.nd
     """Of one picture."""
     own = np.array([errors], np.float32)
     decisions = Decisions(np.array([winner]), np.isfinite(own).sum(axis=2))
-    found = logits_of(own, decisions, scale)
+    found = logits_of(means_of(own, decisions, np.ones((1, own.shape[2]))), decisions, scale)
     assert found.dtype == np.float32 and found.shape == own.shape[:2]
     return found[0]
 
@@ -51,3 +52,21 @@ def test_another_decision_than_by_means_is_the_highest_logit() -> None:
 def test_of_a_tie_two_are_highest(second: list[float]) -> None:
     found = logits([[1.0, 2.0], second, [20.0, NAN]], winner=TIE)
     assert (found == found.max()).sum() == 2 and found[2] < found[0] == found[1]
+
+
+def test_cells_that_are_visited_sooner_weigh_less() -> None:
+    """Over many orders the estimate is the mean of all cells; the plain mean is far from it."""
+    steps, orders = 60, 400
+    sizes = np.linspace(0.2, 3.0, steps)
+    errors = np.stack([sizes, sizes + 1.0])  # greater where cells are larger
+    estimates, plain = [], []
+    for number in range(orders):
+        own = np.full((1, 2, steps), NAN)
+        first = successive(sizes, np.random.default_rng(number))[:12]
+        own[0][:, first] = errors[:, first]
+        found = means_of(own, Decisions(np.array([0]), np.array([[12, 12]])), sizes[None])
+        estimates.append(found[0, 0])
+        plain.append(np.nanmean(own[0, 0]))
+        assert found[0, 1] - found[0, 0] == pytest.approx(1.0)
+    assert np.mean(plain) > 1.2 * sizes.mean()
+    assert np.mean(estimates) == pytest.approx(sizes.mean(), rel=0.05)
