@@ -77,7 +77,7 @@ def test_the_order_is_the_one_that_is_decided_in(ingredients: ModuleType) -> Non
     times = np.arange(9, dtype=np.int64)[None]
     orders, sizes = ingredients._visits(SequentialTest(), ["a"], times, 3)
     ones = np.ones(9)
-    expected = visited(SequentialTest(), ones > 0, times[0], ones, 3, "a")
+    expected = visited(SequentialTest(), times[0], ones, 3, "a")
     np.testing.assert_array_equal(orders[0], expected)
     assert (sizes == 1).all()
 
