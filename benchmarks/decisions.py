@@ -31,7 +31,7 @@ from bench.data.base import DataSet
 from bench.data.open import open_dataset
 from bench.models.base import as_images
 from bench.stats import tango, wilson
-from emodc import EmoDC
+from emodc import EmoDC, Evaluation
 from emodc.by_timestep import GapProfile, gap_profile
 from emodc.decide import TIE, Rule, lowest, spread
 from emodc.engine import Engine
@@ -135,7 +135,7 @@ def contestants(
     model: EmoDC, profile: GapProfile, delta: float, rows: int, compiled: bool
 ) -> dict[str, Contestant]:
     """By name, the naive reference first; each later ingredient is on top of the earlier ones."""
-    exact = _copy(model, precision="float32")
+    exact = _under(replace(model.evaluation, precision="float32"), model)
     batches, fast = Engine(rows=rows), Engine(rows=rows, compile=True)
     test = SequentialTest(delta=delta, profile=profile)
     found: dict[str, Contestant] = {
@@ -214,9 +214,8 @@ def _difference(own: np.ndarray, reference: np.ndarray) -> str:
     return f"{value:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
 
 
-def _copy(model: EmoDC, **changes: object) -> EmoDC:
+def _under(evaluation: Evaluation, model: EmoDC) -> EmoDC:
     """The same networks under another evaluation."""
-    evaluation = replace(model.evaluation, **changes)  # type: ignore[arg-type]
     return EmoDC(model.denoiser, model.prompts, evaluation).eval()
 
 
@@ -245,7 +244,7 @@ def main() -> None:
     torch.set_grad_enabled(False)
     folder = options.checkpoint or max(CHECKPOINTS.glob("emodc-amdit-*"))
     model = EmoDC.from_pretrained(folder)
-    model = _copy(model, steps=100, noise_aware=True)
+    model = _under(replace(model.evaluation, steps=100, noise_aware=True), model)
     config = load(Path("default.yaml"))
     dataset = open_dataset(config.data, config.seed)
 
@@ -255,7 +254,7 @@ def main() -> None:
     images, ids, names = _pictures(dataset, "test", options.pictures)
     entered = contestants(model, profile, options.delta, options.rows, options.compile)
     tallies = race(entered, images, ids, options.block)
-    other = _copy(model, seed=model.evaluation.seed + 1)
+    other = _under(replace(model.evaluation, seed=model.evaluation.seed + 1), model)
     independent = other.decide(torch.stack(images), ids, FullGrid()).decisions.winner
     labels = np.array([model.classes.index(name) for name in names])
     for row in table(tallies, labels, independent):

@@ -1,5 +1,7 @@
 """`benchmarks.decisions` on a tiny network: contestants agree where they must."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ def test_contestants_agree_with_the_naive_reference(
     from benchmarks import decisions
 
     with torch.no_grad():
-        model = decisions._copy(tiny_emodc, steps=100)
+        model = decisions._under(replace(tiny_emodc.evaluation, steps=100), tiny_emodc)
         flat = GapProfile((0.0, 1000.0), (1.0,))
         entered = decisions.contestants(model, flat, delta=0.01, rows=8, compiled=False)
         pictures, ids = list(images[:2].float() / 255), ["a", "b"]

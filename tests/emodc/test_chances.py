@@ -1,9 +1,14 @@
 """How likely cells are to be visited early."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from emodc.orders import chances, stratified, successive
+from emodc.estimates import Floats
+from emodc.orders import Ints, chances, stratified, successive
+
+Order = Callable[[Floats, np.random.Generator], Ints]
 
 
 @pytest.mark.parametrize("count", [1, 7, 29])
@@ -20,9 +25,9 @@ def test_alike_cells_have_alike_chances_and_all_are_certain_in_the_end() -> None
 
 
 @pytest.mark.parametrize(("order", "near"), [(successive, 0.04), (stratified, 0.1)])
-def test_they_are_how_often_orders_visit(order: object, near: float) -> None:
+def test_they_are_how_often_orders_visit(order: Order, near: float) -> None:
     sizes, orders = np.linspace(0.2, 3, 50), 3000
     visited = np.zeros(50)
     for number in range(orders):
-        visited[order(sizes, np.random.default_rng(number))[:15]] += 1  # type: ignore[operator]
+        visited[order(sizes, np.random.default_rng(number))[:15]] += 1
     np.testing.assert_allclose(visited / orders, chances(sizes, 15), atol=near)
