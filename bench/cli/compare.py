@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.output import print_json
+from bench.cli.output import AsJson, Save, print_json
 from bench.cli.run import DEFAULT_OUT
 
 
@@ -29,10 +29,8 @@ def compare(
         Verdict | None,
         typer.Option("--fail-if", help="Exit code 2 if B is worse, or different, in any row."),
     ] = None,
-    save: Annotated[
-        Path | None, typer.Option(help="Write the table, too: FILE.md, .csv or .tex.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    save: Save = None,
+    json: AsJson = False,
 ) -> None:
     """Compare two runs, or two classifiers, on the same pictures: B less A.
 

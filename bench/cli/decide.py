@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.output import print_json
+from bench.cli.output import AsJson, Save, print_json
 from bench.cli.run import DEFAULT_OUT
 
 
@@ -55,10 +55,8 @@ def decide(
         Learned | None,
         typer.Option("--range", help="Only the timesteps that validation pictures teach."),
     ] = None,
-    save: Annotated[
-        Path | None, typer.Option(help="Write the table, too: FILE.md, .csv or .tex.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    save: Save = None,
+    json: AsJson = False,
 ) -> None:
     """Replay decision rules on stored traces: how often they agree with the full one, and the cost.
 

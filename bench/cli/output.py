@@ -1,13 +1,18 @@
 """What commands print for programs."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from bench.report import Report
     from bench.sweep.run import DryRun
+
+#: Options of commands that show one table.
+Save = Annotated[Path | None, typer.Option(help="Write the table, too: FILE.md, .csv or .tex.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
 def print_json(content: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.output import plan_content, print_json, report_content
+from bench.cli.output import AsJson, plan_content, print_json, report_content
 from bench.cli.target import Agreed, Data, Options, Root, chosen_data, settle_agreement
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print cells and cost, do nothing.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Train what is missing, sweep noise, blur and attacks, report. The same command resumes.
 
@@ -162,7 +162,7 @@ def for_steps(config: "Config", clean: bool) -> "Config":
         config: As it is without.
         clean: Whether to measure clean pictures alone.
     """
-    from bench.decisions.by_steps import VIEWS
+    from bench.report.traces.by_steps import VIEWS
 
     config = config.select(perturbations=["clean"]) if clean else config
     return config.model_copy(update={"views": config.views or max(VIEWS)})
@@ -173,8 +173,8 @@ def _show_steps(out: Path, classifiers: list[str], json: bool) -> None:
     from rich.console import Console
 
     from bench.decisions import table, terminal
-    from bench.decisions.by_steps import by_steps
     from bench.decisions.session import replay_run
+    from bench.report.traces.by_steps import by_steps
 
     found = replay_run(out, by_steps, classifiers)
     if json:
