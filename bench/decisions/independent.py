@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from bench.cells import Manifest
-from bench.decisions.replay import Source, aligned
 from bench.errors import UserError
 from bench.report.traces.reader import Reader
+from bench.report.traces.replay import Source, aligned
 
 _SAME = {
     "data": "the contents of the data sets differ",

@@ -8,11 +8,11 @@ from typing import Literal
 from bench.cells import Cell, Manifest
 from bench.config.decision import DecisionConfig, SequentialDecision
 from bench.decisions.independent import counterparts
-from bench.decisions.replay import Source, aligned
 from bench.errors import UserError, unknown
 from bench.report.results import display_name, report_order
 from bench.report.traces.compared import Compared, compare
 from bench.report.traces.reader import Reader, replayable
+from bench.report.traces.replay import Source, aligned
 from bench.store import Store
 from emodc.by_timestep import TimestepWeights
 

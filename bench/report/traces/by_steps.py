@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bench.config.decision import FULL, DecisionConfig, FullDecision
-from bench.decisions.replay import Source
+from bench.report.traces.replay import Source
 
 #: Of an EmoDC and the control, what `bench run steps` prints.
 STEPS = (10, 25, 50, 100)

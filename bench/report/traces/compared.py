@@ -8,10 +8,10 @@ from math import inf
 import numpy as np
 
 from bench.config.decision import FULL, DecisionConfig
-from bench.decisions.replay import Floats, Replayed, Source, replay
 from bench.report.measures import difference, share
 from bench.report.spec import Difference, Estimate, Number
 from bench.report.tables.numbers import bootstrapped
+from bench.report.traces.replay import Floats, Replayed, Source, replay
 from emodc.by_timestep import TimestepWeights
 
 

@@ -13,13 +13,13 @@ from bench.config.decision import (
     TTestDecision,
     VoteDecision,
 )
-from bench.decisions.by_steps import smaller
-from bench.decisions.replay import Source, aligned
 from bench.errors import UserError
 from bench.report.groups import Group, Result
 from bench.report.spec import Estimate
+from bench.report.traces.by_steps import smaller
 from bench.report.traces.compared import Compared, compare
 from bench.report.traces.reader import Reader
+from bench.report.traces.replay import Source, aligned
 from bench.store import Store
 
 #: Steps, or views, of smaller full decisions.

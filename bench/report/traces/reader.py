@@ -3,11 +3,11 @@
 from functools import cached_property
 
 from bench.cells import FOR_DECISIONS, Cell, Manifest
-from bench.decisions.replay import Source
 from bench.errors import UserError
 from bench.fitted import fitted
 from bench.report.outcomes import Outcomes
 from bench.report.results import checked
+from bench.report.traces.replay import Source
 from bench.store import Store
 from emodc.fit import Fit
 
