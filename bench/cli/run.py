@@ -161,9 +161,19 @@ def for_steps(config: "Config", clean: bool) -> "Config":
     Args:
         config: As it is without.
         clean: Whether to measure clean pictures alone.
+
+    Raises:
+        UserError: If a classifier is to stop early.
     """
+    from bench.errors import UserError
     from bench.report.traces.by_steps import VIEWS
 
+    for name, spec in config.classifiers.items():
+        if getattr(getattr(spec, "evaluation", None), "decision", None) is not None:
+            raise UserError(
+                f"`bench run steps` needs all errors, and {name!r} stops early: leave "
+                "`evaluation.decision` out of its config."
+            )
     config = config.select(perturbations=["clean"]) if clean else config
     return config.model_copy(update={"views": config.views or max(VIEWS)})
 

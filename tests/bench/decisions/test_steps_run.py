@@ -40,6 +40,16 @@ def test_steps_go_beside_what_a_run_measured(capsys, monkeypatch, tmp_path: Path
     } == before
 
 
+def test_what_stops_early_is_refused_before_any_work(capsys, monkeypatch, tmp_path: Path) -> None:
+    content = yaml.safe_load(TINY.read_text())
+    evaluation = content["classifiers"]["emodc_base"].setdefault("evaluation", {})
+    evaluation["decision"] = {"kind": "sequential"}
+    config, out = tmp_path / "tiny.yaml", tmp_path / "out"
+    config.write_text(yaml.safe_dump(content))
+    code, _, err = call_apart(capsys, monkeypatch, "run", "steps", "-c", config, "--out", out)
+    assert code == 2 and "'emodc_base' stops early" in err and not out.exists()
+
+
 def test_suites_have_their_configs_and_places() -> None:
     from bench.cli.run import Suite, for_steps
 
