@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from bench import resources, runtime
 from bench.config import Config, load
 from bench.data.open import open_dataset
-from bench.errors import UserError
-from bench.files import write_json
 from bench.perturb import CORRUPTIONS
-from bench.progress import Reporter
 from bench.sweep.plan import levels
 from bench.sweep.run import run as run_sweep
+from bench.util import files as resources
+from bench.util import runtime
+from bench.util.errors import UserError
+from bench.util.files import write_json
+from bench.util.progress import Reporter
 
 GOLDEN = Path("results/regression/golden.json")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.layouts import LAYOUTS
+from bench.data.readers import LAYOUTS
 
 PER_FOLDER = 300  # pictures in a numbered folder of the first release
 JUNK_SHARE = 0.31  # rows whose expression is 8, 9 or 10: 127,000 beside 288,000

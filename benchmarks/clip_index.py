@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import rng
+from bench.util import rng
 
 LABELLED = 11_697 / 16_372
 _LIST = """
 import resource, sys, time
 from pathlib import Path
-from bench.data.layouts import Dfew
+from bench.data.readers import Dfew
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 started, worked = time.perf_counter(), time.process_time()
 listing = Dfew(root=Path(sys.argv[1])).listing()

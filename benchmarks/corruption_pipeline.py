@@ -23,10 +23,10 @@ import torch
 from PIL import Image
 
 from baselines.networks import FaceClassifier
-from bench import runtime
-from bench.data import faces
+from bench import faces
 from bench.data.reading.images import read_picture
 from bench.perturb import PRESETS
+from bench.util import runtime
 
 FACES = 500
 FEW = 10  # faces of each set that the package corrupts

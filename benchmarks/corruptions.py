@@ -14,8 +14,8 @@ import cv2
 import imagecorruptions
 import numpy as np
 
-from bench import rng
 from bench.perturb import PRESETS, SEVERITIES, Corruption
+from bench.util import rng
 
 CORRUPTIONS = {
     name.rpartition(".")[2]: corruption

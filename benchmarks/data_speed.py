@@ -22,12 +22,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bench.data.faces import generate
-from bench.data.layouts import Folder
 from bench.data.on_disk import FilesDataSet, open_layout, packed
 from bench.data.on_disk.examine import examine, memory
 from bench.data.on_disk.prepare import prepare
-from bench.progress import Reporter
+from bench.data.readers import Folder
+from bench.faces import generate
+from bench.util.progress import Reporter
 
 REPEATS = 5
 FACES = 600  # drawn; the others are these, shifted

@@ -25,21 +25,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import runtime
+from bench.classifiers.base import as_images
 from bench.config import load
 from bench.data.base import DataSet
 from bench.data.open import open_dataset
-from bench.models.base import as_images
 from bench.stats import tango, wilson
+from bench.util import runtime
 from emodc import EmoDC, Evaluation
-from emodc.by_timestep import GapProfile, gap_profile
-from emodc.decide import TIE, Rule, lowest, spread
-from emodc.engine import Engine
-from emodc.noise import step_noise
-from emodc.noise_aware import covering_range, latent_noise, noised
-from emodc.rules import FullGrid, Stages
-from emodc.schedule import timestep_grid
-from emodc.sequential import SequentialTest
+from emodc.decisions.decide import TIE, Rule, lowest
+from emodc.decisions.engine import Engine
+from emodc.decisions.fit import GapProfile, gap_profile
+from emodc.decisions.orders import spread
+from emodc.decisions.rules import FullGrid, Stages
+from emodc.decisions.sequential import SequentialTest
+from emodc.diffusion.noise import step_noise
+from emodc.diffusion.noise_aware import covering_range, latent_noise, noised
+from emodc.diffusion.schedule import timestep_grid
 
 PAIRS = 32  # of timestep and noise, in a pass of the naive reference
 CHECKPOINTS = Path("results/runs/robustness/checkpoints")

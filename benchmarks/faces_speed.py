@@ -8,7 +8,7 @@ import time
 
 import cv2
 
-from bench.data.faces import generate
+from bench.faces import generate
 
 REPEATS = 5
 IMAGES = 200

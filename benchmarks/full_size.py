@@ -32,16 +32,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import runtime
-from bench.models.flops import counted
+from bench.classifiers.flops import counted
+from bench.util import runtime
 from benchmarks.full_size_networks import CLASSES, PIXELS, PRECISIONS, Setting, classifier
 from emodc import EmoDC, Engine
-from emodc.engine import errors_of_rows, halved
-from emodc.evaluation import resolve_precision
-from emodc.pool import Pool
-from emodc.prepared import Prepared, noisy_rows, prepare
-from emodc.probes import patterns
-from emodc.rules import FullGrid
+from emodc.decisions.engine import errors_of_rows, halved
+from emodc.decisions.live import Pool
+from emodc.decisions.rules import FullGrid
+from emodc.diffusion.measuring import Prepared, noisy_rows, prepare, resolve_precision
+from emodc.selftest.probes import patterns
 
 STEPS = 100
 COLUMNS = ("rows", "ms", "of peak", "TFLOP/s", "live ms", "enc ms", "full/s", "early/s", "GiB")

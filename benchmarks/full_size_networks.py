@@ -6,11 +6,11 @@ from typing import Any
 from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from bench import rng
+from bench.util import rng
 from emodc import Denoiser, EmoDC, Evaluation, Prompts, UNetDenoiser, small_denoiser
-from emodc.evaluation import Precision
-from emodc.probes import patterns
+from emodc.diffusion.measuring import Precision
 from emodc.prompts import word_tokenizer
+from emodc.selftest.probes import patterns
 
 CLASSES = ("neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust")
 PROMPTS = Prompts(CLASSES)

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from playwright.sync_api import sync_playwright
 
-from bench.report.figures.style import save
+from bench.report.figures.drawing import save
 from bench.report.page import FigureFile, Page, Section, write_page
 from bench.report.spec import Estimate, TableSpec
 from bench.stats import wilson

@@ -13,16 +13,16 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from emodc.decide import Rule, decide
-from emodc.rules import FullGrid, MajorityVote, PairedTTest, Stages, Threshold
-from emodc.sequential import SequentialTest, relative_gaps
+from emodc.decisions.decide import Rule, decide
+from emodc.decisions.rules import FullGrid, MajorityVote, PairedTTest, Stages, Threshold
+from emodc.decisions.sequential import SequentialTest, relative_gaps
 
 
 class Falling:
     """Gaps that fall 14-fold over the timesteps 0 to 500."""
 
     def at(self, timesteps: NDArray[np.integer]) -> NDArray[np.floating]:
-        """See `emodc.sequential.Profile`."""
+        """See `emodc.decisions.sequential.Profile`."""
         gaps = 14.0 ** (-timesteps / 500)
         relative: NDArray[np.floating] = gaps / gaps.mean(axis=1, keepdims=True)
         return relative

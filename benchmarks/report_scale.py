@@ -21,10 +21,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from bench import rng
-from bench.dataset_record import DatasetRecord
-from bench.store import Cell, Gate, Manifest, Store
-from bench.traces import Traces
+from bench.store.cells import Cell, Gate, Manifest
+from bench.store.records import DatasetRecord
+from bench.store.store import Store
+from bench.store.traces import Traces
+from bench.util import rng
 
 CLASSES = ["neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust"]
 SHARES = np.array([680, 1185, 478, 329, 74, 162, 160]) / 3068  # of RAF-DB's test set

@@ -17,12 +17,12 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from bench import rng, runtime
+from bench.util import rng, runtime
 from emodc import Conditions, Denoiser, Pixels, Prompts, SmallDenoiser, UNetDenoiser, small_denoiser
-from emodc.objectives import AMDiT, Base, Objective
+from emodc.diffusion.schedule import cosine_scheduler
 from emodc.prompts import word_tokenizer
-from emodc.schedule import cosine_scheduler
-from emodc.train import EmoDCTrainer, TrainConfig
+from emodc.training.objectives import AMDiT, Base, Objective
+from emodc.training.trainer import EmoDCTrainer, TrainConfig
 
 CLASSES = ("neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust")
 PROMPTS = Prompts(CLASSES)

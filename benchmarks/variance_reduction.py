@@ -27,11 +27,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench import rng, runtime
-from bench.data.drawn_faces import DrawnFaces
-from bench.models.base import as_images
+from bench.classifiers.base import as_images
+from bench.data.drawn import DrawnFaces
 from bench.perturb import CORRUPTIONS
 from bench.stats import wilson
+from bench.util import rng, runtime
 from benchmarks.variance.banks import BANKS, SEEDS, Measured, measure
 from benchmarks.variance.ingredients import DELTA, INGREDIENTS, ORDERS, outcome, winners
 from emodc import EmoDC, Evaluation

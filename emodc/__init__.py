@@ -3,7 +3,7 @@
 from emodc import EmoDC
 logits = EmoDC.from_pretrained("folder")(images)
 
-Names are imported when they are first used, so that `emodc.diagnostics`, which is arithmetic on
+Names are imported when they are first used, so that `emodc.analysis`, which is arithmetic on
 arrays, does not bring in torch: a report needs the one and not the other.
 """
 
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from emodc.adapters import FlowDenoiser, Pixels, UNetDenoiser, open_pipeline
     from emodc.classifier import EmoDC
-    from emodc.denoiser import Conditions, Denoiser
-    from emodc.engine import Engine
+    from emodc.decisions.engine import Engine
+    from emodc.decisions.live import Verdict
+    from emodc.diffusion.denoiser import Conditions, Denoiser
+    from emodc.diffusion.measuring import Evaluation, Trace
+    from emodc.diffusion.schedule import Process
     from emodc.errors import CheckpointError
-    from emodc.evaluation import Evaluation, Trace
+    from emodc.hub.pipeline import EmoDCPipeline
     from emodc.latents import PatchPCA
-    from emodc.live import Verdict
-    from emodc.pipeline import EmoDCPipeline
     from emodc.prompts import Prompts
-    from emodc.schedule import Process
     from emodc.small import SmallDenoiser, small_control, small_denoiser
     from emodc.unet import SharedTrunkClassifier, SharedTrunkUNet
 
@@ -52,15 +52,15 @@ __all__ = [
 _MODULES = {
     "adapters": ("FlowDenoiser", "Pixels", "UNetDenoiser", "open_pipeline"),
     "classifier": ("EmoDC",),
-    "denoiser": ("Conditions", "Denoiser"),
-    "engine": ("Engine",),
+    "diffusion.denoiser": ("Conditions", "Denoiser"),
+    "decisions.engine": ("Engine",),
     "errors": ("CheckpointError",),
-    "evaluation": ("Evaluation", "Trace"),
+    "diffusion.measuring": ("Evaluation", "Trace"),
     "latents": ("PatchPCA",),
-    "live": ("Verdict",),
-    "pipeline": ("EmoDCPipeline",),
+    "decisions.live": ("Verdict",),
+    "hub.pipeline": ("EmoDCPipeline",),
     "prompts": ("Prompts",),
-    "schedule": ("Process",),
+    "diffusion.schedule": ("Process",),
     "small": ("SmallDenoiser", "small_control", "small_denoiser"),
     "unet": ("SharedTrunkClassifier", "SharedTrunkUNet"),
 }

@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from emodc.decide import Rule
-from emodc.denoiser import Conditions, Denoiser
-from emodc.engine import Engine
-from emodc.evaluation import Evaluation, Trace, autocast
-from emodc.images import Picture
-from emodc.prepared import errors_at, prepare
+from emodc.decisions.decide import Rule
+from emodc.decisions.engine import Engine
+from emodc.decisions.sequential import SequentialTest
+from emodc.diffusion.denoiser import Conditions, Denoiser
+from emodc.diffusion.images import Picture
+from emodc.diffusion.measuring import Evaluation, Trace, autocast, errors_at, prepare
+from emodc.diffusion.schedule import timestep_grid
 from emodc.prompts import Prompts
-from emodc.schedule import timestep_grid
-from emodc.sequential import SequentialTest
 
 if TYPE_CHECKING:
-    from emodc.live import Verdict
-    from emodc.pool import Weights
+    from emodc.decisions.live import Verdict, Weights
 
 
 class EmoDC(nn.Module):
@@ -69,13 +67,13 @@ class EmoDC(nn.Module):
         Raises:
             CheckpointError: If it is not readable, or of a build that EmoDC does not know.
         """
-        from emodc import hub
+        from emodc.hub import folder as hub
 
         return cls(*hub.load(source, prompts, evaluation, **options)).eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write an ordinary diffusers pipeline folder; see `emodc.hub.save`."""
-        from emodc import hub
+        """Write an ordinary diffusers pipeline folder; see `emodc.hub.folder.save`."""
+        from emodc.hub import folder as hub
 
         hub.save(self, Path(folder))
 
@@ -92,7 +90,7 @@ class EmoDC(nn.Module):
         Returns:
             Its address.
         """
-        from emodc import hub
+        from emodc.hub import folder as hub
 
         return hub.push(self, repo_id, private, training)
 
@@ -125,8 +123,8 @@ class EmoDC(nn.Module):
     ) -> "Verdict":
         """Decide by a rule, measuring only what it asks for.
 
-        The decision is that of `emodc.decide.decide` on the trace. On a CPU a picture's result does
-        not depend on what it came with, to the last bit, unless memory ran out.
+        The decision is that of `emodc.decisions.decide.decide` on the trace. On a CPU a picture's
+        result does not depend on what it came with, to the last bit, unless memory ran out.
 
             verdict = model.decide(pictures, rule=SequentialTest(delta=0.01))
             verdict.labels, verdict.decisions.evaluations, verdict.seconds
@@ -144,7 +142,7 @@ class EmoDC(nn.Module):
                 few or many.
             MemoryError: If not even one row fits into memory.
         """
-        from emodc import live
+        from emodc.decisions import live
 
         return live.decide(self, images, ids, rule or SequentialTest(), engine or Engine(), weights)
 

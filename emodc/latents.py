@@ -12,7 +12,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
-from emodc.noise_aware import noise_level
+from emodc.diffusion.noise_aware import noise_level
 
 
 class PatchPCA(ModelMixin, ConfigMixin):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from emodc.images import Picture, as_tensors, pixel_address
+from emodc.diffusion.images import Picture, as_tensors, pixel_address
 
 if TYPE_CHECKING:
     from emodc.classifier import EmoDC

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerBase
 
-from emodc.denoiser import Conditions, Denoiser
+from emodc.diffusion.denoiser import Conditions, Denoiser
+from emodc.diffusion.schedule import Process, cosine_scheduler
 from emodc.latents import PatchPCA
 from emodc.prompts import Prompts, word_tokenizer
-from emodc.schedule import Process, cosine_scheduler
 from emodc.unet import SharedTrunkClassifier, SharedTrunkUNet
 
 

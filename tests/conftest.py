@@ -13,7 +13,7 @@ import torch
 from hypothesis import settings
 from support import write_pictures
 
-from bench import rng
+from bench.util import rng
 from emodc import EmoDC, Evaluation, Prompts, small_denoiser
 
 CLASSES = ("neutral", "happiness", "sadness")

@@ -16,7 +16,7 @@ from bench.cli.regress import regress
 from bench.cli.report import report
 from bench.cli.run import run
 from bench.cli.train import train
-from bench.errors import UserError
+from bench.util.errors import UserError
 
 app = typer.Typer(
     help="How far can a facial expression classifier be trusted when the picture is not clean?",

@@ -23,7 +23,7 @@ def classifier(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Prove that a diffusion model denoises as it should; exit code 2 and the cause if not."""
-    from bench import classifier_check
+    from bench.classifiers import check as classifier_check
 
     names = tuple(name.strip() for name in classes.split(",") if name.strip())
     report = classifier_check.run(source, names, image, pictures)

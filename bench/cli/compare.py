@@ -40,8 +40,9 @@ def compare(
     from rich.console import Console
 
     from bench import compare as comparison
-    from bench.compare import table, terminal
-    from bench.files import atomic
+    from bench.compare import table
+    from bench.compare import table as terminal
+    from bench.util.files import atomic
 
     first, second = comparison.sides(a, b, out)
     render = None if save is None else table.renderer(save)

@@ -59,7 +59,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Write a labelled contact sheet: one row per class."""
-    from bench.data.show import write_contact_sheet
+    from bench.data.sheet import write_contact_sheet
 
     section = data_section(name, root, option)
     settle_agreement(section, agreed)
@@ -93,8 +93,8 @@ def verify(
     from bench.data.verify import verify as check
     from bench.data.verify.manifest import write_manifest
     from bench.data.verify.report import as_json
-    from bench.data.verify.terminal import show as show_found
-    from bench.progress import Reporter
+    from bench.data.verify.report import show as show_found
+    from bench.util.progress import Reporter
 
     layout = files_section(name, root, option)
     settle_agreement(layout, agreed)
@@ -124,7 +124,7 @@ def prepare(
     """Decode all pictures into the cache, for fast epochs; of clips the middle frames."""
     from bench.data.on_disk.prepare import in_words
     from bench.data.on_disk.prepare import prepare as fill
-    from bench.progress import Reporter
+    from bench.util.progress import Reporter
 
     layout = files_section(name, root, option)
     settle_agreement(layout, agreed)
@@ -151,8 +151,8 @@ def purge(
 ) -> None:
     """Remove prepared pictures and what is known of them; the data set itself stays."""
     from bench.data.on_disk.prepare import in_words
-    from bench.data.on_disk.purge import purge as remove
-    from bench.errors import UserError
+    from bench.data.on_disk.prepare import purge as remove
+    from bench.util.errors import UserError
 
     if everything == (name is not None):
         raise UserError("Name a data set with its --root, or all of them with --all.")
@@ -177,7 +177,7 @@ def make_like(
     json: Json = False,
 ) -> None:
     """Write drawn faces as if they were a data set, to try a command without anyone's pictures."""
-    from bench.data.like import make_like as make
+    from bench.data.readers.like import make_like as make
 
     count = make(layout, folder, per_class, seed, domain)
     if json:

@@ -65,11 +65,11 @@ def decide(
     from rich.console import Console
 
     from bench.compare.table import renderer
-    from bench.decisions import table, terminal
-    from bench.decisions.fields import chosen_rules
-    from bench.decisions.session import replay_run
-    from bench.errors import UserError
-    from bench.files import atomic
+    from bench.decisions import table
+    from bench.decisions import table as terminal
+    from bench.decisions.session import chosen_rules, replay_run
+    from bench.util.errors import UserError
+    from bench.util.files import atomic
 
     if weights is not None and range_ is not None:
         raise UserError("--weights and --range both weigh timesteps; choose one.")

@@ -46,7 +46,7 @@ def show(
 ) -> None:
     """Draw a picture under every corruption of a preset, at every severity."""
     from bench.perturb.sheet import corruption_sheet, write_sheet
-    from bench.progress import Reporter
+    from bench.util.progress import Reporter
 
     chosen = _preset(preset)
     picture, sample_id, dataset = _shown(image, root, option, seed, agreed)
@@ -75,10 +75,10 @@ def export(
     json: Json = False,
 ) -> None:
     """Write a corrupted data set: PNG files and a manifest. The same command resumes."""
-    from bench.data.layouts import Layout
     from bench.data.open import open_dataset
+    from bench.data.readers import Layout
     from bench.perturb.export import export as write
-    from bench.progress import Reporter
+    from bench.util.progress import Reporter
 
     chosen, section = _preset(preset), data_section(data, root, option)
     settle_agreement(section, agreed)
@@ -106,8 +106,8 @@ def export(
 
 
 def _preset(name: str) -> "Preset":
-    from bench.errors import unknown
     from bench.perturb import PRESETS
+    from bench.util.errors import unknown
 
     known = {own.name: own for own in PRESETS.values() if own.corruptions}
     if name not in known:
@@ -121,9 +121,9 @@ def _shown(
     """A picture, its id and its data set's name: of a file, or of the first test sample."""
     from bench.data.open import open_dataset
     from bench.data.reading.images import UnreadablePicture, read_picture
-    from bench.data.show import small
-    from bench.errors import UserError
-    from bench.progress import Reporter
+    from bench.data.sheet import small
+    from bench.util.errors import UserError
+    from bench.util.progress import Reporter
 
     file = Path(image)
     if file.is_file():

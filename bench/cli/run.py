@@ -111,10 +111,10 @@ def run(
 
     from rich.console import Console
 
-    from bench import runtime
-    from bench.progress import Reporter
     from bench.report import show, write_report
     from bench.sweep.run import run as sweep
+    from bench.util import runtime
+    from bench.util.progress import Reporter
 
     runtime.keep_freed_memory()
     out.mkdir(parents=True, exist_ok=True)
@@ -165,8 +165,8 @@ def for_steps(config: "Config", clean: bool) -> "Config":
     Raises:
         UserError: If a classifier is to stop early.
     """
-    from bench.errors import UserError
-    from bench.report.traces.by_steps import VIEWS
+    from bench.report.traces.cost import TABLED_VIEWS as VIEWS
+    from bench.util.errors import UserError
 
     for name, spec in config.classifiers.items():
         if getattr(getattr(spec, "evaluation", None), "decision", None) is not None:
@@ -182,9 +182,10 @@ def _show_steps(out: Path, classifiers: list[str], json: bool) -> None:
     """Accuracy by number of steps, from the traces that are there now."""
     from rich.console import Console
 
-    from bench.decisions import table, terminal
+    from bench.decisions import table
+    from bench.decisions import table as terminal
     from bench.decisions.session import replay_run
-    from bench.report.traces.by_steps import by_steps
+    from bench.report.traces.cost import by_steps
 
     found = replay_run(out, by_steps, classifiers)
     if json:
@@ -201,7 +202,7 @@ def _print_plan(plan: "DryRun") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from bench.progress import duration
+    from bench.util.progress import duration
 
     table = Table(box=None, pad_edge=False)
     several = len({planned.cell.seed for planned, _, _ in plan.cells}) > 1
@@ -235,7 +236,7 @@ def _print_plan(plan: "DryRun") -> None:
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Ctrl-C ends with a sentence."""
-    from bench.errors import UserError
+    from bench.util.errors import UserError
 
     try:
         yield

@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from bench.config import DataConfig
-    from bench.data.layouts import Layout
+    from bench.data.readers import Layout
 
 Name = Annotated[
     str, typer.Argument(help="A data set of `bench data list`, or a folder of pictures.")
@@ -46,7 +46,7 @@ def data_section(name: str, root: Path | None, options: Sequence[str] | None) ->
     from pydantic import ValidationError
 
     from bench.config.parse import sentences
-    from bench.errors import UserError, unknown
+    from bench.util.errors import UserError, unknown
 
     section, fields = _named(name, root)
     known = sorted(set(section.model_fields) - {"kind", "root"})
@@ -64,8 +64,8 @@ def data_section(name: str, root: Path | None, options: Sequence[str] | None) ->
 
 def _named(name: str, root: Path | None) -> tuple[Any, dict[str, Any]]:
     """The section of the config that `name` means, and what is said of the folder."""
-    from bench.config.data import FACES, FILES
-    from bench.errors import UserError, unknown
+    from bench.data.config import FACES, FILES
+    from bench.util.errors import UserError, unknown
 
     if name in FACES:
         if root is not None:
@@ -94,8 +94,8 @@ def files_section(name: str, root: Path | None, options: Sequence[str] | None) -
     Raises:
         UserError: Also for drawn faces.
     """
-    from bench.data.layouts import Layout
-    from bench.errors import UserError
+    from bench.data.readers import Layout
+    from bench.util.errors import UserError
 
     section = data_section(name, root, options)
     if not isinstance(section, Layout):
@@ -111,7 +111,7 @@ def chosen_data(
     Raises:
         UserError: If there are flags about a data set that is not named.
     """
-    from bench.errors import UserError
+    from bench.util.errors import UserError
 
     if name is None and (root is not None or options):
         raise UserError("--root and --option say more about a data set; name it with --data.")
@@ -143,7 +143,7 @@ def settle_agreement(data: "DataConfig", agreed: bool) -> None:
 
 def _layouts(data: "DataConfig") -> Iterator["Layout"]:
     from bench.config import CrossData
-    from bench.data.layouts import Layout
+    from bench.data.readers import Layout
 
     sides = (data.train, data.test) if isinstance(data, CrossData) else (data,)
     return (side for side in sides if isinstance(side, Layout))
@@ -152,7 +152,7 @@ def _layouts(data: "DataConfig") -> Iterator["Layout"]:
 def _field(option: str) -> tuple[str, Any]:
     import yaml
 
-    from bench.errors import UserError
+    from bench.util.errors import UserError
 
     name, equals, value = option.partition("=")
     if not equals or not name.strip():

@@ -34,10 +34,10 @@ def train(
     )
     settle_agreement(chosen.data, agreed)
 
-    from bench import runtime
     from bench.data.open import open_dataset
-    from bench.progress import Reporter
     from bench.training import train_missing
+    from bench.util import runtime
+    from bench.util.progress import Reporter
 
     runtime.keep_freed_memory()
     out.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,7 @@ table.py      the rows as a table, as JSON and in sentences
 terminal.py   the same on a screen
 """
 
-from bench.compare.pairing import Pairing, pair
+from bench.compare.pairing import Pairing, Side, pair, sides
 from bench.compare.rows import Row, compare
-from bench.compare.sides import Side, sides
 
 __all__ = ["Pairing", "Row", "Side", "compare", "pair", "sides"]

@@ -8,11 +8,11 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.bootstrap import two_level_difference
 from bench.compare.pairing import Pair, Where
 from bench.report.measures import DISCORDANT, difference, share
 from bench.report.spec import LEVEL, Difference, Estimate
 from bench.stats import detectable_difference, holm, sign_flip
+from bench.stats.bootstrap import two_level_difference
 
 _WORDS = {"corruption": "corruptions", "attack": "attacks"}
 

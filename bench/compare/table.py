@@ -2,16 +2,20 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bench.compare.pairing import Pairing
+from rich.console import Console
+from rich.text import Text
+
+from bench.compare.pairing import Pairing, Side
 from bench.compare.rows import Row
-from bench.compare.sides import Side
-from bench.errors import UserError
 from bench.report.render import csv_text, latex, markdown
 from bench.report.spec import LEVEL, Difference, Estimate, Number, TableSpec, Value, p_text
-from bench.report.tables.captions import DRAWN, sizes
+from bench.report.tables.common import DRAWN, sizes
+from bench.report.terminal import Column, Line, fitted
+from bench.util.errors import UserError
 
 _DIGITS = 6
 _CLASSIFIER, _DATASET = "classifier", "data set"
@@ -201,3 +205,68 @@ def _estimate(value: Estimate | Difference) -> dict[str, float]:
     return {
         name: round(number, _DIGITS) for name, number in ({"value": value.value} | ends).items()
     }
+
+
+# ------------------------------------------------------------------------------------------------
+# A comparison on a screen.
+
+
+_COLUMNS = (
+    Column("n", 3),
+    Column("A %", 2),
+    Column("B %", 2),
+    Column("B - A"),
+    Column(""),
+    Column("p", 1),
+    Column("detectable", 4),
+    Column("UAR, B - A", 5),
+)
+#: Signs, for the words do not fit.
+_SIGNS = {"better": "+", "worse": "-", "not distinguishable": "≈"}
+_ABOUT = (
+    "Differences in points with paired 95% intervals; p of exact tests, adjusted by Holm over the"
+)
+_LEGEND = "+ B is better, - worse, ≈ not distinguishable."
+
+
+def show(
+    first: Side, second: Side, pairing: Pairing, rows: Sequence[Row], console: Console
+) -> None:
+    """Print tables and what they say; plain lines where nobody looks."""
+    if console.is_terminal:
+        for title, own in groupby(rows, lambda row: f"{who(row)} on {row.where.dataset}"):
+            console.print(fitted(title, "cell", _COLUMNS, _lines(list(own)), console.width))
+            console.print()
+        about = f"A is {first.text}, B is {second.text}, on identical pictures. {_ABOUT}"
+        parts = [about, f"{len(rows)} rows.", _LEGEND, *drawn(rows)]
+        _say(console, " ".join(parts), "dim", wrap=True)
+    else:
+        for line in as_lines(rows):
+            _say(console, line)
+    for sentence in sentences(pairing, rows):
+        _say(console, sentence, wrap=console.is_terminal)
+    for refusal in refusals(pairing):
+        _say(console, refusal, "yellow", wrap=console.is_terminal)
+
+
+def _lines(rows: Sequence[Row]) -> list[Line]:
+    return [
+        (
+            row.label,
+            (
+                str(row.n),
+                row.first.number,
+                row.second.number,
+                row.difference,
+                _SIGNS[row.verdict],
+                p_text(row.adjusted),
+                None if row.detectable is None else f"{100 * row.detectable:.1f}",
+                row.uar,
+            ),
+        )
+        for row in rows
+    ]
+
+
+def _say(console: Console, line: str, style: str = "", wrap: bool = False) -> None:
+    console.print(Text(line, style), soft_wrap=not wrap)

@@ -8,7 +8,6 @@ parse.py    from YAML, with errors that name the field
 Every field that determines a result goes into cell ids; the fields of `Execution` do not.
 """
 
-from bench.config.data import ClipsData, CrossData, DataConfig, FacesData
 from bench.config.emodc import (
     ControlClassifier,
     EmoDCClassifier,
@@ -27,6 +26,7 @@ from bench.config.run import (
     Perturbations,
     PythonClassifier,
 )
+from bench.data.config import ClipsData, CrossData, DataConfig, FacesData
 
 __all__ = [
     "BaselineClassifier",

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from bench.errors import UserError
-from bench.section import Section
+from bench.util.errors import UserError
+from bench.util.section import Section
 
 if TYPE_CHECKING:
-    from emodc.decide import Rule
-    from emodc.fit import Fit
+    from emodc.decisions.decide import Rule
+    from emodc.decisions.fit import Fit
 
 
 class FullDecision(Section):
@@ -30,7 +30,7 @@ class FullDecision(Section):
 
     def rule(self, fit: "Fit | None" = None) -> "Rule":
         """The rule itself; it needs no fit."""
-        from emodc.rules import FullGrid
+        from emodc.decisions.rules import FullGrid
 
         return FullGrid(count=self.count)
 
@@ -59,7 +59,7 @@ class StagesDecision(Section):
 
     def rule(self, fit: "Fit | None" = None) -> "Rule":
         """The rule itself; it needs no fit."""
-        from emodc.rules import Stages
+        from emodc.decisions.rules import Stages
 
         return Stages(keep=self.keep)
 
@@ -78,7 +78,7 @@ class TTestDecision(Section):
 
     def rule(self, fit: "Fit | None" = None) -> "Rule":
         """The rule itself; it needs no fit."""
-        from emodc.rules import PairedTTest
+        from emodc.decisions.rules import PairedTTest
 
         return PairedTTest(p=self.p, minimum=self.minimum)
 
@@ -97,7 +97,7 @@ class ThresholdDecision(Section):
 
     def rule(self, fit: "Fit | None" = None) -> "Rule":
         """The rule itself; it needs no fit."""
-        from emodc.rules import Threshold
+        from emodc.decisions.rules import Threshold
 
         return Threshold(margin=self.margin, minimum=self.minimum)
 
@@ -114,7 +114,7 @@ class VoteDecision(Section):
 
     def rule(self, fit: "Fit | None" = None) -> "Rule":
         """The rule itself; it needs no fit."""
-        from emodc.rules import MajorityVote
+        from emodc.decisions.rules import MajorityVote
 
         return MajorityVote()
 
@@ -150,7 +150,7 @@ class SequentialDecision(Section):
         Raises:
             UserError: If the bounded test has no fit.
         """
-        from emodc.sequential import SequentialTest
+        from emodc.decisions.sequential import SequentialTest
 
         if self.bet == "student":
             profile = fit.profile if fit is not None and self.use_profile else None

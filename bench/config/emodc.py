@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from bench.config.decision import DecisionConfig
-from bench.section import Section
+from bench.util.section import Section
 
 
 class BaseObjective(Section):
@@ -15,7 +15,7 @@ class BaseObjective(Section):
 
 
 class _Discrepancy(Section):
-    """What objectives with wrong prompts share; see `emodc.objectives.Discrepancy`."""
+    """What objectives with wrong prompts share; see `emodc.training.objectives.Discrepancy`."""
 
     weight: float = Field(5.0, ge=0)
     negatives: Annotated[int, Field(ge=1)] | Literal["all"] = "all"  # drawn per sample

@@ -6,9 +6,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from bench import resources
 from bench.config.run import Config
-from bench.errors import UserError, unknown
+from bench.util import files as resources
+from bench.util.errors import UserError, unknown
 
 
 def load(path: Path) -> Config:

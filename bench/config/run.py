@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from bench import resources
-from bench.config.data import DataConfig, FacesData
+from bench import labels
 from bench.config.emodc import ControlClassifier, EmoDCClassifier, Evaluation
-from bench.data import labels
-from bench.errors import UserError, unknown
+from bench.data.config import DataConfig, FacesData
 from bench.perturb import ATTACKS, CONTINUOUS, CORRUPTIONS, PRESETS, SEQUENCES
-from bench.section import Section
-from bench.seen import known_names
+from bench.perturb.seen import known_names
+from bench.util import files as resources
+from bench.util.errors import UserError, unknown
+from bench.util.section import Section
 
 Precision = Literal["auto", "float32", "bfloat16"]
 

@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench import rng
 from bench.data.base import DataSet, Split
 from bench.data.reading.images import UnreadablePicture
-from bench.errors import UserError
+from bench.util import rng
+from bench.util.errors import UserError
 
 SHIFT = 4  # pixels
 

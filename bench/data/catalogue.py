@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from bench.config.data import FACES, FILES
+from bench.data.config import FACES, FILES
 
 _EVERYWHERE = ("kind", "root", "follow_links")
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.data.base import DataSet, Sample, Split
-from bench.errors import UserError
-from bench.files import digest
+from bench.util.errors import UserError
+from bench.util.files import digest
 
 _SOURCE = "source:"
 

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from bench.data.base import DataSet, Sample, Split
-from bench.data.reading.label_files import lines, read_text, wrong_line
-from bench.errors import UserError
-from bench.progress import Reporter
+from bench.data.reading.tables import lines, read_text, wrong_line
+from bench.util.errors import UserError
+from bench.util.progress import Reporter
 
 LISTED, NOT_LISTED = "listed", "not listed"
 

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from bench.config import ClipsData, CrossData, DataConfig, FacesData
 from bench.data.base import DataSet, Split
+from bench.data.config import ClipsData, CrossData, DataConfig, FacesData
 from bench.data.cross import CrossDataSet
-from bench.data.drawn import DrawnDataSet
-from bench.data.drawn_clips import DrawnClips
-from bench.data.drawn_faces import DrawnFaces
-from bench.data.layouts import Layout
+from bench.data.drawn import DrawnClips, DrawnDataSet, DrawnFaces
 from bench.data.on_disk import open_layout
-from bench.progress import Reporter
+from bench.data.readers import Layout
+from bench.util.progress import Reporter
 
 
 def open_dataset(data: DataConfig, seed: int, reporter: Reporter | None = None) -> DataSet:

@@ -1,20 +1,158 @@
-"""What `bench decide` replays: chosen classifiers and pictures of a run, under chosen rules."""
+"""Rules and their fields, as people type them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from bench.cells import Cell, Manifest
-from bench.config.decision import DecisionConfig, SequentialDecision
-from bench.decisions.independent import counterparts
-from bench.errors import UserError, unknown
+import numpy as np
+import yaml
+from pydantic import ValidationError
+
+from bench.config.decision import RULES, DecisionConfig, SequentialDecision
+from bench.config.parse import sentences
 from bench.report.results import display_name, report_order
 from bench.report.traces.compared import Compared, compare
-from bench.report.traces.reader import Reader, replayable
-from bench.report.traces.replay import Source, aligned
-from bench.store import Store
-from emodc.by_timestep import TimestepWeights
+from bench.report.traces.replay import Reader, Source, aligned, replayable
+from bench.store.cells import Cell, Manifest
+from bench.store.store import Store
+from bench.util.errors import UserError, unknown
+from emodc.decisions.fit import TimestepWeights
+
+#: What `bench decide` replays where no rule is named.
+EVERY_RULE: tuple[DecisionConfig, ...] = (*RULES.values(), SequentialDecision(bet="bounded"))
+
+
+def chosen_rules(names: Sequence[str], options: Sequence[str]) -> list[DecisionConfig]:
+    """The rules that flags stand for.
+
+    Args:
+        names: Of `RULES`; all if there are none.
+        options: FIELD=VALUE, of a single rule.
+
+    Raises:
+        UserError: For a name, field or value that does not exist, or fields of several rules.
+    """
+    for name in names:
+        if name not in RULES:
+            raise unknown("rule", name, RULES)
+    if not options:
+        return [RULES[name] for name in dict.fromkeys(names)] if names else list(EVERY_RULE)
+    if len(set(names)) != 1:
+        raise UserError("-o sets fields of a single rule; name it with --rule.")
+    rule = RULES[names[0]]
+    fields: dict[str, Any] = {}
+    known = sorted(set(type(rule).model_fields) - {"kind"})
+    for option in options:
+        field, value = _field(option)
+        if field not in known:
+            if not known:
+                raise UserError(f"The rule {names[0]} has no fields, so there is no {field!r}.")
+            raise unknown(f"field of {names[0]}", field, known)
+        if field in fields:
+            raise UserError(f"-o {field} is given twice.")
+        fields[field] = value
+    try:
+        return [type(rule).model_validate(fields)]
+    except ValidationError as error:
+        raise UserError(f"--rule {names[0]}: {sentences(error)}.") from error
+
+
+def _field(option: str) -> tuple[str, Any]:
+    name, equals, value = option.partition("=")
+    if not equals or not name.strip():
+        raise UserError(f"-o {option}: expected FIELD=VALUE, such as -o delta=0.05.")
+    try:
+        return name.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"-o {option}: {value!r} is not a value.") from error
+
+
+# ------------------------------------------------------------------------------------------------
+# The same pictures and weights under other evaluation noise: what a nested comparison hides.
+#
+# A rule sees some of the errors that the full decision is made of, so the two agree more often than
+# two decisions on independent noise would.
+
+
+_SAME = {
+    "data": "the contents of the data sets differ",
+    "weights": "the weights differ",
+    "perturbation": "the perturbation's parameters differ",
+}
+#: Settings of an evaluation that may differ: the noise, and what has no part in a full decision.
+_MAY_DIFFER = ("noise_seed", "other_prompts", "attack_steps")
+
+
+def counterparts(
+    other: Reader, manifests: Sequence[Manifest], sources: Sequence[Source]
+) -> list[Source]:
+    """The other run's traces of the same trainings and pictures, aligned with each other.
+
+    Args:
+        other: The other run.
+        manifests: One classifier's trainings on one cell's pictures.
+        sources: Their traces, aligned.
+
+    Returns:
+        One per source, on the pictures that both runs have.
+
+    Raises:
+        UserError: If a training is not there, was measured on other pictures, by other settings or
+            under the same noise.
+    """
+    found = []
+    for manifest, source in zip(manifests, sources, strict=True):
+        twin = _twin(other, manifest)
+        read, run = other.read(twin), other.store.root
+        shared = np.array(sorted(set(source.ids) & set(read.ids)), object)
+        if not len(shared):
+            raise UserError(f"{run} has none of its pictures", 1)
+        read, own = read.among(shared), source.among(shared)
+        if not np.array_equal(read.labels, own.labels):
+            raise UserError(f"{run} has other labels of its pictures", 1)
+        if np.array_equal(read.errors, own.errors):
+            way_out = "measure it with another `evaluation.noise_seed`"
+            if own.views:
+                way_out = "views follow the run's `seed`"
+            raise UserError(f"{run} was measured under the same noise; {way_out}", 1)
+        found.append(read)
+    return aligned(found)
+
+
+def _twin(other: Reader, manifest: Manifest) -> Manifest:
+    cell, inputs = manifest.cell, manifest.inputs
+    alike = ("classifier", "dataset", "family", "perturbation", "severity", "seed")
+    reason = "has no such complete cell"
+    for planned in other.cells:
+        twin = None
+        if all(getattr(planned, name) == getattr(cell, name) for name in alike):
+            twin = other.store.manifest(planned)
+        if twin is None:
+            continue
+        different = [
+            why for name, why in _SAME.items() if twin.inputs.get(name) != inputs.get(name)
+        ]
+        if _settings(twin) != _settings(manifest):
+            different.append("the settings of evaluation differ in more than the noise")
+        if cell.family == "attack":
+            different.append("attacks follow the noise, so the attacked pictures differ")
+        elif cell.family not in ("clean", "views") and planned.run_seed != cell.run_seed:
+            different.append("the run seeds differ, and with them the perturbed pictures")
+        if not different:
+            return twin
+        reason = f"cannot be compared: {'; '.join(different)}"
+    raise UserError(f"{other.store.root} {reason}", 1)
+
+
+def _settings(manifest: Manifest) -> dict[str, Any]:
+    evaluation = manifest.inputs.get("evaluation") or {}
+    return {name: value for name, value in evaluation.items() if name not in _MAY_DIFFER}
+
+
+# ------------------------------------------------------------------------------------------------
+# What `bench decide` replays: chosen classifiers and pictures of a run, under chosen rules.
+
 
 #: Which timesteps count how much, of what validation traces teach.
 Weights = Literal["weights", "range"]

@@ -12,7 +12,7 @@ import torch
 import torchattacks
 from torch import nn
 
-from bench import rng
+from bench.util import rng
 
 
 class Attack(ABC):

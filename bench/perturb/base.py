@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bench import rng
-from bench.perturb.kernels.pictures import checked
+from bench.perturb.corruptions.pictures import checked
+from bench.util import rng
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -22,7 +22,7 @@ class Corruption:
 
     Attributes:
         name: As in configs and tables; it addresses the draws.
-        kernel: See `bench.perturb.kernels`.
+        kernel: See `bench.perturb.corruptions`.
         levels: The kernel's constants at severities 1, 2, ...
         random: Whether the kernel draws.
         version: Raise when the same picture becomes another one.

@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from bench import rng
-from bench.errors import unknown
 from bench.perturb.base import Corruption
+from bench.util import rng
+from bench.util.errors import unknown
 
 #: "camera": the same draws for all frames, as of dirt on a lens or of a motion of the camera.
 #: "sensor": fresh draws for each frame, as of a sensor's noise.

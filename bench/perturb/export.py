@@ -18,10 +18,10 @@ from PIL import Image
 
 from bench.data.base import DataSet, Sample, Split, balanced_subset
 from bench.data.reading.images import UnreadablePicture
-from bench.errors import UserError
-from bench.files import atomic, digest, write_json
 from bench.perturb import CORRUPTIONS, Preset
-from bench.progress import Reporter
+from bench.util.errors import UserError
+from bench.util.files import atomic, digest, write_json
+from bench.util.progress import Reporter
 
 COLUMNS = ("path", "label", "split", "corruption", "severity", "source")
 _BATCH = 32

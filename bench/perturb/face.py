@@ -1,7 +1,9 @@
 """What happens to faces and not to pictures at large: hidden, badly taken, badly framed."""
 
 from bench.perturb.base import Corruption, Kernel
-from bench.perturb.kernels import capture, face, framing
+from bench.perturb.corruptions import face
+from bench.perturb.corruptions import face as capture
+from bench.perturb.corruptions import face as framing
 
 _RANDOM = {
     "patch", "mask", "sunglasses", "hand", "low_light", "misaligned_rotation", "misaligned_shift",

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from bench import rng
 from bench.perturb import own
-from bench.perturb.kernels import blur
-from bench.perturb.kernels.pictures import checked
+from bench.perturb.corruptions import blur
+from bench.perturb.corruptions.pictures import checked
+from bench.util import rng
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Continuous:
         levels: Those of a run that names none, mild to strong.
         bounds: The least and the greatest level that is accepted.
         meaning: What a level is, in a few words.
-        unit: Of a level, in severities; "dB" says that lower is harder (`bench.store.Cell.level`).
-        random: Whether the kernel draws.
+        unit: Of a level, in severities; "dB" says that lower is harder
+            (`bench.store.store.Cell.level`). random: Whether the kernel draws.
         version: Raise when the same picture becomes another one.
     """
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.perturb import face, own, raf_db_c
 from bench.perturb.base import Corruption, Kernel
-from bench.perturb.kernels import blur, colour, digital, noise, weather
+from bench.perturb.corruptions import blur, colour, digital, noise, weather
 from bench.perturb.sequences import SEQUENCES, PerturbationSequence
 
 

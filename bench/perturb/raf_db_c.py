@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from bench.perturb.base import Corruption, Kernel
-from bench.perturb.kernels import blur, colour, digital, noise, weather
-from bench.perturb.kernels.mixes import MIXES
+from bench.perturb.corruptions import blur, colour, digital, noise, weather
+from bench.perturb.corruptions.mixes import MIXES
 
 REFERENCE_HEIGHT = 48
 """The height of a picture, in pixels, that radii and deviations are meant for."""

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from bench import rng
 from bench.perturb import own
-from bench.perturb.kernels import blur, colour, noise
+from bench.perturb.corruptions import blur, colour, noise
+from bench.util import rng
 
 FRAMES = 30
 

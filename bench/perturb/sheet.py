@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from bench.data.sheet import contact_sheet
-from bench.files import atomic
 from bench.perturb import Preset
+from bench.util.files import atomic
 
 _SIDE = 128  # pixels of the longer side of a shown picture, at most
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.dataset_record import DatasetRecord
 from bench.report.groups import Group
 from bench.report.outcomes import Outcomes
-from bench.store import Store
+from bench.store.records import DatasetRecord
+from bench.store.store import Store
 
 CLASS = "class"
 

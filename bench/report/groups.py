@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.flips import Flips
+from bench.perturb.seen import seen
 from bench.report.measures import Metrics, measure_seeds, share
-from bench.report.outcomes import Outcomes, recognised, same_samples, shared_samples
+from bench.report.outcomes import Flips, Outcomes, recognised, same_samples, shared_samples
 from bench.report.spec import Estimate
-from bench.seen import seen
-from bench.store import Cell, Manifest
+from bench.store.cells import Cell, Manifest
 
 
 @dataclass(frozen=True, eq=False)

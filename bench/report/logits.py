@@ -7,13 +7,13 @@ from math import inf
 
 import numpy as np
 
-from bench import metrics
-from bench.metrics import Forecasts, Scores
+from bench import stats as metrics
 from bench.report.groups import Group, Pooled
+from bench.report.measures import bootstrapped
 from bench.report.outcomes import Outcomes, shared_samples
 from bench.report.spec import Number
-from bench.report.tables.numbers import bootstrapped
-from emodc.calibration import temperature
+from bench.stats import Forecasts, Scores
+from emodc.decisions.fit import temperature
 
 
 def finite(several: Sequence[Outcomes]) -> tuple[list[Outcomes], int]:
@@ -66,7 +66,7 @@ class Factors:
 
 
 def factors_of(group: Group, classifier: str, seeds: Sequence[int]) -> Factors | None:
-    """The factors of least NLL on the validation split (`emodc.calibration.temperature`).
+    """The factors of least NLL on the validation split (`emodc.decisions.fit.temperature`).
 
     Args:
         group: The group.

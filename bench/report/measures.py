@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import exp, inf
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import metrics
-from bench.bootstrap import two_level, two_level_difference
+from bench import stats as metrics
 from bench.report.outcomes import Outcomes, recognised, shared_samples
 from bench.report.spec import Difference, Estimate, Number
-from bench.stats import Interval, mean_of_proportions, tango, wilson, wilson_of_mean
-from emodc import estimates
+from bench.stats import Interval, Scores, mean_of_proportions, tango, wilson, wilson_of_mean
+from bench.stats.bootstrap import two_level, two_level_difference
+from emodc.analysis import estimates
 
 #: Fewer samples that two classifiers score differently are too few for a bootstrap.
 DISCORDANT = 20
@@ -28,7 +29,7 @@ class Metrics:
             else the two-level bootstrap's over trainings and samples.
         uar: Unweighted average recall, with its 95% interval.
         macro_f1: Mean F1 of the classes, with its 95% interval: Wilson's at the effective number of
-            samples for one training, else two-level (`bench.metrics.macro_f1_scores`).
+            samples for one training, else two-level (`bench.stats.macro_f1_scores`).
         d_p: Mean error of EmoDC under the right prompt, with its 95% interval: Student's for one
             training, else as accuracy's; None unless every sample has one.
         evaluations: Mean network evaluations per image; None unless every sample has them.
@@ -170,3 +171,60 @@ def _counts(outcomes: Outcomes) -> metrics.Counts:
 def _mean(column: NDArray[np.floating]) -> float | None:
     """Mean in float64, None unless every row has a value."""
     return None if np.isnan(column).any() else float(column.mean(dtype=np.float64))
+
+
+# ------------------------------------------------------------------------------------------------
+# Numbers of tables with two-level intervals.
+
+
+#: For captions of tables with such numbers.
+ALIKE = "A number that all its pictures agree on, or that has one picture, has no interval."
+
+
+def bootstrapped(
+    value: float,
+    scores: Scores,
+    bounds: tuple[float, float],
+    digits: int = 1,
+    factor: float = 100.0,
+) -> Number:
+    """A number with its interval; without one if it has no width, as scores do not differ.
+
+    Args:
+        value: The number.
+        scores: Whose mean it is (`bench.stats.influence`), (k, N).
+        bounds: What the interval cannot pass.
+        digits: Decimals to show.
+        factor: What is shown of it: 100 for percent.
+    """
+    if scores.shape[1] == 1 or np.ptp(scores) < 1e-12:
+        return Number(factor * value, digits)
+    found = two_level(scores, bounds=bounds)
+    return Number(factor * value, digits, Interval(factor * found.low, factor * found.high))
+
+
+def bootstrapped_ratio(value: float, scores: Scores) -> Number:
+    """A ratio in percent, with an interval on the logarithmic scale if it can be told from 0.
+
+    A denominator is uncertain, too, so that what lies above a ratio reaches farther than what lies
+    below it; its logarithm is less skewed.
+
+    Args:
+        value: The ratio.
+        scores: Whose mean it is (`bench.stats.ratio_scores`), (k, N).
+    """
+    plain = bootstrapped(value, scores, (-inf, inf))
+    if plain.interval is None or plain.interval.low <= 0:
+        return plain
+    found = two_level(scores / value)
+    low, high = (100 * value * exp(end - 1) for end in (found.low, found.high))
+    return Number(100 * value, 1, Interval(low, high))
+
+
+def above_zero(scores: Scores) -> bool:
+    """Whether a mean can be told from 0: only such a one makes a denominator.
+
+    A ratio to what may be 0 has no bounded interval (E. C. Fieller, "Some problems in interval
+    estimation", Journal of the Royal Statistical Society B 16, 1954).
+    """
+    return scores.shape[1] > 1 and two_level(scores).low > 0

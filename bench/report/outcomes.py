@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.errors import UserError
+from bench import stats as metrics
+from bench.store.cells import Cell, Manifest
+from bench.util.errors import UserError
 
 TIE = -1
 
@@ -53,7 +55,7 @@ class Outcomes:
 
     @classmethod
     def of(cls, table: pa.Table, classes: Sequence[str], like: Self | None = None) -> Self:
-        """From rows of the store (`bench.store.ROW_SCHEMA`), in any order.
+        """From rows of the store (`bench.store.store.ROW_SCHEMA`), in any order.
 
         Args:
             table: The rows.
@@ -146,3 +148,67 @@ def _matrix(lists: pa.ChunkedArray, width: int) -> NDArray[np.float32]:
 def _numbers(column: pa.ChunkedArray) -> NDArray[np.float32]:
     """Nulls become NaN."""
     return np.asarray(column.to_numpy(zero_copy_only=False), np.float32)
+
+
+# ------------------------------------------------------------------------------------------------
+# Cells of perturbation sequences: how often decisions change from frame to frame.
+#
+# Frames of a picture hang together, so no metric of independent samples is made of their rows: the
+# unit is the picture, and what it counts is its share of frames at which the decision changes.
+
+
+@dataclass(frozen=True, eq=False)
+class Flips:
+    """A complete cell of a sequence.
+
+    Attributes:
+        manifest: What stands behind it.
+        name: Of the classifier, as shown.
+        ids: Of the pictures, (N,), ascending.
+        shares: Of each picture's frames, those at which the decision changes, (N,) in [0, 1].
+    """
+
+    manifest: Manifest
+    name: str
+    ids: NDArray[np.object_]
+    shares: NDArray[np.float64]
+
+    @property
+    def cell(self) -> Cell:
+        """The cell itself."""
+        return self.manifest.cell
+
+
+def flips_of(manifest: Manifest, name: str, outcomes: Outcomes) -> Flips:
+    """Of a cell whose rows are frames; a picture that lacks one is left out.
+
+    Raises:
+        UserError: If no picture has all its frames.
+    """
+    sequence = manifest.inputs["perturbation"]
+    expected = list(range(len(sequence["frames"])))
+    rows: dict[str, list[tuple[int, int]]] = {}
+    for frame, decision in zip(outcomes.ids, outcomes.predictions, strict=True):
+        sample_id, _, number = frame.rpartition("#")
+        rows.setdefault(sample_id, []).append((int(number), int(decision)))
+    whole = {
+        one: [d for _, d in own] for one, own in rows.items() if _flips_numbers(own) == expected
+    }
+    if not whole:
+        raise UserError("holds no picture with all its frames")
+    ids = sorted(whole)
+    decisions = np.array([whole[one] for one in ids])
+    shares = metrics.flip_shares(decisions, noise=sequence["noise"])
+    return Flips(manifest, name, np.array(ids, object), shares)
+
+
+def shared(several: Sequence[Flips]) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+    """The pictures that all have, (N,), and their shares, (len(several), N)."""
+    common = set.intersection(*(set(one.ids) for one in several))
+    kept = [np.array([name in common for name in one.ids], bool) for one in several]
+    shares = np.stack([one.shares[mask] for one, mask in zip(several, kept, strict=True)])
+    return several[0].ids[kept[0]], shares
+
+
+def _flips_numbers(frames: Sequence[tuple[int, int]]) -> list[int]:
+    return [number for number, _ in frames]

@@ -4,13 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.cells import FOR_DECISIONS
-from bench.errors import UserError
-from bench.report.flips import Flips, flips_of
 from bench.report.groups import Group, Result
 from bench.report.measures import measure
-from bench.report.outcomes import Outcomes
-from bench.store import Cell, Gate, Manifest, Store
+from bench.report.outcomes import Flips, Outcomes, flips_of
+from bench.store.cells import FOR_DECISIONS, Cell, Gate, Manifest
+from bench.store.store import Store
+from bench.util.errors import UserError
 
 _FAMILIES = ("clean", "corruption", "level", "attack", "sequence", *FOR_DECISIONS)  # report order
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.bootstrap import two_level_ratio
 from bench.report.groups import Group, Pooled
 from bench.report.measures import difference
 from bench.report.outcomes import Outcomes, recognised, shared_samples
 from bench.report.spec import Difference, Estimate
 from bench.stats import mcnemar
+from bench.stats.bootstrap import two_level_ratio
 
 _KINDS = {
     "base": "plain denoising",

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.files import atomic
 from bench.report.cards import write_cards
 from bench.report.chapters import Contents, contents
 from bench.report.figures import write_figures
@@ -19,7 +18,8 @@ from bench.report.tables import tables
 from bench.report.tables.ablation import ablation_tables
 from bench.report.tables.diagnostics import diagnostic_tables, notes, numbers_csv
 from bench.report.traces.diagnosis import diagnose
-from bench.store import Store
+from bench.store.store import Store
+from bench.util.files import atomic
 
 
 @dataclass(frozen=True)

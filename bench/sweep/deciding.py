@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.cells import FOR_DECISIONS, Cell
 from bench.config import Config, ControlClassifier
 from bench.config.decision import DecisionConfig, SequentialDecision
-from bench.errors import UserError
-from bench.fitted import fitted
-from bench.store import Store
+from bench.store.cells import FOR_DECISIONS, Cell
+from bench.store.fitted import fitted
+from bench.store.store import Store
+from bench.util.errors import UserError
 
 if TYPE_CHECKING:
     from bench.sweep.plan import Shard
-    from emodc.decide import Rule
-    from emodc.fit import Fit
+    from emodc.decisions.decide import Rule
+    from emodc.decisions.fit import Fit
 
 #: Among a cell's inputs: the id of the validation cell that its rule is fitted on.
 FITTED_ON = "fitted_on"

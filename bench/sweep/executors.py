@@ -8,10 +8,10 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from bench import runtime
-from bench.errors import UserError
 from bench.sweep.plan import Shard
 from bench.sweep.worker import Worker
+from bench.util import runtime
+from bench.util.errors import UserError
 
 _worker: Worker | None = None
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench.checkpoints import Card
+from bench.classifiers.views import Views
 from bench.config import (
     BaselineClassifier,
     CheckpointClassifier,
@@ -14,13 +14,14 @@ from bench.config import (
     StagedClassifier,
 )
 from bench.data.base import DataSet, Sample, Split, balanced_subset
-from bench.files import digest
-from bench.models.views import Views
 from bench.perturb import CONTINUOUS, CORRUPTIONS, SEQUENCES
 from bench.perturb.sequences import FRAMES, frame_id
-from bench.store import Cell, Store, has_other_prompts
+from bench.store.cells import Cell, has_other_prompts
+from bench.store.checkpoints import Card
+from bench.store.store import Store
 from bench.sweep.deciding import decision_of, fitted_on
 from bench.training.recipes import resolved_precision
+from bench.util.files import digest
 
 #: Raise when the same inputs give other rows, so that no stale row is ever reused.
 RESULT_VERSION = 2

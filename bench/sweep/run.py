@@ -1,7 +1,8 @@
-"""`bench run robustness`: plan, train what is missing, sweep shard by shard, resume by itself."""
+"""The command behind a number: what was typed, narrowed to one cell."""
 
 import itertools
 import platform
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -9,29 +10,171 @@ from pathlib import Path
 
 import torch
 
-from bench import dataset_record, runtime, training
-from bench.checkpoints import Card
-from bench.config import CheckpointClassifier, Config, PythonClassifier
-from bench.data.base import DataSet
+from bench import training
+from bench.classifiers import Classifier, load_python
+from bench.classifiers.class_order import require_class_order
+from bench.classifiers.load import declared
+from bench.config import BaselineClassifier, CheckpointClassifier, Config, PythonClassifier
+from bench.data.base import DataSet, Skipped
 from bench.data.lists import with_lists
 from bench.data.open import open_dataset
-from bench.files import write_json
-from bench.models import Classifier, load_python
-from bench.models.class_order import require_class_order
-from bench.models.load import declared
+from bench.data.reading.images import UnreadablePicture
 from bench.perturb import CORRUPTIONS, PRESETS
-from bench.perturb.kernels import weather
-from bench.progress import Reporter
-from bench.runtime import pick_device
-from bench.store import Manifest, Store
-from bench.sweep.command import cell_command
-from bench.sweep.cost import cell_seconds, training_seconds
+from bench.perturb.corruptions import weather
+from bench.perturb.sequences import of_frame
+from bench.store import records as dataset_record
+from bench.store.cells import Cell, Manifest
+from bench.store.checkpoints import Card
+from bench.store.store import Store
 from bench.sweep.deciding import phases
 from bench.sweep.executors import execute, worker_count
-from bench.sweep.lost import Lost
 from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, shards_of
 from bench.sweep.sharing import Sharing
 from bench.sweep.worker import Worker
+from bench.util import runtime
+from bench.util.errors import UserError
+from bench.util.files import write_json
+from bench.util.progress import Reporter
+from bench.util.runtime import pick_device
+
+_NARROWED = ("--classifiers", "--perturbations")
+
+
+def cell_command(arguments: Sequence[str], cell: Cell) -> str:
+    """The shell command that computes a cell, in a folder without results.
+
+    It trains the cell's classifier, with every training seed of the run, and measures all
+    severities of its perturbation, clean pictures besides: flags choose nothing finer.
+
+    Args:
+        arguments: What followed `bench` on the command line of the run.
+        cell: One of its cells.
+
+    Returns:
+        The command; empty if the run was not started by one.
+    """
+    if not arguments:
+        return ""
+    kept: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        flag, equals, _ = argument.partition("=")
+        if flag not in _NARROWED:
+            kept.append(argument)
+        elif not equals:
+            next(rest, None)  # its value
+    # `--perturbations clean` is the run that measures nothing else.
+    narrowed = ["--classifiers", cell.classifier, "--perturbations", cell.perturbation]
+    return shlex.join(["bench", *kept, *narrowed])
+
+
+# ------------------------------------------------------------------------------------------------
+# What a run will cost. Estimates for two CPU cores, good to a factor of two.
+
+
+# Seconds on one core, measured on the default models at 64 px; gradients cost about three forwards.
+_FORWARD = {"emodc": 0.0006, "other": 0.011}  # per evaluation of one step, per picture
+_TRAIN_STEP = {"emodc": 0.15, "baseline": 0.36}  # per step of 64 pictures
+_GRADIENT = 3.0
+_QUERIES = {"fgsm": 1, "pgd": 10}
+_TRAIN_SPEEDUP = 1.7  # of two threads over one
+
+
+def training_seconds(config: Config, untrained: dict[tuple[str, int], int]) -> float:
+    """Wall time to train; `untrained` holds the steps still to do, by name and seed."""
+    total = 0.0
+    for (name, _), steps in untrained.items():
+        kind = "baseline" if isinstance(config.classifiers[name], BaselineClassifier) else "emodc"
+        total += steps * _TRAIN_STEP[kind] / _TRAIN_SPEEDUP
+    return total
+
+
+def cell_seconds(config: Config, planned: PlannedCell, workers: int) -> float:
+    """Wall time of one cell."""
+    spec = config.classifiers[planned.cell.classifier]
+    evaluation = getattr(spec, "evaluation", None)
+    if evaluation is not None:
+        verdict = _FORWARD["emodc"] * evaluation.steps
+        gradient = _FORWARD["emodc"] * min(evaluation.attack_steps, evaluation.steps) * _GRADIENT
+    else:
+        views = int(planned.cell.severity) if planned.cell.family == "views" else 1
+        verdict = _FORWARD["other"] * views
+        gradient = verdict * _GRADIENT
+    queries = _QUERIES.get(planned.cell.perturbation, 0)
+    pictures = len(planned.sample_ids) * (verdict + queries * gradient)
+    return (pictures + len(planned.other_prompts) * verdict) / workers
+
+
+# ------------------------------------------------------------------------------------------------
+# Samples whose pictures could be read when a run began and could not when they were measured.
+#
+# They have no rows. The run goes on, tells of them and lists them with the files that were skipped
+# from the beginning; the same command measures them again, should their files be back.
+
+
+class Lost:
+    """Those of one run, cell by cell.
+
+    Args:
+        dataset: Its data.
+        store: Where its rows are.
+        shards: How many parts a cell has.
+        reporter: Says what happens.
+    """
+
+    def __init__(self, dataset: DataSet, store: Store, shards: int, reporter: Reporter) -> None:
+        self.dataset, self.store, self.shards, self.reporter = dataset, store, shards, reporter
+        self.found: dict[str, Skipped] = {}
+
+    def of(self, planned: PlannedCell) -> list[str]:
+        """Ids of the samples that a cell has no rows of, once all its shards are stored.
+
+        Raises:
+            UserError: If they are more than half: the disk is gone and not some files.
+        """
+        measured: set[str] = set()
+        for shard in shards_of(planned, self.shards):
+            rows = self.store.part(planned.cell, shard.number)
+            measured |= set() if rows is None else set(rows["sample_id"])
+        lost = [name for name in planned.sample_ids if name not in measured]
+        new = [name for name in lost if name not in self.found]
+        for name in new:
+            self.found[name] = Skipped(name, self._reason(name))
+            self.reporter.say(f"not measured: {name}: {self.found[name].reason}")
+        if new:
+            write_json(_listing(self.store), [vars(one) for one in self.all])
+        if len(lost) > len(planned.sample_ids) // 2:
+            raise UserError(
+                f"{len(lost)} of {len(planned.sample_ids)} pictures can no longer be read, such as "
+                f"{lost[0]}: {self.found[lost[0]].reason}. Is the disk still there? The same "
+                "command continues.",
+                1,
+            )
+        return lost
+
+    @property
+    def all(self) -> list[Skipped]:
+        """What was skipped from the beginning, and since."""
+        return [*self.dataset.skipped, *self.found.values()]
+
+    def _reason(self, name: str) -> str:
+        splits = self.dataset.samples("val"), self.dataset.samples("test")
+        known = {one.id: one for split in splits for one in split}
+        sample = known[name if name in known else of_frame(name)[0]]
+        try:
+            self.dataset.picture(sample)
+        except UnreadablePicture as error:
+            return str(error)
+        return "it could not be read for a while"
+
+
+def _listing(store: Store) -> Path:
+    return store.root / "skipped.json"
+
+
+# ------------------------------------------------------------------------------------------------
+# `bench run robustness`: plan, train what is missing, sweep shard by shard, resume by itself.
+
 
 _TOLD = 10  # skipped files; a partial copy lacks thousands
 _LIBRARIES = ("torch", "diffusers", "transformers", "timm", "torchattacks", "numpy", "scipy")

@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench import runtime
+from bench.classifiers import Classifier, Measurement, load_classifier
+from bench.classifiers.views import Views
 from bench.config import Config
 from bench.data.base import DataSet, Sample
 from bench.data.reading.images import UnreadablePicture
-from bench.models import Classifier, Measurement, load_classifier
-from bench.models.views import Views
 from bench.perturb import CONTINUOUS, CORRUPTIONS, SEQUENCES
 from bench.perturb.attacks import ATTACK_CLASSES
 from bench.perturb.sequences import of_frame
-from bench.store import ROW_SCHEMA, Cell, Store
-from bench.sweep.corrupted import corrupted
+from bench.store.cells import Cell
+from bench.store.store import ROW_SCHEMA, Store
+from bench.store.traces import OtherPrompts, Traces
 from bench.sweep.deciding import Rules
 from bench.sweep.plan import Shard
-from bench.sweep.sharing import FOLDER
-from bench.traces import OtherPrompts, Traces
-from emodc.decide import Rule
+from bench.sweep.sharing import FOLDER, corrupted
+from bench.util import runtime
+from emodc.decisions.decide import Rule
 
 
 class Worker:
@@ -61,7 +61,7 @@ class Worker:
     def run(self, shard: Shard) -> int:
         """Compute and store one shard; the number of samples.
 
-        A sample whose picture can no longer be read has no row; `bench.sweep.lost` tells of it.
+        A sample whose picture can no longer be read has no row; `bench.sweep.run` tells of it.
         """
         with runtime.one_thread():
             return self._run(shard)

@@ -6,13 +6,13 @@ from typing import Any
 import baselines
 import baselines.checkpoints
 from baselines.train import BaselineTrainer, TrainConfig
-from bench import rng
-from bench.checkpoints import Card
 from bench.config import BaselineClassifier
 from bench.data.batches import Batches
-from bench.errors import UserError
+from bench.store.checkpoints import Card
 from bench.training.data import TrainingData
 from bench.training.loop import Loop
+from bench.util import rng
+from bench.util.errors import UserError
 
 
 def train_baseline(

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from baselines.networks import INPUT_SIZE
-from bench import rng
 from bench.data.base import DataSet, Split
 from bench.data.batches import choose, stacked
-from bench.files import atomic, digest
 from bench.training.loop import Loop
+from bench.util import rng
+from bench.util.files import atomic, digest
 
 
 class TrainingData:

@@ -14,10 +14,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from bench import rng
-from bench.checkpoints import Card, fingerprint
-from bench.files import atomic
-from bench.progress import Reporter
+from bench.store.checkpoints import Card, fingerprint
+from bench.util import rng
+from bench.util.files import atomic
+from bench.util.progress import Reporter
 
 #: What a state that cannot be read, or does not fit, raises.
 _UNUSABLE = (

@@ -6,16 +6,16 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 
-from bench.checkpoints import Card
 from bench.config import BaselineClassifier, Config, StagedClassifier
 from bench.data.base import DataSet
-from bench.progress import Reporter
-from bench.runtime import pick_device
+from bench.store.checkpoints import Card
 from bench.training.baseline import train_baseline
 from bench.training.data import TrainingData
 from bench.training.loop import Loop
 from bench.training.recipes import checkpoint_folder, recipes
 from bench.training.stage import train_stage
+from bench.util.progress import Reporter
+from bench.util.runtime import pick_device
 
 
 def train_missing(

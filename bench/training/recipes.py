@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.config import BaselineClassifier, Config, EmoDCClassifier, StagedClassifier
 from bench.data.base import DataSet
-from bench.files import digest
-from bench.runtime import pick_device
+from bench.util.files import digest
+from bench.util.runtime import pick_device
 
 #: Raise when training gives other weights for the same config.
 RECIPE_VERSION = 2
@@ -49,7 +49,7 @@ def recipes(config: Config, dataset: DataSet) -> dict[tuple[str, int], list[dict
 
 def resolved_precision(config: Config) -> str:
     """What networks compute in on the device of a run: "float32" or "bfloat16"."""
-    from emodc.evaluation import resolve_precision
+    from emodc.diffusion.measuring import resolve_precision
 
     dtype = resolve_precision(config.precision, pick_device(config.execution.device))
     return str(dtype).removeprefix("torch.")

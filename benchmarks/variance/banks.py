@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emodc import EmoDC
-from emodc.classifier import autocast
-from emodc.denoiser import Conditions, Denoiser
-from emodc.noise import step_noise
-from emodc.noise_aware import noised
-from emodc.prepared import prepare
+from emodc.diffusion.denoiser import Conditions, Denoiser
+from emodc.diffusion.measuring import autocast, prepare
+from emodc.diffusion.noise import step_noise
+from emodc.diffusion.noise_aware import noised
 
 Bank = Literal["independent", "antithetic"]
 BANKS: tuple[Bank, ...] = get_args(Bank)

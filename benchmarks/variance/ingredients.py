@@ -20,9 +20,9 @@ from benchmarks.variance.controls import (
     looked_at,
     rest,
 )
-from emodc.by_timestep import gap_profile
-from emodc.decide import Order, decide
-from emodc.sequential import SequentialTest
+from emodc.decisions.decide import Order, decide
+from emodc.decisions.fit import gap_profile
+from emodc.decisions.sequential import SequentialTest
 
 DELTA = 0.01
 MINIMUM = 6  # steps before the first look

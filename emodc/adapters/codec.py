@@ -7,9 +7,9 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
-from emodc.denoiser import Denoiser
-from emodc.images import resized
-from emodc.noise_aware import noise_level
+from emodc.diffusion.denoiser import Denoiser
+from emodc.diffusion.images import resized
+from emodc.diffusion.noise_aware import noise_level
 
 
 class Pixels(ModelMixin, ConfigMixin):

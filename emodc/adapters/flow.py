@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from emodc.adapters.codec import CodecDenoiser, pixel_size
 from emodc.adapters.text import clip_length, tokens
-from emodc.denoiser import Conditions
-from emodc.schedule import Process
+from emodc.diffusion.denoiser import Conditions
+from emodc.diffusion.schedule import Process
 
 #: Tokens that the T5 encoder's part of a prompt is padded to.
 T5_TOKENS = 256

@@ -13,7 +13,7 @@ import transformers
 from emodc.adapters.codec import Pixels
 from emodc.adapters.flow import FlowDenoiser
 from emodc.adapters.unet import UNetDenoiser
-from emodc.denoiser import Denoiser
+from emodc.diffusion.denoiser import Denoiser
 from emodc.errors import CheckpointError
 from emodc.latents import PatchPCA
 from emodc.small import SmallDenoiser

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from emodc.adapters.kinds import class_of, kind_of, parts_of
-from emodc.denoiser import Denoiser
+from emodc.diffusion.denoiser import Denoiser
 from emodc.errors import CheckpointError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from emodc.adapters.codec import CodecDenoiser, Pixels, pixel_size
 from emodc.adapters.text import clip_length, tokens
-from emodc.denoiser import Conditions
-from emodc.schedule import Process
+from emodc.diffusion.denoiser import Conditions
+from emodc.diffusion.schedule import Process
 
 
 class UNetDenoiser(CodecDenoiser):

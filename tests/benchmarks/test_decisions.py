@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from emodc import EmoDC
-from emodc.by_timestep import GapProfile
+from emodc.decisions.fit import GapProfile
 
 
 def test_contestants_agree_with_the_naive_reference(

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from emodc import EmoDC, Evaluation
-from emodc.decide import visited
-from emodc.sequential import SequentialTest, _innovations
+from emodc.decisions.decide import visited
+from emodc.decisions.sequential import SequentialTest, _innovations
 
 STEPS, IDS = 20, [f"picture_{i}" for i in range(4)]
 CHECKPOINT = Path(__file__).parents[2] / "results/regression/checkpoints/emodc_amdit"

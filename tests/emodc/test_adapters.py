@@ -19,9 +19,9 @@ from emodc import (
     UNetDenoiser,
     open_pipeline,
 )
-from emodc.objectives import AMDiT
-from emodc.schedule import Process
-from emodc.train import EmoDCTrainer, TrainConfig
+from emodc.diffusion.schedule import Process
+from emodc.training.objectives import AMDiT
+from emodc.training.trainer import EmoDCTrainer, TrainConfig
 
 PLAN = Evaluation(steps=4, precision="float32")
 IDS = ["a", "b", "c"]

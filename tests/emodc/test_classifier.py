@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from emodc import EmoDC
-from emodc.noise import step_noise
+from emodc.diffusion.noise import step_noise
 
 IDS = ["a", "b", "c"]
 

@@ -9,9 +9,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.data.layouts import LAYOUTS, Layout, Listing
-from bench.errors import UserError, unknown
-from bench.files import write_json
+from bench.data.readers import LAYOUTS, Layout, Listing
+from bench.util.errors import UserError, unknown
+from bench.util.files import write_json
 
 #: Comma-separated kinds whose agreement the user holds, for jobs that nobody watches.
 VARIABLE = "EMODC_BENCH_AGREEMENTS"

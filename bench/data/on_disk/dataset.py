@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 
 from bench.data.base import ClipDataSet, DataSet, Sample, Skipped, Split
-from bench.data.layouts.base import Entry, Layout, Listing, Source
-from bench.data.layouts.clips import ClipSource
 from bench.data.on_disk import packed
 from bench.data.on_disk.agreement import require_agreement
 from bench.data.on_disk.examine import examine, stamp
+from bench.data.readers.base import Entry, Layout, Listing, Source
+from bench.data.readers.clips import ClipSource
 from bench.data.reading.images import UnreadablePicture
-from bench.errors import UserError
-from bench.files import digest
-from bench.progress import Reporter
+from bench.util.errors import UserError
+from bench.util.files import digest
+from bench.util.progress import Reporter
 
 VAL_SHARE = 0.15
 

@@ -1,31 +1,140 @@
-"""What only opening a picture can tell: its size, the hash of its content, whether it is damaged.
+"""Hashes by which pictures that only differ in encoding or size are alike.
 
-Every picture is opened once and what was found is remembered, in the user's cache folder, with the
-size and time of its file. Only hashes and numbers are kept there: no pixels, no names.
+Both are difference hashes (dHash, N. Krawetz, 2013) with the signs of the differences between
+neighbours in a small grey picture, along rows and along columns. The coarse one is searched, the
+fine one decides: among aligned faces the common 64 bits of one direction are equal for many
+different people.
 """
 
+import multiprocessing
 import os
+import signal
 import time
-from collections.abc import Generator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from functools import partial
 from hashlib import blake2b, sha256
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
+from typing import TypeVar
 
+import cv2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from bench.data.cache import cache_folder
-from bench.data.layouts.base import Layout, Listing, Source
-from bench.data.on_disk import workers
-from bench.data.on_disk.likeness import likeness_hash
+from bench.data.readers.base import Layout, Listing, Source
 from bench.data.reading.images import UnreadablePicture
 from bench.data.reading.tree import LEAVES_ROOT
-from bench.files import digest
-from bench.parquet import read_parquet, write_table
-from bench.progress import Reporter
+from bench.util import runtime
+from bench.util.errors import UserError
+from bench.util.files import digest, read_parquet, write_table
+from bench.util.progress import Reporter
+
+COARSE_SIDE, FINE_SIDE = 8, 16
+
+#: Length of a hash: 128 coarse and 512 fine bits.
+BYTES = 2 * (COARSE_SIDE**2 + FINE_SIDE**2) // 8
+
+#: Bytes of the coarse part, which comes first.
+COARSE_BYTES = 2 * COARSE_SIDE**2 // 8
+
+
+def likeness_hash(picture: np.ndarray) -> bytes:
+    """The coarse and the fine hash of a picture, `BYTES` long.
+
+    Args:
+        picture: uint8 RGB (H, W, 3).
+    """
+    grey = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
+    signs = [bits for side in (COARSE_SIDE, FINE_SIDE) for bits in _signs(grey, side)]
+    return np.packbits(np.concatenate(signs)).tobytes()
+
+
+def _signs(grey: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the grey value rises to the right, and downwards; bool (side * side,) each."""
+    rows = cv2.resize(grey, (side + 1, side), interpolation=cv2.INTER_AREA)
+    columns = cv2.resize(grey, (side, side + 1), interpolation=cv2.INTER_AREA)
+    return (rows[:, 1:] > rows[:, :-1]).ravel(), (columns[1:] > columns[:-1]).ravel()
+
+
+# ------------------------------------------------------------------------------------------------
+# Long lists of pictures, worked through by processes, with results in the list's order.
+
+
+_FEW = 3000  # pictures that this process reads faster than others would start
+_AHEAD = 3  # chunks per process that wait, or whose results do
+
+_Chunk = TypeVar("_Chunk")
+_Result = TypeVar("_Result")
+
+
+def available() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def for_pictures(count: int, processes: int | None) -> int:
+    """How many processes read `count` pictures: those asked for, or as many as it is worth."""
+    if processes is not None:
+        return processes
+    return available() if count > _FEW else 1
+
+
+def in_order(
+    function: Callable[[_Chunk], _Result], chunks: Sequence[_Chunk], processes: int
+) -> Generator[_Result, None, None]:
+    """`function` of each chunk; with `processes` of 1 in this process.
+
+    Only a few chunks are handed out ahead of what was taken, so that results never pile up.
+
+    Raises:
+        UserError: If a process dies.
+    """
+    if processes == 1:
+        yield from map(function, chunks)
+        return
+    pool = ProcessPoolExecutor(
+        max_workers=min(processes, len(chunks)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_begin,
+    )
+    try:
+        rest = iter(chunks)
+        waiting: deque[Future[_Result]] = deque()
+        for chunk in islice(rest, _AHEAD * processes):
+            waiting.append(pool.submit(function, chunk))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(function, chunk) for chunk in islice(rest, 1))
+    except BrokenProcessPool as error:
+        raise UserError(
+            "A process that reads pictures was ended from outside; the usual cause is a lack of "
+            "memory for very large pictures. What was finished is kept; the same command goes on.",
+            exit_code=1,
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin() -> None:
+    """An interruption is for the process that asked for the work, which then ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    runtime.die_with_parent()
+
+
+# ------------------------------------------------------------------------------------------------
+# What only opening a picture can tell: its size, the hash of its content, whether it is damaged.
+#
+# Every picture is opened once and what was found is remembered, in the user's cache folder, with
+# the size and time of its file. Only hashes and numbers are kept there: no pixels, no names.
+
 
 #: Raise when the same picture gives other facts.
 VERSION = 2
@@ -161,10 +270,10 @@ def memory(layout: Layout) -> Path:
 def _facts(
     base: Path, work: Sequence[Source], processes: int | None
 ) -> Generator[_Row, None, None]:
-    processes = workers.for_pictures(len(work), processes)
+    processes = for_pictures(len(work), processes)
     size = _CHUNK if processes > 1 else 1
     chunks = [work[start : start + size] for start in range(0, len(work), size)]
-    with closing(workers.in_order(partial(_facts_of, base), chunks, processes)) as found:
+    with closing(in_order(partial(_facts_of, base), chunks, processes)) as found:
         yield from chain.from_iterable(found)
 
 

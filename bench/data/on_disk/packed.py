@@ -12,9 +12,8 @@ import pandas as pd
 import pyarrow as pa
 
 from bench.data.cache import cache_folder
-from bench.data.layouts.base import Layout
-from bench.files import digest
-from bench.parquet import read_parquet
+from bench.data.readers.base import Layout
+from bench.util.files import digest, read_parquet
 
 #: Raise when the same content gives another picture.
 VERSION = 2

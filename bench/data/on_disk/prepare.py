@@ -8,7 +8,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -20,12 +20,15 @@ import numpy as np
 import pandas as pd
 
 from bench.data.base import Split
-from bench.data.layouts.base import Layout, Source
-from bench.data.on_disk import FilesDataSet, open_layout, packed, workers
+from bench.data.cache import cache_folder
+from bench.data.on_disk import FilesDataSet, open_layout, packed
+from bench.data.on_disk import examine as workers
+from bench.data.on_disk.examine import memory
+from bench.data.readers.base import Layout, Source
 from bench.data.reading.images import UnreadablePicture
-from bench.errors import UserError
-from bench.parquet import write_parquet
-from bench.progress import Reporter
+from bench.util.errors import UserError
+from bench.util.files import write_parquet
+from bench.util.progress import Reporter
 
 _CHUNK_BYTES = 8 << 20  # of pixels, per task of a process
 _SAVE_EVERY = 10.0  # seconds
@@ -238,3 +241,35 @@ def in_words(size: float) -> str:
             digits = 1 if size < 10 * factor else 0
             return f"{size / factor:.{digits}f} {unit}"
     return f"{size:.0f} bytes"
+
+
+# ------------------------------------------------------------------------------------------------
+# Remove what the bench keeps of a user's pictures: prepared pixels, and facts about them.
+
+
+def purge(layout: Layout | None) -> int:
+    """Remove what is kept of one data set, or of all.
+
+    Drawn faces, which are nobody's, stay.
+
+    Args:
+        layout: Whose pictures; those of every data set if it is None.
+
+    Returns:
+        The number of bytes freed.
+    """
+    if layout is None:
+        return _removed([cache_folder() / "prepared", cache_folder() / "pictures"])
+    return _removed([packed.folder_of(layout), memory(layout)])
+
+
+def _removed(paths: Iterable[Path]) -> int:
+    freed = 0
+    for path in paths:
+        if path.is_dir():
+            freed += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            shutil.rmtree(path)
+        elif path.exists():
+            freed += path.stat().st_size
+            path.unlink()
+    return freed

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bench.data.base import Skipped
-from bench.data.labels import natural_key
-from bench.errors import UserError
+from bench.labels import natural_key
+from bench.util.errors import UserError
 
 #: How far below the named folder a data set is looked for: archives nest theirs once or twice.
 DEPTH = 3

@@ -10,7 +10,7 @@
 - `terminal`    how it is shown
 """
 
-from bench.data.verify.check import verify
+from bench.data.verify.findings import verify
 from bench.data.verify.report import Finding, Verification
 
 __all__ = ["Finding", "Verification", "verify"]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.data.layouts.base import DRAWN_MARK, Listing
-from bench.data.reading.label_files import csv_rows, read_text, wrong_line
+from bench.data.readers.base import DRAWN_MARK, Listing
+from bench.data.reading.tables import csv_rows, read_text, wrong_line
 from bench.data.reading.tree import scan
-from bench.errors import UserError
-from bench.files import atomic
+from bench.util.errors import UserError
+from bench.util.files import atomic
 
 COLUMNS = ("id", "path", "label", "split", "sha256", "height", "width")
 

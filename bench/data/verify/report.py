@@ -1,8 +1,12 @@
 """What verifying a data set says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from bench.data.verify.manifest import Manifest
 
@@ -145,3 +149,97 @@ def as_json(found: Verification) -> dict[str, Any]:
 def many(number: int, word: str) -> str:
     """How many of something: "1 picture", "1,200 pictures"."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+# ------------------------------------------------------------------------------------------------
+# A verification on a screen, and as plain lines where nobody looks.
+
+
+_EXAMPLES = 3
+
+
+def show(found: Verification, console: Console) -> None:
+    """Print what it is, the counts, and the findings with a few examples each."""
+    for line in _heading(found):
+        console.print(Text(line), soft_wrap=True)
+    if console.is_terminal:
+        console.print(_table(found))
+    else:
+        for row in found.counts:
+            console.print(Text(_line(row)), soft_wrap=True)
+    for finding in found.findings:
+        style = "yellow" if finding.level == "warning" else "dim"
+        told = Text.assemble((f"{finding.level:8}", style), f"{finding.kind}: {finding.text}.")
+        console.print(told, soft_wrap=True)
+        for line in _examples(finding):
+            console.print(Text(f"          {line}", "dim"), soft_wrap=True)
+    number = found.warnings
+    verdict = f"{number or 'No'} warning{'' if number == 1 else 's'}."
+    console.print(Text(verdict, "bold"))
+
+
+def _heading(found: Verification) -> Iterator[str]:
+    yield f"{found.title} in {found.base}" + (" (drawn faces)" if found.drawn else "")
+    unit = "clips" if found.clips else "pictures"
+    yield (
+        f"{len(found.manifest):,} {unit}, {len(found.classes)} classes; {found.protocol}; "
+        f"digest {found.manifest.digest[:12]}"
+    )
+    if found.sizes is not None:
+        smallest, largest = found.sizes.smallest, found.sizes.largest
+        usual = found.sizes.most_frequent
+        told = f"{usual[0]} x {usual[1]} pixels (height x width)"
+        if smallest != largest:
+            told = (
+                f"{smallest[0]} x {smallest[1]} to {largest[0]} x {largest[1]}, most often {told}"
+            )
+        yield told + (", of middle frames" if found.clips else "")
+
+
+def _table(found: Verification) -> Table:
+    """A row per class, found, published and the difference of each split beside each other."""
+    splits = list(dict.fromkeys(row.split for row in found.counts))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    rows = {(row.split, row.label): row for row in found.counts}
+    known = {row.split for row in found.counts if row.published is not None}
+    for split in splits:
+        table.add_column(split, justify="right")
+        if split in known:
+            table.add_column("published", justify="right", style="dim")
+            table.add_column("", justify="right", style="yellow")
+    for label in dict.fromkeys([*(row.label for row in found.counts if row.label), ""]):
+        cells = []
+        for split in splits:
+            row = rows.get((split, label))
+            cells.append(f"{row.found:,}" if row else "")
+            if split in known:
+                told = row is not None and row.published is not None
+                cells.append(f"{row.published:,}" if row and told else "")
+                cells.append(f"{row.difference:+,}" if row and row.difference else "")
+        table.add_row(Text(label or "total"), *cells)  # a name may look like markup
+    return table
+
+
+def _line(row: Count) -> str:
+    told = "" if row.published is None else f", published {row.published} ({row.difference:+})"
+    return f"{row.split} {row.label or 'total'}: {row.found}{told}"
+
+
+def _examples(finding: Finding) -> Iterator[str]:
+    if finding.kind == "counts":  # which the table has
+        return
+    for item in finding.items[:_EXAMPLES]:
+        yield _example(item)
+    if len(finding.items) > _EXAMPLES:
+        yield f"and {len(finding.items) - _EXAMPLES:,} more"
+
+
+def _example(item: Mapping[str, object]) -> str:
+    members = item.get("members")
+    if isinstance(members, list):
+        shown = [f"{member['path']} ({member['split']}, {member['label']})" for member in members]
+        more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
+        return "; ".join(shown[:3]) + more
+    told = [", ".join(value) if isinstance(value, list) else str(value) for value in item.values()]
+    return ": ".join(told)

@@ -17,22 +17,18 @@ from itertools import chain
 from pathlib import Path
 
 from bench.report.figures.ablation import ablation_drawings
-from bench.report.figures.calibration import calibration_drawings
+from bench.report.figures.calibration import calibration_drawings, selective_drawings
 from bench.report.figures.confusion import confusion_drawings
 from bench.report.figures.cost import cost_drawings
 from bench.report.figures.curves import curve_drawings
 from bench.report.figures.diagnostics import diagnostic_drawings
-from bench.report.figures.files import write
-from bench.report.figures.groups import group_drawings
+from bench.report.figures.drawing import Drawing, Drawn, house_style, write
+from bench.report.figures.forest import group_drawings, recall_drawings
 from bench.report.figures.heatmap import heatmap_drawings
-from bench.report.figures.parts import Drawing, Drawn
-from bench.report.figures.recall import recall_drawings
-from bench.report.figures.selective import selective_drawings
-from bench.report.figures.style import house_style
 from bench.report.groups import Group
 from bench.report.results import Results
 from bench.report.traces.diagnosis import Diagnosis
-from bench.store import Store
+from bench.store.store import Store
 
 __all__ = ["Drawn", "write_figures"]
 

@@ -8,15 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
-from bench.checkpoints import GATE_FACTOR
-from bench.report.figures.parts import Drawing, footnote
-from bench.report.figures.style import LineStyle, line_style, new_figure, shown
+from bench.report.figures.drawing import Drawing, LineStyle, footnote, line_style, new_figure, shown
 from bench.report.groups import Group
 from bench.report.spec import Estimate
 from bench.report.tables import interval_name
 from bench.report.tables.ablation import pairs_with_base
 from bench.report.variants import Variant, variants
 from bench.stats import Interval
+from bench.store.checkpoints import GATE_FACTOR
 
 _NEAR = 0.10  # variants within ten points of the best get a panel of their own
 Point = tuple[Variant, Estimate, Estimate, LineStyle]  # relative d_p, accuracy

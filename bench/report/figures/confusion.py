@@ -9,17 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench import metrics
-from bench.report.figures.parts import (
+from bench import stats as metrics
+from bench.report.figures.drawing import (
     Drawing,
     evenly,
     footnote,
+    ink,
     is_emodc,
     listed,
+    new_figure,
     numbered,
     part_of,
+    shown,
 )
-from bench.report.figures.style import ink, new_figure, shown
 from bench.report.groups import Group, Pooled
 
 _PANELS = 6

@@ -9,17 +9,20 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from bench.report.figures.parts import (
+from bench.report.figures.drawing import (
+    GREY,
     Drawing,
     chance_line,
     evenly,
     extremes,
     footnote,
+    line_style,
     listed,
+    new_figure,
     numbered,
     part_of,
+    shown,
 )
-from bench.report.figures.style import GREY, line_style, new_figure, shown
 from bench.report.groups import Group, Pooled
 from bench.report.measures import Metrics
 from bench.report.tables import interval_name

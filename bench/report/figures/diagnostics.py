@@ -1,4 +1,4 @@
-"""The figures of diagnostics, one set per EmoDC; the numbers are those of `diagnostics`."""
+"""What the figures of diagnostics share: lines, bars, limits and footnotes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from math import ceil
@@ -9,14 +9,131 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.figures import diagnostic_alt as alt
-from bench.report.figures.marks import bar, line, note, span, text
-from bench.report.figures.parts import Drawing
-from bench.report.figures.style import line_style, new_figure, shown
-from bench.report.traces.diagnosis import PROMPTS, Diagnosis
-from bench.report.traces.example import Side
+from bench.report.figures.drawing import Drawing, line_style, listed, new_figure, shown, small_type
+from bench.report.tables import DRAWN
+from bench.report.traces.diagnosis import PROMPTS, Diagnosis, Side
 from bench.stats import wilson
-from emodc.estimates import Estimate
+from emodc.analysis.estimates import Estimate
+
+
+def line(
+    ax: Axes, x: np.ndarray, points: Sequence[Estimate | None], index: int, label: str | None
+) -> None:
+    """One condition over the bins; accuracies, which have a name, in percent."""
+    style, nan = line_style(index), float("nan")
+    factor = 1 if label is None else 100
+    y, low, high = (
+        [nan if e is None else factor * getattr(e, part) for e in points]
+        for part in ("value", "low", "high")
+    )
+    ax.fill_between(x, low, high, color=style.color, alpha=0.15, linewidth=0)
+    ax.plot(
+        x, y, color=style.color, marker=style.marker, linestyle=style.linestyle, label=label,
+        linewidth=1.5, markersize=4.5, markeredgecolor="white", markeredgewidth=0.5,
+    )  # fmt: skip
+
+
+def bar(ax: Axes, place: int, estimate: Estimate, color: tuple[float, ...], hatch: bool) -> None:
+    """A share in percent with its interval."""
+    value, low, high = (100 * e for e in (estimate.value, estimate.low, estimate.high))
+    ax.bar(place, value, width=0.7, color=color, hatch="///" if hatch else None, edgecolor="white")
+    ax.errorbar(
+        place, value, yerr=[[value - low], [high - value]], color="0.2", linewidth=1, capsize=2
+    )
+
+
+def span(values: np.ndarray) -> tuple[float, float]:
+    """Limits that hold all values and some room."""
+    low, high = float(values.min()), float(values.max())
+    room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - room, high + room
+
+
+def text(estimate: Estimate | None, name: str, digits: int) -> str:
+    """An estimate as a panel's title has it."""
+    if estimate is None:
+        return f"{name} undefined"
+    value, low, high = (f"{v:.{digits}f}" for v in (estimate.value, estimate.low, estimate.high))
+    return f"{name} {value} [{low}, {high}]"
+
+
+def note(figure: Figure, diagnosis: Diagnosis, about: str) -> None:
+    """The footnote: of whom, on what, and what is drawn."""
+    drawn = f" {DRAWN}" if diagnosis.group.drawn else ""
+    small_type(figure, f"{diagnosis.name}. {diagnosis.where}. {about}{drawn}")
+
+
+# ------------------------------------------------------------------------------------------------
+# The figures of diagnostics in words, for those who do not see them.
+
+
+def of_correlation(diagnosis: Diagnosis) -> str:
+    """Of errors under other prompts against d_p."""
+    said = [
+        f"{PROMPTS[name]}: {text(estimate, 'r =', 3)}"
+        for name, estimate in diagnosis.correlations.items()
+    ]
+    about = "Scatter of a picture's error under other prompts against that under the right one"
+    return f"{about}, around the line of equal errors. {'; '.join(said)}."
+
+
+def of_gap(diagnosis: Diagnosis) -> str:
+    """Of the gap by timestep bin."""
+    gaps, edges = diagnosis.gaps, diagnosis.edges
+    said = []
+    for number in range(gaps.shape[2]):
+        column = gaps[~np.isnan(gaps[:, :, number]).any(axis=1), :, number]
+        if len(column):
+            where = f"t {edges[number]:.0f} to {edges[number + 1]:.0f}"
+            said.append(f"{where}: {100 * (column > 0).mean():.0f}%")
+    return f"Histograms of d_n - d_p by timestep. Share above 0: {'; '.join(said)}."
+
+
+def of_timesteps(diagnosis: Diagnosis) -> str:
+    """Of what each timestep bin decides alone."""
+    centres = (diagnosis.edges[:-1] + diagnosis.edges[1:]) / 2
+    said = []
+    for traced in diagnosis.conditions:
+        found = [a for a, _ in diagnosis.informativeness(traced)]
+        known = [(a.value, t) for a, t in zip(found, centres, strict=True) if a is not None]
+        if known:
+            best, where = max(known)
+            said.append(f"{traced.name} {100 * best:.1f}% at t {where:.0f}")
+    about = "Line charts over timesteps of the accuracy and the d' of a bin alone"
+    return f"{about}. Most accurate bin: {'; '.join(said)}."
+
+
+def of_margins(diagnosis: Diagnosis) -> str:
+    """Of the pictures that keep each margin."""
+    found = diagnosis.margins
+    said = []
+    for margin in ("fixed", "adaptive"):
+        for which, part in (("easy", found.easy), ("hard", found.hard)):
+            kept = found.kept(margin, part)
+            if kept is not None:
+                said.append(f"{margin}, {which} pictures: {100 * kept.value:.1f}%")
+    about = "Scatter of the lowest wrong error against d_p with two margins, and the shares kept"
+    return f"{about}: {'; '.join(said)}."
+
+
+def of_example(diagnosis: Diagnosis) -> str:
+    """Of the picture whose decision changes."""
+    found = diagnosis.example
+    if found is None:
+        return ""
+    sides = [_side(side) for side in (found.clean, found.corrupted)]
+    about = f"Bars of the error of each class for picture {found.sample_id}, {found.label}"
+    return f"{about}. {' '.join(sides)}"
+
+
+def _side(side: Side) -> str:
+    decisions = [f"{name} says {said or 'tie'}" for name, said in side.decisions.items()]
+    return f"{side.condition}: {listed(decisions)}."
+
+
+# ------------------------------------------------------------------------------------------------
+# The figures of diagnostics, one set per EmoDC; the numbers are those of `diagnostics`.
+
 
 _BLUE, _ORANGE = line_style(0).color, line_style(1).color
 _GREY = "0.35"
@@ -187,7 +304,7 @@ def example(diagnosis: Diagnosis) -> Figure | None:
     figure = new_figure(7.2, 0.26 * len(classes) + 2.1)
     axes = figure.subplots(1, 2, sharey=True)
     for ax, side in zip(axes, (found.clean, found.corrupted), strict=True):
-        _side(ax, side, classes, found.label)
+        _diagnostics_side(ax, side, classes, found.label)
     about = (
         f"Picture {found.sample_id}, {found.rule}, and chosen by nothing else. Whiskers: "
         "95% Student intervals of paired differences over "
@@ -197,7 +314,7 @@ def example(diagnosis: Diagnosis) -> Figure | None:
     return figure
 
 
-def _side(ax: Axes, side: Side, classes: Sequence[str], label: str) -> None:
+def _diagnostics_side(ax: Axes, side: Side, classes: Sequence[str], label: str) -> None:
     errors, places = side.errors, np.arange(len(classes))
     bars = ax.barh(places, errors.excess, color=[_ORANGE if c == label else _BLUE for c in classes])
     bars[classes.index(label)].set_hatch("///")
@@ -230,9 +347,9 @@ def _kept(diagnosis: Diagnosis) -> list[tuple[str, str, Estimate | None]]:
 _FIGURES: dict[
     str, tuple[str, Callable[[Diagnosis], Figure | None], Callable[[Diagnosis], str]]
 ] = {
-    "correlation": ("Errors under other prompts", correlation, alt.of_correlation),
-    "gap_by_timestep": ("Gap of wrong and right prompts", gap_by_timestep, alt.of_gap),
-    "timesteps": ("What each timestep decides alone", timesteps, alt.of_timesteps),
-    "margins": ("Pictures that keep a margin", margins, alt.of_margins),
-    "example": ("A picture whose decision a corruption changes", example, alt.of_example),
+    "correlation": ("Errors under other prompts", correlation, of_correlation),
+    "gap_by_timestep": ("Gap of wrong and right prompts", gap_by_timestep, of_gap),
+    "timesteps": ("What each timestep decides alone", timesteps, of_timesteps),
+    "margins": ("Pictures that keep a margin", margins, of_margins),
+    "example": ("A picture whose decision a corruption changes", example, of_example),
 }

@@ -1,23 +1,121 @@
-"""Dots with intervals: a panel per classifier, rows that all share, a mark per condition."""
+"""The conditions that clean pictures are compared with: corruptions at their strongest."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
-from bench.report.attributes import CLASS, Attribute
-from bench.report.figures.conditions import Condition, Dot, conditions, mean_note, scores
-from bench.report.figures.parts import Drawing, chance_line, footnote, numbered, part_of
-from bench.report.figures.style import GREY, line_style, new_figure, shown
-from bench.report.groups import Group
+from bench.report.attributes import CLASS, Attribute, attributes, classes
+from bench.report.figures.drawing import (
+    GREY,
+    Drawing,
+    chance_line,
+    evenly,
+    extremes,
+    footnote,
+    line_style,
+    listed,
+    new_figure,
+    numbered,
+    part_of,
+    shown,
+)
+from bench.report.groups import Group, Pooled
+from bench.report.measures import share
+from bench.report.outcomes import recognised, shared_samples
 from bench.report.ranking import FEWEST
-from bench.report.spec import Chapter
+from bench.report.spec import Chapter, Estimate
 from bench.report.tables import interval_name, sizes
+from bench.store.store import Store
+
+_EACH = 3  # as many corruptions have marks of their own; of more, only the mean is legible
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Clean pictures, or one or several corruptions at their highest planned severity.
+
+    Attributes:
+        name: As shown.
+        cells: (perturbation, severity) of each; none for clean pictures.
+    """
+
+    name: str
+    cells: tuple[tuple[str, str], ...]
+
+    def of(self, group: Group, classifier: str) -> list[Pooled]:
+        """The classifier's results, one per cell; none if one is missing."""
+        if not self.cells:
+            clean = group.clean(classifier)
+            return [] if clean is None else [clean]
+        found = [group.get(classifier, *cell) for cell in self.cells]
+        known = [pooled for pooled in found if pooled is not None]
+        same = len({pooled.seeds for pooled in known}) == 1
+        return known if same and len(known) == len(found) else []
+
+
+def conditions(group: Group) -> list[Condition]:
+    """Clean, then each corruption at its strongest, or the mean of all if they are many."""
+    strongest = [(p, group.severities(p)[-1]) for p in group.perturbations("corruption")]
+    found = [Condition("clean", ())] if group.perturbations("clean") else []
+    if len(strongest) <= _EACH:
+        return found + [Condition(f"{p.replace('_', ' ')} {s}", ((p, s),)) for p, s in strongest]
+    name = f"{len(strongest)} corruptions, strongest"
+    return [*found, Condition(name, tuple(strongest))]
+
+
+class Dot(NamedTuple):
+    """An accuracy, and the number of pictures behind it."""
+
+    accuracy: Estimate
+    n: int
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How often each picture was recognised under a condition, for the parts of a data set.
+
+    Attributes:
+        ids: (N,).
+        shares: Share of the condition's corruptions under which each is recognised, (seeds, N).
+    """
+
+    ids: NDArray[np.object_]
+    shares: NDArray[np.float64]
+
+    def among(self, chosen: NDArray[np.bool_]) -> "Dot | None":
+        """Accuracy on some of the pictures, a mask (N,); None if there is none.
+
+        A picture is one trial however many corruptions it went through.
+        """
+        part = self.shares[:, chosen]
+        return Dot(share(part), part.shape[1]) if part.size else None
+
+
+def scores(results: Sequence[Pooled]) -> Scores:
+    """Of a condition's results, on the samples that all have."""
+    outcomes = shared_samples([r.outcomes for pooled in results for r in pooled.results])
+    right = recognised(outcomes).reshape(len(results), len(results[0].seeds), -1)
+    return Scores(outcomes[0].ids, right.mean(axis=0))
+
+
+def mean_note(kinds: Sequence[Condition]) -> str:
+    """What a mean over corruptions is, if there is one among the conditions."""
+    if all(len(kind.cells) < 2 for kind in kinds):
+        return ""
+    return " Corruptions: mean over all at their strongest; intervals count each picture once."
+
+
+# ------------------------------------------------------------------------------------------------
+# Dots with intervals: a panel per classifier, rows that all share, a mark per condition.
+
 
 _TALL = 12  # rows beyond which panels stand side by side only
 
@@ -197,3 +295,72 @@ def _handle(index: int, name: str) -> Line2D:
         [], [], color=style.color, marker=style.marker, markersize=4.2, linewidth=1.1,
         label=shown(name),
     )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------
+# Accuracy by group attribute, on clean pictures and under the strongest corruptions.
+
+
+_PANELS = 5  # side by side, for there are many rows
+_WORDS = Words("groups", "Accuracy by group", "groups", "accuracy (%)")
+
+
+def group_drawings(group: Group, store: Store) -> Iterator[Drawing]:
+    """Of all classifiers with a clean result, if the store knows attributes of the pictures."""
+    known = attributes(group, store)
+    if not known:
+        return
+    kinds = [kind.name for kind in conditions(group)]
+    parts = evenly([c for c in group.names if group.clean(c) is not None], _PANELS)
+
+    def alt(panels: Sequence[Panel]) -> str:
+        return _alt(kinds, known, panels)
+
+    yield from forest_drawings(group, known, parts, _WORDS, alt)
+
+
+def _alt(kinds: Sequence[str], known: Sequence[Attribute], panels: Sequence[Panel]) -> str:
+    """The widest gap of each classifier and condition, among groups that can be ranked."""
+    names = [attribute.name for attribute in known for _ in attribute.values]
+    said = []
+    for panel in panels:
+        for kind, dots in zip(kinds, panel.dots, strict=True):
+            large: dict[str, list[float]] = {}
+            for name, dot in zip(names, dots, strict=False):
+                if dot is not None and dot.n >= FEWEST:
+                    large.setdefault(name, []).append(100 * dot.accuracy.value)
+            gaps = [(max(own) - min(own), name) for name, own in large.items() if len(own) > 1]
+            if gaps:
+                widest, name = max(gaps)
+                said.append(f"{panel.title}, {kind}: {name} {widest:.1f} points")
+    about = f"Dots of accuracy by {', '.join(attribute.name for attribute in known)}."
+    return f"{about} Widest gap between best and worst: {'; '.join(said)}." if said else about
+
+
+# ------------------------------------------------------------------------------------------------
+# Recall of each class, on clean pictures and under the strongest corruptions.
+
+
+_RECALL_PANELS = 6
+_RECALL_WORDS = Words("recall", "Recall of each class under shift", "corruptions", "recall (%)")
+
+
+def recall_drawings(group: Group) -> Iterator[Drawing]:
+    """Of all classifiers that have a result under the corruptions."""
+    kinds, label = conditions(group), classes(group)
+    own = [c for c in group.names if any(k.cells and k.of(group, c) for k in kinds)]
+
+    def alt(panels: Sequence[Panel]) -> str:
+        return _recall_alt([kind.name for kind in kinds], label, panels)
+
+    yield from forest_drawings(group, [label], evenly(own, _RECALL_PANELS), _RECALL_WORDS, alt)
+
+
+def _recall_alt(kinds: Sequence[str], label: Attribute, panels: Sequence[Panel]) -> str:
+    said = []
+    for panel in panels:
+        for name, dots in zip(kinds, panel.dots, strict=True):
+            known = [(c, d.accuracy) for c, d in zip(label.values, dots, strict=False) if d]
+            if known:
+                said.append(f"{panel.title}, {name}: {extremes(known)}")
+    return f"Dots of the recall of each class, {listed(kinds)}. Range: {'; '.join(said)}."

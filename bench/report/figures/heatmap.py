@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench.report.figures.parts import Drawing, extremes, footnote
-from bench.report.figures.style import ink, new_figure, shown
+from bench.report.figures.drawing import Drawing, extremes, footnote, ink, new_figure, shown
 from bench.report.groups import Group
 from bench.report.spec import Estimate
 from bench.report.tables import interval_name

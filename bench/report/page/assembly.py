@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.report.chapters import Contents
-from bench.report.flips import Flips
 from bench.report.groups import Group, Result
-from bench.report.page.parts import Command, FigureFile, Page, Section
+from bench.report.outcomes import Flips
+from bench.report.page.build import Command, FigureFile, Page, Section
 from bench.report.results import Results
 from bench.report.spec import TableSpec, Value
 from bench.report.tables import DRAWN, interval_name, setting

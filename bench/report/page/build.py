@@ -1,20 +1,296 @@
-"""The page itself: one file without a single address outside it."""
+"""What a page holds. All text is plain: the template escapes it."""
 
 import base64
 import hashlib
+import io
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
-from bench.report.page.cells import Table, table
-from bench.report.page.parts import Page
-from bench.report.page.pictures import pictures
-from bench.report.spec import TableSpec
+from bench.report.render.text import notes
+from bench.report.spec import ABSENT, Difference, Estimate, Mark, Number, TableSpec, Value
+
+
+@dataclass(frozen=True)
+class FigureFile:
+    """A figure, as `bench.report.figures.drawing.save` writes it.
+
+    Attributes:
+        png: Its pixels; they stand in for an SVG that is too large.
+        svg: The same figure as paths, if there is one.
+        caption: Below it: what is drawn, and of what.
+        alt: Read aloud in its place; says what kind of figure it is, for the numbers are in tables.
+    """
+
+    png: Path
+    svg: Path | None
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """Tables and figures under one heading.
+
+    Attributes:
+        title: The heading.
+        anchor: Its address in the page; a number is added where two are the same.
+        tables: In order.
+        figures: Below the tables.
+        notes: Sentences below the heading.
+    """
+
+    title: str
+    anchor: str
+    tables: tuple[TableSpec, ...] = ()
+    figures: tuple[FigureFile, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something to type or to save, with a button that copies it.
+
+    Attributes:
+        what: What it gives.
+        text: The command or the file's content; may have several lines.
+    """
+
+    what: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report.
+
+    Attributes:
+        title: Of the document, and its only first heading.
+        intro: Plain sentences below it.
+        summary: What most readers came for; stands first.
+        sections: The rest, in order.
+        classifiers: Names as tables show them. A row that has one among its values belongs to that
+            classifier and can be hidden with it; other rows always show.
+        missing: A sentence for each planned cell without a result.
+        provenance: What stands behind the numbers.
+        commands: How to get them again.
+    """
+
+    title: str
+    intro: tuple[str, ...]
+    summary: TableSpec
+    sections: tuple[Section, ...] = ()
+    classifiers: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    provenance: tuple[TableSpec, ...] = ()
+    commands: tuple[Command, ...] = ()
+
+
+# ------------------------------------------------------------------------------------------------
+# Figures inside the page, as data: addresses.
+
+
+SVG_LIMIT = 300_000  # bytes; beyond, a browser is busy with paths that nobody can tell apart
+BUDGET = 7_000_000  # characters of all figures together: the page stays below 10 MB
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure's address, and its size in CSS pixels, so that nothing moves while it loads."""
+
+    address: str
+    width: int
+    height: int
+
+
+def pictures(figures: Sequence[FigureFile], budget: int = BUDGET) -> list[Picture]:
+    """One picture per figure: its SVG where that is small enough, else its pixels.
+
+    Where all of them together exceed the budget, the largest give up their paths first. Pixels are
+    packed as lossless WebP, a third of the PNG.
+    """
+    found = [_vector(figure) or _pixels(figure) for figure in figures]
+    total = sum(len(address) for address in found)
+    for i in sorted(range(len(found)), key=lambda i: -len(found[i])):
+        if total <= budget:
+            break
+        packed = _pixels(figures[i])
+        if len(packed) < len(found[i]):
+            total -= len(found[i]) - len(packed)
+            found[i] = packed
+    sizes = (_size(figure.png) for figure in figures)
+    return [Picture(address, *size) for address, size in zip(found, sizes, strict=True)]
+
+
+def _vector(figure: FigureFile) -> str | None:
+    if figure.svg is None or figure.svg.stat().st_size > SVG_LIMIT:
+        return None
+    return _address("image/svg+xml", figure.svg.read_bytes())
+
+
+def _pixels(figure: FigureFile) -> str:
+    packed = io.BytesIO()
+    with Image.open(figure.png) as image:
+        image.convert("RGB").save(packed, "WEBP", lossless=True, method=1)
+    return _address("image/webp", packed.getvalue())
+
+
+def _size(png: Path) -> tuple[int, int]:
+    """At 96 pixels to an inch; 200 where the file does not say."""
+    with Image.open(png) as image:
+        dpi = float(image.info.get("dpi", (200.0, 200.0))[0])
+        return round(image.width * 96 / dpi), round(image.height * 96 / dpi)
+
+
+def _address(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+# ------------------------------------------------------------------------------------------------
+# Table values as the page wants them: what is shown, in how many parts, and what is sorted by.
+
+
+# A number, or a text that begins with one: "504", "< 0.001", "4/255", "87.3 (85.1 to 89.0)".
+_NUMBER = re.compile(
+    r"(?:< )?(?P<top>[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?:/(?P<bottom>[1-9]\d*))?(?=$|[ ,%-])"
+)
+_WITH_RANGE = re.compile(r"(?P<number>\S+) (?P<range>\[[^\[\]]*\])")
+_FILTER_FROM = 12  # rows; fewer are seen at a glance
+_PROSE_FROM = 28  # characters
+_SCROLL_FROM = 40  # rows; more scroll below a header that stays
+
+Kind = Literal["number", "text", "prose"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value.
+
+    Attributes:
+        text: The number or the text.
+        range: Its interval, in small type; empty if it has none.
+        key: What a numeric column sorts by; empty for nothing, which sorts last.
+        remark: Said below it: "not distinguishable".
+        strong: Whether it is bold.
+        tied: Whether it cannot be told from the best of its column.
+        seen: Whether the classifier met the corruption in training.
+    """
+
+    text: str
+    range: str = ""
+    key: str = ""
+    remark: str = ""
+    strong: bool = False
+    tied: bool = False
+    seen: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cells, and the numbers of the classifiers they name, space-separated."""
+
+    cells: tuple[Cell, ...]
+    classifiers: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, ready for the template.
+
+    Attributes:
+        anchor: Its address in the page.
+        spec: What it was made of.
+        kinds: Of the columns, (C,): prose has long texts, which need room to be read.
+        rows: All of them.
+        legend: What bold type and the sign of ties mean in it; empty if it has neither.
+        filtered: Whether it has a filter of its own.
+        tall: Whether it scrolls below its header.
+    """
+
+    anchor: str
+    spec: TableSpec
+    kinds: tuple[Kind, ...]
+    rows: tuple[Row, ...]
+    legend: str
+    filtered: bool
+    tall: bool
+
+
+def table(spec: TableSpec, anchor: str, classifiers: Sequence[str]) -> Table:
+    """What the template needs of a table."""
+    numbers = {name: str(number) for number, name in enumerate(classifiers)}
+    columns = ([row[column] for row in spec.rows] for column in range(len(spec.header)))
+    rows = []
+    for i, row in enumerate(spec.rows):
+        cells = tuple(
+            replace(cell(value, spec.marks.get((i, j))), seen=(i, j) in spec.seen)
+            for j, value in enumerate(row)
+        )
+        own = dict.fromkeys(numbers[v] for v in row if isinstance(v, str) and v in numbers)
+        rows.append(Row(cells, " ".join(own)))
+    return Table(
+        anchor,
+        spec,
+        tuple(map(_kind, columns)),
+        tuple(rows),
+        legend=" ".join(notes(spec, range(len(spec.rows)), range(len(spec.header)))),
+        filtered=len(rows) >= _FILTER_FROM,
+        tall=len(rows) >= _SCROLL_FROM,
+    )
+
+
+def cell(value: Value, mark: Mark | None = None) -> Cell:
+    """One value; a difference is bold where it is distinguishable."""
+    strong, tied = mark == "best", mark == "tied"
+    if value is None:
+        return Cell(ABSENT)
+    key = sort_key(value)
+    if isinstance(value, Difference):
+        remark = "" if value.distinguishable else "not distinguishable"
+        strong = strong or value.distinguishable
+        return Cell(value.number, value.range, key, remark, strong, tied)
+    if isinstance(value, Estimate | Number):
+        return Cell(value.number, value.range, key, "", strong, tied)
+    split = _WITH_RANGE.fullmatch(value) if key else None
+    if split:
+        return Cell(split["number"], split["range"], key, "", strong, tied)
+    return Cell(value, "", key, "", strong, tied)
+
+
+def sort_key(value: Value) -> str:
+    """The number that a value is sorted by, in the unit shown; empty if it is none."""
+    if isinstance(value, Estimate | Difference):
+        number = 100 * value.value
+    elif isinstance(value, Number):
+        number = value.value
+    else:
+        found = _NUMBER.match(value or "")
+        if found is None:
+            return ""
+        number = float(found["top"]) / float(found["bottom"] or 1)
+    return f"{number:.9g}" if math.isfinite(number) else ""
+
+
+def _kind(values: Sequence[Value]) -> Kind:
+    """Numbers are all numbers, as far as known; NaN is one."""
+    known = [value for value in values if value is not None]
+    if known and all(not isinstance(v, str) or sort_key(v) for v in known):
+        return "number"
+    return "prose" if any(len(str(value)) > _PROSE_FROM for value in known) else "text"
+
+
+# ------------------------------------------------------------------------------------------------
+# The page itself: one file without a single address outside it.
+
 
 #: Addresses of the page's own parts.
 _FIXED = ("main", "summary", "missing", "provenance", "commands")

@@ -8,10 +8,8 @@ columns.py      what the formats share: kinds of columns, notes on marks
 write.py        all of it as files: OUT/report/tables/
 """
 
-from bench.report.render.as_csv import csv_text
-from bench.report.render.as_latex import latex
-from bench.report.render.as_markdown import markdown, markdown_text
-from bench.report.render.macros import macros
-from bench.report.render.write import write_tables
+from bench.report.render.latex import latex
+from bench.report.render.text import csv_text, markdown, markdown_text
+from bench.report.render.write import macros, write_tables
 
 __all__ = ["csv_text", "latex", "macros", "markdown", "markdown_text", "write_tables"]

@@ -21,27 +21,32 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from bench.report.groups import Group
-from bench.report.render.columns import unique
+from bench.report.render.text import unique
 from bench.report.results import Results
 from bench.report.spec import Chapter, TableSpec
-from bench.report.tables.across import across_tables
-from bench.report.tables.calibration import calibration_table
-from bench.report.tables.captions import DRAWN, SEEDS, interval_name, seeds_text, setting, sizes
-from bench.report.tables.clean import clean_table
-from bench.report.tables.consistency import consistency_tables
-from bench.report.tables.constants import constants_table
+from bench.report.tables.calibration import calibration_table, consistency_tables
+from bench.report.tables.clean import across_tables, clean_table, group_tables
+from bench.report.tables.common import (
+    DRAWN,
+    SEEDS,
+    interval_name,
+    seeds_text,
+    setting,
+    sizes,
+    sweeps,
+)
 from bench.report.tables.cost import cost_table
-from bench.report.tables.curves import curves_table
-from bench.report.tables.datasets import datasets_table
 from bench.report.tables.errors import check_reference, errors_table, reference_of
-from bench.report.tables.grid import grid_table
-from bench.report.tables.levels import levels_table
-from bench.report.tables.provenance import provenance_table
-from bench.report.tables.samples import group_tables
+from bench.report.tables.provenance import constants_table, datasets_table, provenance_table
 from bench.report.tables.sequences import sequences_table
-from bench.report.tables.sweeps import attack_table, corruption_table
-from bench.report.tables.swept import sweeps
-from bench.store import Store
+from bench.report.tables.severities import (
+    attack_table,
+    corruption_table,
+    curves_table,
+    grid_table,
+    levels_table,
+)
+from bench.store.store import Store
 
 __all__ = ["DRAWN", "SEEDS", "interval_name", "seeds_text", "setting", "sizes", "tables"]
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from bench.checkpoints import GATE_FACTOR
 from bench.report.groups import Group
 from bench.report.results import Results
 from bench.report.spec import LEVEL, Difference, Number, TableSpec, Value, p_text
 from bench.report.tables import DRAWN, SEEDS, interval_name, setting
 from bench.report.variants import Pair, Variant, base_of, variants
 from bench.stats import detectable_difference, holm
+from bench.store.checkpoints import GATE_FACTOR
 
 _RELATIVE = (
     "d_p / Base and the difference to Base (in points) are against the plain denoiser of equal "

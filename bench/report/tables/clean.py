@@ -1,9 +1,32 @@
 """The table of clean pictures."""
 
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from bench.report.attributes import CLASS, Attribute, attributes, classes
 from bench.report.groups import Group, Pooled
-from bench.report.ranking import Scores
+from bench.report.measures import share
+from bench.report.ranking import FEWEST, Scores
+from bench.report.results import Results
 from bench.report.spec import Number, TableSpec, Value
-from bench.report.tables.captions import captioned, counts_header, interval_name
+from bench.report.tables.common import (
+    SEEDS,
+    Swept,
+    behind,
+    captioned,
+    counts,
+    counts_header,
+    ending,
+    interval_name,
+    reasons,
+    seeds_text,
+    sizes,
+)
+from bench.report.variants import variants
+from bench.stats import Interval, range_of_proportions
+from bench.stats import Scores as InfluenceScores
+from bench.store.store import Store
 
 
 def clean_table(group: Group) -> TableSpec:
@@ -41,3 +64,154 @@ def clean_table(group: Group) -> TableSpec:
 
 def _number(value: float | None, digits: int) -> Number | None:
     return None if value is None else Number(value, digits)
+
+
+# ------------------------------------------------------------------------------------------------
+# Groups of pictures: accuracy of each, and the gap between the best and the worst.
+
+
+def group_tables(group: Group, swept: Mapping[str, Swept], store: Store) -> list[TableSpec]:
+    """A table of each attribute; before them, if there are several, their gaps at a glance."""
+    if not swept:
+        return []
+    label = classes(group)
+    found = [*([label] if len(label.values) > 1 else []), *attributes(group, store)]
+    gaps = [gaps_table(group, swept, found)] if len(found) > 1 else []
+    return [*gaps, *(group_table(group, swept, own) for own in found)]
+
+
+def gaps_table(group: Group, swept: Mapping[str, Swept], found: Sequence[Attribute]) -> TableSpec:
+    """The worst-best gap of every attribute, on clean pictures and under corruption."""
+    header = ("classifier", "pictures", *counts_header(group), *(own.name for own in found))
+    rows: list[tuple[Value, ...]] = []
+    for own in swept.values():
+        masks = [attribute.masks(own.ids) for attribute in found]
+        for pictures, scores in _conditions(own):
+            gaps = (_gap([scores[:, mask] for mask in each]) for each in masks)
+            rows.append((own.name, pictures, *counts(group, own), *gaps))
+    about = (
+        "Accuracy of the best group of pictures less that of the worst, in points, by attribute "
+        f"(the tables of groups have them one by one). {_ABOUT_GAPS}{_about_corrupted(swept)}"
+        f"{reasons(swept)}"
+    )
+    return captioned(group, "gaps", "Gaps between groups", about, behind(group), header, rows)
+
+
+def group_table(group: Group, swept: Mapping[str, Swept], attribute: Attribute) -> TableSpec:
+    """Accuracy of each value's pictures, for classes their recall."""
+    masks = {classifier: attribute.masks(own.ids) for classifier, own in swept.items()}
+    each_n = [[int(mask.sum()) for mask in same] for same in zip(*masks.values(), strict=True)]
+    columns = [f"{v} (n {sizes(c)})" for v, c in zip(attribute.values, each_n, strict=True)]
+    header = ("classifier", "pictures", *counts_header(group), *columns, "gap")
+    rows: list[tuple[Value, ...]] = []
+    for classifier, own in swept.items():
+        for pictures, scores in _conditions(own):
+            parts = [scores[:, mask] for mask in masks[classifier]]
+            each = [share(part) if part.size else None for part in parts]
+            rows.append((own.name, pictures, *counts(group, own), *each, _gap(parts)))
+    what = "Recall of each class" if attribute.name == CLASS else "Accuracy by group of pictures"
+    about = (
+        f"{what} in percent with {interval_name(group)} intervals; n in the header. Gap: the best "
+        f"less the worst, in points. {_ABOUT_GAPS}{_about_corrupted(swept)}"
+        f"{reasons(swept)}"
+    )
+    small = [v for v, c in zip(attribute.values, each_n, strict=True) if min(c) < FEWEST]
+    if small:
+        about += f" Not in the gap, with under {FEWEST} pictures: {', '.join(small)}."
+    lacking = max(
+        len(own.ids) - int(np.any(masks[classifier], axis=0).sum())
+        for classifier, own in swept.items()
+    )
+    if lacking:
+        about += f" {lacking} pictures have no {attribute.name} and are in no group."
+    title = f"Groups by {attribute.name}"
+    name = f"groups-{attribute.name}"
+    return captioned(group, name, title, about, behind(group), header, rows)
+
+
+_ABOUT_GAPS = (
+    "A gap's interval holds whichever groups are best and worst (Newcombe's of all pairs, at "
+    "Bonferroni's level), so it is wide; a gap of several groups is above 0 by chance alone. "
+    "It is over pictures, for the trainings at hand."
+)
+
+
+def _about_corrupted(swept: Mapping[str, Swept]) -> str:
+    complete = any(own.complete for own in swept.values())
+    return " All severities: the mean over all corruptions and severities." if complete else ""
+
+
+def _conditions(own: Swept) -> list[tuple[str, InfluenceScores]]:
+    found = [("clean", own.clean), ("all severities", own.mean)]
+    return [(pictures, scores) for pictures, scores in found if scores is not None]
+
+
+def _gap(parts: Sequence[InfluenceScores]) -> Number | None:
+    """In points; None for fewer than two groups that are large enough."""
+    large = [part for part in parts if part.shape[1] >= FEWEST]
+    if len(large) < 2:
+        return None
+    means, n = [float(part.mean()) for part in large], [part.shape[1] for part in large]
+    successes = [min(mean * size, size) for mean, size in zip(means, n, strict=True)]
+    found = range_of_proportions(successes, n)
+    interval = Interval(100 * found.low, 100 * found.high)
+    return Number(100 * (max(means) - min(means)), 1, interval)
+
+
+# ------------------------------------------------------------------------------------------------
+# Classifiers, and EmoDC's variants, across data sets.
+
+
+Rows = Mapping[str, tuple[str, ...]]  # by classifier, what its row begins with
+
+
+def across_tables(results: Results) -> list[TableSpec]:
+    """Clean accuracy by classifier and data set; none unless one was measured on two data sets."""
+    groups = [group for group in results.groups if group.perturbations("clean")]
+    names: dict[str, tuple[str, ...]] = {}
+    objectives: dict[str, tuple[str, ...]] = {}
+    for group in groups:
+        for classifier, name in group.names.items():
+            # A gate that failed anywhere is said.
+            names[classifier] = (max(name, *names.get(classifier, ("",)), key=len),)
+        for variant in variants(group):
+            objectives[variant.classifier] = (*names[variant.classifier], variant.words)
+    found = []
+    if _several(groups, names):
+        title = "Classifiers across data sets"
+        found.append(_table("across", title, groups, ("classifier",), names))
+    if _several(groups, objectives):
+        title = "EmoDC's variants across data sets"
+        found.append(_table("across-variants", title, groups, ("variant", "objective"), objectives))
+    return found
+
+
+def _several(groups: Sequence[Group], rows: Rows) -> bool:
+    """Whether a classifier was measured on more than one data set."""
+    return any(len({g.dataset for g in groups if g.clean(name)}) > 1 for name in rows)
+
+
+def _table(
+    name: str, title: str, groups: Sequence[Group], first: tuple[str, ...], rows: Rows
+) -> TableSpec:
+    columns, kept = [], []
+    for group in groups:
+        clean = [r for r in (group.clean(classifier) for classifier in rows) if r is not None]
+        if clean:
+            n = sizes([r.metrics.n for r in clean])
+            columns.append(f"{group.slug} ({len(group.classes)} classes, n {n})")
+            kept.append(group)
+    found: list[tuple[Value, ...]] = []
+    for classifier, beginning in rows.items():
+        each = [group.clean(classifier) for group in kept]
+        found.append((*beginning, *(None if r is None else r.metrics.accuracy for r in each)))
+    intervals = " or ".join(dict.fromkeys(map(interval_name, kept)))
+    seeds = "; ".join(f"{group.slug}: {seeds_text(group)}" for group in kept)
+    about = (
+        f"Accuracy on clean pictures in percent with {intervals} intervals, by data set. Numbers "
+        "of classes differ, so columns are not comparable with each other. A classifier may have "
+        f"been trained for each data set: see the checkpoints under provenance. {seeds}."
+    )
+    notes = [SEEDS] if any(group.several for group in kept) else []
+    caption = " ".join([about, *notes, *ending(kept, found)])
+    return TableSpec(name, title, caption, (*first, *columns), tuple(found))

@@ -6,10 +6,10 @@ from math import isclose
 from bench.config.decision import FULL
 from bench.report.groups import Group, Pooled
 from bench.report.spec import Estimate, Number, TableSpec, Value
-from bench.report.tables.captions import captioned, counts_header, interval_name
+from bench.report.tables.common import captioned, counts_header, interval_name
 from bench.report.traces.compared import Compared, mean_over_budgets
 from bench.report.traces.cost import Curve, Single, cost_curves, in_flops, singles
-from bench.store import Store
+from bench.store.store import Store
 
 AREA = "mean over costs %"
 

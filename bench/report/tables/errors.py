@@ -1,23 +1,30 @@
 """CE, mCE and relative mCE: errors in units of those of a named reference classifier.
 
 D. Hendrycks and T. Dietterich, "Benchmarking neural network robustness to common corruptions and
-perturbations" (ICLR 2019), sec. 4.2; the estimators are in `bench.metrics.robustness`.
+perturbations" (ICLR 2019), sec. 4.2; the estimators are in `bench.stats.robustness`.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bench import metrics
-from bench.errors import unknown
-from bench.metrics import Scores
+from bench import stats as metrics
 from bench.report.groups import Group
+from bench.report.measures import ALIKE, above_zero, bootstrapped_ratio
 from bench.report.outcomes import same_samples
 from bench.report.results import Results
 from bench.report.spec import Number, TableSpec, Value
-from bench.report.tables.captions import bootstrap_name, captioned, counts_header
-from bench.report.tables.numbers import ALIKE, above_zero, bootstrapped_ratio
-from bench.report.tables.swept import Swept, a_row_each, behind, reasons
+from bench.report.tables.common import (
+    Swept,
+    a_row_each,
+    behind,
+    bootstrap_name,
+    captioned,
+    counts_header,
+    reasons,
+)
+from bench.stats import Scores
+from bench.util.errors import unknown
 
 #: A metric's value, and the scores (k, N) that its interval rests on.
 Ratio = tuple[float, Scores]

@@ -1,7 +1,7 @@
 """Perturbation sequences: flip probabilities, and flip rates in units of a reference classifier's.
 
 D. Hendrycks and T. Dietterich, "Benchmarking neural network robustness to common corruptions and
-perturbations" (ICLR 2019), sec. 4.3; the estimators are in `bench.metrics.robustness`.
+perturbations" (ICLR 2019), sec. 4.3; the estimators are in `bench.stats.robustness`.
 """
 
 from collections.abc import Mapping
@@ -10,16 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import metrics
-from bench.bootstrap import two_level
-from bench.metrics import Scores
-from bench.report.flips import Flips, shared
+from bench import stats as metrics
 from bench.report.groups import Group
-from bench.report.measures import share
-from bench.report.outcomes import same_samples
+from bench.report.measures import ALIKE, above_zero, bootstrapped_ratio, share
+from bench.report.outcomes import Flips, same_samples, shared
 from bench.report.spec import Estimate, Number, TableSpec, Value
-from bench.report.tables.captions import SEEDS, counts_header, ending, seeds_text, seen_cells, sizes
-from bench.report.tables.numbers import ALIKE, above_zero, bootstrapped_ratio
+from bench.report.tables.common import SEEDS, counts_header, ending, seeds_text, seen_cells, sizes
+from bench.stats import Scores
+from bench.stats.bootstrap import two_level
 
 
 @dataclass(frozen=True, eq=False)

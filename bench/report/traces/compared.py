@@ -8,11 +8,10 @@ from math import inf
 import numpy as np
 
 from bench.config.decision import FULL, DecisionConfig
-from bench.report.measures import difference, share
+from bench.report.measures import bootstrapped, difference, share
 from bench.report.spec import Difference, Estimate, Number
-from bench.report.tables.numbers import bootstrapped
 from bench.report.traces.replay import Floats, Replayed, Source, replay
-from emodc.by_timestep import TimestepWeights
+from emodc.decisions.fit import TimestepWeights
 
 
 @dataclass(frozen=True, eq=False)

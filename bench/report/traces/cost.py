@@ -1,4 +1,4 @@
-"""What a decision of each classifier costs, and how good it is: rules replayed on stored traces."""
+"""Accuracy by number of steps, from one stored trace each: `bench run steps`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,21 +6,42 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from bench.config.decision import (
+    FULL,
     DecisionConfig,
+    FullDecision,
     SequentialDecision,
     StagesDecision,
     ThresholdDecision,
     TTestDecision,
     VoteDecision,
 )
-from bench.errors import UserError
 from bench.report.groups import Group, Result
 from bench.report.spec import Estimate
-from bench.report.traces.by_steps import smaller
 from bench.report.traces.compared import Compared, compare
-from bench.report.traces.reader import Reader
-from bench.report.traces.replay import Source, aligned
-from bench.store import Store
+from bench.report.traces.replay import Reader, Source, aligned
+from bench.store.store import Store
+from bench.util.errors import UserError
+
+#: Of an EmoDC and the control, what `bench run steps` prints.
+STEPS = (10, 25, 50, 100)
+#: Of a classifier that looks at views.
+TABLED_VIEWS = (1, 2, 4, 8, 16)
+
+
+def by_steps(source: Source) -> list[DecisionConfig]:
+    """The full decision from so many of the steps or views, ascending; the last one from all."""
+    return smaller(source, TABLED_VIEWS if source.views else STEPS)
+
+
+def smaller(source: Source, counts: Sequence[int]) -> list[DecisionConfig]:
+    """The full decision from each number of steps below that of the trace, and from all."""
+    fewer = [FullDecision(count=count) for count in counts if count < source.steps]
+    return [*fewer, FULL]
+
+
+# ------------------------------------------------------------------------------------------------
+# What a decision of each classifier costs, and how good it is: rules replayed on stored traces.
+
 
 #: Steps, or views, of smaller full decisions.
 COUNTS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)

@@ -1,20 +1,163 @@
-"""What the stored traces say of each EmoDC, as numbers; `bench.report.figures` draws them.
+"""EmoDC's complete cells together with their traces."""
 
-Traces are of the test pictures. They explain a result; choosing timesteps or margins by them would
-fit the test set.
-"""
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from bench.report.groups import Group, Result
+from bench.report.outcomes import shared_samples
 from bench.report.results import Results
-from bench.report.traces.example import Example, find_example
-from bench.report.traces.traced import Traced, strongest, with_traces
-from bench.store import Store
-from emodc import diagnostics
-from emodc.estimates import Estimate, Floats
+from bench.store.store import Store
+from emodc.analysis import diagnostics
+from emodc.analysis.estimates import Estimate, Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """A complete EmoDC cell and its trace; outcomes, errors and timesteps are in one order.
+
+    Attributes:
+        result: The cell.
+        errors: float32 (N, K, S).
+        timesteps: int32 (N, S).
+    """
+
+    result: Result
+    errors: np.ndarray
+    timesteps: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Indices of the right classes, (N,)."""
+        return self.result.outcomes.labels
+
+    @property
+    def name(self) -> str:
+        """The condition, as shown."""
+        cell = self.result.cell
+        level = "" if cell.family == "clean" else f" {cell.severity}"
+        return f"{cell.perturbation.replace('_', ' ')}{level}"
+
+    def binned(self, edges: Floats) -> Floats:
+        """Mean errors by timestep bin, (N, K, B)."""
+        return diagnostics.bin_means(self.errors, self.timesteps, edges)
+
+
+def with_traces(result: Result, store: Store) -> Traced | None:
+    """A result with its trace; None if the store has none that is complete and fits its rows."""
+    traces = store.traces(result.manifest)
+    if traces is None or not traces.complete or list(traces.ids) != list(result.outcomes.ids):
+        return None
+    if traces.errors.shape[1] != len(result.manifest.classes):
+        return None
+    return Traced(result, traces.errors, traces.timesteps)
+
+
+def strongest(group: Group, beside: Result) -> list[Result]:
+    """Of each corruption, the same classifier's and seed's result at the highest severity."""
+    found: dict[str, Result] = {}
+    for result in group.results:
+        cell, own = result.cell, beside.cell
+        if (cell.classifier, cell.seed, cell.family) == (own.classifier, own.seed, "corruption"):
+            known = found.get(cell.perturbation)
+            if known is None or known.cell.level < cell.level:
+                found[cell.perturbation] = result
+    return list(found.values())
+
+
+# ------------------------------------------------------------------------------------------------
+# The picture that shows what happens to EmoDC's errors where another classifier gives way.
+
+
+@dataclass(frozen=True)
+class Side:
+    """One picture under one condition.
+
+    Attributes:
+        condition: Its name.
+        decisions: Predictions by classifier, as shown; None is a tie.
+        errors: EmoDC's errors per class.
+    """
+
+    condition: str
+    decisions: dict[str, str | None]
+    errors: diagnostics.ClassErrors
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture, clean and corrupted.
+
+    Attributes:
+        sample_id: Which.
+        label: Its class.
+        rule: How it was chosen.
+        clean: What was said of it.
+        corrupted: What was said of it then.
+    """
+
+    sample_id: str
+    label: str
+    rule: str
+    clean: Side
+    corrupted: Side
+
+
+def find_example(group: Group, clean: Traced, corrupted: Sequence[Traced]) -> Example | None:
+    """The first picture whose decision another classifier changes from right to wrong.
+
+    Chosen by the other classifier alone, so that EmoDC's own decision has no part in it. Without
+    another classifier it is EmoDC's own that changes.
+    """
+    own = clean.result
+    others = [r for r in group.results if r.cell.family == "clean" and not r.manifest.timesteps]
+    for judge in [*others, own]:
+        for traced in corrupted:
+            after = _under(group, judge, traced.result)
+            changed = [] if after is None else _changed(judge, after)
+            both = [i for i in changed if i in own.outcomes.ids and i in traced.result.outcomes.ids]
+            if after is None or not both:
+                continue
+            rule = f"the first that {judge.name} gets right clean and wrong under {traced.name}"
+            if judge is own:
+                rule += ", as no other classifier has such a one"
+            label = judge.outcomes.label(both[0])
+            sides = (_side(both[0], clean, judge), _side(both[0], traced, after))
+            return Example(both[0], label, rule, *sides)
+    return None
+
+
+def _under(group: Group, judge: Result, like: Result) -> Result | None:
+    """A classifier's result under another cell's perturbation."""
+    wanted = (judge.cell.classifier, judge.cell.seed, like.cell.perturbation, like.cell.severity)
+    for result in group.results:
+        cell = result.cell
+        if (cell.classifier, cell.seed, cell.perturbation, cell.severity) == wanted:
+            return result
+    return None
+
+
+def _side(sample_id: str, condition: Traced, judged: Result) -> Side:
+    row = int(np.searchsorted(condition.result.outcomes.ids, sample_id))
+    decisions = {r.name: r.outcomes.decision(sample_id) for r in (judged, condition.result)}
+    return Side(condition.name, decisions, diagnostics.class_errors(condition.errors[row]))
+
+
+def _changed(clean: Result, corrupted: Result) -> list[str]:
+    """Samples recognised in the one and not in the other, by id."""
+    before, after = shared_samples([clean.outcomes, corrupted.outcomes])
+    return list(before.ids[before.right & ~after.right])
+
+
+# ------------------------------------------------------------------------------------------------
+# What the stored traces say of each EmoDC, as numbers; `bench.report.figures` draws them.
+#
+# Traces are of the test pictures. They explain a result; choosing timesteps or margins by them
+# would fit the test set.
+
 
 BINS = 10
 CONDITIONS = 4  # lines that a panel can hold: clean, and the first corruptions at their strongest

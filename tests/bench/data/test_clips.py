@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from bench import rng
 from bench.data.base import ClipDataSet, Sample, Split
 from bench.data.clips import CROP_AREA, CROP_RATIO, ClipBatches, clip_tensor, random_view
-from bench.errors import UserError
+from bench.util import rng
+from bench.util.errors import UserError
 
 COUNTS = {"short": 5, "exact": 16, "long": 50}
 

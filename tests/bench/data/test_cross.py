@@ -10,14 +10,14 @@ import pytest
 from bench.config import load, parse
 from bench.data.base import DataSet, Sample, Split
 from bench.data.cross import CrossDataSet
-from bench.data.drawn_faces import DrawnFaces
-from bench.data.layouts import Folder
+from bench.data.drawn import DrawnFaces
 from bench.data.on_disk import open_layout
-from bench.errors import UserError
-from bench.progress import Reporter
+from bench.data.readers import Folder
 from bench.report import write_report
 from bench.sweep.run import run
 from bench.training.recipes import recipes
+from bench.util.errors import UserError
+from bench.util.progress import Reporter
 
 SIZES: dict[Split, int] = {"train": 28, "val": 14, "test": 21}
 

@@ -8,11 +8,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench.data import faces
-from bench.data.drawn import cache_folder
-from bench.data.drawn_clips import DrawnClips
-from bench.data.faces import AU_NAMES, EXPRESSIONS, Clip, sample_clip
-from bench.data.faces.clip import LEAST_FRAMES, MOST_FRAMES
+from bench import faces
+from bench.data.cache import cache_folder
+from bench.data.drawn import DrawnClips
+from bench.faces import AU_NAMES, EXPRESSIONS, Clip, sample_clip
+from bench.faces.clip import LEAST_FRAMES, MOST_FRAMES
 
 SIZES = {"train": 14, "val": 7, "test": 7}
 CLIPS = [sample_clip(0, "test", index) for index in range(70)]

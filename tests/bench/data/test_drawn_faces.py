@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench.data import faces
+from bench import faces
 from bench.data.cache import cache_folder
-from bench.data.drawn_faces import DrawnFaces
+from bench.data.drawn import DrawnFaces
 
 SIZES = {"train": 14, "val": 7, "test": 7}
 

@@ -7,15 +7,15 @@ import pytest
 from fuzzing import survives
 from support import write_pictures
 
-from bench import dataset_record
 from bench.config import parse
-from bench.data.drawn_faces import DrawnFaces
+from bench.data.drawn import DrawnFaces
 from bench.data.lists import ListedDataSet, matched, parse_list, with_lists
 from bench.data.open import open_dataset
-from bench.errors import UserError
-from bench.progress import Reporter
 from bench.report import write_report
+from bench.store import records as dataset_record
 from bench.sweep.run import run
+from bench.util.errors import UserError
+from bench.util.progress import Reporter
 
 RAN = "test_0001 3 1\ntest_0004 6 4\n\ntest_0013 0 2\n"
 IDS = [f"Image/aligned/test_{number:04d}_aligned.jpg" for number in range(1, 21)]

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from bench.config import parse
-from bench.data.layouts import Folder
 from bench.data.open import open_dataset
-from bench.progress import Reporter
+from bench.data.readers import Folder
 from bench.sweep.run import run
+from bench.util.progress import Reporter
 
 TINY = {"kind": "baseline", "architecture": "test_resnet", "steps": 2, "batch_size": 4}
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import rng
-from bench.data.sampling import PADDINGS, SAMPLERS, sample_frames
-from bench.errors import UserError
+from bench.data.clips import PADDINGS, SAMPLERS, sample_frames
+from bench.util import rng
+from bench.util.errors import UserError
 
 FIXED = ("tsn_middle", "linspace", "former_dfer_middle")
 RANDOM = tuple(name for name in SAMPLERS if name not in FIXED)

@@ -12,10 +12,9 @@ from made_up_traces import errors, write_run, write_traces
 from rich.console import Console
 
 from bench.config.decision import RULES
-from bench.decisions import terminal
-from bench.decisions.fields import chosen_rules
-from bench.decisions.session import replay_run
-from bench.store import Store
+from bench.decisions import table as terminal
+from bench.decisions.session import chosen_rules, replay_run
+from bench.store.store import Store
 
 
 def refused(outcome: tuple[int, str, str], *words: str, code: int = 2) -> None:

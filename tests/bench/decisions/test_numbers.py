@@ -13,12 +13,12 @@ from made_up_cells import CLASSES
 from made_up_traces import K, errors, labels, write_run, write_traces
 from scipy.stats import binomtest
 
-from bench.fitted import fitted
-from bench.store import Store
-from bench.traces import TraceInfo
-from emodc.decide import decide
-from emodc.rules import MajorityVote, Stages
-from emodc.sequential import SequentialTest
+from bench.store.fitted import fitted
+from bench.store.store import Store
+from bench.store.traces import TraceInfo
+from emodc.decisions.decide import decide
+from emodc.decisions.rules import MajorityVote, Stages
+from emodc.decisions.sequential import SequentialTest
 
 N, S = 60, 40
 IDS = [f"s{i:03d}" for i in range(N)]

@@ -8,7 +8,7 @@ from command_line import call_apart
 from support import TINY
 
 from bench.config import load
-from bench.store import Store
+from bench.store.store import Store
 
 
 def test_steps_go_beside_what_a_run_measured(capsys, monkeypatch, tmp_path: Path) -> None:

@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench import rng
 from bench.perturb import ATTACKS
 from bench.perturb.attacks import ATTACK_CLASSES
+from bench.util import rng
 
 ADDRESS = {"seed": 0, "dataset": "d", "sample_id": "a"}
 

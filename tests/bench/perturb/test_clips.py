@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from bench.data.drawn_clips import DrawnClips
-from bench.errors import UserError
+from bench.data.drawn import DrawnClips
 from bench.perturb import CORRUPTIONS
 from bench.perturb.clips import DEFECTS, corrupt_clip, drawn_burst, shown_frames
+from bench.util.errors import UserError
 
 DATASET = DrawnClips({"train": 7, "val": 7, "test": 7}, seed=5)
 SAMPLE = DATASET.samples("test")[2]

@@ -10,9 +10,9 @@ from command_line import assert_refused
 from PIL import Image
 from support import write_pictures
 
-from bench.data.layouts import LAYOUTS, Folder
-from bench.data.like import make_like
 from bench.data.on_disk import open_layout
+from bench.data.readers import LAYOUTS, Folder
+from bench.data.readers.like import make_like
 from bench.perturb import CONTINUOUS, CORRUPTIONS, PRESETS, Preset
 from bench.perturb import export as exporting
 
@@ -150,7 +150,7 @@ def test_gated_data_needs_its_agreement_and_says_that_terms_hold(
 ) -> None:
     root, out = tmp_path / "raf", tmp_path / "out"
     make_like("raf_db", root, 2)
-    monkeypatch.setattr("bench.data.layouts.base.Listing.drawn", lambda self, root: False)
+    monkeypatch.setattr("bench.data.readers.base.Listing.drawn", lambda self, root: False)
     call = ("perturb", "export", "--data", "raf_db", "--root", root, "--preset", "small")
     assert_refused(bench(*call, "--out", out, "--limit", 2), "--i-hold-the-agreement")
     assert not out.exists()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bench import rng
 from bench.perturb import CONTINUOUS
+from bench.util import rng
 
 SIGMA, BLUR, SNR = (
     CONTINUOUS[name]

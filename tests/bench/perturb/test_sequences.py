@@ -6,10 +6,10 @@ import itertools
 import numpy as np
 import pytest
 
-from bench import rng
-from bench.data.drawn_clips import DrawnClips
+from bench.data.drawn import DrawnClips
 from bench.perturb import CORRUPTIONS, PRESETS, SEQUENCES
 from bench.perturb.sequences import FRAMES, PerturbationSequence, frame_id, of_frame
+from bench.util import rng
 
 ADDRESS = {"seed": 0, "dataset": "faces", "sample_id": "a"}
 CLIPS = DrawnClips({"train": 7, "val": 7, "test": 7}, seed=3)

@@ -10,9 +10,10 @@ import pytest
 from made_up_cells import make_cell
 from PIL import Image
 
-from bench.report.figures import files
-from bench.store import ROW_SCHEMA, Cell, Gate, Manifest, Store
-from bench.traces import Traces
+from bench.report.figures import drawing as files
+from bench.store.cells import Cell, Gate, Manifest
+from bench.store.store import ROW_SCHEMA, Store
+from bench.store.traces import Traces
 
 CLASSES = ["happy", "sad", "angry"]
 FAILED = Gate(passed=False, d_p=0.5, base_d_p=0.25)

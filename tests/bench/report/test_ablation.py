@@ -9,7 +9,6 @@ from ablation_store import OBJECTIVES, SEEDS, N, column, fill, grid, outcomes, s
 from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
-from bench.bootstrap import two_level_difference, two_level_ratio
 from bench.report import write_report
 from bench.report.figures.ablation import ablation_figure, points_of
 from bench.report.render import latex, markdown
@@ -17,7 +16,8 @@ from bench.report.results import read
 from bench.report.spec import p_text
 from bench.report.tables.ablation import ablation_tables, chosen_on_validation, families
 from bench.report.variants import Variant, variants
-from bench.store import Gate
+from bench.stats.bootstrap import two_level_difference, two_level_ratio
+from bench.store.cells import Gate
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ from made_up_cells import CLASSES, STEPS, write_cell
 from scipy import optimize
 from scipy.special import log_softmax, softmax
 
-from bench import metrics
-from bench.report.cards.results import calibration
+from bench import stats as metrics
+from bench.report.cards import calibration
 from bench.report.figures.calibration import calibration_drawings, reliabilities
 from bench.report.groups import Group
 from bench.report.logits import factors_of, forecasts_of, pooled
 from bench.report.results import read
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.calibration import calibration_table
-from bench.report.tables.swept import sweeps
-from bench.store import Store
+from bench.report.tables.common import sweeps
+from bench.store.store import Store
 
 N, SCALE = 240, {"net": 0.5, "emodc": 3.0}
 GRID = [("clean", "0"), ("fog", "1"), ("fog", "2")]

@@ -8,10 +8,11 @@ import pytest
 import yaml
 from statsmodels.stats.proportion import proportion_confint
 
-from bench.dataset_record import DatasetRecord
 from bench.report.cards import write_cards
 from bench.report.results import read
-from bench.store import Gate, Store
+from bench.store.cells import Gate
+from bench.store.records import DatasetRecord
+from bench.store.store import Store
 
 N = 90
 RECIPE = {

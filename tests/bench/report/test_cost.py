@@ -13,9 +13,9 @@ from bench.report.tables.cost import AREA, cost_table
 from bench.report.traces.compared import mean_over_budgets
 from bench.report.traces.cost import DELTAS, cost_curves
 from bench.stats import wilson
-from bench.store import Store
-from emodc.decide import decide
-from emodc.sequential import SequentialTest
+from bench.store.store import Store
+from emodc.decisions.decide import decide
+from emodc.decisions.sequential import SequentialTest
 
 N = 60
 COST = {"picture": 0.0, "step": 2e6, "evaluation": 0.0}

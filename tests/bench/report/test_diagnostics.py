@@ -19,8 +19,9 @@ from bench.report.figures.diagnostics import (
 )
 from bench.report.results import read
 from bench.report.traces.diagnosis import Diagnosis, diagnose
-from bench.store import Cell, Store
-from bench.traces import OtherPrompts, Traces
+from bench.store.cells import Cell
+from bench.store.store import Store
+from bench.store.traces import OtherPrompts, Traces
 
 N, K, S = 24, 3, 20
 Y, NO = True, False

@@ -12,16 +12,16 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bench.report.figures import Drawn, files, write_figures
+from bench.report.figures import Drawn, write_figures
+from bench.report.figures import drawing as files
 from bench.report.figures.confusion import confusion_drawings
 from bench.report.figures.curves import curve_drawings
+from bench.report.figures.drawing import evenly, house_style, line_style, shown
 from bench.report.figures.heatmap import heatmap_drawings
-from bench.report.figures.parts import evenly
-from bench.report.figures.style import house_style, line_style, shown
 from bench.report.groups import Group
 from bench.report.results import read
 from bench.report.tables import DRAWN
-from bench.store import Store
+from bench.store.store import Store
 
 pytestmark = pytest.mark.usefixtures("rendered")
 
@@ -83,7 +83,7 @@ def test_the_same_results_give_the_same_bytes_wherever_they_are_written(
     assert contents(write(out, tmp_path / "b", workers=2)) == contents(here)
     code = (
         "import sys; from pathlib import Path; from bench.report.results import read;"
-        "from bench.report.figures import write_figures; from bench.store import Store;"
+        "from bench.report.figures import write_figures; from bench.store.store import Store;"
         "out, to = map(Path, sys.argv[1:]); write_figures(read(out), Store(out), to)"
     )
     command = [sys.executable, "-c", code, str(out), str(tmp_path / "c")]

@@ -7,16 +7,15 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
-from bench.dataset_record import DatasetRecord
 from bench.report.figures.calibration import calibration_drawings, reliabilities
-from bench.report.figures.conditions import conditions, scores
 from bench.report.figures.cost import cost_drawings
-from bench.report.figures.groups import group_drawings
-from bench.report.figures.recall import recall_drawings
+from bench.report.figures.forest import conditions, group_drawings, recall_drawings, scores
 from bench.report.groups import Group
 from bench.report.results import read
 from bench.stats import wilson
-from bench.store import Manifest, Store
+from bench.store.cells import Manifest
+from bench.store.records import DatasetRecord
+from bench.store.store import Store
 
 N = 93  # 31 of each class
 DRAWS = np.random.default_rng(3)

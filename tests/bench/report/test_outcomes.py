@@ -5,9 +5,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from bench.errors import UserError
 from bench.report.outcomes import TIE, Outcomes, recognised, shared_samples
-from bench.store import ROW_SCHEMA
+from bench.store.store import ROW_SCHEMA
+from bench.util.errors import UserError
 
 CLASSES = ["sad", "happy"]
 

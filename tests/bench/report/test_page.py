@@ -16,8 +16,7 @@ from bench.config import load
 from bench.report import write_report
 from bench.report.page import FigureFile, page_html, write_page
 from bench.report.page.assembly import assemble
-from bench.report.page.cells import cell, sort_key, table
-from bench.report.page.pictures import SVG_LIMIT, pictures
+from bench.report.page.build import SVG_LIMIT, cell, pictures, sort_key, table
 from bench.report.results import read
 from bench.report.spec import Difference, Estimate, Number, TableSpec
 from bench.stats import Interval

@@ -12,14 +12,14 @@ from markdown_it import MarkdownIt
 from typeset import fonts, run_pdflatex, typeset
 
 from bench.report.render import csv_text, latex, macros, markdown, write_tables
-from bench.report.render.latex_text import latex_text
-from bench.report.render.macros import cited, plain
+from bench.report.render.latex import latex_text
+from bench.report.render.write import cited, plain
 from bench.report.results import read
 from bench.report.spec import Difference, Estimate, Number, TableSpec
 from bench.report.tables import tables
 from bench.report.tables.ablation import ablation_tables
 from bench.stats import Interval
-from bench.store import Store
+from bench.store.store import Store
 
 HALF = Estimate(0.5, Interval(0.25, 0.75))
 CLEAR = Difference(0.0625, Interval(0.03, 0.09), p=0.001)

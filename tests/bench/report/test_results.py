@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from scipy.stats import ttest_1samp
 
-from bench.errors import UserError
 from bench.report import display_name
 from bench.report.results import read
-from bench.store import Gate
+from bench.store.cells import Gate
+from bench.util.errors import UserError
 
 Y, N = True, False
 D_P = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75]  # of the fixture `out`

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bench.bootstrap import two_level
 from bench.report import show, write_report
 from bench.report.figures.curves import curve_drawings
 from bench.report.results import read
 from bench.report.summary import summary_csv, summary_frame
 from bench.report.tables import SEEDS, tables
 from bench.stats import Interval, wilson
-from bench.store import Store
+from bench.stats.bootstrap import two_level
+from bench.store.store import Store
 
 Y, N = True, False
 RIGHT = {0: [Y, Y, N, Y, N, Y], 1: [Y, N, N, Y, Y, Y], 2: [N, N, N, Y, N, Y]}

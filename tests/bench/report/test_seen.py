@@ -7,23 +7,22 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from bench.classifiers.load import declared
 from bench.config import BaselineClassifier, Config, PythonClassifier, parse
-from bench.errors import UserError
-from bench.models.load import declared
 from bench.perturb import CORRUPTIONS
-from bench.progress import Reporter
+from bench.perturb.seen import alike, known_names, seen, trained_with
 from bench.report import write_report
-from bench.report.page.cells import table
-from bench.report.render.as_csv import csv_text
-from bench.report.render.as_latex import latex
-from bench.report.render.as_markdown import markdown
+from bench.report.page.build import table
+from bench.report.render.latex import latex
+from bench.report.render.text import csv_text, markdown
 from bench.report.results import read
 from bench.report.spec import TableSpec
 from bench.report.tables import tables
 from bench.report.terminal import show
-from bench.seen import alike, known_names, seen, trained_with
-from bench.store import Store
+from bench.store.store import Store
 from bench.sweep.run import run
+from bench.util.errors import UserError
+from bench.util.progress import Reporter
 
 
 @pytest.mark.parametrize(

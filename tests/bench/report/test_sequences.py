@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from made_up_cells import CLASSES, make_cell, write_cell
 
-from bench.bootstrap import two_level
 from bench.report.results import read
 from bench.report.spec import Estimate, Number, TableSpec
 from bench.report.tables import tables
 from bench.report.tables.sequences import sequences_table
-from bench.store import ROW_SCHEMA, Cell, Manifest, Store
+from bench.stats.bootstrap import two_level
+from bench.store.cells import Cell, Manifest
+from bench.store.store import ROW_SCHEMA, Store
 
 STEADY, ONCE, ALWAYS = "0000", "0011", "0101"
 

@@ -7,7 +7,7 @@ import pytest
 from bench.report.results import read
 from bench.report.spec import TableSpec
 from bench.report.tables import DRAWN, tables
-from bench.store import Store
+from bench.store.store import Store
 
 Y, N = True, False
 DASH = "–"

@@ -11,8 +11,7 @@ from rich.console import Console
 from bench.report.measures import share
 from bench.report.results import read
 from bench.report.spec import Estimate
-from bench.report.terminal import show
-from bench.report.terminal.fitted import Column, fitted
+from bench.report.terminal import Column, fitted, show
 from bench.stats import Interval
 
 Y, N = True, False

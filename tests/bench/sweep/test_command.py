@@ -2,8 +2,8 @@ import shlex
 
 import pytest
 
-from bench.store import Cell
-from bench.sweep.command import cell_command
+from bench.store.cells import Cell
+from bench.sweep.run import cell_command
 
 CELL = Cell(
     id="abc", classifier="emodc_base", dataset="faces", perturbation="pgd", family="attack",

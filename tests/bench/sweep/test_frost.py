@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from bench.config import parse
-from bench.errors import UserError
-from bench.perturb.kernels import weather
-from bench.progress import Reporter
+from bench.perturb.corruptions import weather
 from bench.sweep.run import run
+from bench.util.errors import UserError
+from bench.util.progress import Reporter
 
 
 def test_missing_photographs_are_told_before_any_work(

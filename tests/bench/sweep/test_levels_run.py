@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 from support import write_pictures
 
-from bench.compare.pairing import pair
-from bench.compare.sides import Side
+from bench.compare.pairing import Side, pair
 from bench.config import Config, parse
 from bench.data.open import open_dataset
-from bench.errors import UserError
 from bench.perturb import CONTINUOUS
-from bench.progress import Reporter
 from bench.report import write_report
 from bench.report.results import read
 from bench.report.spec import Estimate
 from bench.stats import wilson
-from bench.store import Cell, Store
+from bench.store.cells import Cell
+from bench.store.store import Store
 from bench.sweep.run import run
 from bench.sweep.worker import Worker
+from bench.util.errors import UserError
+from bench.util.progress import Reporter
 
 LEVELS = {
     "gaussian_noise_sigma": [0.3, 0.02],

@@ -10,14 +10,14 @@ from PIL import Image
 
 from bench.config import Config, parse
 from bench.data.base import Sample
-from bench.data.layouts import Folder
 from bench.data.on_disk import FilesDataSet, open_layout
+from bench.data.readers import Folder
 from bench.data.reading.images import UnreadablePicture
-from bench.errors import UserError
-from bench.progress import Reporter
 from bench.report import write_report
-from bench.store import Store
+from bench.store.store import Store
 from bench.sweep.run import run
+from bench.util.errors import UserError
+from bench.util.progress import Reporter
 
 VICTIM = "test/happy/002.png"
 

@@ -4,7 +4,7 @@ from support import TINY
 
 from bench.config import PythonClassifier, load
 from bench.data.base import Sample, Split, balanced_subset
-from bench.data.drawn_faces import DrawnFaces
+from bench.data.drawn import DrawnFaces
 from bench.sweep.plan import make_plan, shards_of
 
 CONFIG = load(TINY)

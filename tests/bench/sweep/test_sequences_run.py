@@ -7,19 +7,18 @@ import numpy as np
 import pytest
 from support import write_pictures
 
-from bench.compare.pairing import pair
-from bench.compare.sides import Side
+from bench.compare.pairing import Side, pair
 from bench.config import Config, parse
 from bench.data.open import open_dataset
-from bench.errors import UserError
 from bench.perturb import SEQUENCES
-from bench.progress import Reporter
 from bench.report import write_report
 from bench.report.results import read
-from bench.store import Store
+from bench.store.store import Store
+from bench.store.traces import Traces
 from bench.sweep.run import run
 from bench.sweep.worker import Worker
-from bench.traces import Traces
+from bench.util.errors import UserError
+from bench.util.progress import Reporter
 
 CLASSIFIERS = {
     "tiny": {"kind": "baseline", "architecture": "test_resnet", "steps": 1, "batch_size": 4},

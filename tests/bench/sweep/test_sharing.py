@@ -12,15 +12,14 @@ from bench.config import Config, parse
 from bench.data.open import open_dataset
 from bench.perturb import CORRUPTIONS, Corruption
 from bench.perturb import base as perturb_base
-from bench.progress import Reporter
 from bench.report import write_report
-from bench.store import Store
+from bench.store.store import Store
 from bench.sweep import run as sweep
-from bench.sweep.corrupted import bytes_of, corrupted
 from bench.sweep.plan import SharedFile, make_plan, shards_of
 from bench.sweep.run import run
-from bench.sweep.sharing import FOLDER, Sharing
+from bench.sweep.sharing import FOLDER, Sharing, bytes_of, corrupted
 from bench.sweep.worker import Worker
+from bench.util.progress import Reporter
 
 CELLS = 3  # corrupted ones of each classifier
 TINY = {"kind": "baseline", "architecture": "test_resnet", "steps": 2, "batch_size": 4}

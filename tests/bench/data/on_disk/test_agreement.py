@@ -16,12 +16,12 @@ from support import TINY
 
 from bench.cli.target import settle_agreement
 from bench.config import CrossData
-from bench.data.layouts import Layout, RafDb, RafDbCompound
-from bench.data.layouts.base import DRAWN_MARK
-from bench.data.like import make_like
 from bench.data.on_disk import open_layout
 from bench.data.on_disk.agreement import VARIABLE, agreement_is_needed, confirm
-from bench.errors import UserError
+from bench.data.readers import Layout, RafDb, RafDbCompound
+from bench.data.readers.base import DRAWN_MARK
+from bench.data.readers.like import make_like
+from bench.util.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.data.layouts import Folder, Listing
-from bench.data.layouts.base import Entry, PictureFile
 from bench.data.on_disk import examine as module
-from bench.data.on_disk.examine import examine, memory
-from bench.data.on_disk.likeness import likeness_hash
+from bench.data.on_disk.examine import examine, likeness_hash, memory
+from bench.data.readers import Folder, Listing
+from bench.data.readers.base import Entry, PictureFile
 from bench.data.reading.images import Box
-from bench.errors import UserError
+from bench.util.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -173,7 +172,7 @@ def test_a_process_that_dies_is_a_sentence(picture_folder: Path) -> None:
 def test_two_at_once_disturb_nobody(picture_folder: Path) -> None:
     script = (
         "import sys\nfrom pathlib import Path\nfrom bench.data.on_disk.examine import examine\n"
-        "from bench.data.layouts import Folder\nlayout = Folder(root=Path(sys.argv[1]))\n"
+        "from bench.data.readers import Folder\nlayout = Folder(root=Path(sys.argv[1]))\n"
         "print(examine(layout, layout.listing())['sha256'].tolist())\n"
     )
     command = [sys.executable, "-c", script, str(picture_folder)]

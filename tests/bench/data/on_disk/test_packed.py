@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 
 from bench.data.base import ClipDataSet, Split
-from bench.data.layouts import Folder
-from bench.data.layouts.base import Entry, Listing
-from bench.data.layouts.clips import Frames
 from bench.data.on_disk import FilesDataSet, open_layout, packed, prepare
-from bench.data.on_disk.purge import purge
-from bench.errors import UserError
-from bench.progress import Reporter
+from bench.data.on_disk.prepare import purge
+from bench.data.readers import Folder
+from bench.data.readers.base import Entry, Listing
+from bench.data.readers.clips import Frames
+from bench.util.errors import UserError
+from bench.util.progress import Reporter
 
 QUIET = Reporter(quiet=True)
 ALL: Sequence[Split] = ("train", "val", "test")
@@ -113,8 +113,8 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from bench.data.on_disk import prepare
-from bench.data.layouts import Folder
-from bench.progress import Reporter
+from bench.data.readers import Folder
+from bench.util.progress import Reporter
 prepare._CHUNK_BYTES, prepare._SAVE_EVERY = 5000, 0.0
 pixels = prepare._pixels
 def slow(base, work):

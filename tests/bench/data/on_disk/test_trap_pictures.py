@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from support import TINY, write_pictures
 
-from bench.data.layouts import Folder
-from bench.data.layouts.folder import STRAY
 from bench.data.on_disk import FilesDataSet, open_layout
+from bench.data.readers import Folder
+from bench.data.readers.folder import STRAY
 from bench.data.reading.tree import LEAVES_ROOT
 
 ORIENTATION = 0x0112

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench import rng
 from bench.data.reading import images
 from bench.data.reading.images import (
     MAX_PIXELS,
@@ -19,6 +18,7 @@ from bench.data.reading.images import (
     UnreadablePicture,
     read_picture,
 )
+from bench.util import rng
 
 LOSSLESS = {"PNG": {}, "TIFF": {}, "BMP": {}, "WEBP": {"lossless": True}}
 ORIENTATION = 0x0112

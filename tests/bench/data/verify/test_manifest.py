@@ -16,7 +16,7 @@ from bench.data.verify.manifest import (
     read_manifest,
     write_manifest,
 )
-from bench.errors import UserError
+from bench.util.errors import UserError
 
 A, B = "a" * 64, "b" * 64
 

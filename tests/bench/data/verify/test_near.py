@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import rng
-from bench.data.faces import generate
-from bench.data.on_disk.likeness import BYTES, COARSE_BYTES, likeness_hash
-from bench.data.verify.near import COARSE_LIMIT, FINE_LIMIT, near_identical
+from bench.data.on_disk.examine import BYTES, COARSE_BYTES, likeness_hash
+from bench.data.verify.findings import COARSE_LIMIT, FINE_LIMIT, near_identical
+from bench.faces import generate
+from bench.util import rng
 
 
 @pytest.fixture(scope="module")

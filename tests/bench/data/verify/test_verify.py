@@ -15,15 +15,14 @@ from rich.console import Console
 from support import write_pictures
 
 from bench.data.base import Skipped
-from bench.data.layouts import Folder, Listing
-from bench.data.layouts.base import Counts, Entry, PictureFile
-from bench.data.like import make_like
 from bench.data.on_disk import open_layout
+from bench.data.readers import Folder, Listing
+from bench.data.readers.base import Counts, Entry, PictureFile
+from bench.data.readers.like import make_like
 from bench.data.verify import Verification, verify
-from bench.data.verify.report import LISTED, as_json
-from bench.data.verify.terminal import show
-from bench.errors import UserError
-from bench.progress import Reporter
+from bench.data.verify.report import LISTED, as_json, show
+from bench.util.errors import UserError
+from bench.util.progress import Reporter
 
 QUIET = Reporter(quiet=True)
 

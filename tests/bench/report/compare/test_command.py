@@ -9,7 +9,8 @@ import pytest
 from comparisons import compared
 from rich.console import Console
 
-from bench.compare import compare, pair, sides, table, terminal
+from bench.compare import compare, pair, sides, table
+from bench.compare import table as terminal
 
 
 def test_exit_codes(bench, run: Path) -> None:

@@ -12,9 +12,9 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from bench.bootstrap import two_level_difference
 from bench.compare import pair, sides
 from bench.stats import sign_flip, tango
+from bench.stats.bootstrap import two_level_difference
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -6,7 +6,7 @@ import pytest
 from comparisons import N, compared, outcomes
 
 from bench.compare import compare, pair, sides
-from bench.errors import UserError
+from bench.util.errors import UserError
 
 
 def test_runs_are_paired_by_classifier(run: Path, new_build) -> None:

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from made_up_cells import CLASSES, CONDITIONS, STEPS, write_cell
 
-from bench.dataset_record import DatasetRecord
 from bench.report.results import Results, read
 from bench.report.spec import TableSpec, Value
 from bench.report.tables import tables
-from bench.store import Store
+from bench.store.records import DatasetRecord
+from bench.store.store import Store
 
 N = 240
 STRENGTH = {"net": 1.2, "other": 0.9, "emodc": 1.3}

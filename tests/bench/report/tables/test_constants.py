@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from made_up_cells import make_cell
 
-from bench.constants import in_words
 from bench.perturb import CORRUPTIONS, PRESETS
+from bench.perturb.listing import in_words
 from bench.report.results import read
 from bench.report.spec import TableSpec
 from bench.report.tables import tables
-from bench.store import Manifest, Store
+from bench.store.cells import Manifest
+from bench.store.store import Store
 
 NAMES = ("raf_db_c.pixelate_low_light_low_contrast", "imagecorruptions.fog", "zoom_blur")
 

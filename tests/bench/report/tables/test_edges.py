@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 from made_up_cells import CLASSES, CONDITIONS, STEPS, write_cell
 
-from bench.dataset_record import DatasetRecord
-from bench.errors import UserError
 from bench.report.figures.calibration import reliabilities
 from bench.report.render import csv_text
 from bench.report.results import read
 from bench.report.spec import TableSpec
 from bench.report.tables import tables
-from bench.store import Cell, Store
+from bench.store.cells import Cell
+from bench.store.records import DatasetRecord
+from bench.store.store import Store
+from bench.util.errors import UserError
 
 GRID = [*CONDITIONS, ("pgd", "1/255")]
 

@@ -9,8 +9,8 @@ from scipy.special import log_softmax
 from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
+from bench.report.figures.calibration import selective_drawings
 from bench.report.figures.cost import cost_drawings
-from bench.report.figures.selective import selective_drawings
 from bench.report.spec import Estimate, Number, Value
 
 CLASSES = ["happy", "sad", "angry"]

@@ -1,0 +1,166 @@
+"""What the sweep asks of any classifier.
+
+A classifier is measured on pictures at their native size; resizing and normalisation live inside
+it.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.classifiers.views import Views
+from bench.store.cells import Gate
+from bench.store.traces import OtherPrompts, Traces
+from bench.util.errors import UserError
+from emodc.decisions.decide import Rule
+
+Measure = Callable[[Tensor, Sequence[str]], tuple[np.ndarray, Traces | None]]
+"""Logits and traces of float32 images (B, 3, H, W) and their ids."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a classifier said of a batch of N pictures.
+
+    Attributes:
+        logits: float32 (N, K).
+        traces: EmoDC's errors, or the surprises of views; None for other classifiers' verdicts.
+        evaluations: Network evaluations of each picture, (N,).
+        seconds: Wall time per picture, (N,).
+        means: Mean errors, (N, K), where they were estimated; None where traces are complete.
+    """
+
+    logits: np.ndarray
+    traces: Traces | None
+    evaluations: np.ndarray
+    seconds: np.ndarray
+    means: np.ndarray | None = None
+
+
+class Classifier(ABC):
+    """A classifier as the sweep sees it.
+
+    Attributes:
+        classes: Class names in logit order.
+        digest: Of the weights and of how they are evaluated.
+        gate: For EmoDC, whether it is still a denoiser.
+        timesteps: EmoDC's grid for a picture without noise; empty for other classifiers.
+        evaluations: Network evaluations per picture.
+        validation: Figures of its checkpoint on the validation split.
+        training: What made its weights; see `bench.store.store.Manifest`.
+    """
+
+    classes: tuple[str, ...]
+    digest: str
+    gate: Gate | None = None
+    timesteps: tuple[int, ...] = ()
+    evaluations: int = 1
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.validation: dict[str, float] = {}
+        self.training: dict[str, Any] = {}
+
+    def measure(
+        self, pictures: Sequence[np.ndarray], ids: Sequence[str], rule: Rule | None = None
+    ) -> Measurement:
+        """Measure uint8 RGB pictures (H, W, 3) of any sizes.
+
+        On a CPU each picture is a computation of its own, so that its result does not depend on
+        its neighbours, to the last bit. On a GPU pictures of one size share a batch.
+
+        Args:
+            pictures: The pictures.
+            ids: Their sample ids.
+            rule: Decides while measuring, for classifiers that have steps; None measures all.
+        """
+        if rule is not None:
+            raise TypeError(f"{type(self).__name__} has no steps to decide after")
+        return self._batch_by_batch(pictures, ids, self._measure, self.evaluations)
+
+    def measure_views(
+        self, pictures: Sequence[np.ndarray], ids: Sequence[str], views: Views
+    ) -> Measurement:
+        """Measure several views of each picture, and keep what was said of every one.
+
+        Logits are mean log-probabilities over the views. The trace has surprises, -log p(class), in
+        the place of errors and the views' numbers in that of timesteps. Arguments as of `measure`.
+        """
+        raise TypeError(f"{type(self).__name__} has steps in the place of views")
+
+    def flops(self) -> dict[str, float]:
+        """What a decision costs; see `bench.store.store.Manifest`."""
+        return {}
+
+    def other_prompts(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> OtherPrompts:
+        """Errors under the prompts that name no class, for classifiers whose `measure` has traces.
+
+        A call of its own, so that a verdict's logits, seconds and evaluations stay what they are.
+        """
+        raise TypeError(f"{type(self).__name__} knows no prompts")
+
+    def require_classes(self, classes: Sequence[str], name: str) -> None:
+        """Refuse a data set whose labels this classifier does not know.
+
+        Raises:
+            UserError: Naming the labels on both sides.
+        """
+        missing = sorted(set(classes) - set(self.classes))
+        if missing:
+            raise UserError(
+                f"classifier {name!r} does not know the data set's classes {', '.join(missing)}; "
+                f"it knows {', '.join(self.classes)}."
+            )
+
+    @abstractmethod
+    def attack_target(self, sample_id: str) -> nn.Module:
+        """What an attack on this sample differentiates: images -> logits."""
+
+    @abstractmethod
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
+        """Logits and traces of float32 images (B, 3, H, W)."""
+
+    def _batch_by_batch(
+        self,
+        pictures: Sequence[np.ndarray],
+        ids: Sequence[str],
+        measure: Measure,
+        evaluations: int,
+    ) -> Measurement:
+        results = []
+        for batch in self._batches(pictures):
+            images = as_images([pictures[i] for i in batch]).to(self.device)
+            start = time.perf_counter()
+            logits, traces = measure(images, [ids[i] for i in batch])
+            spent = (time.perf_counter() - start) / len(batch)
+            results.append((logits, traces, np.full(len(batch), spent)))
+        logits, traces, seconds = zip(*results, strict=True)
+        return Measurement(
+            logits=np.concatenate(logits),
+            traces=None if traces[0] is None else Traces.joined(traces),
+            evaluations=np.full(len(ids), evaluations),
+            seconds=np.concatenate(seconds),
+        )
+
+    def _batches(self, pictures: Sequence[np.ndarray]) -> list[list[int]]:
+        if self.device.type == "cpu":
+            return [[i] for i in range(len(pictures))]
+        batches: list[list[int]] = []
+        for i, picture in enumerate(pictures):
+            if batches and pictures[batches[-1][0]].shape == picture.shape:
+                batches[-1].append(i)
+            else:
+                batches.append([i])
+        return batches
+
+
+def as_images(pictures: Sequence[np.ndarray]) -> Tensor:
+    """uint8 (H, W, 3) pictures of one size -> float32 (N, 3, H, W) in [0, 1]."""
+    stacked = torch.from_numpy(np.stack(pictures))
+    return stacked.permute(0, 3, 1, 2).float() / 255.0

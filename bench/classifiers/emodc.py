@@ -1,0 +1,235 @@
+"""What is stored of decisions that were made without measuring everything: means and logits."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.classifiers import flops
+from bench.classifiers.base import Classifier, Measurement, as_images
+from bench.classifiers.views import Views
+from bench.store.cells import Gate
+from bench.store.traces import OtherPrompts, TraceInfo, Traces
+from bench.util.errors import UserError
+from emodc import EmoDC, Engine
+from emodc.analysis.estimates import Floats
+from emodc.decisions.decide import TIE, Decisions, Rule
+from emodc.decisions.orders import chances
+from emodc.diffusion.measuring import resolve_precision
+
+
+def means_of(errors: Floats, decisions: Decisions, sizes: Floats) -> Floats:
+    """Mean errors over all cells, estimated from those that were measured.
+
+    Of a class that stayed, the mean over its cells, each weighed by one over how likely it was to
+    be visited: a sequential test prefers early timesteps, where errors are greater. One that left
+    was not measured where the others were: the best class's estimate, plus the mean difference of
+    the two where both were measured.
+
+    Args:
+        errors: (N, K, S), NaN where nothing was measured.
+        decisions: What was decided of them.
+        sizes: How likely cells were to be visited early, (N, S); see
+            `emodc.decisions.decide.Rule.sizes`.
+
+    Returns:
+        (N, K).
+    """
+    pictures = zip(errors.astype(np.float64), decisions.seen, sizes, strict=True)
+    return np.stack([_means(*one) for one in pictures])
+
+
+def logits_of(means: Floats, decisions: Decisions, scale: float) -> np.ndarray:
+    """Logits whose highest is the decision.
+
+    -scale * mean error. A class that lost cannot come back: where an estimate or rounding would
+    lift a loser to the winner's logit or above, it gets the next lower number. Of a tie the two
+    highest are equal.
+
+    Args:
+        means: Of `means_of`, (N, K).
+        decisions: What was decided.
+        scale: Logits per unit of error.
+
+    Returns:
+        float32 (N, K).
+    """
+    logits = (-scale * means).astype(np.float32)
+    for own, winner in zip(logits, decisions.winner.tolist(), strict=True):
+        if winner == TIE:
+            first, second = np.argsort(-own, kind="stable")[:2]
+            own[second] = own[first]
+        else:
+            below = np.nextafter(own[winner], np.float32(-np.inf))
+            losers = np.arange(len(own)) != winner
+            own[losers] = np.minimum(own[losers], below)
+    return logits
+
+
+def _means(errors: Floats, seen: np.ndarray, sizes: Floats) -> Floats:
+    """Of one picture's classes, (K,)."""
+    stayed = seen == seen.max()
+    means = np.full(len(errors), np.inf)
+    means[stayed] = [_mean(own, int(seen.max()), sizes) for own in errors[stayed]]
+    best = int(means.argmin())
+    for label in np.flatnonzero(~stayed):
+        means[label] = means[best] + _mean(errors[label] - errors[best], int(seen[label]), sizes)
+    return means
+
+
+def _mean(values: Floats, count: int, sizes: Floats) -> float:
+    """Over all cells (S,), from the `count` first visited; NaN elsewhere."""
+    known = np.isfinite(values)
+    return float(np.average(values[known], weights=1 / chances(sizes, count)[known]))
+
+
+# ------------------------------------------------------------------------------------------------
+# EmoDC, and its matched control.
+
+
+class DiffusionClassifier(Classifier):
+    """EmoDC."""
+
+    def __init__(
+        self,
+        model: EmoDC,
+        digest: str,
+        gate: Gate | None,
+        attack_steps: int,
+        device: torch.device,
+        engine: Engine | None = None,
+    ) -> None:
+        super().__init__(device)
+        self.engine = engine or Engine()
+        self.model = model.to(device).requires_grad_(False).eval()
+        self.classes, self.digest, self.gate = model.classes, digest, gate
+        self.timesteps = tuple(model.timesteps.tolist())
+        self.evaluations = len(self.timesteps) * len(self.classes)
+        self.attack_steps = min(attack_steps, len(self.timesteps))
+
+    def measure(
+        self, pictures: Sequence[np.ndarray], ids: Sequence[str], rule: Rule | None = None
+    ) -> Measurement:
+        """See `Classifier.measure`."""
+        if rule is None:
+            return super().measure(pictures, ids)
+        try:
+            verdict = self.model.decide(pictures, ids, rule, engine=self.engine)
+        except MemoryError as error:
+            raise UserError(str(error), 1) from error
+        self.engine = replace(self.engine, rows=verdict.rows)  # if memory ran out, it would again
+        errors, times = verdict.trace.errors.numpy(), verdict.trace.timesteps.numpy()
+        means = means_of(errors, verdict.decisions, rule.sizes(times, np.ones(times.shape)))
+        return Measurement(
+            logits=logits_of(means, verdict.decisions, self.model.evaluation.logit_scale),
+            traces=Traces(tuple(ids), errors, times.astype(np.int32), self._info),
+            evaluations=verdict.decisions.evaluations,
+            seconds=verdict.seconds,
+            means=means,
+        )
+
+    def attack_target(self, sample_id: str) -> nn.Module:
+        """EmoDC on the verdict's own noise, a different share of its steps at each query."""
+        return _SubsampledEmoDC(self.model, sample_id, self.attack_steps)
+
+    def other_prompts(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> OtherPrompts:
+        """See `Classifier.other_prompts`."""
+        parts = []
+        for batch in self._batches(pictures):
+            images, names = as_images([pictures[i] for i in batch]), [ids[i] for i in batch]
+            null, non_class = self.model.other_prompts(images.to(self.device), names)
+            parts.append(OtherPrompts(tuple(names), null.cpu().numpy(), non_class.cpu().numpy()))
+        return OtherPrompts.joined(parts)
+
+    def flops(self) -> dict[str, float]:
+        """See `Classifier.flops`. What prompts cost once per pass of many steps counts as fixed.
+
+        With a shared trunk a pass serves all classes, whoever is still asked about.
+        """
+        image = flops.picture(self.device)
+        self.model(image, steps=[0])  # prompts are encoded once, ever
+        one = flops.counted(lambda: self.model(image, steps=[0]))
+        two = flops.counted(lambda: self.model(image, steps=[0, 0]))
+        step = two - one
+        if self.model.denoiser.shared_trunk:
+            return {"picture": one - step, "step": step, "evaluation": 0.0}
+        return {"picture": one - step, "step": 0.0, "evaluation": step / len(self.classes)}
+
+    @property
+    def _info(self) -> TraceInfo:
+        plan, process = self.model.evaluation, self.model.denoiser.process
+        return TraceInfo(
+            kind="errors",
+            classes=self.classes,
+            weighting=plan.weighting,
+            prediction=process.prediction,
+            precision=str(resolve_precision(plan.precision, self.device)).removeprefix("torch."),
+            model=self.digest,
+            seed=plan.seed,
+            steps=plan.steps,
+        )
+
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
+        trace = self.model.trace(images, ids)
+        errors, timesteps = trace.errors.cpu().numpy(), trace.timesteps.cpu().numpy()
+        means = errors.astype(np.float64).mean(axis=2)
+        logits = (-self.model.evaluation.logit_scale * means).astype(np.float32)
+        return logits, Traces(tuple(ids), errors, timesteps.astype(np.int32), self._info)
+
+
+class ControlClassifier(DiffusionClassifier):
+    """The matched control: EmoDC's trunk and steps, log-probabilities in the place of errors."""
+
+    def __init__(
+        self,
+        model: EmoDC,
+        digest: str,
+        attack_steps: int,
+        device: torch.device,
+        engine: Engine | None = None,
+    ) -> None:
+        model.evaluation = replace(model.evaluation, logit_scale=1.0)
+        super().__init__(model, digest, None, attack_steps, device, engine)
+        self.evaluations, self.timesteps = len(self.timesteps), ()
+
+    def measure(
+        self, pictures: Sequence[np.ndarray], ids: Sequence[str], rule: Rule | None = None
+    ) -> Measurement:
+        """See `Classifier.measure`; a pass says something of all classes, and counts once."""
+        measured = super().measure(pictures, ids, rule)
+        if rule is None or measured.traces is None:
+            return measured
+        passes = np.isfinite(measured.traces.errors).any(axis=1).sum(axis=1)
+        return replace(measured, traces=None, evaluations=passes)
+
+    def measure_views(
+        self, pictures: Sequence[np.ndarray], ids: Sequence[str], views: Views
+    ) -> Measurement:
+        """See `Classifier.measure_views`: its views are its steps, so `views` says nothing new."""
+        return self._batch_by_batch(pictures, ids, super()._measure, self.evaluations)
+
+    @property
+    def _info(self) -> TraceInfo:
+        words = {"kind": "surprises", "weighting": "", "prediction": ""}
+        return super()._info.model_copy(update=words)
+
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
+        logits, _ = super()._measure(images, ids)
+        return logits, None  # not noise-prediction errors: no trace, no d_p
+
+
+class _SubsampledEmoDC(nn.Module):
+    """Logits from `count` of the verdict's steps; successive queries go through all of them."""
+
+    def __init__(self, model: EmoDC, sample_id: str, count: int) -> None:
+        super().__init__()
+        self.model, self.sample_id = model, sample_id
+        self.stride = max(1, model.evaluation.steps // count)
+        self.queries = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        steps = range(self.queries % self.stride, self.model.evaluation.steps, self.stride)
+        self.queries += 1
+        return self.model(images, [self.sample_id], steps)

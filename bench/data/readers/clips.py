@@ -1,0 +1,185 @@
+"""Where clips come from: folders of frames or video files, and how they are found."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from bench.data.base import Skipped
+from bench.data.readers.base import Layout, Source
+from bench.data.reading.images import PICTURE_SUFFIXES, UnreadablePicture, read_picture
+from bench.data.reading.tree import files_in, locate, scan_level
+from bench.data.reading.video import VIDEO_SUFFIXES, count_frames, read_video
+from bench.labels import natural_key
+
+
+@runtime_checkable
+class ClipSource(Source, Protocol):
+    """Where one clip comes from. As a picture it is its middle frame."""
+
+    def frame_count(self, base: Path) -> int:
+        """Number of frames.
+
+        Raises:
+            UnreadablePicture: With the reason.
+        """
+
+    def read_frames(self, base: Path, numbers: Sequence[int]) -> np.ndarray:
+        """The frames with these numbers, from 0, uint8 RGB (T, H, W, 3).
+
+        Raises:
+            UnreadablePicture: With the reason.
+        """
+
+
+class Frames(NamedTuple):
+    """A folder of frames; make it with `Frames.of`.
+
+    A data set has a million names, so those of a clip are one string.
+    """
+
+    folder: str
+    joined: str
+
+    @classmethod
+    def of(cls, folder: str, names: Sequence[str]) -> "Frames":
+        """From the frames' names in any order."""
+        return cls(folder, "/".join(sorted(names, key=natural_key)))
+
+    @property
+    def names(self) -> list[str]:
+        """In natural order: 2.jpg before 10.jpg."""
+        return self.joined.split("/")
+
+    @property
+    def path(self) -> str:
+        """The middle frame."""
+        names = self.names
+        return f"{self.folder}/{names[len(names) // 2]}"
+
+    def content(self, base: Path) -> bytes:
+        """The middle frame, and the names of all."""
+        return (base / self.path).read_bytes() + self.joined.encode()
+
+    def read(self, base: Path) -> np.ndarray:
+        """Decode the middle frame."""
+        return read_picture(base / self.path)
+
+    def frame_count(self, base: Path) -> int:
+        """Number of files."""
+        return self.joined.count("/") + 1
+
+    def read_frames(self, base: Path, numbers: Sequence[int]) -> np.ndarray:
+        """Decode the frames with these numbers, each file once."""
+        names, decoded = self.names, {}
+        for number in set(numbers):
+            try:
+                decoded[number] = read_picture(base / self.folder / names[number])
+            except UnreadablePicture as error:
+                raise UnreadablePicture(f"{names[number]}: {error}") from error
+        if len({frame.shape for frame in decoded.values()}) > 1:
+            raise UnreadablePicture("its frames have several sizes")
+        return np.stack([decoded[number] for number in numbers])
+
+
+class VideoFile(NamedTuple):
+    """A video file."""
+
+    path: str
+
+    def content(self, base: Path) -> bytes:
+        """The file."""
+        return (base / self.path).read_bytes()
+
+    def read(self, base: Path) -> np.ndarray:
+        """Decode the middle frame."""
+        frame: np.ndarray = self.read_frames(base, [self.frame_count(base) // 2])[0]
+        return frame
+
+    def frame_count(self, base: Path) -> int:
+        """Number of frames that can be decoded."""
+        return count_frames(base / self.path)
+
+    def read_frames(self, base: Path, numbers: Sequence[int]) -> np.ndarray:
+        """Decode the frames with these numbers, and those before them."""
+        return read_video(base / self.path, numbers)
+
+
+class Clips:
+    """The clips below a folder: folders of frames, and video files, all at one depth.
+
+    Frames are listed when their clip is taken, so those that nobody labelled cost nothing.
+
+    Args:
+        base: The folder.
+        depth: How many levels below it clips are.
+        follow_links: As in `Layout`.
+    """
+
+    def __init__(self, base: Path, depth: int, follow_links: bool) -> None:
+        self.base, self._follow = base, follow_links
+        self._folders, self._videos = scan_level(base, depth, VIDEO_SUFFIXES, follow_links)
+        self._taken: set[str] = set()
+        self._missing: list[Skipped] = []
+        self._refused = list(self._folders.refused)
+
+    @property
+    def paths(self) -> list[str]:
+        """All clips, in natural order."""
+        return sorted(self._folders.files + self._videos.files, key=natural_key)
+
+    @property
+    def missing(self) -> tuple[Skipped, ...]:
+        """Clips that were asked for and are not there, or have no frames."""
+        return tuple(self._missing)
+
+    @property
+    def refused(self) -> tuple[Skipped, ...]:
+        """Links that leave the folder."""
+        return tuple(self._refused)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Clips that were not taken."""
+        return tuple(path for path in self.paths if path not in self._taken)
+
+    def take(self, *names: str) -> ClipSource | None:
+        """The clip with the first of these names (of videos: without suffix) that is there."""
+        for name in names:
+            folder = self._folders.find(name)
+            if folder is not None:
+                return self._frames(folder)
+            for file in (name, *(name + suffix for suffix in VIDEO_SUFFIXES)):
+                video = self._videos.find(file)
+                if video is not None:
+                    self._taken.add(video)
+                    return VideoFile(video)
+        self._missing.append(Skipped(names[0], "named by the label file, not there"))
+        return None
+
+    def _frames(self, folder: str) -> Frames | None:
+        self._taken.add(folder)
+        names, refused = files_in(self.base, folder, PICTURE_SUFFIXES, self._follow)
+        self._refused += refused
+        if not names:
+            self._missing.append(Skipped(folder, "a clip without frames"))
+            return None
+        return Frames.of(folder, names)
+
+
+def folder_of_clips(layout: Layout, names: Sequence[str]) -> Path:
+    """The folder at or below the root with the first of these names; nested ones are seen through.
+
+    Raises:
+        UserError: If there is none, or if several could be meant.
+    """
+    parent = locate(
+        layout.root,
+        lambda folder: any((folder / name).is_dir() for name in names),
+        f"expected a folder {' or '.join(names)}, as in {layout.expects}",
+    )
+    folder = next(parent / name for name in names if (parent / name).is_dir())
+    while (folder / folder.name).is_dir():
+        folder = folder / folder.name
+    return folder

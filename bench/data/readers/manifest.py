@@ -1,0 +1,412 @@
+"""The rows of a manifest: what each one says of its picture."""
+
+import csv
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import ClassVar, Literal, NamedTuple, get_args
+
+from pydantic import Field
+
+from bench.data.base import Skipped, Split
+from bench.data.readers.base import SPLITS, Entry, LabelBase, Layout, Listing, PictureFile
+from bench.data.readers.cast import Cast, save
+from bench.data.readers.own_split import held_out_persons, held_out_pictures
+from bench.data.reading.images import PICTURE_SUFFIXES, Box
+from bench.data.reading.tables import (
+    FORMATS,
+    Table,
+    column_names,
+    read_table,
+    whole_number,
+    wrong_line,
+)
+from bench.data.reading.tree import inside, locate, scan
+from bench.labels import BASIC, canonical, class_names, label_base, natural_key, ordered
+from bench.util.errors import UserError
+
+Column = Literal["path", "label", "split", "id", "person", "left", "top", "width", "height"]
+
+_NEEDED: tuple[Column, ...] = ("path", "label")
+_BOX: tuple[Column, ...] = ("left", "top", "width", "height")
+_SPLITS: Mapping[str, Split] = {
+    **SPLITS,
+    "training": "train",
+    "validation": "val",
+    "dev": "val",
+    "testing": "test",
+}
+_FARTHEST = 10**6  # pixels
+_LONGEST = 100  # characters of what stands in tables and figures
+
+
+class Row(NamedTuple):
+    """A row of a manifest; text that is not given is empty.
+
+    Attributes:
+        number: Of its line.
+        path: With "/" between the parts.
+        label: As it is written.
+        split: None if it is not given.
+        id: Unique; the path, and the box if there is one, unless it is given.
+        person: Who is shown.
+        box: The face; None if it is the whole picture.
+        groups: Values of group attributes.
+    """
+
+    number: int
+    path: str
+    label: str
+    split: Split | None
+    id: str
+    person: str
+    box: Box | None
+    groups: Mapping[str, str]
+
+
+def parse_rows(
+    table: Table, names: Mapping[Column, str] | None = None, groups: Sequence[str] = ()
+) -> list[Row]:
+    """What each row of a manifest says.
+
+    Args:
+        table: The manifest.
+        names: Of columns that are called something else.
+        groups: Columns that are group attributes.
+
+    Raises:
+        UserError: Naming the column that is not there, or the line that is something else.
+    """
+    columns = _columns(table, names or {})
+    attributes = {name: _column(table, name, "the option groups") for name in groups}
+    for name, column in {"label": columns["label"], **attributes}.items():
+        _require_short(name, column, table)
+    rows = []
+    seen: set[str] = set()
+    shared: dict[tuple[str, ...], dict[str, str]] = {}  # many rows are in the same groups
+    for place, number in enumerate(table.numbers):
+        fields = {name: column[place] for name, column in columns.items()}
+        values = tuple(column[place] for column in attributes.values())
+        if values not in shared:
+            pairs = zip(attributes, values, strict=True)
+            shared[values] = {name: value for name, value in pairs if value}
+        row = _row(fields, shared[values], table.origin, number)
+        if row.id in seen:
+            raise wrong_line(
+                table.origin, number, row.id, "an id, or else a path, that did not come before"
+            )
+        seen.add(row.id)
+        rows.append(row)
+    if not rows:
+        raise UserError(f"{table.origin}: names no pictures.")
+    return rows
+
+
+def _row(fields: Mapping[Column, str], groups: Mapping[str, str], origin: str, number: int) -> Row:
+    for column in ("path", "id", "person"):
+        if column in fields and not fields[column]:
+            raise wrong_line(origin, number, "", f"a value in the column of {column}")
+    path = _plain(fields["path"])
+    box = _box(fields, origin, number)
+    plain = path if box is None else f"{path}#{box.left},{box.top},{box.width},{box.height}"
+    split = fields.get("split", "").lower()
+    if split and split not in _SPLITS:
+        raise wrong_line(origin, number, split, "a split, train, val or test")
+    return Row(
+        number,
+        path,
+        fields["label"],
+        _SPLITS.get(split),
+        fields.get("id", plain),
+        fields.get("person", ""),
+        box,
+        groups,
+    )
+
+
+def _plain(path: str) -> str:
+    """A path with "/" between its parts, and nothing else between them."""
+    path = path.replace("\\", "/")
+    return str(PurePosixPath(path)) if "./" in path or "//" in path else path
+
+
+def _columns(table: Table, names: Mapping[Column, str]) -> dict[Column, list[str]]:
+    """The columns that are there, by what they mean."""
+    found = {name: _column(table, names[name], f"columns: {{{name}: ...}}") for name in names}
+    for name in get_args(Column):
+        if name in table.columns:
+            found.setdefault(name, table.columns[name])
+    for name in _NEEDED:
+        if name not in found:
+            raise UserError(
+                f"{table.origin}: there is no column {name!r} among {_known(table)}. If it is "
+                f"called something else, say so with the option columns: {{{name}: ...}}."
+            )
+    boxed = [name for name in _BOX if name in found]
+    if boxed == ["width", "height"] and not set(boxed) & set(names):
+        # The size of the whole picture, as in the manifests that `bench data verify` writes.
+        del found["width"], found["height"]
+        boxed = []
+    if 0 < len(boxed) < len(_BOX):
+        raise UserError(
+            f"{table.origin}: a box needs the columns {', '.join(_BOX)}; there is only "
+            f"{' and '.join(boxed)}. Add the others or rename what is no box."
+        )
+    return found
+
+
+def _column(table: Table, name: str, named_by: str) -> list[str]:
+    if name not in table.columns:
+        raise UserError(
+            f"{table.origin}: there is no column {name!r}, which {named_by} names, among "
+            f"{_known(table)}."
+        )
+    return table.columns[name]
+
+
+def _require_short(name: str, column: Sequence[str], table: Table) -> None:
+    """Classes and groups are columns of tables: a text in their place is an oversight."""
+    if len(name) > _LONGEST or not name.isprintable():
+        raise UserError(
+            f"{table.origin}: a column of groups has a name of up to {_LONGEST} printable "
+            f"characters, not {_shown(name)}."
+        )
+    for value in dict.fromkeys(column):
+        if len(value) > _LONGEST or not value.isprintable():
+            number = table.numbers[column.index(value)]
+            expected = f"a value of up to {_LONGEST} printable characters in the column {name!r}"
+            raise wrong_line(table.origin, number, value, expected)
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) < 30 else f"{name[:27]}...")
+
+
+def _known(table: Table) -> str:
+    shown = [_shown(name) for name in table.columns]
+    return ", ".join(shown[:12]) + (", ..." if len(shown) > 12 else "")
+
+
+def _box(fields: Mapping[Column, str], origin: str, number: int) -> Box | None:
+    """The box, in whole pixels; None if the four fields are not there or empty."""
+    texts = [fields.get(column, "") for column in _BOX]
+    if not any(texts):
+        return None
+    return Box(*(_pixels(text, origin, number) for text in texts))
+
+
+def _pixels(text: str, origin: str, number: int) -> int:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not abs(value) <= _FARTHEST:
+        raise wrong_line(origin, number, text, "left, top, width and height of a box in pixels")
+    return round(value)
+
+
+# ------------------------------------------------------------------------------------------------
+# A table of one's own that names pictures and their labels: CSV, TSV or Parquet.
+
+
+_NUMBER = re.compile(r"-?\d+(\.\d*)?")
+_LEAVES = "its path leaves the folder of the pictures (follow_links: true allows it)"
+
+
+class Manifest(Layout):
+    """Pictures and labels that a table names; usual labels become the vocabulary's."""
+
+    title: ClassVar[str] = "table of pictures"
+    expects: ClassVar[str] = (
+        "a file *.csv, *.tsv or *.parquet, or DIR/manifest.{csv,tsv,parquet}, with columns path "
+        "and label, optionally split, id, person, left, top, width, height"
+    )
+
+    kind: Literal["manifest"] = "manifest"
+    pictures: Path | None = Field(
+        default=None, description="What the paths are relative to, if not the table's folder."
+    )
+    columns: dict[Column, str] = Field(
+        default={}, description="What columns are called, such as {label: emotion}."
+    )
+    groups: tuple[str, ...] = Field(default=(), description="Columns to split results by.")
+    class_order: str | tuple[str, ...] | None = Field(
+        default=None,
+        description="What numeric labels mean: a known order such as fer2013, or a list of names.",
+    )
+    label_base: LabelBase = None
+
+    @property
+    def name(self) -> str:
+        """That of the file, or of the folder if the file is just the manifest."""
+        stem, resolved = self.root.stem, self.root.resolve()
+        if self.root.suffix.lower() in FORMATS:
+            return resolved.parent.name if stem == "manifest" else stem
+        return resolved.name
+
+    @property
+    def protocol(self) -> str:
+        """Whose split it is."""
+        names = column_names(self.file())
+        if self.columns.get("split", "split") in names:
+            return "the table's own split"
+        by_person = self.columns.get("person", "person") in names
+        return f"20 % for test, by {'person' if by_person else 'file content'}"
+
+    def file(self) -> Path:
+        """The table.
+
+        Raises:
+            UserError: If there is none, or several.
+        """
+        if self.root.is_file():
+            if self.root.suffix.lower() not in FORMATS:
+                raise self.fail("this is no such file.")
+            return self.root
+        base = locate(self.root, lambda folder: bool(_tables(folder)), f"expected {self.expects}")
+        found = _tables(base)
+        if len(found) > 1:
+            names = " and ".join(path.name for path in found)
+            raise UserError(f"{base}: has {names}. Name one of the files as --root.")
+        return found[0]
+
+    def listing(self) -> Listing:
+        """See `Layout.listing`."""
+        file = self.file()
+        table = read_table(file)
+        rows = parse_rows(table, self.columns, self.groups)
+        labels = self._labels([row for row in rows if row.label], table.origin)
+        base = self.pictures or file.parent
+        paths, missing, refused = self._find(base, rows)
+        usable = [row for row in rows if row.label and row.path in paths]
+        without_split = 0
+        if self.columns.get("split", "split") in table.columns:
+            without_split = sum(row.split is None for row in usable)
+            usable = [row for row in usable if row.split is not None]
+        if not usable:
+            why = "".join(f" {found.path}: {found.reason}." for found in (*missing, *refused)[:1])
+            raise self.fail(f"no labelled picture of {table.origin} can be used.{why}")
+        entries = _entries(base, usable, paths, labels)
+        return Listing(
+            base,
+            entries,
+            ordered({entry.label for entry in entries if entry.split == "train"}),
+            group_values=_group_values(usable, self.groups),
+            missing=missing,
+            refused=refused,
+            unlabelled=tuple(row.path for row in rows if not row.label and row.path in paths),
+            left_out={"no split given": without_split} if without_split else {},
+        )
+
+    def _labels(self, rows: Sequence[Row], origin: str) -> dict[str, str]:
+        """Class name of each label."""
+        given = {row.label: row.number for row in rows}
+        if self.class_order is None:
+            number = next(filter(_NUMBER.fullmatch, given), None)
+            if number is not None:
+                raise UserError(
+                    f"{origin}, line {given[number]}: the label {number} is a number, which means "
+                    "another class in every data set. Say what the numbers mean with the option "
+                    "class_order: a known order such as fer2013, or a list of names."
+                )
+            return {label: canonical(label) for label in given}
+        names = class_names(self.class_order)
+        expected = "a numeric label, as class_order says"
+        ids = {
+            # Tables with gaps in a column of integers often come with "3.0".
+            label: whole_number(label.removesuffix(".0"), origin, line, expected)
+            for label, line in given.items()
+        }
+        first = label_base(ids.values(), len(names), origin, self.label_base)
+        return {label: names[number - first] for label, number in ids.items()}
+
+    def _find(
+        self, base: Path, rows: Sequence[Row]
+    ) -> tuple[dict[str, str], tuple[Skipped, ...], tuple[Skipped, ...]]:
+        """Files of the rows' paths, in natural order; those not there; those refused."""
+        tree = scan(base, PICTURE_SUFFIXES, self.follow_links)
+        paths: dict[str, str] = {}
+        missing, refused = [], list(tree.refused)
+        for path in dict.fromkeys(row.path for row in rows):
+            found: str | None
+            if inside(base, path):
+                found = tree.find(path)
+            elif self.follow_links:
+                found = path if (base / path).is_file() else None
+            else:
+                refused.append(Skipped(path, _LEAVES))
+                continue
+            if found is None:
+                missing.append(Skipped(path, "named by the table, not there"))
+            else:
+                paths[path] = found
+        # Places in a list that is sorted already are smaller keys than names.
+        places = {file: place for place, file in enumerate(tree.files)}
+        outside = len(places)
+        ranked = sorted(paths.items(), key=lambda pair: (places.get(pair[1], outside), pair[1]))
+        return dict(ranked), tuple(missing), tuple(refused)
+
+
+def _tables(folder: Path) -> list[Path]:
+    names = (folder / f"manifest{suffix}" for suffix in FORMATS)
+    return [path for path in names if path.is_file()]
+
+
+def _entries(
+    base: Path, rows: Sequence[Row], paths: Mapping[str, str], labels: Mapping[str, str]
+) -> tuple[Entry, ...]:
+    """The rows as entries, in the order of `paths`."""
+    places = {path: place for place, path in enumerate(paths)}
+    rows = sorted(rows, key=lambda row: (places[row.path], row.id))
+    return tuple(
+        Entry(
+            row.id,
+            labels[row.label],
+            split,
+            PictureFile(paths[row.path], row.box),
+            row.person,
+            row.groups,
+        )
+        for row, split in zip(rows, _splits(base, rows, paths, labels), strict=True)
+    )
+
+
+def _splits(
+    base: Path, rows: Sequence[Row], paths: Mapping[str, str], labels: Mapping[str, str]
+) -> list[Split]:
+    """The split of each row: as given, else by person, else by content."""
+    given = [row.split for row in rows if row.split is not None]
+    if given:
+        return given
+    if rows[0].person:
+        persons = held_out_persons(row.person for row in rows)
+        return ["test" if row.person in persons else "train" for row in rows]
+    pictures = held_out_pictures(base, ((paths[row.path], labels[row.label]) for row in rows))
+    return ["test" if paths[row.path] in pictures else "train" for row in rows]
+
+
+def _group_values(rows: Sequence[Row], groups: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Values of each group attribute, in natural order."""
+    found = {name: {row.groups[name] for row in rows if name in row.groups} for name in groups}
+    return {name: tuple(sorted(values, key=natural_key)) for name, values in found.items()}
+
+
+# ------------------------------------------------------------------------------------------------
+# A table of one's own: pictures in one folder, and what is known of them.
+
+
+def write(root: Path, cast: Cast, per_class: int) -> None:
+    """`manifest.csv` with split, person and skin tone, and `pictures/0.png` and so on."""
+    rows: list[list[str]] = []
+    for split, share in (("train", 2), ("val", 1), ("test", 1)):
+        for number in range(share * per_class):
+            for label in BASIC:
+                path = f"pictures/{len(rows)}.png"
+                save(root / path, cast.picture(label, split, number))
+                tone = (
+                    "light" if cast.face(label, split, number).identity.skin_level < 0.5 else "dark"
+                )
+                rows.append([path, label, split, f"{split} {number}", tone])
+    with (root / "manifest.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["path", "label", "split", "person", "skin tone"], *rows])

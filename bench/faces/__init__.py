@@ -1,0 +1,53 @@
+"""Drawn faces: a data set of facial expressions rendered from action units, attributes known.
+
+- `action_units`  expressions as FACS action units, difficulty presets
+- `compound`      expressions of two emotions in one face
+- `domains`       other rooms and cameras
+- `identity`      the features of a person
+- `scene`         pose, light, background, occluder, camera
+- `face`          the full description of one picture, and `sample_face`
+- `randomness`    draws and noise that are a function of an address
+- `shapes`, `canvas`   drawing primitives, projection, painting
+- `head`, `hair`, `eyes`, `mouth`, `accessories`, `backdrop`   the parts of a picture
+- `render`        `draw` and `generate`
+- `clip`          a face through time: `sample_clip`, `generate_clips`
+- `groups`        groups of faces for reports
+
+The drawings are no evidence about real faces.
+"""
+
+from bench.faces.action_units import (
+    AU_NAMES,
+    DIFFICULTIES,
+    EXPRESSION_SETS,
+    EXPRESSIONS,
+    PROTOTYPES,
+    ActionUnits,
+    Difficulty,
+)
+from bench.faces.clip import Clip, frame_count, generate_clips, sample_clip
+from bench.faces.face import GROUPS, Face, groups_of, sample_face
+from bench.faces.render import draw, generate
+from bench.faces.scene import DOMAINS, Domain
+
+__all__ = [
+    "AU_NAMES",
+    "DIFFICULTIES",
+    "DOMAINS",
+    "EXPRESSIONS",
+    "EXPRESSION_SETS",
+    "GROUPS",
+    "PROTOTYPES",
+    "ActionUnits",
+    "Clip",
+    "Difficulty",
+    "Domain",
+    "Face",
+    "draw",
+    "frame_count",
+    "generate",
+    "generate_clips",
+    "groups_of",
+    "sample_clip",
+    "sample_face",
+]

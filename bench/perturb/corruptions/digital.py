@@ -1,0 +1,125 @@
+"""Digital: pixelation, JPEG, elastic warps (Hendrycks & Dietterich 2019, arXiv 1903.12261)."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.perturb.corruptions import loops
+from bench.perturb.corruptions.pictures import checked
+from bench.perturb.corruptions.smoothing import smoothed
+from bench.perturb.corruptions.words import LEVELS, uniform_words
+
+#: The constants of the package imagecorruptions at severities 1-5.
+IMAGECORRUPTIONS: dict[str, tuple[dict[str, float], ...]] = {
+    "pixelate": tuple({"share": share} for share in (0.6, 0.5, 0.4, 0.3, 0.25)),
+    "jpeg_compression": tuple({"quality": quality} for quality in (25, 18, 15, 10, 7)),
+    "elastic_transform": tuple(
+        {"amplitude": 250 * factor, "sigma": 0.01, "reach": 0.005}
+        for factor in (0.05, 0.065, 0.085, 0.1, 0.12)
+    ),
+}
+
+#: RAF-DB-C's constants at severities 1-5 (Greco et al. 2023, doi 10.1007/s11042-022-12790-7).
+RAF_DB_C: dict[str, tuple[dict[str, float], ...]] = {
+    "pixelate": tuple({"share": share} for share in (0.6, 0.5, 0.41, 0.3, 0.25)),
+    "jpeg_compression": IMAGECORRUPTIONS["jpeg_compression"],
+}
+
+
+def pixelate(pictures: np.ndarray, share: float) -> np.ndarray:
+    """Shrink each side to `share` of itself by means of blocks, and enlarge it again.
+
+    The pixels are those of Pillow's BOX and then NEAREST.
+
+    Args:
+        pictures: uint8 RGB (N, H, W, 3).
+        share: In (0, 1]. A side never becomes less than one block.
+
+    Returns:
+        uint8 (N, H, W, 3).
+    """
+    pictures = checked(pictures)
+    _, height, width, _ = pictures.shape
+    (rows, row_of), (columns, column_of) = _blocks(height, share), _blocks(width, share)
+    out = np.empty(pictures.shape, np.uint8)
+    for picture, result in zip(pictures, out, strict=True):
+        loops.fill_blocks(picture, rows, columns, row_of, column_of, result)
+    return out
+
+
+@lru_cache(maxsize=64)
+def _blocks(length: int, share: float) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Where each block starts and stops, (blocks, 2), and the block that each pixel shows."""
+    count = max(1, int(length * share))
+    scale, inverse = length / count, 1.0 / (length / count)
+    bounds = []
+    for block in range(count):
+        # A pixel whose centre lies on an edge belongs to one block, both or neither: whatever
+        # Pillow's arithmetic says, so it is spelt out here in the same order.
+        centre = (block + 0.5) * scale
+        first = max(0, int(centre - 0.5 * scale + 0.5))
+        last = min(length, int(centre + 0.5 * scale + 0.5))
+        inside = [i for i in range(first, last) if -0.5 < (i - centre + 0.5) * inverse <= 0.5]
+        bounds.append((inside[0], inside[-1] + 1))
+    numbers = Image.fromarray(np.arange(count, dtype=np.int32)[None])
+    shown = np.asarray(numbers.resize((length, 1), Image.Resampling.NEAREST))[0]
+    return np.array(bounds, np.uint32), shown.astype(np.uint32)
+
+
+def jpeg_compression(pictures: np.ndarray, quality: int) -> np.ndarray:
+    """Save as JPEG with 4:2:0 colour and read again.
+
+    OpenCV is twice as fast as Pillow; both bring libjpeg-turbo, and files and pixels are the same.
+
+    Args:
+        pictures: uint8 RGB (N, H, W, 3).
+        quality: 1-95, as in libjpeg.
+
+    Returns:
+        uint8 (N, H, W, 3).
+    """
+    pictures = checked(pictures)
+    out = np.empty(pictures.shape, np.uint8)
+    for picture, result in zip(pictures, out, strict=True):
+        settings = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
+        _, file = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), settings)
+        cv2.cvtColor(cv2.imdecode(file, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB, dst=result)
+    return out
+
+
+def elastic_transform(
+    pictures: np.ndarray,
+    amplitude: float,
+    sigma: float,
+    reach: float,
+    draws: Sequence[np.random.Generator],
+) -> np.ndarray:
+    """Displace pixels along two smooth random fields.
+
+    Args:
+        pictures: uint8 RGB (N, H, W, 3).
+        amplitude: Factor of the smoothed fields.
+        sigma: Standard deviation of the smoothing, as a share of each side.
+        reach: The fields are uniform on +-`reach` x height pixels before smoothing.
+        draws: One generator per picture.
+
+    Returns:
+        uint8 (N, H, W, 3); the border mirrors the picture.
+    """
+    pictures = checked(pictures, draws)
+    _, height, width, _ = pictures.shape
+    scale = np.float32(2 * reach * height * amplitude / LEVELS)
+    out = np.empty(pictures.shape, np.uint8)
+    for picture, generator, result in zip(pictures, draws, out, strict=True):
+        words = uniform_words(generator, 2 * height * width).astype(np.float32)
+        fields = (words - np.float32((LEVELS - 1) / 2)) * scale
+        right, down = (
+            smoothed(field, (sigma * height, sigma * width), truncate=3, border="mirror")
+            for field in fields.reshape(2, height, width)
+        )
+        loops.warp(picture, down, right, 0.0, result)
+    return out

@@ -1,0 +1,269 @@
+"""How figures look, and how they are written so that the same results give the same bytes."""
+
+import multiprocessing
+import signal
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, islice, pairwise
+from math import ceil
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import matplotlib
+import seaborn as sns
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.lines import Line2D
+
+from bench.report.groups import Group, Pooled
+from bench.report.spec import Chapter, Estimate
+from bench.report.tables import DRAWN, setting
+from bench.util import runtime
+
+Dash = Literal["-"] | tuple[float, tuple[float, ...]]
+
+SUFFIXES = (".png", ".svg", ".pdf")
+
+# Colour-blind safe and dark enough for white paper: Okabe and Ito's as seaborn orders them, with
+# hues of Paul Tol's in the place of the pale ones. Markers and dashes repeat after other counts
+# than colours, so that lines stay apart in grey and beyond ten classifiers.
+_COLOURS = tuple(
+    matplotlib.colors.to_rgb(colour)
+    for colour in (
+        *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
+        *("#332288", "#56b4e9", "#882255", "#999933", "#000000"),
+    )
+)
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_DASHES: tuple[Dash, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+_FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
+
+GREY = "0.35"  # of what is no classifier: chance, limits, notes
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """How one classifier is drawn, the same in every figure of a group."""
+
+    color: tuple[float, float, float]
+    marker: str
+    linestyle: Dash
+
+    def handle(self, label: str) -> Line2D:
+        """The classifier's entry in a legend."""
+        return Line2D(
+            [], [], color=self.color, marker=self.marker, linestyle=self.linestyle, label=label
+        )
+
+
+def line_style(index: int) -> LineStyle:
+    """The style of a group's classifier number `index`."""
+    return LineStyle(
+        _COLOURS[index % len(_COLOURS)],
+        _MARKERS[index % len(_MARKERS)],
+        _DASHES[index % len(_DASHES)],
+    )
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Seaborn's white grid in small type; the process's own settings come back afterwards."""
+    own = {
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.labelsize": 9,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "legend.fontsize": 8,
+        "font.family": _FONT,
+        "text.parse_math": False,  # a $ in a name is a $
+        "svg.hashsalt": "bench report",  # element ids are random without
+        "pdf.fonttype": 42,  # TrueType, which journals ask for; Type 3 is the default
+        "axes.titley": 1.0,  # looking for ticks above it takes a seventh of the time
+        "axes.edgecolor": "0.4",
+        "grid.color": "0.9",
+    }
+    with matplotlib.rc_context():
+        matplotlib.rcParams.update(sns.axes_style("whitegrid") | own)
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of `width` by `height` inches that pyplot does not know of."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)  # draws off screen, whatever backend is configured
+    return figure
+
+
+def shown(text: str) -> str:
+    """A name as figures can write it: what the font has no sign for becomes its code point."""
+    known = _signs()
+    return "".join(c if ord(c) in known else f"[U+{ord(c):04X}]" for c in text)
+
+
+@lru_cache
+def _signs() -> frozenset[int]:
+    found = get_font(findfont(_FONT)).get_charmap()
+    return frozenset(code for code in found if chr(code).isprintable())
+
+
+def ink(paper: tuple[float, float, float, float]) -> str:
+    """Black or white, whichever is easier to read on this colour (its luma, Rec. 601)."""
+    red, green, blue, _ = paper
+    return "0.1" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write NAME.png at 200 dpi, NAME.svg and NAME.pdf, without dates or versions inside."""
+    paths = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
+    # The layout is found once, not again for each format: it takes longer than drawing.
+    figure.set_dpi(200)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    figure.savefig(paths[0], dpi=200, metadata={"Software": None})
+    figure.savefig(paths[1], metadata={"Date": None})
+    nothing = {"Creator": None, "Producer": None, "CreationDate": None}
+    figure.savefig(paths[2], dpi=200, metadata=nothing)
+    return paths
+
+
+# ------------------------------------------------------------------------------------------------
+# What the figures share: what a figure is, its footnote, and how panels are dealt out.
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A figure in memory, and what is said of it.
+
+    Attributes:
+        name: Base of its file names, unique in a report.
+        title: A few words.
+        alt: What is seen, for those who do not see it; its numbers are those drawn.
+        chapter: Where it stands in a report.
+        figure: Itself.
+    """
+
+    name: str
+    title: str
+    alt: str
+    chapter: Chapter
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure on disk: the words of its `Drawing`, and its files."""
+
+    name: str
+    title: str
+    alt: str
+    chapter: Chapter
+    png: Path
+    svg: Path
+    pdf: Path
+
+
+def evenly(things: Sequence[T], most: int) -> list[list[T]]:
+    """The things in order, in as few parts of at most `most` as will do, of nearly equal size."""
+    parts = ceil(len(things) / most)
+    ends = [round(i * len(things) / parts) for i in range(parts + 1)] if parts else []
+    return [list(things[a:b]) for a, b in pairwise(ends)]
+
+
+def numbered(name: str, part: int, parts: int) -> str:
+    """A figure's name, with a number where there are several parts of it."""
+    return name if parts == 1 else f"{name}-{part + 1}"
+
+
+def part_of(title: str, part: int, parts: int) -> str:
+    """A figure's title, which says so where there are several parts of it."""
+    return title if parts == 1 else f"{title} ({part + 1} of {parts})"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: "a, b and c"."""
+    return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]])
+
+
+def extremes(known: Sequence[tuple[str, Estimate]]) -> str:
+    """Such as "27.6% (emodc) to 92.7% (net)": the lowest and the highest, with their names."""
+    low, high = (choose(known, key=lambda pair: pair[1].value) for choose in (min, max))
+    if low == high:
+        return f"{low[1].number}% ({low[0]})"
+    return f"{low[1].number}% ({low[0]}) to {high[1].number}% ({high[0]})"
+
+
+def chance_line(group: Group) -> Line2D:
+    """The legend's entry of chance, 1 / classes."""
+    label = f"chance (1/{len(group.classes)})"
+    return Line2D([], [], color=GREY, linewidth=1, linestyle=":", label=label)
+
+
+def footnote(figure: Figure, group: Group, used: Sequence[Pooled], about: str) -> None:
+    """Say below `figure` what it rests on, what its marks are, and what is drawn."""
+    if group.several:
+        about = f"{about} Means over seeds."
+    drawn = f" {DRAWN}" if group.drawn else ""
+    small_type(figure, f"{setting(group, used)}. {about}{drawn}")
+
+
+def small_type(figure: Figure, text: str) -> None:
+    """Small type under everything, wrapped to the figure's width."""
+    width = int(figure.get_figwidth() * 17)  # characters; an inch takes some 18 of them
+    lines = "\n".join(textwrap.wrap(shown(text), width))
+    figure.supxlabel(lines, fontsize=7.5, color="0.3", x=0.01, ha="left")
+
+
+def is_emodc(result: Pooled) -> bool:
+    """Whether it is an EmoDC, or the control that shares its trunk."""
+    manifests = [r.manifest for r in result.results]
+    return any(m.timesteps or m.training.get("kind") in ("emodc", "control") for m in manifests)
+
+
+# ------------------------------------------------------------------------------------------------
+# Figures into files: here if they are few, by processes side by side if they are many.
+
+
+_FEW = 16  # figures that are written before another process has started
+
+
+def write(drawings: Iterable[Drawing], folder: Path, workers: int) -> list[Drawn]:
+    """Write all files of the drawings, in their order; in `house_style`.
+
+    Args:
+        drawings: Any number.
+        folder: Made if it is not there.
+        workers: Processes at most; with more than one the calling script has to be importable, as
+            for any pool of processes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rest = iter(drawings)
+    first = list(islice(rest, _FEW))
+    if len(first) < _FEW or workers == 1:
+        return [_drawn(d, save(d.figure, folder, d.name)) for d in chain(first, rest)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, 4), context, _start) as pool:
+        submitted = [(d, pool.submit(_save, d.figure, folder, d.name)) for d in chain(first, rest)]
+        return [_drawn(drawing, future.result()) for drawing, future in submitted]
+
+
+def _start() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    runtime.die_with_parent()
+
+
+def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    with house_style():  # some settings count when files are written
+        return save(figure, folder, name)
+
+
+def _drawn(drawing: Drawing, paths: list[Path]) -> Drawn:
+    return Drawn(drawing.name, drawing.title, drawing.alt, drawing.chapter, *paths)

@@ -1,0 +1,250 @@
+"""What captions of tables and figures say alike: n, classes, seeds, kind of interval."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.report.groups import Group, Pooled, Result
+from bench.report.outcomes import same_samples
+from bench.report.ranking import Scores, rank
+from bench.report.spec import TableSpec, Value
+from bench.stats import Scores as InfluenceScores
+
+DRAWN = "Drawn faces are not evidence about real faces."
+SEEDS = (
+    "Numbers are means over training seeds, with intervals of a two-level bootstrap over seeds and "
+    "pictures, unless said otherwise; those of two seeds cover less than 95%. A single seed has "
+    "Wilson's."
+)
+#: Where marks of `TableSpec.seen` stand.
+SEEN_IN_MEANS = "Means and ratios count corruptions that were seen in training like all others."
+
+
+def captioned(
+    group: Group,
+    name: str,
+    title: str,
+    about: str,
+    used: Sequence[Result | Pooled],
+    header: tuple[str, ...],
+    rows: Sequence[tuple[Value, ...]],
+    ranked: Mapping[str, Sequence[Scores | None]] | None = None,
+    under: Mapping[str, str] | None = None,
+) -> TableSpec:
+    """A group's table whose caption says what the numbers rest on.
+
+    Args:
+        group: The group.
+        name: Of the table, unique in the group.
+        title: A few words, without the group.
+        about: What the numbers are.
+        used: The results behind them, at least one.
+        header: Column names, (C,).
+        rows: Values, each row (C,).
+        ranked: By column name, what its numbers rest on, (rows,); their best are marked.
+        under: By column name, the corruption that its numbers were measured under; those that a
+            row's classifier met in training are marked. Rows are those of `group.names`.
+    """
+    seen = seen_cells(group, {header.index(c): name for c, name in (under or {}).items()}, rows)
+    ranking = rank(
+        {header.index(column): own for column, own in (ranked or {}).items()},
+        [str(row[0]) for row in rows],
+    )
+    parts = [about, *([ranking.note] if ranking.note else []), f"{setting(group, used)}."]
+    parts += [SEEN_IN_MEANS] if seen else []
+    parts += [*([SEEDS] if group.several else []), *ending([group], rows)]
+    file_name, full, caption = group.file_name(name), f"{title}, {group.slug}", " ".join(parts)
+    return TableSpec(file_name, full, caption, header, tuple(rows), ranking.marks, seen=seen)
+
+
+def seen_cells(
+    group: Group, under: Mapping[int, str], rows: Sequence[tuple[Value, ...]]
+) -> frozenset[tuple[int, int]]:
+    """The (row, column) of numbers under a corruption that the row's classifier met in training.
+
+    Args:
+        group: The group; its classifiers are the rows.
+        under: By column, the corruption.
+        rows: Values, as in the table.
+    """
+    return frozenset(
+        (row, column)
+        for row, classifier in enumerate(group.names)
+        for column, corruption in under.items()
+        if rows[row][column] is not None and group.seen(classifier, corruption)
+    )
+
+
+def ending(groups: Sequence[Group], rows: Sequence[tuple[Value, ...]]) -> list[str]:
+    """The last sentences of a caption."""
+    empty = any(value is None for row in rows for value in row)
+    drawn = any(group.drawn for group in groups)
+    return [*(["–: not applicable or not measured."] if empty else []), *([DRAWN] if drawn else [])]
+
+
+def setting(group: Group, used: Sequence[Result | Pooled]) -> str:
+    """What the numbers were measured on: data set, n, classes, seeds."""
+    n = sizes([result.metrics.n for result in used])
+    return f"Data set {group.data}, n = {n}, {len(group.classes)} classes, {seeds_text(group)}"
+
+
+def seeds_text(group: Group) -> str:
+    """Such as "seed 0", or "training seeds 0, 1, 2, run seed 0" where that is not all."""
+    if group.seeds == [group.seed]:
+        return f"seed {group.seed}"
+    plural = "s" if group.several else ""
+    return f"training seed{plural} {', '.join(map(str, group.seeds))}, run seed {group.seed}"
+
+
+def interval_name(group: Group) -> str:
+    """Which intervals accuracies have."""
+    return "95%" if group.several else "95% Wilson"
+
+
+def bootstrap_name(group: Group) -> str:
+    """Which intervals other numbers have."""
+    seeds = " and training seeds" if group.several else ""
+    return f"95% bootstraps over pictures{seeds}"
+
+
+def counts_header(group: Group) -> tuple[str, ...]:
+    """The columns that say how much stands behind a row."""
+    return ("n", "seeds") if group.several else ("n",)
+
+
+def sizes(counts: Sequence[int]) -> str:
+    """Sample counts in short: "200", or "40 to 200" where they differ."""
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+# ------------------------------------------------------------------------------------------------
+# A classifier under every corruption, on the same pictures: what means and ratios need.
+
+
+@dataclass(frozen=True, eq=False)
+class Swept:
+    """One classifier on clean pictures and under every corruption.
+
+    Attributes:
+        name: As tables show it.
+        first: Its first results; the others below are on the same samples and training seeds.
+        baseline: Its results on clean pictures; None if there are none.
+        entries: Its results by corruption, S severities ascending.
+        why_not: By corruption that is missing in `entries`, the reason.
+    """
+
+    name: str
+    first: Pooled
+    baseline: Pooled | None
+    entries: Mapping[str, Sequence[Pooled]]
+    why_not: Mapping[str, str]
+
+    @property
+    def ids(self) -> NDArray[np.object_]:
+        """Sample ids, (N,)."""
+        return self.first.outcomes[0].ids
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of training, k."""
+        return self.first.seeds
+
+    @property
+    def clean(self) -> InfluenceScores | None:
+        """1 where a clean picture is recognised, (k, N)."""
+        return None if self.baseline is None else self.baseline.right
+
+    @cached_property
+    def under(self) -> dict[str, InfluenceScores]:
+        """By corruption, 1 where a picture is recognised, (S, k, N)."""
+        return {name: np.stack([e.right for e in own]) for name, own in self.entries.items()}
+
+    @cached_property
+    def shares(self) -> dict[str, InfluenceScores]:
+        """By corruption, the share of severities at which a picture is recognised, (k, N)."""
+        return {name: right.mean(axis=0) for name, right in self.under.items()}
+
+    @property
+    def complete(self) -> bool:
+        """Whether every corruption is there."""
+        return bool(self.entries) and not self.why_not
+
+    @cached_property
+    def mean(self) -> InfluenceScores | None:
+        """Mean of `shares` over corruptions, (k, N); None unless every corruption is there."""
+        return np.mean(list(self.shares.values()), axis=0) if self.complete else None
+
+
+def sweeps(group: Group) -> dict[str, Swept]:
+    """By classifier, those that have a complete cell, clean or under a corruption."""
+    each = {classifier: _swept(group, classifier) for classifier in group.names}
+    return {classifier: found for classifier, found in each.items() if found is not None}
+
+
+def behind(group: Group) -> list[Pooled]:
+    """The results that tables over all corruptions rest on."""
+    names = [*group.perturbations("clean"), *group.perturbations("corruption")]
+    return [r for name in names for c in group.names for r in group.under(c, name)]
+
+
+def counts(group: Group, swept: Swept) -> tuple[str, ...]:
+    """Under the columns of `captions.counts_header`."""
+    n, seeds = str(len(swept.ids)), str(len(swept.seeds))
+    return (n, seeds) if group.several else (n,)
+
+
+def a_row_each(
+    group: Group, swept: Mapping[str, Swept], width: int, row: Callable[[Swept], Sequence[Value]]
+) -> list[tuple[Value, ...]]:
+    """A row per classifier of the group; of one without any result a row of None.
+
+    Args:
+        group: The group.
+        swept: Its classifiers that have results.
+        width: Number of columns.
+        row: What stands in a row after the name and `counts`.
+    """
+    rows: list[tuple[Value, ...]] = []
+    for classifier, name in group.names.items():
+        own = swept.get(classifier)
+        values = [None] * (width - 1) if own is None else [*counts(group, own), *row(own)]
+        rows.append((name, *values))
+    return rows
+
+
+def reasons(swept: Mapping[str, Swept]) -> str:
+    """For captions: why which classifier lacks numbers, empty if none does."""
+    found: dict[str, list[str]] = {}
+    for own in swept.values():
+        for corruption, reason in own.why_not.items():
+            why = f"{corruption.replace('_', ' ')} {reason}"
+            found.setdefault(why, []).append(own.name)
+    said = "; ".join(f"{why}: {', '.join(who)}" for why, who in found.items())
+    return f" Left out: {said}." if said else ""
+
+
+def _swept(group: Group, classifier: str) -> Swept | None:
+    clean = group.clean(classifier)
+    entries = {name: group.under(classifier, name) for name in group.perturbations("corruption")}
+    first = clean or next((own[0] for own in entries.values() if own), None)
+    if first is None:
+        return None
+    found: dict[str, Sequence[Pooled]] = {}
+    why_not = {}
+    for name, own in entries.items():
+        if len(own) < len(group.severities(name)):
+            why_not[name] = "lacks severities"
+        elif not all(pair(first, entry) for entry in own):
+            why_not[name] = "is on other pictures or training seeds"
+        else:
+            found[name] = own
+    return Swept(group.names[classifier], first, clean, found, why_not)
+
+
+def pair(one: Pooled, other: Pooled) -> bool:
+    """Whether these are the same samples and training seeds."""
+    return one.seeds == other.seeds and same_samples(one.outcomes[0].ids, other.outcomes[0].ids)

@@ -1,0 +1,326 @@
+"""The tables of one corruption or attack: accuracy by severity or budget."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import inf
+
+import numpy as np
+
+from bench import stats as metrics
+from bench.report.groups import Group, Pooled
+from bench.report.measures import ALIKE, above_zero, bootstrapped, share
+from bench.report.ranking import Scores
+from bench.report.spec import Estimate, Number, TableSpec, Value
+from bench.report.tables.common import (
+    Swept,
+    a_row_each,
+    behind,
+    captioned,
+    counts_header,
+    interval_name,
+    reasons,
+    sizes,
+)
+from bench.report.tables.provenance import constants_note, presets_note
+from bench.stats import Interval
+from bench.stats import Scores as InfluenceScores
+from bench.stats.bootstrap import two_level
+
+
+def corruption_table(group: Group, perturbation: str) -> TableSpec:
+    """Accuracy by severity of one corruption, and the mean over severities."""
+    severities = group.severities(perturbation)
+    header = ("classifier", *counts_header(group), "d_p (clean)", "clean", *severities, "mean")
+    rows = [
+        (*row, group.mean(classifier, perturbation))
+        for classifier, row in _sweep_rows(group, perturbation)
+    ]
+    about = (
+        f"Accuracy in percent with {interval_name(group)} intervals under {perturbation}, by "
+        "severity. The mean is over the severities; its interval counts each image once"
+        f"{'' if group.several else ' and is conservative'}."
+        f"{constants_note(group, perturbation)}"
+    )
+    ranked = {s: _scores(group, perturbation, s) for s in severities}
+    ranked["clean"] = [Scores.of(group.clean(classifier)) for classifier in group.names]
+    complete = (group.under(classifier, perturbation) for classifier in group.names)
+    ranked["mean"] = [
+        Scores.mean(entries) if len(entries) == len(severities) else None for entries in complete
+    ]
+    return _sweep_table(group, perturbation, about, header, rows, ranked)
+
+
+def attack_table(group: Group, perturbation: str) -> TableSpec:
+    """Accuracy by budget of one attack, beside clean accuracy on the very same samples."""
+    severities = group.severities(perturbation)
+    budgets = (f"eps {s}" for s in severities)
+    header = ("classifier", *counts_header(group), "d_p (clean)", "clean", *budgets)
+    rows = [row for _, row in _sweep_rows(group, perturbation)]
+    about = (
+        f"Accuracy in percent with {interval_name(group)} intervals under the attack "
+        f"{perturbation}, by budget eps. The clean columns are over the attacked samples only."
+    )
+    ranked = {f"eps {s}": _scores(group, perturbation, s) for s in severities}
+    return _sweep_table(group, perturbation, about, header, rows, ranked)
+
+
+def _sweep_rows(group: Group, perturbation: str) -> list[tuple[str, tuple[Value, ...]]]:
+    """Per classifier: name, n (and seeds), clean d_p, clean accuracy, accuracy by severity."""
+    found: list[tuple[str, tuple[Value, ...]]] = []
+    for classifier, name in group.names.items():
+        reference = group.reference(classifier, perturbation)
+        swept = group.under(classifier, perturbation)
+        known = [m for m in (reference, *(r.metrics for r in swept)) if m is not None]
+        counts: list[str | None] = [sizes([m.n for m in known]) if known else None]
+        if group.several:
+            counts.append(sizes([m.seeds for m in known]) if known else None)
+        by_severity = {r.results[0].cell.severity: r.metrics.accuracy for r in swept}
+        row: tuple[Value, ...] = (
+            name,
+            *counts,
+            None if reference is None else reference.d_p,
+            None if reference is None else reference.accuracy,
+            *(by_severity.get(severity) for severity in group.severities(perturbation)),
+        )
+        found.append((classifier, row))
+    return found
+
+
+def _scores(group: Group, perturbation: str, severity: str) -> list[Scores | None]:
+    return [Scores.of(group.get(classifier, perturbation, severity)) for classifier in group.names]
+
+
+def _sweep_table(
+    group: Group,
+    perturbation: str,
+    about: str,
+    header: tuple[str, ...],
+    rows: Sequence[tuple[Value, ...]],
+    ranked: Mapping[str, Sequence[Scores | None]],
+) -> TableSpec:
+    used = [r for classifier in group.names for r in group.under(classifier, perturbation)]
+    kind = "Attack" if perturbation in group.perturbations("attack") else "Corruption"
+    title = f"{kind} {perturbation.replace('_', ' ')}"
+    under = dict.fromkeys([*group.severities(perturbation), *header[-1:]], perturbation)
+    own = under if kind == "Corruption" else {}
+    return captioned(group, perturbation, title, about, used, header, rows, ranked, own)
+
+
+# ------------------------------------------------------------------------------------------------
+# The whole grid of corruptions: the mean accuracy under each, over all, and what they cost.
+
+
+def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
+    """Mean accuracy over severities under each corruption, over all, and what they cost."""
+    names = group.perturbations("corruption")
+    shown = tuple(name.replace("_", " ") for name in names)
+    header = ("classifier", *counts_header(group), "clean", "mean", "relative drop %", *shown)
+
+    def row(own: Swept) -> list[Value]:
+        classifier = own.first.results[0].cell.classifier
+        each = (group.mean(classifier, corruption) for corruption in names)
+        return [_share(own.clean), _share(own.mean), _drop(own), *each]
+
+    rows = a_row_each(group, swept, len(header), row)
+    about = (
+        f"Accuracy in percent with {interval_name(group)} intervals: clean, and under each "
+        "corruption the mean over its severities. Mean: over all corruptions, each alike. Relative "
+        "drop: the share of the clean accuracy that is lost in that mean; its interval is a "
+        "bootstrap over pictures, clean and corrupted together. Intervals count each picture once "
+        f"in all cells{'' if group.several else ', and those of means are conservative'}."
+        f" {ALIKE}{reasons(swept)}{presets_note(group, names)}"
+    )
+    columns: dict[str, Callable[[Swept], metrics.Scores | None]] = {
+        "clean": lambda own: own.clean,
+        "mean": lambda own: own.mean,
+    } | {column: partial(_shares, name) for name, column in zip(names, shown, strict=True)}
+    entries = [swept.get(classifier) for classifier in group.names]
+    ranked = {column: [_grid_scores(own, of) for own in entries] for column, of in columns.items()}
+    used = behind(group)
+    under = dict(zip(shown, names, strict=True))
+    return captioned(group, "corruptions", "Corruptions", about, used, header, rows, ranked, under)
+
+
+def _share(scores: metrics.Scores | None) -> Estimate | None:
+    return None if scores is None else share(scores)
+
+
+def _shares(corruption: str, own: Swept) -> metrics.Scores | None:
+    return own.shares.get(corruption)
+
+
+def _grid_scores(own: Swept | None, of: Callable[[Swept], metrics.Scores | None]) -> Scores | None:
+    values = None if own is None else of(own)
+    return None if own is None or values is None else Scores(own.seeds, own.ids, values)
+
+
+def _drop(own: Swept) -> Number | None:
+    """Of the clean accuracy, the share lost in the mean over corruptions; None if that was 0."""
+    if own.clean is None or own.mean is None or not above_zero(own.clean):
+        return None
+    value = metrics.relative_drop(float(own.clean.mean()), float(own.mean.mean()))
+    lost = 1 - metrics.ratio_scores(own.mean, own.clean)
+    return None if value is None else bootstrapped(value, lost, (-inf, 1.0))
+
+
+# ------------------------------------------------------------------------------------------------
+# Accuracy-severity curves in three numbers: their area, where half is lost, decisions changed.
+
+
+Levels = tuple[float, ...]
+
+
+def curves_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
+    """One row per classifier, each number over all corruptions alike."""
+    names = group.perturbations("corruption")
+    levels = {name: _levels(group, name) for name in names}
+    columns = ("area under curve %", "half drop at severity", "changed decisions %")
+    header = ("classifier", *counts_header(group), *columns)
+
+    def row(own: Swept) -> tuple[Value, ...]:
+        return _area(own, levels), _half_drop(own, list(levels.values())), _changed(own)
+
+    rows = a_row_each(group, swept, len(header), row)
+    about = (
+        "Curves of accuracy against severity, from clean pictures (severity 0) on, means over all "
+        f"{len(names)} corruptions. Area: the mean height of the curve, trapezoidal. Half drop: "
+        "the severity at which the mean curve, linear between severities, has lost half of what "
+        "lies between the clean accuracy and that of always naming the largest class; its interval "
+        "is where the curve's pointwise two-level band crosses. Changed decisions: those that "
+        "differ from the decision on the clean picture, right or wrong. "
+        f"Intervals of shares are {interval_name(group)} ones that "
+        f"count each picture once.{reasons(swept)}"
+    )
+    if len(set(levels.values())) > 1:
+        about += " Corruptions differ in their severities, so there is no mean curve to halve."
+    return captioned(group, "curves", "Severity curves", about, behind(group), header, rows)
+
+
+def _levels(group: Group, corruption: str) -> Levels:
+    found = {c.level for c in group.planned if c.perturbation == corruption}
+    return (0.0, *sorted(found))
+
+
+def _area(own: Swept, levels: Mapping[str, Levels]) -> Estimate | None:
+    """The area is linear in accuracies, so it is a mean over pictures of areas of their own."""
+    if own.clean is None or not own.complete:
+        return None
+    each = []
+    for corruption, right in own.under.items():
+        heights = np.concatenate([own.clean[None], right])
+        each.append(metrics.area_under_curve(levels[corruption], heights))
+    return share(np.clip(np.mean(each, axis=0), 0, 1))
+
+
+def _half_drop(own: Swept, levels: Sequence[Levels]) -> Number | str | None:
+    """Where the mean curve crosses half way to guessing; text where it does so beyond the last."""
+    if own.clean is None or not own.complete or len(set(levels)) > 1:
+        return None
+    x, labels = levels[0], own.first.outcomes[0].labels
+    floor = float(np.bincount(labels).max() / len(labels))
+    curve = np.concatenate([own.clean[None], np.mean(list(own.under.values()), axis=0)])
+    means = [float(right.mean()) for right in curve]
+    if means[0] <= floor:
+        return None
+    value = metrics.half_drop(x, means, floor)
+    band = [two_level(right - (curve[0] + floor) / 2) for right in curve]
+    low = _crossing(x, [interval.low for interval in band])
+    high = _crossing(x, [interval.high for interval in band])
+    if value is not None and low is not None and high is not None:
+        # Without width where all pictures agree, and then it says nothing of others.
+        return Number(value, 1, Interval(low, high) if high - low > 1e-9 else None)
+    last = f"> {x[-1]:g}"
+    if low is None:
+        return last
+    return f"{last if value is None else f'{value:.1f}'} [{low:.1f}, {last}]"
+
+
+def _crossing(x: Levels, heights: Sequence[float]) -> float | None:
+    """Where a curve, linear between levels, first comes down to 0; None if it never does."""
+    if heights[0] <= 0:
+        return x[0]
+    for i in range(1, len(x)):
+        if heights[i] <= 0:
+            share_of = heights[i - 1] / (heights[i - 1] - heights[i])
+            return x[i - 1] + (x[i] - x[i - 1]) * share_of
+    return None
+
+
+def _changed(own: Swept) -> Estimate | None:
+    if own.baseline is None or not own.complete:
+        return None
+    clean = np.stack([o.predictions for o in own.baseline.outcomes])
+    each: list[InfluenceScores] = []
+    for entries in own.entries.values():
+        found = np.stack([[o.predictions for o in entry.outcomes] for entry in entries])
+        each.append((found != clean).mean(axis=0))
+    return share(np.mean(each, axis=0))
+
+
+# ------------------------------------------------------------------------------------------------
+# Accuracy at continuous levels of noise and blur, mild to strong.
+
+
+_Level = tuple[str, str]
+"""Perturbation and severity."""
+
+
+def levels_table(group: Group) -> TableSpec:
+    """A row per classifier, a column per level, beside clean accuracy.
+
+    Args:
+        group: The group, with a complete cell of a continuous level.
+    """
+    columns = _columns(group)
+    header = ("classifier", *counts_header(group), "clean", *columns)
+    swept = {c: [_pooled(group, c, level) for level in columns.values()] for c in group.names}
+    rows: list[tuple[Value, ...]] = []
+    for classifier, name in group.names.items():
+        each = [group.clean(classifier), *swept[classifier]]
+        known = [pooled.metrics for pooled in each if pooled is not None]
+        counts: list[str | None] = [sizes([m.n for m in known]) if known else None]
+        if group.several:
+            counts.append(sizes([m.seeds for m in known]) if known else None)
+        accuracies = [None if pooled is None else pooled.metrics.accuracy for pooled in each]
+        rows.append((name, *counts, *accuracies))
+    about = (
+        f"Accuracy in percent with {interval_name(group)} intervals at continuous levels, mild to "
+        "strong. Sigma of noise: its standard deviation, pixels being 0 to 1. Sigma of blur: its "
+        "standard deviation in pixels of the picture. SNR: the mean of a picture's squared values "
+        "over the variance of the noise, in dB."
+    )
+    ranked = {"clean": [Scores.of(group.clean(classifier)) for classifier in group.names]}
+    for place, column in enumerate(columns):
+        ranked[column] = [Scores.of(swept[classifier][place]) for classifier in group.names]
+    used = [pooled for own in swept.values() for pooled in own if pooled is not None]
+    under = {column: perturbation for column, (perturbation, _) in columns.items()}
+    title = "Continuous levels"
+    return captioned(group, "levels", title, about, used, header, rows, ranked, under)
+
+
+def _columns(group: Group) -> dict[str, _Level]:
+    """The planned levels by their name in the header."""
+    planned = [cell for cell in group.planned if cell.family == "level"]
+    names = list(dict.fromkeys(cell.perturbation for cell in planned))
+    ordered = sorted(planned, key=lambda cell: (names.index(cell.perturbation), cell.level))
+    return {
+        f"{_shown(cell.perturbation)} {cell.severity}": (cell.perturbation, cell.severity)
+        for cell in ordered
+    }
+
+
+def _shown(perturbation: str) -> str:
+    """Such as "noise sigma", or "noise SNR"."""
+    return perturbation.removeprefix("gaussian_").replace("_", " ").replace("snr", "SNR")
+
+
+def _pooled(group: Group, classifier: str, level: _Level) -> Pooled | None:
+    """None unless the level has a complete cell, and its trainings a sample in common."""
+    own = [
+        result
+        for result in group.levels
+        if (result.cell.classifier, result.cell.perturbation, result.cell.severity)
+        == (classifier, *level)
+    ]
+    pooled = Pooled(tuple(sorted(own, key=lambda result: result.cell.seed))) if own else None
+    return pooled if pooled is not None and len(pooled.outcomes[0]) else None

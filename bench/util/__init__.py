@@ -1,0 +1,1 @@
+"""Small duties that every room shares: errors, files, random numbers, progress, processes."""

@@ -1,0 +1,92 @@
+"""Processes and devices: memory settings, orphaned workers, where to compute."""
+
+import contextlib
+import ctypes
+import gc
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bench.util.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # <malloc.h>
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory instead of giving it back to the kernel at once.
+
+    A network allocates and frees the same large tensors at every step; fetching them anew from
+    the kernel each time costs up to ten times the arithmetic on virtual machines. Elsewhere than
+    on Linux with glibc this does nothing.
+    """
+    libc = _glibc()
+    if libc is not None:
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(_M_TOP_PAD, 64 << 20)
+
+
+def release_freed_memory() -> None:
+    """Give back what `keep_freed_memory` kept, between two phases of work."""
+    gc.collect()
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, if it is glibc."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
+
+
+def die_with_parent() -> None:
+    """End this worker process when the process that started it is gone (`kill -9` included)."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: processes are the parallel unit, and sums keep their order."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def pick_device(name: str) -> "torch.device":
+    """The device called `name`; "auto" is the GPU if there is one.
+
+    Raises:
+        UserError: If there is no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"--device {name}: use auto, cpu, cuda or cuda:N.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"--device {name}: torch finds no CUDA device here; use auto or cpu.")
+    return device

@@ -1,0 +1,1 @@
+"""What traces say beyond their decisions: pure functions on arrays, without torch."""

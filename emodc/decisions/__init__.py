@@ -1,0 +1,1 @@
+"""From errors to a decision: rules, replayed on traces or while measuring."""

@@ -1,0 +1,369 @@
+"""A picture in work: what a rule has seen of it, and what it asks for next."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emodc.analysis.estimates import Bools, Floats
+from emodc.decisions.decide import TIE, Decisions, Rule, Seen, look, visited
+from emodc.decisions.engine import Engine, errors_of_rows, halved
+from emodc.decisions.orders import Ints, cell_weights
+from emodc.diffusion.images import Picture, as_tensors, pixel_address
+from emodc.diffusion.measuring import Prepared, Trace, noisy_rows, prepare
+
+if TYPE_CHECKING:
+    from emodc.classifier import EmoDC
+
+
+@dataclass(eq=False)
+class Active:
+    """A picture in work. Its S' cells stand in the order of visiting.
+
+    Attributes:
+        index: Position among the pictures.
+        picture: The encoded picture.
+        cells: Positions in its grid, (S',).
+        scale: Weights, (S',).
+        looks: Counts of cells at which the rule looks.
+        errors: Of all that was measured, float32 (K, S').
+        alive: Classes in question, (K,).
+        seen: Cells that the rule asked for, of each class, (K,).
+        seconds: Spent so far.
+        turn: Number of the next look.
+        asked: Cells that rows were made for; more than the next look needs where a micro-batch
+            had room.
+        outstanding: Rows that are not measured yet.
+        winner: Of the last look; the decision once it is decided.
+    """
+
+    index: int
+    picture: Prepared
+    cells: Ints
+    scale: Floats
+    looks: tuple[int, ...]
+    errors: NDArray[np.float32]
+    alive: Bools
+    seen: Ints
+    seconds: float = 0.0
+    turn: int = 0
+    asked: int = 0
+    outstanding: int = 0
+    winner: int = TIE
+
+    @property
+    def next_look(self) -> int:
+        """The cells that the next look needs."""
+        return self.looks[self.turn]
+
+    def ask(self, count: int, shared_trunk: bool) -> list["Row"]:
+        """Rows of the cells up to `count` that were not asked for before."""
+        labels = [None] if shared_trunk else np.flatnonzero(self.alive).tolist()
+        rows = [Row(self, cell, label) for cell in range(self.asked, count) for label in labels]
+        self.asked = max(self.asked, count)
+        self.outstanding += len(rows)
+        return rows
+
+    def file(self, cell: int, label: int | None, found: NDArray[np.float32]) -> None:
+        """Keep the errors of a row: of all classes (K,), or of one (1,)."""
+        if label is None:
+            self.errors[:, cell] = found
+        else:
+            self.errors[label, cell] = found[0]
+        self.outstanding -= 1
+
+    def known(self, count: int) -> NDArray[np.float32]:
+        """What the rule may know of the first `count` cells, (K, count); NaN for the rest."""
+        return np.where(self.seen[:, None] > np.arange(count), self.errors[:, :count], np.nan)
+
+    def on_grid(self) -> NDArray[np.float32]:
+        """All that the rule asked for, float32 (K, S) on the grid; NaN elsewhere."""
+        grid = np.full((len(self.errors), len(self.picture.timesteps)), np.nan, np.float32)
+        grid[:, self.cells] = self.known(len(self.cells))
+        return grid
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A row of a micro-batch: a cell of a picture, by order of visiting.
+
+    `label` is the class to be scored; None means all of them.
+    """
+
+    active: Active
+    cell: int
+    label: int | None
+
+    @property
+    def step(self) -> int:
+        """The cell's position in the grid."""
+        return int(self.active.cells[self.cell])
+
+
+def look_at(rule: Rule, actives: list[Active]) -> list[bool]:
+    """Let the rule look at pictures with equally many cells, seen and in all.
+
+    Returns:
+        Which are decided.
+    """
+    count = actives[0].next_look
+    for active in actives:
+        active.seen[active.alive] = count
+    scale = np.stack([active.scale for active in actives])
+    seen = Seen(
+        np.stack([active.known(count) for active in actives]).astype(np.float64)
+        * scale[:, None, :count],
+        np.stack([active.alive for active in actives]),
+        np.stack([active.picture.timesteps.numpy()[active.cells] for active in actives]),
+        scale,
+    )
+    stay, winners, decided = look(rule, seen, count == actives[0].looks[-1])
+    for row, active in enumerate(actives):
+        active.alive, active.winner = stay[row], int(winners[row])
+        active.turn += 1
+    return decided.tolist()
+
+
+# ------------------------------------------------------------------------------------------------
+# Pictures in work, and the one queue that their rows share.
+#
+# Micro-batches are cut from the queue. A picture that has been decided makes room for the next one,
+# so micro-batches stay full until the last pictures; what room is left then is given to the cells
+# that these would visit next. Rows computed so in advance cost nothing, for their places would be
+# filled with copies; the rule sees them only when it asks for them, and they count only then.
+
+
+#: Factors of errors, at least 0, of the shape of the timesteps (N, S) that they are for.
+Weights = Callable[[NDArray[np.integer]], Floats]
+
+
+class Pool:
+    """Decides pictures together.
+
+    Args:
+        model: Measures.
+        rule: Decides.
+        engine: How micro-batches are computed.
+        weights: Factors of errors by timestep.
+        waiting: Pictures, float32 (3, H, W) in [0, 1], and their sample ids; taken as there is room
+            for them.
+
+    Attributes:
+        size: Network rows of a micro-batch.
+    """
+
+    def __init__(
+        self,
+        model: "EmoDC",
+        rule: Rule,
+        engine: Engine,
+        weights: Weights | None,
+        waiting: Iterator[tuple[Tensor, str]],
+    ) -> None:
+        self.model, self.rule, self.weights, self.waiting = model, rule, weights, waiting
+        self.size = engine.rows
+        self._queue: deque[Row] = deque()
+        self._admitted = 0
+        self._shared_trunk = model.denoiser.shared_trunk
+        self._templates = len(model.prompts.templates)
+        self._width = 1 if self._shared_trunk else self._templates
+        with model.autocast():
+            self._conditions = model.conditions()[slice(model.prompts.null_index)]
+
+    def run(self) -> Iterator[Active]:
+        """Decide all pictures; yields each as it is decided."""
+        while self._filled():
+            start = time.perf_counter()
+            rows = self._cut()
+            try:
+                errors = self._errors(rows)
+            except RuntimeError as error:
+                self.size = halved(self.size, error, self._width)
+                self._queue.extendleft(reversed(rows))
+                continue
+            for row, found in zip(rows, errors, strict=True):
+                row.active.file(row.cell, row.label, found)
+            whole = {row.active: None for row in rows if not row.active.outstanding}
+            decided = self._looked(list(whole))
+            share = (time.perf_counter() - start) / len(rows)
+            for row in rows:
+                row.active.seconds += share
+            yield from decided
+
+    @property
+    def _capacity(self) -> int:
+        """Rows of a micro-batch; without a shared trunk each is a network row per template."""
+        return max(1, self.size // self._width)
+
+    def _filled(self) -> bool:
+        """Prepare as many pictures as a full micro-batch needs; whether there is any row."""
+        while len(self._queue) < self._capacity:
+            found = next(self.waiting, None)
+            if found is None:
+                break
+            self._admit(*found)
+        return bool(self._queue)
+
+    def _admit(self, image: Tensor, name: str) -> None:
+        """Put a picture to work."""
+        start = time.perf_counter()
+        model = self.model
+        plan, classes = model.evaluation, len(model.classes)
+        picture = prepare(model.denoiser, plan, image.to(model.denoiser.device), name)
+        grid = picture.timesteps.numpy()
+        weights = None if self.weights is None else self.weights(grid[None])
+        [factors] = cell_weights(weights, 1, len(grid))
+        cells = visited(self.rule, grid, factors, plan.seed, name)
+        active = Active(
+            index=self._admitted,
+            picture=picture,
+            cells=cells,
+            scale=factors[cells],
+            looks=self.rule.looks(len(cells)),
+            errors=np.full((classes, len(cells)), np.nan, np.float32),
+            alive=np.ones(classes, bool),
+            seen=np.zeros(classes, np.intp),
+        )
+        self._admitted += 1
+        self._queue.extend(active.ask(active.next_look, self._shared_trunk))
+        active.seconds = time.perf_counter() - start
+
+    def _cut(self) -> list[Row]:
+        """The rows of the next micro-batch, picture by picture."""
+        rows = [self._queue.popleft() for _ in range(min(self._capacity, len(self._queue)))]
+        room = self._capacity - len(rows)
+        actives = dict.fromkeys(row.active for row in rows)
+        for others, active in zip(range(len(actives), 0, -1), actives, strict=True):
+            width = 1 if self._shared_trunk else int(active.alive.sum())
+            count = min(active.asked + room // others // width, active.looks[-1])
+            ahead = active.ask(count, self._shared_trunk)
+            rows += ahead
+            room -= len(ahead)
+        return sorted(rows, key=lambda row: row.active.index)
+
+    def _errors(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+        """Errors of rows: of all classes (n, K), or of the row's own (n, 1)."""
+        denoiser, plan = self.model.denoiser, self.model.evaluation
+        parts = [
+            self._noisy(active, [row.step for row in own])
+            for active, own in groupby(rows, key=lambda row: row.active)
+        ]
+        noisy, times, noise = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        chosen = None
+        if not self._shared_trunk:
+            labels = torch.tensor([row.label for row in rows], device=noisy.device)
+            templates = torch.arange(self._templates, device=noisy.device)
+            chosen = labels[:, None] * self._templates + templates
+        with self.model.autocast():
+            errors = errors_of_rows(
+                denoiser, (noisy, times, noise), self._conditions, chosen, self._capacity
+            )
+            errors = errors * denoiser.process.weight(times, plan.weighting)[:, None]
+        by_template = errors.unflatten(1, (-1, self._templates))
+        found: NDArray[np.float32] = by_template.mean(dim=2).float().cpu().numpy()
+        return found
+
+    def _noisy(self, active: Active, steps: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows of one picture; classes at one step share its noise, which is drawn once."""
+        unique = list(dict.fromkeys(steps))
+        rows = noisy_rows(self.model.denoiser, self.model.evaluation, active.picture, unique)
+        if len(unique) == len(steps):
+            return rows
+        at = torch.tensor([unique.index(step) for step in steps], device=rows[0].device)
+        noisy, times, noise = (tensor[at] for tensor in rows)
+        return noisy, times, noise
+
+    def _looked(self, actives: list[Active]) -> list[Active]:
+        """Look at pictures as often as what is measured allows; those decided."""
+        decided: list[Active] = []
+        while actives:
+            due = [active for active in actives if active.next_look <= active.asked]
+            for active in actives:
+                if active.next_look > active.asked:
+                    self._queue.extend(active.ask(active.next_look, self._shared_trunk))
+            actives = []
+            for _, group in groupby(sorted(due, key=_alike), key=_alike):
+                own = list(group)
+                for active, ended in zip(own, look_at(self.rule, own), strict=True):
+                    (decided if ended else actives).append(active)
+        return decided
+
+
+def _alike(active: Active) -> tuple[int, int]:
+    """Pictures of one key can be looked at together."""
+    return active.next_look, len(active.cells)
+
+
+# ------------------------------------------------------------------------------------------------
+# Decisions made live: only what a rule asks for is measured.
+#
+#     pictures -> cells up to the next look, surviving classes -> rows -> micro-batches -> look ->
+#     ...
+#
+# Looks are those of `emodc.decisions.decide`: on the same errors, live and replay decide alike.
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a rule decided of B pictures, and what it took.
+
+    Attributes:
+        labels: Names of the winning classes, B; None for a tie.
+        decisions: Winners, evaluations and steps; see `emodc.decisions.decide.Decisions`.
+        trace: All that was measured; NaN elsewhere.
+        seconds: Of each picture (B,): its share of the micro-batches it had rows in, by rows, and
+            its own encoding.
+        rows: Size of the last micro-batch: what is left of `Engine.rows` when memory ran out.
+    """
+
+    labels: tuple[str | None, ...]
+    decisions: Decisions
+    trace: Trace
+    seconds: Floats
+    rows: int
+
+
+def decide(
+    model: "EmoDC",
+    images: Tensor | Sequence[Picture],
+    ids: Sequence[str] | None,
+    rule: Rule,
+    engine: Engine,
+    weights: Weights | None,
+) -> Verdict:
+    """See `EmoDC.decide`."""
+    count, classes, steps = len(images), len(model.classes), model.evaluation.steps
+    if ids is not None and len(ids) != count:
+        raise ValueError(f"{count} images but {len(ids)} sample ids")
+    pool = Pool(model, rule, engine, weights, _named(images, ids))
+    winner, seen = np.full(count, TIE, np.intp), np.zeros((count, classes), np.intp)
+    errors = np.full((count, classes, steps), np.nan, np.float32)
+    timesteps, seconds = torch.zeros((count, steps), dtype=torch.int64), np.zeros(count)
+    with torch.no_grad(), engine.applied(model.denoiser):
+        for done in pool.run():
+            winner[done.index], seen[done.index] = done.winner, done.seen
+            errors[done.index], timesteps[done.index] = done.on_grid(), done.picture.timesteps
+            seconds[done.index] = done.seconds
+    return Verdict(
+        labels=tuple(None if w == TIE else model.classes[w] for w in winner.tolist()),
+        decisions=Decisions(winner, seen),
+        trace=Trace(torch.from_numpy(errors), timesteps, model.classes),
+        seconds=seconds,
+        rows=pool.size,
+    )
+
+
+def _named(
+    images: Tensor | Sequence[Picture], ids: Sequence[str] | None
+) -> Iterator[tuple[Tensor, str]]:
+    """Pictures as tensors with their names, each when its turn comes."""
+    for index in range(len(images)):
+        [picture] = as_tensors(images[index : index + 1])
+        yield picture, pixel_address(picture) if ids is None else ids[index]

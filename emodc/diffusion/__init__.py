@@ -1,0 +1,1 @@
+"""The forward process, its addressed noise, and how errors of a denoiser are measured."""

@@ -1,0 +1,149 @@
+"""What EmoDC asks of a conditional diffusion model, whatever its network: errors under prompts.
+
+    picture --encode--> x_0 --process, noise--> x_t --network, prompt--> predicted noise --> d
+
+``d(c) = mean((eps_theta(x_t, t, c) - eps)^2)`` is the noise-prediction error under prompt c; it is
+all that training objectives and decisions ever see of the network. An adapter is a `Denoiser`
+with its own networks: `emodc.small` trains on two CPU cores, `emodc.adapters` holds those for
+published pipelines.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from emodc.diffusion.schedule import Process
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Encoded prompts.
+
+    Attributes:
+        hidden: Text hidden states (P, L, D).
+        pooled: One vector per prompt (P, E), for networks that want it too.
+    """
+
+    hidden: Tensor
+    pooled: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.hidden)
+
+    def __getitem__(self, rows: Any) -> "Conditions":
+        """The conditions of some prompts: a slice or an int64 tensor of indices."""
+        return Conditions(self.hidden[rows], None if self.pooled is None else self.pooled[rows])
+
+
+class Denoiser(nn.Module, ABC):
+    """The parts of a diffusers folder, and the errors they make together.
+
+    Attributes:
+        shared_trunk: Whether one network pass serves all prompts of a picture.
+        rows: Network rows of one pass without gradients; bounds memory.
+        network_method: Name of the network's method that scores rows; what is compiled.
+        process: The forward process and the prediction type.
+    """
+
+    shared_trunk: ClassVar[bool] = False
+    network_method: ClassVar[str] = "forward"
+    rows: int = 32
+    process: Process
+
+    @abstractmethod
+    def parts(self) -> dict[str, Any]:
+        """Networks, tokenizers and scheduler, under the names that diffusers gives them."""
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Tensor:
+        """x_0, float32 (B, C, H, W), of float32 (B, 3, h, w) images in [0, 1] of any size."""
+
+    @abstractmethod
+    def encode_texts(self, texts: Sequence[str]) -> Conditions:
+        """The conditions of P prompts."""
+
+    @abstractmethod
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
+        """The network's own output, one condition per row.
+
+        Args:
+            noisy: x_t, float32 (B, C, H, W).
+            timesteps: int64 (B,).
+            conditions: Of B prompts.
+        """
+
+    @property
+    @abstractmethod
+    def text_modules(self) -> list[nn.Module]:
+        """The modules that only the conditioning passes through."""
+
+    @property
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """The denoising network itself."""
+
+    @property
+    @abstractmethod
+    def image_size(self) -> int:
+        """Side in pixels that pictures are resized to."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return self.process.signal.device
+
+    def decode(self, latents: Tensor) -> Tensor | None:
+        """Images (B, 3, h, w), about in [0, 1], of x_0; None if the codec has no way back.
+
+        Only the self-test looks at them.
+        """
+        return None
+
+    @property
+    def keeps_noise_white(self) -> bool:
+        """Whether white noise in the picture is white noise in x_0: no nonlinear encoder."""
+        return False
+
+    def pixel_noise(self, images: Tensor) -> Tensor:
+        """Estimated white noise in x_0's channels, float32 (B, C), of images (B, 3, h, w).
+
+        Only what exceeds the training pictures' own grain counts.
+
+        Raises:
+            ValueError: If white noise does not stay white.
+        """
+        raise ValueError("noise-aware evaluation needs pixels or an orthogonal codec, not a VAE")
+
+    def errors(
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        noise: Tensor,
+        conditions: Conditions,
+        chosen: Tensor | None = None,
+    ) -> Tensor:
+        """Noise-prediction errors of several prompts on the same noisy latents.
+
+        Args:
+            noisy: x_t, float32 (B, C, H, W).
+            timesteps: int64 (B,).
+            noise: The noise to be predicted, float32 (B, C, H, W).
+            conditions: Of P prompts.
+            chosen: Which prompts to score on each row, int64 (B, M); all P if not given.
+
+        Returns:
+            d, float32 (B, M): squared error averaged over C, H and W.
+        """
+        if chosen is None:
+            chosen = torch.arange(len(conditions), device=noisy.device).expand(len(noisy), -1)
+        count = chosen.shape[1]
+        repeated, times = noisy.repeat_interleave(count, 0), timesteps.repeat_interleave(count)
+        output = self.predict(repeated, times, conditions[chosen.flatten()])
+        with torch.autocast(noisy.device.type, enabled=False):
+            predicted = self.process.predicted_noise(output, repeated, times)
+            wrong = predicted.unflatten(0, (-1, count)) - noise[:, None]
+            return wrong.square().flatten(2).mean(dim=2)

@@ -1,0 +1,166 @@
+"""How errors are measured, in what precision, and what comes of it: a trace."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from emodc.diffusion.denoiser import Conditions, Denoiser
+from emodc.diffusion.noise import step_noise
+from emodc.diffusion.noise_aware import covering_range, latent_noise, noised
+from emodc.diffusion.schedule import Weighting, timestep_grid
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How errors are measured; with the weights, this is what a robust accuracy belongs to.
+
+    Attributes:
+        steps: (timestep, noise) pairs per picture; "100-step evaluation" = 100 of them.
+        low: First timestep of the range that the steps cover.
+        high: End of that range (exclusive).
+        seed: Names the noise bank: the same seed and sample id give the same noise.
+        logit_scale: Logits are -logit_scale * mean error.
+        noise_aware: Count noise that is in the picture already as a part of the forward process;
+            see `emodc.diffusion.noise_aware`.
+        weighting: Units of the errors: those of the noise, or those of the network's own target.
+        precision: What the network computes in. "auto" is bfloat16 where the processor multiplies
+            it natively, else float32. Noise, schedule and errors are float32 always.
+    """
+
+    steps: int = 100
+    low: int = 0
+    high: int = 500
+    seed: int = 0
+    logit_scale: float = 40.0
+    noise_aware: bool = False
+    weighting: Weighting = "noise"
+    precision: Precision = "auto"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Errors of a batch of pictures.
+
+    Attributes:
+        errors: d[image, class, step], float32 (B, K, S).
+        timesteps: int64 (B, S); rows differ where evaluation is noise-aware.
+        classes: Names along the class axis.
+        null: d under the null prompt, float32 (B, S); None if it was not asked for.
+        non_class: The same for the non-class prompt.
+    """
+
+    errors: Tensor
+    timesteps: Tensor
+    classes: tuple[str, ...]
+    null: Tensor | None = None
+    non_class: Tensor | None = None
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """The dtype that `precision` means on `device`."""
+    if precision == "auto":
+        native = (
+            torch.cuda.is_bf16_supported()
+            if device.type == "cuda"
+            else torch.cpu.get_capabilities().get("amx_bf16", False)
+        )
+        return torch.bfloat16 if native else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+
+
+@contextlib.contextmanager
+def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Run the network in `precision`; parameters stay float32."""
+    dtype = resolve_precision(precision, device)
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        yield
+
+
+# ------------------------------------------------------------------------------------------------
+# A picture ready to be measured, its noisy rows, and their errors.
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An encoded picture.
+
+    Attributes:
+        name: Sample id, which addresses the noise.
+        latent: x_0, float32 (1, C, H, W).
+        own_noise: Noise that is in the picture already, (C,); None if it does not count.
+        timesteps: Its grid, int64 (S,).
+    """
+
+    name: str
+    latent: Tensor
+    own_noise: Tensor | None
+    timesteps: Tensor
+
+
+def prepare(denoiser: Denoiser, plan: Evaluation, image: Tensor, name: str) -> Prepared:
+    """Encode a picture and lay out its grid.
+
+    Args:
+        denoiser: Whose codec and process.
+        plan: How errors are measured.
+        image: float32 (3, H, W) in [0, 1].
+        name: Its sample id.
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        latent = denoiser.encode(image[None])
+        own_noise = latent_noise(denoiser, image) if plan.noise_aware else None
+    low, high = covering_range(denoiser.process, own_noise, plan.low, plan.high)
+    return Prepared(name, latent, own_noise, timestep_grid(plan.steps, low, high))
+
+
+def noisy_rows(
+    denoiser: Denoiser, plan: Evaluation, picture: Prepared, steps: Sequence[int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A picture at some steps of its grid.
+
+    Returns:
+        x_t, float32 (n, C, H, W); timesteps, int64 (n,); the noise to be predicted, like x_t.
+    """
+    latent = picture.latent
+    times = picture.timesteps[steps].to(latent.device)
+    noise = step_noise(plan.seed, picture.name, steps, tuple(latent.shape[1:]))
+    noise = noise.to(latent.device)
+    noisy, target = noised(denoiser.process, latent, noise, times, picture.own_noise)
+    return noisy, times, target
+
+
+def errors_at(
+    denoiser: Denoiser,
+    plan: Evaluation,
+    picture: Prepared,
+    steps: Sequence[int],
+    conditions: Conditions,
+) -> Tensor:
+    """Errors of P prompts at n steps, float32 (n, P), in the units of the plan.
+
+    They are measured in chunks. With gradients nothing but the latent is kept between these, and
+    the backward pass measures them again.
+    """
+    chunk = max(1, denoiser.rows // (1 if denoiser.shared_trunk else len(conditions)))
+
+    def measure(latent: Tensor, first: int) -> Tensor:
+        own, rows = replace(picture, latent=latent), steps[first : first + chunk]
+        noisy, times, target = noisy_rows(denoiser, plan, own, rows)
+        errors = denoiser.errors(noisy, times, target, conditions)
+        return errors * denoiser.process.weight(times, plan.weighting)[:, None]
+
+    firsts = range(0, len(steps), chunk)
+    if not torch.is_grad_enabled() or len(firsts) == 1:
+        return torch.cat([measure(picture.latent, first) for first in firsts])
+    parts = [
+        checkpoint(measure, picture.latent, first, use_reentrant=False, preserve_rng_state=False)
+        for first in firsts
+    ]
+    return torch.cat(parts)

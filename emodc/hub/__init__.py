@@ -1,0 +1,1 @@
+"""Checkpoint folders, as EmoDC, diffusers and the hub see them."""

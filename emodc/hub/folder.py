@@ -1,0 +1,154 @@
+"""Checkpoint folders: an ordinary diffusers pipeline folder plus one JSON file of ours.
+
+    model_index.json            what is in the folder, as diffusers writes it
+    unet/ text_encoder/ vae/    config.json and safetensors
+    tokenizer/ scheduler/       JSON
+    emodc.json                  class order, prompts, evaluation
+
+Nothing in it is executed or unpickled.
+"""
+
+import contextlib
+import dataclasses
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import diffusers.utils.logging
+import transformers.utils.logging
+from huggingface_hub import HfApi
+
+from emodc.adapters.kinds import kind_of_denoiser
+from emodc.adapters.open import local_folder, open_pipeline
+from emodc.diffusion.denoiser import Denoiser
+from emodc.errors import CheckpointError
+from emodc.hub.card import render
+from emodc.prompts import Prompts
+
+if TYPE_CHECKING:
+    from emodc.classifier import EmoDC
+    from emodc.diffusion.measuring import Evaluation
+
+FORMAT = 2
+
+
+def save(classifier: "EmoDC", folder: Path) -> None:
+    """Write `classifier` to `folder`, replacing what is there.
+
+    Raises:
+        ValueError: If the denoiser's parts belong to no kind of pipeline folder.
+    """
+    kind = kind_of_denoiser(classifier.denoiser)
+    index: dict[str, Any] = {
+        "_class_name": kind.pipeline,
+        "_diffusers_version": diffusers.__version__,
+        **dict(kind.extras),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    with _quiet():
+        for name, part in classifier.denoiser.parts().items():
+            index[name] = [None, None] if part is None else [_library(part), type(part).__name__]
+            if part is not None:
+                part.save_pretrained(folder / name)
+    card = {
+        "format": FORMAT,
+        "prompts": dataclasses.asdict(classifier.prompts),
+        "evaluation": dataclasses.asdict(classifier.evaluation),
+    }
+    _write_json(folder / "emodc.json", card)
+    _write_json(folder / "model_index.json", index)
+
+
+def load(
+    source: str | Path,
+    prompts: Prompts | None = None,
+    evaluation: "Evaluation | None" = None,
+    **options: Any,
+) -> tuple[Denoiser, Prompts, "Evaluation"]:
+    """Read a folder written by `save`, or a published pipeline.
+
+    Args:
+        source: A folder, or a hub id.
+        prompts: Instead of the folder's; needed for a pipeline that is not an EmoDC yet.
+        evaluation: Instead of the folder's.
+        **options: Of `open_pipeline`.
+
+    Raises:
+        CheckpointError: If a file is missing, damaged, or asks for a class that we do not load.
+    """
+    from emodc.diffusion.measuring import Evaluation
+
+    where = {name: options[name] for name in ("revision", "without") if name in options}
+    folder = local_folder(source, **where)
+    if (folder / "emodc.json").exists():
+        written, plan = _read_card(folder)
+        prompts, evaluation = prompts or written, evaluation or plan
+    elif not (folder / "model_index.json").exists():
+        raise CheckpointError(
+            f"{folder} is not a readable EmoDC checkpoint: it has no model_index.json"
+        )
+    elif prompts is None:
+        raise CheckpointError(
+            f"{folder} is not a readable EmoDC checkpoint: it has no emodc.json. To classify with "
+            "a published pipeline, say which classes: "
+            'EmoDC.from_pretrained(..., prompts=Prompts(("neutral", "happiness")))'
+        )
+    with _quiet():
+        denoiser = open_pipeline(folder, **{**options, "revision": None})
+    return denoiser, prompts, evaluation or Evaluation()
+
+
+def push(
+    classifier: "EmoDC", repo_id: str, private: bool, training: Mapping[str, Any] | None
+) -> str:
+    """Upload `classifier` with a model card; see `EmoDC.push_to_hub`."""
+    api = HfApi()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        save(classifier, folder)
+        (folder / "README.md").write_text(render(classifier, repo_id, training), encoding="utf-8")
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        api.upload_folder(
+            repo_id=repo_id, folder_path=folder, commit_message="An EmoDC with its model card"
+        )
+    return f"https://huggingface.co/{repo_id}"
+
+
+def _read_card(folder: Path) -> tuple[Prompts, "Evaluation"]:
+    from emodc.diffusion.measuring import Evaluation
+
+    try:
+        card = json.loads((folder / "emodc.json").read_text())
+        if card["format"] != FORMAT:
+            raise ValueError(f"format {card['format']}, and this version reads {FORMAT}")
+        texts = card["prompts"]
+        tuples = {name: tuple(texts[name]) for name in ("classes", "templates")}
+        return Prompts(**{**texts, **tuples}), Evaluation(**card["evaluation"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder} is not a readable EmoDC checkpoint: emodc.json: {error!r}"
+        ) from error
+
+
+def _library(part: Any) -> str:
+    """Where diffusers finds the class again: its package, or for ours the module."""
+    module = type(part).__module__
+    return module if module.startswith("emodc") else module.split(".")[0]
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars for a folder that loads in a blink."""
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in (diffusers, transformers):
+            library.utils.logging.enable_progress_bar()

@@ -1,0 +1,1 @@
+"""Does this denoiser denoise? Measurements, and what is concluded from them."""

@@ -1,0 +1,1 @@
+"""Objectives, batches and the resumable trainer of one stage."""

@@ -1,0 +1,220 @@
+"""Mistakes a person can make: a clear sentence, exit code 1 or 2, no traceback, nothing lost."""
+
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import assert_refused, call_apart
+from PIL import Image
+from support import TINY, write_pictures
+
+from bench import regression
+from bench.store.store import Store
+
+
+@pytest.mark.parametrize("command", [(), ("run",), ("data",), ("data", "make-like")])
+def test_help_is_fast_because_it_imports_nothing_heavy(command: tuple[str, ...]) -> None:
+    arguments = ["bench", *command, "--help"]
+    script = f"import sys; sys.argv = {arguments}\nfrom bench.cli import main\n"
+    script += "try:\n    main()\nexcept SystemExit:\n    print(sorted(set(sys.modules)))"
+    text = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout
+    assert "Usage: bench" in text
+    heavy = ["torch", "pandas", "numpy", "yaml", "rich", "bench.config", "bench.data"]
+    for module in heavy if command else [*heavy, "pydantic"]:  # which typer needs for commands
+        assert f"'{module}'" not in text
+
+
+def test_unknown_names_get_the_nearest(bench) -> None:
+    run = ("run", "robustness", "--config", TINY)
+    assert_refused(bench(*run, "--classifiers", "emodc_amdti"), "Did you mean emodc_amdit")
+    assert_refused(bench(*run, "--perturbations", "gaussian_blurr"), "Did you mean gaussian_blur")
+    assert_refused(bench("run", "robustnes"), "robustnes")
+    assert_refused(bench("run", "robustness", "--config", "defalt"), "Did you mean default")
+
+
+def test_an_unknown_config_key_is_named(bench, tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(TINY.read_text() + "sede: 3\n")
+    assert_refused(bench("run", "robustness", "-c", config), "mine.yaml", "unknown field 'sede'")
+
+
+def test_a_missing_run_is_named(bench, tmp_path: Path) -> None:
+    assert_refused(bench("report", tmp_path), str(tmp_path), "bench run")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "words"),
+    [
+        ((), (), "no pictures where they should be"),
+        (("happy",), ("happy",), "only the class 'happiness'"),
+        (("happy", "sad"), (), "no pictures of the test split"),
+        (("happy", "sad"), ("happy", "angry"), "test has classes that train lacks: anger"),
+    ],
+)
+def test_bad_folders_are_explained(
+    bench,
+    tmp_path: Path,
+    train: tuple[str, ...],
+    test: tuple[str, ...],
+    words: str,
+) -> None:
+    data = tmp_path / "set"
+    data.mkdir()
+    write_pictures(data / "train", train, 3)
+    write_pictures(data / "test", test, 2)
+    outcome = bench("run", "robustness", "-c", TINY, "--data", data, "--out", tmp_path / "out")
+    assert_refused(outcome, words, str(data))
+
+
+def test_a_missing_data_folder_is_named(bench, tmp_path: Path) -> None:
+    outcome = bench("run", "robustness", "-c", TINY, "--data", tmp_path / "nowhere")
+    assert_refused(outcome, "nowhere", "no such folder")
+
+
+def test_a_truncated_jpeg_is_skipped_counted_and_listed(bench, tmp_path: Path) -> None:
+    data = tmp_path / "set"
+    write_pictures(data / "train", ("happy", "sad"), 4)
+    write_pictures(data / "test", ("happy", "sad"), 2)
+    whole = tmp_path / "whole.jpg"
+    Image.new("RGB", (200, 200), "red").save(whole)
+    (data / "test" / "sad" / "cut.jpg").write_bytes(whole.read_bytes()[:700])
+    code, text = bench("run", "robustness", "-c", TINY, "--data", data, "--dry-run")
+    assert code == 0
+    assert "1 file will be skipped" in text
+    run = ("--classifiers", "test_resnet", "--perturbations", "clean", "--out", tmp_path / "out")
+    code, text = bench("run", "robustness", "-c", TINY, "--data", data, *run)
+    assert code == 0, text
+    assert "skipped test/sad/cut.jpg" in text
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of one classifier on clean pictures."""
+    out = tmp_path_factory.mktemp("cli") / "out"
+    flags = ["--classifiers", "test_resnet", "--perturbations", "clean", "--out", str(out)]
+    command = [sys.executable, "-m", "bench", "run", "robustness", "-c", str(TINY), *flags]
+    subprocess.run(command, check=True, capture_output=True)
+    return out
+
+
+def test_a_manifest_has_the_command_behind_its_rows(bench, small_run: Path) -> None:
+    store = Store(small_run)
+    given = ["bench", "run", "robustness", "-c", str(TINY), "--out", str(small_run)]
+    narrowed = ["--classifiers", "test_resnet", "--perturbations", "clean"]
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        assert manifest is not None
+        assert shlex.split(manifest.command) == given + narrowed
+    assert {cell.family for cell in store.planned()} == {"clean", "validation", "views"}
+    code, text = bench(*given[1:], *narrowed, "--dry-run")
+    assert code == 0 and "3 cells" in text and text.count("done") == 3
+
+
+def test_a_corrupted_checkpoint_is_named_and_results_stay(
+    bench,
+    small_run: Path,
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(small_run, out)
+    weights = next(out.glob("checkpoints/*/model.safetensors"))
+    content = bytearray(weights.read_bytes())
+    content[-100] ^= 0xFF
+    weights.write_bytes(content)
+    outcome = bench("run", "robustness", "-c", TINY, "--out", out)
+    assert_refused(outcome, weights.parent.name, "damaged", "delete that folder", code=1)
+    assert bench("report", out)[0] == 0
+
+
+def test_an_output_that_cannot_be_written_is_named(bench, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    outcome = bench("run", "robustness", "-c", TINY, "--out", blocked / "out")
+    assert_refused(outcome, str(blocked), "--out", code=1)
+
+
+def test_debug_shows_the_traceback(bench, tmp_path: Path) -> None:
+    code, text = bench("report", tmp_path, "--debug")
+    assert code == 2
+    assert "Traceback" in text
+
+
+def test_ctrl_c_says_that_the_same_command_continues(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "run", "robustness", "-c", str(TINY)]
+    command += ["--out", str(tmp_path / "out")]
+    # Started from a background shell, a process would ignore Ctrl-C.
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("train"):
+                break
+        process.send_signal(signal.SIGINT)
+        text = process.stderr.read()
+    assert process.returncode == 1, text
+    assert "interrupted. The same command continues" in text
+    assert "Traceback" not in text
+
+
+def test_a_contact_sheet_is_written(bench, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    assert bench("data", "show", "faces", "--out", sheet, "--columns", 3)[0] == 0
+    with Image.open(sheet) as image:
+        assert image.width > 3 * 128 and image.height > 7 * 128
+
+
+def test_a_dry_run_lists_cells_and_does_nothing(bench, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, text = bench("run", "robustness", "-c", TINY, "--out", out, "--dry-run")
+    assert code == 0
+    assert "clean, validation split" in text and "clean, views" in text
+    assert "22 cells, about" in text and "train emodc_amdit: " in text
+    assert not out.exists()
+
+
+def test_a_dry_run_as_json(document, tmp_path: Path) -> None:
+    code, plan = document("run", "robustness", "-c", TINY, "--out", tmp_path / "out", "--dry-run")
+    assert code == 0 and len(plan["cells"]) == 22
+    assert {cell["classifier"] for cell in plan["training"]} >= {"emodc_amdit", "test_resnet"}
+    first = plan["cells"][0]
+    assert (first["perturbation"], first["severity"], first["done"]) == ("clean", "0", False)
+    assert sum(cell["seconds"] for cell in plan["cells"]) < plan["seconds"]
+
+
+def test_run_train_and_report_as_json(document, small_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(small_run, out)
+    only = ("--classifiers", "test_resnet")
+    code, trained = document("train", "-c", TINY, "--out", out, *only)
+    (checkpoint,) = trained["checkpoints"]
+    assert code == 0 and Path(checkpoint["folder"]).is_dir()
+    assert (checkpoint["classifier"], checkpoint["seed"]) == ("test_resnet", 0)
+    run = ("run", "robustness", "-c", TINY, "--out", out, *only, "--perturbations", "clean")
+    code, ran = document(*run)
+    assert code == 0 and ran["report"] == str(out / "report")
+    assert [row["perturbation"] for row in ran["summary"]] == ["clean"]
+    assert document("report", out) == (0, ran)
+
+
+def test_an_error_leaves_stdout_empty(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code, out, err = call_apart(capsys, monkeypatch, "report", tmp_path, "--json")
+    assert (code, out) == (2, "") and "no plan.json" in err
+
+
+def test_data_and_regress_as_json(document, monkeypatch, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    code, content = document("data", "show", "faces", "--out", sheet, "--columns", 1)
+    assert (code, content) == (0, {"dataset": "faces", "sheet": str(sheet)})
+    monkeypatch.setattr(regression, "run", lambda update: ["accuracy moved"])
+    assert document("regress") == (2, {"moved": ["accuracy moved"], "updated": False})
+    assert document("regress", "--update")[0] == 0

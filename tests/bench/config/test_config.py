@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+
+from bench.config import Config, load, parse
+from bench.util.errors import UserError
+
+STAGE = {"objective": {"kind": "base"}, "steps": 3}
+MINIMAL = {"classifiers": {"resnet18": {"kind": "baseline", "architecture": "resnet18"}}}
+
+
+@pytest.mark.parametrize(
+    "name", ["default", "smoke", "regression", "ablation", "accurate", "reference", "cross"]
+)
+def test_shipped_configs_are_valid(name: str) -> None:
+    assert isinstance(load(Path(f"{name}.yaml")), Config)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (MINIMAL | {"sed": 1}, "unknown field 'sed'"),
+        (MINIMAL | {"seed": -1}, "field 'seed'"),
+        ({"classifiers": {"r": {"kind": "baselin"}}}, "'baseline'"),
+        ({"classifiers": {}}, "field 'classifiers'"),
+        ({"classifiers": {"A b": {"kind": "python", "factory": "m:f"}}}, "A b"),
+        (MINIMAL | {"perturbations": {"corruptions": {"gaussian_nose": [1]}}}, "gaussian_noise"),
+        (MINIMAL | {"perturbations": {"corruptions": {"gaussian_noise": [6]}}}, "less than"),
+        (MINIMAL | {"perturbations": {"attacks": {"pdg": [1]}}}, "Did you mean pgd"),
+        ([], "a config is a mapping"),
+    ],
+)
+def test_mistakes_are_named(content: object, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence) as caught:
+        parse(content, "my.yaml")
+    assert caught.value.exit_code == 2
+
+
+def test_selection_refuses_unknown_names_with_the_nearest() -> None:
+    config = parse(MINIMAL | {"perturbations": {"attacks": {"pgd": [1]}}}, "x")
+    with pytest.raises(UserError, match="Did you mean resnet18"):
+        config.select(["resnet81"])
+    with pytest.raises(UserError, match="no perturbation called 'blur'"):
+        config.select(None, ["blur"])
+    assert config.select(None, ["clean"]).perturbations.names() == []
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="default"):
+        load(tmp_path / "defualt")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1,")
+    with pytest.raises(UserError, match="is not YAML"):
+        load(broken)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"evaluation": {"low": 500}}, "low must be below high"),
+        ({"stages": [STAGE | {"null_share": 0.6, "non_class_share": 0.6}]}, "leave nothing"),
+        (
+            {"kind": "control", "stages": [STAGE | {"objective": {"kind": "amdit"}}]},
+            "cross-entropy",
+        ),
+        ({"kind": "control", "pretrained": "some/model"}, "unknown field"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(
+    change: dict[str, object], message: str
+) -> None:
+    classifier = {"kind": "emodc", "stages": [STAGE]} | change
+    with pytest.raises(UserError, match=message):
+        parse({"classifiers": {"one": classifier}}, "test")
+
+
+def test_presets_are_their_members_at_all_severities() -> None:
+    given = {"presets": ["raf_db_c"], "corruptions": {"raf_db_c.pixelate": [2], "shot_noise": [1]}}
+    found = parse(MINIMAL | {"perturbations": given}, "here").perturbations
+    assert found.presets == [] and len(found.corruptions) == 18 + 1
+    assert found.corruptions["raf_db_c.pixelate"] == [2]
+    assert found.corruptions["raf_db_c.shot_noise"] == [1, 2, 3, 4, 5]
+    with pytest.raises(UserError, match=r"no preset called 'raf_db_d'.*raf_db_c"):
+        parse(MINIMAL | {"perturbations": {"presets": ["raf_db_d"]}}, "here")
+
+
+def test_a_preset_or_any_corruption_can_be_selected() -> None:
+    given = {"corruptions": {"imagecorruptions.fog": [3], "gaussian_noise": [1]}}
+    config = parse(MINIMAL | {"perturbations": given}, "here")
+    found = config.select(None, ["imagecorruptions"]).perturbations.corruptions
+    assert len(found) == 19 and found["imagecorruptions.fog"] == [3]
+    assert found["imagecorruptions.snow"] == [1, 2, 3, 4, 5]
+    alone = config.select(None, ["face.mask", "gaussian_noise"]).perturbations.corruptions
+    assert alone == {"gaussian_noise": [1], "face.mask": [1, 2, 3, 4, 5]}

@@ -1,0 +1,90 @@
+"""Cells of a made-up store, and such whose decisions follow from logits."""
+
+import numpy as np
+import pandas as pd
+
+from bench.store.cells import Cell, Manifest
+from bench.store.store import ROW_SCHEMA, Store
+from bench.store.traces import Traces
+
+CLASSES = ["happy", "sad", "angry"]
+CONDITIONS = [("clean", "0"), ("fog", "1"), ("fog", "2"), ("blur", "1"), ("blur", "2")]
+STEPS = 8  # of a trace
+
+
+def make_cell(
+    classifier: str, perturbation: str, severity: str, dataset: str, seed: int, run_seed: int = 0
+) -> Cell:
+    """A cell whose family follows from its severity."""
+    family = "attack" if "/" in severity else "clean" if severity == "0" else "corruption"
+    return Cell(
+        id=f"{dataset}-{perturbation}-{severity}-{seed}-{run_seed}".replace("/", "_"),
+        classifier=classifier,
+        dataset=dataset,
+        perturbation=perturbation,
+        family=family,
+        severity=severity,
+        seed=seed,
+        run_seed=run_seed,
+    )
+
+
+def write_cell(
+    store: Store,
+    classifier: str,
+    perturbation: str,
+    severity: str,
+    logits: np.ndarray,
+    labels: list[str],
+    errors: np.ndarray | None = None,
+    seed: int = 0,
+    dataset: str = "faces",
+    validation: bool = False,
+) -> Cell:
+    """A complete cell whose decisions follow from its logits; a tie is none.
+
+    `validation`: of clean pictures of the validation split.
+    """
+    cell = make_cell(classifier, perturbation, severity, dataset, seed)
+    if validation:
+        cell = cell.model_copy(update={"family": "validation", "id": f"{cell.id}-validation"})
+    top = logits.max(axis=1, keepdims=True)
+    sure = (logits == top).sum(axis=1) == 1
+    truth = [CLASSES.index(label) for label in labels]
+    d_p = None if errors is None else errors.mean(axis=2)[np.arange(len(labels)), truth]
+    rows = pd.DataFrame(
+        {
+            "sample_id": [f"s{i:03d}" for i in range(len(labels))],
+            "label": labels,
+            "prediction": [
+                CLASSES[k] if s else None for k, s in zip(logits.argmax(1), sure, strict=True)
+            ],
+            "logits": list(logits.astype(np.float32)),
+            "d_p": d_p,
+            "evaluations": 1 if errors is None else len(CLASSES) * STEPS,
+            "seconds": 0.01 * np.arange(1, len(labels) + 1),
+        }
+    )
+    rows = rows.iloc[np.random.default_rng(0).permutation(len(rows))].reset_index(drop=True)
+    traces = None
+    if errors is not None:
+        ordered = errors[[int(name[1:]) for name in rows["sample_id"]]].astype(np.float32)
+        grid = np.tile(np.arange(STEPS, dtype=np.int32)[::-1] * 100, (len(rows), 1))
+        traces = Traces(tuple(rows["sample_id"]), ordered, grid)
+    store.write_part(cell, 0, rows[ROW_SCHEMA.names], traces)
+    store.write_manifest(
+        Manifest(
+            cell=cell,
+            classes=CLASSES,
+            n=len(rows),
+            shards=1,
+            checkpoint=f"weights-of-{classifier}",
+            gate=None,
+            timesteps=[] if errors is None else list(range(0, 100 * STEPS, 100)),
+            validation={},
+            training={},
+            inputs={"data": "d1"},
+            environment={},
+        )
+    )
+    return cell
