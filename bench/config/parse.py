@@ -24,10 +24,29 @@ def load(path: Path) -> Config:
         known = [p.stem for p in shipped.glob("*.yaml")] if shipped else []
         raise unknown("config file", str(path), known)
     try:
-        content = yaml.safe_load(found.read_text())
+        content = yaml.load(found.read_text(), Loader=_UniqueKeyLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{found} is not YAML: {error}") from error
     return parse(content, str(found))
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Safe YAML in which a key given twice is an error, where plain YAML keeps the last value."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        # Asked before the node's merge keys (`<<`) are resolved: overriding a merged value is fine.
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise yaml.YAMLError(
+                    f"{key.value!r} is given twice, in lines {lines[key.value]} and {line}; "
+                    "keep one of them"
+                )
+            lines[key.value] = line
+        return super().construct_mapping(node, deep)
 
 
 def parse(content: Any, origin: str) -> Config:

@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bench.config import Config, load, parse
+from bench.config.parse import _UniqueKeyLoader
 from bench.util.errors import UserError
 
 STAGE = {"objective": {"kind": "base"}, "steps": 3}
@@ -52,6 +54,25 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     broken.write_text("a: [1,")
     with pytest.raises(UserError, match="is not YAML"):
         load(broken)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("seed: 1\nseed: 2\n", "'seed' is given twice, in lines 1 and 2"),
+        ("seed: 1\ndata:\n  kind: faces\n  test: 7\n  test: 14\n", "'test' .* lines 4 and 5"),
+    ],
+)
+def test_a_key_given_twice_is_named(tmp_path: Path, text: str, lines: str) -> None:
+    config = tmp_path / "twice.yaml"
+    config.write_text(text)
+    with pytest.raises(UserError, match=f"twice.yaml.*{lines}"):
+        load(config)
+
+
+def test_a_merged_value_may_be_overridden() -> None:
+    text = "common: &common {kind: faces, test: 7}\ndata:\n  <<: *common\n  test: 14\n"
+    assert yaml.load(text, Loader=_UniqueKeyLoader)["data"] == {"kind": "faces", "test": 14}
 
 
 @pytest.mark.parametrize(
