@@ -9,7 +9,7 @@ interpreter's lock, so threads may share a batch.
 - `noise`, `transitions`     noise of independent pixels, as one table look-up per value
 - `blur`                     the constants of the blurs, and their names in one place
 - `gaussian`, `disk`, `motion`, `zoom`, `glass`    one blur each
-- `disk_small`, `disk_large`, `disk_parts`         a disk within its grid, and one up to its edge
+- `disk`                                         a disk within its grid, and one up to its edge
 - `weather`, `weather_loops`   snow, frost, fog, spatter
 - `colour`                   brightness, contrast, saturation
 - `digital`                  pixelation, JPEG, elastic warps

@@ -1,20 +1,16 @@
 """The tables of a report: what stands in them; `bench.report.render` writes them.
 
-- `datasets`, `across`: the data sets; classifiers and EmoDC's variants on several of them
-- `clean`: everything measured on clean pictures
-- `grid`, `errors`, `curves`: all corruptions at a glance: accuracy; CE and mCE; areas of curves,
-  half drops and changed decisions
-- `sweeps`: accuracy by severity of a corruption, by budget of an attack
-- `levels`: accuracy at continuous levels of noise and blur
+- `clean`: everything measured on clean pictures; groups of pictures; several data sets side by side
+- `severities`: all corruptions at a glance, each by severity, attacks by budget, continuous levels,
+  areas of curves
+- `errors`: CE and mCE
 - `sequences`: how often decisions flip along perturbation sequences
-- `calibration`, `consistency`: whether confidences can be believed; who errs on the same pictures
-- `samples`: groups of pictures, and gaps between them
+- `calibration`: whether confidences can be believed; who errs on the same pictures
 - `cost`: accuracy against cost, by rules replayed on traces
-- `provenance`, `constants`: what stands behind the numbers; what corruptions were made of
+- `provenance`: data sets, constants of corruptions, and what stands behind the numbers
 - `ablation`: EmoDC's variants with each other; `diagnostics`: what its traces say; both are asked
   for apart
-- `captions`, `swept`, `numbers`: what captions say alike; a classifier under all corruptions;
-  numbers with intervals
+- `common`: what captions say alike; a classifier under all corruptions
 """
 
 from collections.abc import Iterable, Iterator
