@@ -9,13 +9,11 @@ interpreter's lock, so threads may share a batch.
 - `noise`, `transitions`     noise of independent pixels, as one table look-up per value
 - `blur`                     the constants of the blurs, and their names in one place
 - `gaussian`, `disk`, `motion`, `zoom`, `glass`    one blur each
-- `disk`                                         a disk within its grid, and one up to its edge
-- `weather`, `weather_loops`   snow, frost, fog, spatter
+- `weather`                  snow, frost, fog, spatter
 - `colour`                   brightness, contrast, saturation
 - `digital`                  pixelation, JPEG, elastic warps
-- `face`                     patch, mask, sunglasses, hand (`paint`: areas and lines)
-- `framing`                  a face turned, shifted, too small, too large
-- `capture`                  low light, low resolution, JPEG saved again and again
+- `face`                     patch, mask, sunglasses, hand (`paint`: areas and lines); a face badly
+                             framed; low light, low resolution, JPEG saved again and again
 - `mixes`                    RAF-DB-C's mixes, as lists of other corruptions
 - `loops`, `smoothing`, `words`, `pictures`    what several of them need
 
