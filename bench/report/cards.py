@@ -19,7 +19,7 @@ from bench.report.tables import common as captions
 from bench.report.tables.common import interval_name, sweeps
 from bench.report.variants import Variant
 from bench.stats import Scores
-from bench.store.cells import Manifest
+from bench.store.cells import Conditioning, Manifest
 from bench.store.checkpoints import GATE_FACTOR
 from bench.store.store import Store
 from emodc.hub.card import DRAWN, LIMITS, USES, escaped, recipe, table
@@ -102,7 +102,21 @@ def gate(manifest: Manifest) -> str:
             f"{own.base_d_p:.4f} of the Base it started from; up to {GATE_FACTOR} passes."
         )
     verdict = "passed" if own.passed else "failed: it is no longer a denoiser"
-    return f"## Gate\n\n{verdict.capitalize()}. {escaped(detail)}"
+    return f"## Gate\n\n{verdict.capitalize()}. {escaped(detail)}{_conditioning(own.conditioning)}"
+
+
+def _conditioning(own: Conditioning | None) -> str:
+    """Whether its prompt matters, as a section; empty if that was not checked."""
+    if own is None:
+        return ""
+    verdict = "Passed" if own.passed else "Failed: its prompt does not change what it predicts"
+    detail = (
+        f"Validation accuracy {100 * own.accuracy:.1f}%, at least {100 * own.accuracy_low:.1f}% "
+        f"(chance {100 * own.chance:.1f}%); d_n - d_p {own.gap:.2g} [{own.gap_low:.2g}, "
+        f"{own.gap_high:.2g}], {own.n} pictures. Both have to exceed chance and 0 with their 95% "
+        "intervals."
+    )
+    return f"\n\n## Conditioning\n\n{verdict}. {escaped(detail)}"
 
 
 def groups(several: Sequence[Group], store: Store) -> str:
@@ -313,6 +327,9 @@ def _about(subject: Subject) -> str:
     kind = _KINDS.get(manifest.training.get("kind", ""), "A classifier that was brought along.")
     failed = manifest.gate is not None and not manifest.gate.passed
     warning = " **Its gate failed: it is no longer a denoiser.**" if failed else ""
+    conditioning = None if manifest.gate is None else manifest.gate.conditioning
+    if conditioning is not None and not conditioning.passed:
+        warning += " **Its conditioning check failed: it does not read its prompt.**"
     return f"{kind} Measured by the EmoDC bench.{warning}"
 
 

@@ -65,11 +65,15 @@ class Results:
 def display_name(classifier: str, gates: Iterable[Gate | None]) -> str:
     """The classifier as every table, figure and file names it.
 
-    An EmoDC checkpoint that is no longer a denoiser says so wherever its accuracy stands. One
-    failed gate among its cells marks all of them, for they share rows of tables.
+    An EmoDC checkpoint that is no longer a denoiser, or whose prompt does not matter, says so
+    wherever its accuracy stands. One failed check among its cells marks all of them, for they
+    share rows of tables.
     """
-    failed = any(gate is not None and not gate.passed for gate in gates)
-    return f"{classifier} (gate failed)" if failed else classifier
+    known = [gate for gate in gates if gate is not None]
+    failed = [] if all(gate.passed for gate in known) else ["gate"]
+    if any(gate.conditioning is not None and not gate.conditioning.passed for gate in known):
+        failed.append("conditioning")
+    return f"{classifier} ({' and '.join(failed)} failed)" if failed else classifier
 
 
 def read(root: Path) -> Results:

@@ -14,12 +14,44 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Conditioning(_Record):
+    """Whether the prompt changes an EmoDC's noise prediction, on clean validation pictures.
+
+    Attributes:
+        passed: Whether `accuracy_low` exceeds `chance` and `gap_low` exceeds 0.
+        n: Pictures.
+        accuracy: Share of pictures whose right class has the lowest error; a tie is an error.
+        accuracy_low: Lower end of its 95 % Wilson interval.
+        chance: Share of the most frequent class, which one answer to all pictures would reach.
+        gap: Mean over pictures of d_n - d_p, paired: the errors share noise and timesteps.
+        gap_low: Lower end of its 95 % interval (Student's t over pictures).
+        gap_high: Upper end.
+    """
+
+    passed: bool
+    n: int
+    accuracy: float
+    accuracy_low: float
+    chance: float
+    gap: float
+    gap_low: float
+    gap_high: float
+
+
 class Gate(_Record):
-    """Whether an EmoDC checkpoint is still a denoiser: its d_p against 1.2 x its Base's."""
+    """The checks of an EmoDC checkpoint on the validation split.
+
+    Attributes:
+        passed: The denoiser check: whether d_p is at most 1.2 x its Base's.
+        d_p: Of the checkpoint.
+        base_d_p: Of the Base that it is judged by; None if there is none.
+        conditioning: The conditioning check; None if the checkpoint was made before there was one.
+    """
 
     passed: bool
     d_p: float
     base_d_p: float | None
+    conditioning: Conditioning | None = None
 
 
 class Cell(_Record):

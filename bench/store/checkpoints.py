@@ -4,9 +4,13 @@ import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
+from scipy.stats import t as student_t
 
-from bench.store.cells import Gate
+from bench.stats import wilson
+from bench.store.cells import Conditioning, Gate
 from bench.util.errors import UserError
 
 #: A denoiser's error under the right prompt may exceed its Base's by this factor, not more. Beyond
@@ -73,10 +77,45 @@ def fingerprint(folder: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def judge(d_p: float, base_d_p: float | None) -> Gate:
+def judge(d_p: float, base_d_p: float | None, conditioning: Conditioning | None = None) -> Gate:
     """The gate of a checkpoint with validation error `d_p`, trained from a Base with `base_d_p`.
 
     Without a Base to compare with, a checkpoint trained by anything but plain denoising fails.
     """
     passed = base_d_p is not None and d_p <= GATE_FACTOR * base_d_p
-    return Gate(passed=passed, d_p=d_p, base_d_p=base_d_p)
+    return Gate(passed=passed, d_p=d_p, base_d_p=base_d_p, conditioning=conditioning)
+
+
+def split_errors(
+    errors: NDArray[np.float64], labels: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Errors (N, K) under the right prompts, (N,), and under the wrong ones, (N, K - 1)."""
+    wrong = np.arange(errors.shape[1]) != labels[:, None]
+    return errors[~wrong], errors[wrong].reshape(len(errors), -1)
+
+
+def conditioning_check(errors: NDArray[np.float64], labels: NDArray[np.int64]) -> Conditioning:
+    """Whether prompts matter: accuracy above chance, and d_n above d_p, beyond their noise.
+
+    Args:
+        errors: Mean error of every picture under every class's prompt, (N, K), N >= 2.
+        labels: The right classes, (N,).
+    """
+    n = len(errors)
+    positive, others = split_errors(errors, labels)
+    right = int((positive < others.min(axis=1)).sum())
+    accuracy_low = wilson(right, n).low
+    chance = float(np.bincount(labels).max() / n)
+    gaps = others.mean(axis=1) - positive
+    gap = float(gaps.mean())
+    half = float(student_t.ppf(0.975, n - 1) * gaps.std(ddof=1) / np.sqrt(n))
+    return Conditioning(
+        passed=accuracy_low > chance and gap - half > 0,
+        n=n,
+        accuracy=right / n,
+        accuracy_low=accuracy_low,
+        chance=chance,
+        gap=gap,
+        gap_low=gap - half,
+        gap_high=gap + half,
+    )

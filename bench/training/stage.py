@@ -6,16 +6,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import torch
 from accelerate.tracking import GeneralTracker, TensorBoardTracker, WandBTracker
 from accelerate.utils import is_tensorboard_available, is_wandb_available
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.classifiers.load import NEEDS_WHITE_NOISE
 from bench.config import EmoDCClassifier, PromptTexts, Stage, StagedClassifier
 from bench.data.base import DataSet
 from bench.data.batches import Batches
-from bench.store.checkpoints import Card, judge
+from bench.store.checkpoints import Card, conditioning_check, judge, split_errors
 from bench.training.data import LatentBatches, TrainingData, cached_latents
 from bench.training.loop import Loop
 from bench.training.recipes import checkpoint_folder
@@ -210,25 +212,29 @@ class StageTrainer:
         )
         with self.trainer.averaged_weights() as denoiser:
             model = EmoDC(denoiser, self.trainer.prompts, evaluation).eval()
-            return validation_figures(model, *self._validation)
+            images, labels = self._validation
+            return accuracy_and_d_p(validation_errors(model, images), labels.numpy())
 
 
 @torch.no_grad()
-def validation_figures(model: EmoDC, images: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Accuracy and mean d_p.
+def validation_errors(model: EmoDC, images: Tensor) -> NDArray[np.float64]:
+    """Mean error of every picture under every class's prompt, (N, K).
 
     Args:
         model: Evaluated as its `evaluation` says.
         images: uint8 (N, 3, S, S).
-        labels: int64 (N,).
     """
     device, errors = model.denoiser.device, []
     for row in range(len(images)):
         picture = images[row : row + 1].to(device).float() / 255.0
         errors.append(model.trace(picture, [f"val-{row}"]).errors.double().mean(dim=2).cpu())
-    table = torch.cat(errors)
-    positive = table.gather(1, labels[:, None])
-    return (table.argmin(1) == labels).double().mean().item(), positive.mean().item()
+    return torch.cat(errors).numpy()
+
+
+def accuracy_and_d_p(errors: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Accuracy, of which ties are errors, and mean d_p; of errors (N, K) and labels (N,)."""
+    positive, others = split_errors(errors, labels)
+    return float((positive < others.min(axis=1)).mean()), float(positive.mean())
 
 
 # ------------------------------------------------------------------------------------------------
@@ -298,8 +304,12 @@ def train_stage(
     before = Card.verified(previous) if previous else None
     card = _judged(model, spec, recipe, number, split, training.precision, before)
     figures = "  ".join(f"{key} {value:.4f}" for key, value in card.validation.items())
-    failed = card.gate is not None and not card.gate.passed
-    verdict = "  GATE FAILED: no longer a denoiser" if failed else ""
+    verdict = ""
+    if card.gate is not None and not card.gate.passed:
+        verdict = "  GATE FAILED: no longer a denoiser"
+    conditioning = None if card.gate is None else card.gate.conditioning
+    if conditioning is not None and not conditioning.passed:
+        verdict += "  CONDITIONING FAILED: the prompt does not matter"
     loop.reporter.say(f"{label}: validation {figures}{verdict}")
 
     def save(scratch: Path) -> None:
@@ -338,7 +348,9 @@ def _judged(
     control = spec.kind == "control"
     high = spec.evaluation.high
     model.evaluation = Evaluation(steps=_VALIDATION_STEPS, high=high, precision=precision)
-    accuracy, d_p = validation_figures(model, *validation)
+    images, labels = validation
+    errors = validation_errors(model, images)
+    accuracy, d_p = accuracy_and_d_p(errors, labels.numpy())
     # Only what the recipe holds: the folder must not depend on how one run evaluates it.
     scale = 1.0 if control else Evaluation.logit_scale
     model.evaluation = Evaluation(high=high, logit_scale=scale)
@@ -346,7 +358,8 @@ def _judged(
     if not control:
         plain = all(stage.objective.kind == "base" for stage in spec.stages[: number + 1])
         base_d_p = before.gate.base_d_p if before and before.gate else None
-        gate = judge(d_p, d_p if plain else base_d_p)
+        conditioning = conditioning_check(errors, labels.numpy())
+        gate = judge(d_p, d_p if plain else base_d_p, conditioning)
     return Card(
         kind="emodc",
         recipe=recipe,

@@ -10,6 +10,7 @@ from bench.report.groups import Group, Result
 from bench.report.results import Results
 from bench.report.spec import TableSpec, Value
 from bench.report.tables.common import captioned, ending, sizes
+from bench.store.cells import Conditioning
 from bench.store.checkpoints import GATE_FACTOR
 from bench.store.records import DatasetRecord
 from bench.store.store import Store
@@ -136,7 +137,7 @@ def _known(results: Iterable[Result]) -> list[tuple[dict[str, Any], str | None]]
 
 def provenance_table(group: Group) -> TableSpec:
     """What stands behind each classifier's numbers: checkpoint, steps, gate, class order."""
-    header = ("classifier", "checkpoint", "steps", "gate d_p", "Base d_p")
+    header = ("classifier", "checkpoint", "steps", "gate d_p", "Base d_p", "d_n - d_p")
     rows: list[tuple[Value, ...]] = []
     for classifier, name in group.names.items():
         behind = [r.manifest for r in group.results if r.cell.classifier == classifier]
@@ -148,14 +149,21 @@ def provenance_table(group: Group) -> TableSpec:
                 _each(str(len(m.timesteps)) for m in behind if m.timesteps),
                 _each(f"{gate.d_p:.4f}" for gate in gates),
                 _each(f"{gate.base_d_p:.4f}" for gate in gates if gate.base_d_p is not None),
+                _each(_gap(gate.conditioning) for gate in gates if gate.conditioning is not None),
             )
         )
     about = (
         "What stands behind the numbers: digest of the checkpoint, steps of a trace, and the gate, "
         f"which fails an EmoDC checkpoint whose d_p exceeds {GATE_FACTOR} times that of its Base. "
+        "Conditioning fails if the interval of d_n - d_p on validation pictures (95%, Student's t) "
+        "or that of the accuracy there (Wilson) reaches down to 0 or to chance. "
         f"{_class_orders(group)}"
     )
     return captioned(group, "provenance", "Provenance", about, group.results, header, rows)
+
+
+def _gap(own: Conditioning) -> str:
+    return f"{own.gap:.2g} [{own.gap_low:.2g}, {own.gap_high:.2g}]"
 
 
 def _class_orders(group: Group) -> str:

@@ -7,7 +7,7 @@ import matplotlib.figure
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_cells import make_cell
+from made_up_cells import IGNORES, make_cell
 from PIL import Image
 
 from bench.report.figures import drawing as files
@@ -16,7 +16,9 @@ from bench.store.store import ROW_SCHEMA, Store
 from bench.store.traces import Traces
 
 CLASSES = ["happy", "sad", "angry"]
-FAILED = Gate(passed=False, d_p=0.5, base_d_p=0.25)
+FAILED = Gate(
+    passed=False, d_p=0.5, base_d_p=0.25, conditioning=IGNORES.model_copy(update={"passed": True})
+)
 
 
 class Builder:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from made_up_cells import IGNORES
 from statsmodels.stats.proportion import proportion_confint
 
 from bench.report.cards import write_cards
@@ -137,6 +138,18 @@ def test_a_card_per_training(build, tmp_path: Path) -> None:
     assert "gate failed" not in found["emodc-seed0"]
     assert "# emodc (gate failed)".replace("(", "\\(").replace(")", "\\)") in found["emodc-seed1"]
     assert "Its gate failed" in found["emodc-seed1"]
+
+
+def test_a_failed_conditioning_check_is_said(build, tmp_path: Path) -> None:
+    gate = Gate(passed=True, d_p=0.5, base_d_p=0.5, conditioning=IGNORES)
+    build.add("emodc", "clean", "0", right(0), gate=gate, d_p=[0.1] * N)
+    found = cards(build.plan(), tmp_path)["emodc"]
+    assert "# emodc \\(conditioning failed\\)" in found
+    assert "Its conditioning check failed" in found and "Its gate failed" not in found
+    assert (
+        "16.0%, at least 12.5% (chance 14.3%); d_n - d_p 1e-05 [-2e-05, 4e-05], 350 pictures"
+        in (found.replace("\\", ""))
+    )
 
 
 def test_text_stays_text(build, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from made_up_cells import IGNORES
 from scipy.stats import ttest_1samp
 
 from bench.report import display_name
@@ -96,12 +97,17 @@ def test_no_plan_and_nothing_complete_are_user_errors(build, tmp_path: Path) -> 
     assert caught.value.exit_code == 1
 
 
-def test_only_a_failed_gate_changes_the_name() -> None:
+def test_only_a_failed_check_changes_the_name() -> None:
     passed = Gate(passed=True, d_p=0.2, base_d_p=0.2)
     failed = Gate(passed=False, d_p=0.5, base_d_p=0.2)
     assert display_name("net", [None]) == display_name("net", []) == "net"
     assert display_name("emodc", [passed]) == "emodc"
     assert display_name("emodc", [passed, failed]) == "emodc (gate failed)"
+    deaf = passed.model_copy(update={"conditioning": IGNORES})
+    assert display_name("emodc", [passed, deaf]) == "emodc (conditioning failed)"
+    assert display_name("emodc", [failed, deaf]) == "emodc (gate and conditioning failed)"
+    hears = IGNORES.model_copy(update={"passed": True})
+    assert display_name("emodc", [passed.model_copy(update={"conditioning": hears})]) == "emodc"
 
 
 def test_the_baseline_is_over_the_attacked_samples(build) -> None:

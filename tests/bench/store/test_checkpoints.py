@@ -1,8 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bench.store.checkpoints import GATE_FACTOR, Card, fingerprint, judge
+from bench.stats import wilson
+from bench.store.checkpoints import GATE_FACTOR, Card, conditioning_check, fingerprint, judge
+from bench.util import rng
 from bench.util.errors import UserError
 
 
@@ -13,6 +16,41 @@ from bench.util.errors import UserError
 def test_the_gate(d_p: float, base: float | None, passed: bool) -> None:
     assert GATE_FACTOR == 1.2
     assert judge(d_p, base).passed is passed
+
+
+def errors_of(accuracy: float, gap: float, n: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Errors of three classes: so many right, d_n - d_p on average, and noise across pictures."""
+    draws = rng.generator("conditioning")
+    labels = np.arange(n) % 3
+    errors = draws.normal(0.3, 0.1, (n, 1)) + np.zeros((1, 3))
+    rows = np.arange(n)
+    right = rows < accuracy * n
+    errors[rows, (labels + np.where(right, 0, 1)) % 3] -= 1e-6
+    errors[rows, labels] -= gap * draws.normal(1.0, 0.5, n) * right - 1e-7 * right
+    return errors, labels
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "gap", "passed"),
+    [(0.6, 1e-3, True), (0.36, 1e-3, False), (0.6, -1e-3, False), (0.0, 0.0, False)],
+    ids=["both", "accuracy within chance", "right prompts are worse", "neither"],
+)
+def test_the_conditioning_check(accuracy: float, gap: float, passed: bool) -> None:
+    found = conditioning_check(*errors_of(accuracy, gap))
+    assert found.passed is passed
+    assert found.gap_low < found.gap < found.gap_high
+
+
+def test_the_conditioning_check_is_paired_and_counts_ties_as_errors() -> None:
+    errors, labels = errors_of(0.6, 1e-3)
+    found = conditioning_check(errors, labels)
+    assert found.n == 200 and found.chance == pytest.approx(67 / 200)
+    assert found.accuracy_low == wilson(round(200 * found.accuracy), 200).low
+    # What pictures have in common over their prompts is no noise of the difference.
+    shifted = conditioning_check(errors + 100 * np.arange(200)[:, None], labels)
+    assert shifted.gap_low == pytest.approx(found.gap_low, rel=1e-6)
+    ties = conditioning_check(np.ones((200, 3)), labels)
+    assert (ties.accuracy, ties.gap, ties.passed) == (0.0, 0.0, False)
 
 
 def write(folder: Path) -> Card:

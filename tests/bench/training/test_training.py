@@ -187,6 +187,8 @@ def test_the_gate_compares_with_base_however_many_stages_follow(tmp_path: Path) 
     assert first is not None
     assert last.base_d_p == first.d_p == first.base_d_p
     assert last.d_p != first.d_p
+    for gate in (first, last):  # the conditioning check stands beside it
+        assert gate.conditioning is not None and gate.conditioning.n == 14
 
 
 def test_early_stop_ends_a_stage_and_keeps_its_best_weights(tmp_path: Path) -> None:
