@@ -39,9 +39,9 @@ def compare(
     """
     from rich.console import Console
 
-    from bench import compare as comparison
-    from bench.compare import table
-    from bench.compare import table as terminal
+    from bench.report import compare as comparison
+    from bench.report.compare import table
+    from bench.report.compare import table as terminal
     from bench.util.files import atomic
 
     first, second = comparison.sides(a, b, out)

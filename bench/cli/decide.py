@@ -64,10 +64,10 @@ def decide(
     """
     from rich.console import Console
 
-    from bench.compare.table import renderer
     from bench.decisions import table
     from bench.decisions import table as terminal
     from bench.decisions.session import chosen_rules, replay_run
+    from bench.report.compare.table import renderer
     from bench.util.errors import UserError
     from bench.util.files import atomic
 

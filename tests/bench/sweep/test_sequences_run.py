@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from support import write_pictures
 
-from bench.compare.pairing import Side, pair
 from bench.config import Config, parse
 from bench.data.open import open_dataset
 from bench.perturb import SEQUENCES
 from bench.report import write_report
+from bench.report.compare.pairing import Side, pair
 from bench.report.results import read
 from bench.store.store import Store
 from bench.store.traces import Traces

@@ -9,8 +9,8 @@ import pytest
 from comparisons import compared
 from rich.console import Console
 
-from bench.compare import compare, pair, sides, table
-from bench.compare import table as terminal
+from bench.report.compare import compare, pair, sides, table
+from bench.report.compare import table as terminal
 
 
 def test_exit_codes(bench, run: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from comparisons import N, compared, outcomes
 
-from bench.compare import compare, pair, sides
+from bench.report.compare import compare, pair, sides
 from bench.util.errors import UserError
 
 

@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.compare.pairing import Pair, Where
+from bench.report.compare.pairing import Pair, Where
 from bench.report.measures import DISCORDANT, difference, share
 from bench.report.spec import LEVEL, Difference, Estimate
 from bench.stats import detectable_difference, holm, sign_flip

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from bench.compare.pairing import Pairing, Side
-from bench.compare.rows import Row
+from bench.report.compare.pairing import Pairing, Side
+from bench.report.compare.rows import Row
 from bench.report.render import csv_text, latex, markdown
 from bench.report.spec import LEVEL, Difference, Estimate, Number, TableSpec, Value, p_text
 from bench.report.tables.common import DRAWN, sizes
