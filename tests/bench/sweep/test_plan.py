@@ -1,11 +1,15 @@
 from collections.abc import Sequence
+from pathlib import Path
 
+import pytest
+import torchattacks
 from support import TINY
 
-from bench.config import PythonClassifier, load
+from bench.config import PythonClassifier, load, parse
 from bench.data.base import Sample, Split, balanced_subset
 from bench.data.drawn import DrawnFaces
 from bench.sweep.plan import make_plan, shards_of
+from bench.util.files import digest
 
 CONFIG = load(TINY)
 FACES = DrawnFaces({"train": 28, "val": 14, "test": 21})
@@ -111,3 +115,81 @@ def test_a_subset_is_balanced_and_nested() -> None:
     assert [s.label for s in small].count("a") == 3
     assert {s.id for s in small} < {s.id for s in large}
     assert balanced_subset(samples, None) == samples
+
+
+EVERYTHING = {
+    "limit": 14,
+    "views": 2,
+    "training_seeds": [3, 0],
+    "data": {"kind": "faces", "train": 28, "val": 14, "test": 21},
+    "lists": {"occluded": "occluded.txt"},
+    "classifiers": {
+        "net": {"kind": "baseline", "architecture": "test_resnet"},
+        "emodc": {
+            "kind": "emodc",
+            "stages": [{"objective": {"kind": "base"}, "steps": 3}],
+            "evaluation": {"steps": 4, "decision": {"kind": "sequential", "bet": "bounded"}},
+        },
+        "control": {
+            "kind": "control",
+            "stages": [{"objective": {"kind": "base"}, "steps": 3}],
+            "evaluation": {"steps": 4, "other_prompts": 3},
+        },
+        "mine": {"kind": "python", "factory": "m:f"},
+    },
+    "perturbations": {
+        "presets": ["noise_blur", "imagecorruptions", "sequences", "raf_db_c", "face"],
+        "corruptions": {"gaussian_noise": [5, 1, 1]},
+        "levels": {"gaussian_noise_snr": [30, 0], "gaussian_blur_sigma": [0.5, 2.0]},
+        "attacks": {"fgsm": [8, 1], "pgd": [4]},
+        "attack_limit": 7,
+        "sequence_limit": 7,
+    },
+}
+
+#: A digest of the ids of all planned cells, by config and family. They name what is stored.
+PINNED = {
+    "default": {
+        "validation": (5, "ca1f916c057a"),
+        "clean": (5, "31274890728a"),
+        "corruption": (50, "293c42719a67"),
+        "attack": (40, "fe54d49affa4"),
+    },
+    "ablation": {"validation": (27, "bef942d8e9af"), "clean": (27, "0e046af9facd")},
+    "smoke": {
+        "validation": (4, "910c9ddb255e"),
+        "clean": (4, "6cab9269c682"),
+        "corruption": (12, "be20551b41a7"),
+        "attack": (8, "27596471a971"),
+    },
+    "cross": {
+        "validation": (3, "7067daa7bacc"),
+        "clean": (3, "b55e96359ddf"),
+        "corruption": (30, "1ccf52aad497"),
+    },
+    "everything": {
+        "validation": (7, "e541cf8612cd"),
+        "clean": (7, "fcec6f1d9079"),
+        "corruption": (1974, "7b91bc52eb64"),
+        "level": (28, "d6f1ecdaac04"),
+        "attack": (21, "08e409a1e29e"),
+        "sequence": (70, "2a168efbd399"),
+        "views": (5, "564850357f48"),
+    },
+}
+
+
+@pytest.mark.parametrize("name", ["default", "ablation", "smoke", "cross", "everything"])
+def test_the_ids_of_all_planned_cells_are_those_of_earlier_runs(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torchattacks, "__version__", "3.5.1")  # it is in the ids of attacks
+    config = parse(EVERYTHING, name) if name == "everything" else load(Path(name))
+    weights = {(n, s): f"{n} {s}" for n in config.classifiers for s in {*config.seeds, config.seed}}
+    ids: dict[str, list[str]] = {}
+    for planned in make_plan(config, FACES, weights):
+        cell = planned.cell
+        what = (cell.classifier, cell.perturbation, cell.severity, cell.seed, cell.run_seed)
+        own = [*map(str, what), cell.id, planned.sample_ids, sorted(planned.other_prompts)]
+        ids.setdefault(cell.family, []).append(digest(own))
+    assert {family: (len(own), digest(own)) for family, own in ids.items()} == PINNED[name]
