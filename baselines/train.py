@@ -6,13 +6,13 @@ The weights kept are those with the best validation accuracy among the validatio
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from baselines.networks import FaceClassifier
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class TrainConfig:
         return self.learning_rate * warm * cosine
 
 
-class BaselineTrainer:
+class BaselineTrainer(Generic[Network]):
     """Optimiser, best weights and position of one run.
 
     Args:
@@ -58,7 +58,7 @@ class BaselineTrainer:
     """
 
     def __init__(
-        self, classifier: FaceClassifier, config: TrainConfig, validation: tuple[Tensor, Tensor]
+        self, classifier: Network, config: TrainConfig, validation: tuple[Tensor, Tensor]
     ) -> None:
         self.classifier, self.config = classifier, config
         self.position = 0
@@ -80,20 +80,25 @@ class BaselineTrainer:
     def step(self, images: Tensor, labels: Tensor) -> dict[str, float]:
         """One optimiser step on float32 images (B, 3, H, W) in [0, 1] and int64 labels (B,)."""
         self.classifier.train()
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            logits = self.classifier(images)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
         for group in self._optimizer.param_groups:
             group["lr"] = self.config.rate(self.position)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self._optimizer.step()
+        loss = self._update(images, labels)
         self.position += 1
         if self.position % self.config.validate_every == 0 or self.position == self.config.steps:
             self._validate()
-        return {"loss": loss.item(), "best_accuracy": self.best_accuracy}
+        return {"loss": loss, "best_accuracy": self.best_accuracy}
 
-    def best(self) -> FaceClassifier:
+    def _update(self, images: Tensor, labels: Tensor) -> float:
+        """Change the weights once; returns the loss before."""
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            logits = self.classifier(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        loss.backward()
+        self._optimizer.step()
+        return loss.item()
+
+    def best(self) -> Network:
         """The classifier with the weights chosen on the validation set."""
         self.classifier.load_state_dict(self._best)
         return self.classifier.eval()
