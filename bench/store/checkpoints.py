@@ -1,6 +1,7 @@
 """The card that the bench puts into a checkpoint: where it came from, and whether it is whole."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,9 @@ from scipy.stats import t as student_t
 from bench.stats import wilson
 from bench.store.cells import Conditioning, Gate
 from bench.util.errors import UserError
+from bench.util.files import read_sealed, write_sealed
+
+SCHEMA = 1
 
 #: A denoiser's error under the right prompt may exceed its Base's by this factor, not more. Beyond
 #: it the model names classes without predicting noise: a discriminative classifier in disguise.
@@ -20,15 +24,21 @@ GATE_FACTOR = 1.2
 _FILE = "bench.json"
 #: What says how the weights came about, and not what they are.
 _NOT_WEIGHTS = (_FILE, "training.jsonl", "README.md")
+#: Fields of JSON files that say where and with what a part was saved, and determine no output.
+_NOT_OUTPUTS = (
+    *("_name_or_path", "name_or_path", "_diffusers_version", "transformers_version"),
+    *("is_local", "local_files_only"),
+)
 
 
 class Card(BaseModel):
     """The card of a checkpoint folder.
 
     Attributes:
+        schema_version: Of this record.
         kind: What the folder holds.
         recipe: Everything that determined the weights.
-        weights: SHA-256 over the folder's other files, shortened.
+        weights: `fingerprint` of the folder.
         validation: Figures measured on the validation split.
         gate: For EmoDC.
         seconds: Training time of this stage and of those before it.
@@ -36,6 +46,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    schema_version: int = SCHEMA
     kind: Literal["emodc", "baseline"]
     recipe: dict[str, Any]
     weights: str
@@ -44,19 +55,33 @@ class Card(BaseModel):
     seconds: float
 
     @classmethod
-    def verified(cls, folder: Path) -> "Card":
-        """The card of `folder`, after comparing the weights' checksum.
+    def verified(cls, folder: Path, recipe: dict[str, Any] | None = None) -> "Card":
+        """The card of `folder`, after comparing its checksum and that of the weights.
+
+        Args:
+            folder: The checkpoint.
+            recipe: What its weights must have been made by; None takes any.
 
         Raises:
-            UserError: If the folder is missing, incomplete or damaged.
+            UserError: If the folder is missing, incomplete, damaged, or another's.
         """
-        advice = "If a run made it, delete that folder and run again: finished results stay."
+        advice = (
+            "If a run made it and none is writing it now, delete that folder and run again: "
+            "finished results stay."
+        )
         try:
-            card = cls.model_validate_json((folder / _FILE).read_text())
-        except (OSError, ValidationError, UnicodeDecodeError) as error:
+            card = cls(**read_sealed(folder / _FILE, SCHEMA))
+        except (OSError, ValueError) as error:  # a ValidationError is a ValueError
+            reason = "it does not read as one" if isinstance(error, ValidationError) else error
             raise UserError(
-                f"the checkpoint {folder} has no readable {_FILE}. {advice}", 1
+                f"the checkpoint {folder} has no readable {_FILE} ({reason}). {advice}", 1
             ) from error
+        if recipe is not None and json.loads(json.dumps(recipe)) != card.recipe:
+            raise UserError(
+                f"the checkpoint {folder} is another one's: its {_FILE} tells of other training "
+                f"than its folder's name. {advice}",
+                1,
+            )
         if card.weights != fingerprint(folder):
             raise UserError(
                 f"the checkpoint {folder} is damaged (its checksum changed). {advice}", 1
@@ -65,16 +90,40 @@ class Card(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Write the card into `folder`."""
-        (folder / _FILE).write_text(self.model_dump_json(indent=1) + "\n")
+        write_sealed(folder / _FILE, self.model_dump())
 
 
 def fingerprint(folder: Path) -> str:
-    """Sixteen hex digits of SHA-256 over a checkpoint's files, less those that describe it."""
+    """Sixteen hex digits of SHA-256 over what determines the outputs of a checkpoint.
+
+    That is its files, less those that describe it, and in JSON files less the fields that tell
+    where a part was saved, by which version of a library, and which module has its class. The same
+    weights have the same fingerprint in every folder.
+    """
     total = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in _NOT_WEIGHTS):
         total.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        total.update(path.read_bytes())
+        if path.suffix == ".json":
+            total.update(_determining(path))
+            continue
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                total.update(block)
     return total.hexdigest()[:16]
+
+
+def _determining(path: Path) -> bytes:
+    """What a JSON file says of outputs, in one spelling; a damaged file as it is."""
+    written = path.read_bytes()
+    try:
+        content = json.loads(written)
+    except (ValueError, RecursionError):
+        return written
+    if isinstance(content, dict):
+        content = {key: value for key, value in content.items() if key not in _NOT_OUTPUTS}
+        if path.name == "model_index.json":  # a part is [module, class]
+            content = {k: v[1:] if isinstance(v, list) else v for k, v in content.items()}
+    return (json.dumps(content, indent=2, sort_keys=True) + "\n").encode()
 
 
 def judge(d_p: float, base_d_p: float | None, conditioning: Conditioning | None = None) -> Gate:

@@ -207,7 +207,7 @@ def dry_run(config: Config, out: Path) -> DryRun:
         for recipe in chain:
             folder = training.checkpoint_folder(out, recipe)
             if folder.exists():
-                weights[key] = Card.verified(folder).weights
+                weights[key] = Card.verified(folder, recipe).weights
                 continue
             steps = recipe.get("steps") or recipe["stages"][-1]["steps"]
             missing[key] = missing.get(key, 0) + (0 if folder in counted else steps)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bench.store.checkpoints import Card, fingerprint
 from bench.util import rng
+from bench.util.errors import UserError
 from bench.util.files import atomic
 from bench.util.progress import Reporter
 
@@ -103,14 +104,26 @@ class Loop:
         return before + time.monotonic() - start
 
     def publish(self, folder: Path, save: Callable[[Path], None], card: Card) -> None:
-        """Write a finished checkpoint in one go, and drop the training state."""
+        """Write a finished checkpoint in one go, and drop the training state.
+
+        One that another run has put there meanwhile stays: that run reads it, and it is the same.
+        """
         if self.accelerator.is_main_process:
-            with atomic(folder) as scratch:
-                scratch.mkdir(parents=True)
-                save(scratch)
-                card.model_copy(update={"weights": fingerprint(scratch)}).write(scratch)
+            if not _is_there(folder, card):
+                with atomic(folder) as scratch:
+                    scratch.mkdir(parents=True)
+                    save(scratch)
+                    card.model_copy(update={"weights": fingerprint(scratch)}).write(scratch)
             folder.with_name(f".{folder.name}.state").unlink(missing_ok=True)
         self.accelerator.wait_for_everyone()
+
+
+def _is_there(folder: Path, card: Card) -> bool:
+    try:
+        Card.verified(folder, card.recipe)
+    except UserError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def train_missing(
         for number, recipe in enumerate(chain):
             folder = checkpoint_folder(out, recipe)
             if folder in there:
-                Card.verified(folder)
+                Card.verified(folder, recipe)
             elif isinstance(spec, StagedClassifier):
                 train_stage(label, spec, chain, number, out, data, loop, config.execution.trackers)
             elif isinstance(spec, BaselineClassifier):

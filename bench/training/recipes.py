@@ -4,12 +4,12 @@ An EmoDC is a chain of stages, each with a folder of its own, so variants that b
 and AMDiT from Base) share what they have in common.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from bench.config import BaselineClassifier, Config, EmoDCClassifier, StagedClassifier
 from bench.data.base import DataSet
+from bench.store.checkpoints import fingerprint
 from bench.util.files import digest
 from bench.util.runtime import pick_device
 
@@ -39,7 +39,8 @@ def recipes(config: Config, dataset: DataSet) -> dict[tuple[str, int], list[dict
                 network["timesteps"] = [0, spec.evaluation.high]
                 if isinstance(spec, EmoDCClassifier) and spec.pretrained is not None:
                     folder = Path(spec.pretrained)
-                    network["pretrained"] = _content(folder) or spec.pretrained
+                    if folder.is_dir():  # and no name of something on the hub
+                        network["pretrained"] = fingerprint(folder)
                 stages = [stage.model_dump() for stage in spec.stages]
                 chains[name, seed] = [
                     seeded | network | {"stages": stages[: k + 1]} for k in range(len(stages))
@@ -64,15 +65,3 @@ def checkpoint_folder(out: Path, recipe: dict[str, Any]) -> Path:
     else:
         stem = f"emodc-{recipe['stages'][-1]['objective']['kind']}"
     return out / "checkpoints" / f"{stem}-{digest(recipe)}"
-
-
-def _content(folder: Path) -> str | None:
-    """A digest of a folder's files; None for the name of something on the hub."""
-    if not folder.is_dir():
-        return None
-    total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        with path.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()[:16]

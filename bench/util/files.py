@@ -14,9 +14,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.util.errors import UserError
+
+_UMASK = os.umask(0o077)  # it can only be read by setting it
+os.umask(_UMASK)
+
 
 @contextlib.contextmanager
-def atomic(path: Path, flush: bool = True) -> Iterator[Path]:
+def atomic(path: Path, flush: bool = True, private: bool = False) -> Iterator[Path]:
     """Yield a temporary path; what is written there becomes `path` if the block succeeds.
 
     Works for a file and for a whole folder, on one file system.
@@ -25,16 +30,24 @@ def atomic(path: Path, flush: bool = True) -> Iterator[Path]:
         path: The file or folder.
         flush: Force it to the disk before it gets its name, so that it is whole even if the machine
             loses power. Slow for thousands of files; not needed where they can be made again.
+        private: Only the owner may read it, as befits pictures of people. Other files get the
+            permissions of the umask, whatever a library that writes them thinks.
+
+    Raises:
+        UserError: If a folder lies where the file belongs, or a file where the folder does.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield scratch
-        if flush:
-            _flush(scratch)
-        if scratch.is_dir() and path.exists():
-            shutil.rmtree(path)  # a rename does not replace a folder
-        scratch.replace(path)
+        for file in _files(scratch):
+            file.chmod(0o600 if private else 0o666 & ~_UMASK)
+            if flush:
+                with file.open("rb") as handle:
+                    os.fsync(handle.fileno())
+        _put(scratch, path)
+    except UserError:
+        raise
     except Exception as error:
         # Libraries report a full disk in their own ways; say it in one.
         if shutil.disk_usage(path.parent).free < 16 << 20:
@@ -60,11 +73,85 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _flush(path: Path) -> None:
-    """Force a file, or every file of a folder, to the disk."""
-    for file in [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]:
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())
+def _files(path: Path) -> list[Path]:
+    """A file, or every file of a folder."""
+    return [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+
+
+def _put(scratch: Path, path: Path) -> None:
+    """Give what was written its name."""
+    if not scratch.is_dir():
+        require_no_folder(path)
+        scratch.replace(path)
+        return
+    aside = path.with_name(f".{path.name}.{os.getpid()}.old")  # a rename replaces no folder
+    for _ in range(10):
+        try:
+            if path.exists() and not path.is_dir():
+                raise UserError(f"{path} is a file where a folder belongs: move it away.", 1)
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(aside)
+            scratch.rename(path)
+            return
+        except OSError as error:  # another process was faster and put its own there
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    raise UserError(f"{path} is being written by another run: wait for it and run again.", 1)
+
+
+def require_no_folder(path: Path) -> None:
+    """Refuse a folder where a file belongs: what is in it is not ours to delete."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder where a file belongs: move it away.", 1)
+
+
+# ------------------------------------------------------------------------------------------------
+# JSON that says when it is damaged, changed by hand, or of a later version.
+
+
+def write_sealed(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` as JSON, atomically, with a checksum of itself."""
+    write_json(path, content | {"checksum": digest(content)})
+
+
+def read_sealed(path: Path, schema: int) -> dict[str, Any]:
+    """What `write_sealed` wrote.
+
+    Args:
+        path: The file.
+        schema: The latest `schema_version` that this version of the bench reads.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it is not as it was written.
+        UserError: If a later version of the bench wrote it.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError("it is nested without end") from error
+    if not isinstance(content, dict):
+        raise ValueError("it is no JSON object")
+    version = content.get("schema_version")
+    if isinstance(version, int) and version > schema:
+        raise UserError(
+            f"{path} was written by a later version of the bench (schema {version}; this one reads "
+            f"{schema}). Use that version, or another --out. If you never used one, the file is "
+            "damaged: delete it, and the same command makes it again.",
+            1,
+        )
+    written = content.pop("checksum", None)
+    if written != digest(content):
+        raise ValueError("its checksum does not fit: it was damaged or edited")
+    return content
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # ------------------------------------------------------------------------------------------------
@@ -72,8 +159,10 @@ def _flush(path: Path) -> None:
 
 
 def write_parquet(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
-    """Write `frame`, atomically, with a checksum per page."""
-    write_table(path, pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+    """Write `frame`, atomically, with a checksum per page and the schema's metadata."""
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    # Without what pandas adds: it says nothing that the schema does not, and breaks when damaged.
+    write_table(path, table.replace_schema_metadata(schema.metadata))
 
 
 def write_table(path: Path, table: pa.Table, floats: str | None = None) -> None:
@@ -86,15 +175,35 @@ def write_table(path: Path, table: pa.Table, floats: str | None = None) -> None:
             repeat: their bytes stored apart compress better than a dictionary of them.
     """
     packed = {"use_dictionary": False, "use_byte_stream_split": [floats]} if floats else {}
-    with atomic(path) as scratch:
-        pq.write_table(table, scratch, compression="zstd", write_page_checksum=True, **packed)
+    # Opened here: PyArrow takes a path with a colon for a URI.
+    with atomic(path) as scratch, pa.OSFile(str(scratch), "wb") as file:
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True, **packed)
 
 
 def read_parquet(path: Path, schema: pa.Schema | None = None) -> pa.Table | None:
     """The table at `path`, None if it is absent, damaged or has other columns than `schema`."""
     try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return parse_parquet(content, schema)
+
+
+def parse_parquet(
+    content: bytes, schema: pa.Schema | None = None, verified: bool = False
+) -> pa.Table | None:
+    """The table that a Parquet file's bytes hold; None if they are damaged or of another schema.
+
+    Args:
+        content: The file.
+        schema: The columns that it must have.
+        verified: Whether a checksum of the whole file was compared already.
+    """
+    try:
         # Parts are small and many: threads and a search for partitions cost more than they give.
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(
+            pa.BufferReader(content), page_checksum_verification=not verified
+        ) as file:
             table = file.read(use_threads=False)
     except (OSError, ValueError, pa.ArrowException):  # names of columns may be no text
         return None

@@ -52,6 +52,7 @@ def save(classifier: "EmoDC", folder: Path) -> None:
             index[name] = [None, None] if part is None else [_library(part), type(part).__name__]
             if part is not None:
                 part.save_pretrained(folder / name)
+                _forget_paths(folder / name)
     card = {
         "format": FORMAT,
         "prompts": dataclasses.asdict(classifier.prompts),
@@ -136,6 +137,15 @@ def _library(part: Any) -> str:
     """Where diffusers finds the class again: its package, or for ours the module."""
     module = type(part).__module__
     return module if module.startswith("emodc") else module.split(".")[0]
+
+
+def _forget_paths(folder: Path) -> None:
+    """Take out where a part was loaded from: it names people's folders and says nothing of it."""
+    for path in folder.glob("*.json"):
+        content = json.loads(path.read_text())
+        kept = {k: v for k, v in content.items() if k not in ("_name_or_path", "name_or_path")}
+        if len(kept) < len(content):
+            _write_json(path, kept)
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -1,4 +1,8 @@
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,3 +80,77 @@ def test_a_card_vouches_for_the_files(tmp_path: Path) -> None:
 def test_a_folder_without_a_card_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no readable bench\.json"):
         Card.verified(tmp_path)
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda card: card.update(gate={"passed": True, "d_p": 0.1, "base_d_p": 0.1}),
+        lambda card: card["validation"].update(accuracy=0.99),
+        lambda card: card.update(seconds=2.0),
+        lambda card: card.pop("checksum"),
+    ],
+)
+def test_an_edited_card_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], object]):
+    write(tmp_path)
+    edit(tmp_path / "bench.json", change)
+    with pytest.raises(UserError, match="damaged or edited") as caught:
+        Card.verified(tmp_path)
+    assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff", b"[" * 100_000, b"{}"])
+def test_whatever_lies_where_a_card_should_be_ends_in_a_sentence(
+    tmp_path: Path, damage: bytes
+) -> None:
+    write(tmp_path)
+    (tmp_path / "bench.json").write_bytes(damage)
+    with pytest.raises(UserError, match=r"no readable bench\.json"):
+        Card.verified(tmp_path)
+
+
+def test_a_checkpoint_in_the_folder_of_another_is_refused(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert Card.verified(tmp_path, {"a": 1})
+    with pytest.raises(UserError, match="another one's"):
+        Card.verified(tmp_path, {"a": 2})
+
+
+REFERENCE = Path(__file__).parents[3] / "results/regression/checkpoints/emodc_amdit"
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "same"),
+    [
+        ("unet/config.json", lambda c: c.update(_name_or_path="/home/somebody/run/unet"), True),
+        ("unet/config.json", lambda c: c.update(_diffusers_version="1.0"), True),
+        ("model_index.json", lambda c: c["unet"].__setitem__(0, "emodc.networks.unet"), True),
+        ("model_index.json", lambda c: c["unet"].__setitem__(1, "SharedTrunkClassifier"), False),
+        ("unet/config.json", lambda c: c.update(head_channels=8), False),
+        ("scheduler/scheduler_config.json", lambda c: c.update(beta_end=0.03), False),
+        ("emodc.json", lambda c: c["prompts"].update(null="nothing"), False),
+    ],
+)
+def test_a_fingerprint_is_that_of_outputs_and_not_of_places(
+    tmp_path: Path, file: str, change: Callable[[dict[str, Any]], object], same: bool
+) -> None:
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(REFERENCE, folder)
+    edit(folder / file, change)
+    assert (fingerprint(folder) == fingerprint(REFERENCE)) is same
+
+
+def test_the_reference_checkpoints_keep_their_fingerprints() -> None:
+    """Cells are named by them."""
+    found = {folder.name: fingerprint(folder) for folder in sorted(REFERENCE.parent.iterdir())}
+    assert found == {
+        "emodc_amdit": "979b821a28318fe8",
+        "emodc_base": "438564038d0280bb",
+        "test_resnet": "99d497403285c731",
+    }

@@ -1,9 +1,12 @@
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from bench.util.files import atomic, write_json
+from bench.util import files
+from bench.util.errors import UserError
+from bench.util.files import atomic, read_sealed, write_json, write_sealed
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_scratch(tmp_path: Path) -> None:
@@ -33,3 +36,54 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
             scratch.mkdir()
             (scratch / name).write_text("x")
     assert [p.name for p in folder.iterdir()] == ["second"]
+
+
+@pytest.mark.parametrize(("private", "mode"), [(False, 0o640), (True, 0o600)])
+@pytest.mark.parametrize("written_with", [0o600, 0o666])
+def test_permissions_are_those_of_the_umask_or_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, private: bool, mode: int, written_with: int
+) -> None:
+    monkeypatch.setattr(files, "_UMASK", 0o027)
+    with atomic(tmp_path / "file", private=private) as scratch:
+        scratch.write_text("x")
+        scratch.chmod(written_with)  # safetensors writes its files 0600
+    with atomic(tmp_path / "folder", private=private) as scratch:
+        scratch.mkdir()
+        (scratch / "weights").write_text("x")
+    for path in (tmp_path / "file", tmp_path / "folder" / "weights"):
+        assert path.stat().st_mode & 0o777 == mode
+
+
+def test_what_lies_where_another_kind_belongs_is_not_deleted(tmp_path: Path) -> None:
+    (tmp_path / "a" / "mine").mkdir(parents=True)
+    (tmp_path / "b").write_text("mine")
+    with pytest.raises(UserError, match="is a folder where a file belongs"):
+        write_json(tmp_path / "a", {})
+    with pytest.raises(UserError, match="is a file where a folder"), atomic(tmp_path / "b") as new:
+        new.mkdir()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+    assert (tmp_path / "a" / "mine").exists() and (tmp_path / "b").read_text() == "mine"
+
+
+def test_sealed_json_comes_back_and_says_when_it_was_changed(tmp_path: Path) -> None:
+    path, content = tmp_path / "file", {"schema_version": 2, "numbers": [0.1, 1e-300], "n": None}
+    write_sealed(path, content)
+    assert read_sealed(path, 2) == content
+    whole = path.read_bytes()
+    for damaged in (
+        *(whole[:half] for half in (0, len(whole) // 2)),
+        whole.replace(b"0.1", b"0.2"),
+        whole.replace(b"null", b"\xffull"),
+        b"[" * 100_000,
+        b"[]",
+        json.dumps(content).encode(),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError):
+            read_sealed(path, 2)
+
+
+def test_what_a_later_version_wrote_is_refused(tmp_path: Path) -> None:
+    write_sealed(tmp_path / "file", {"schema_version": 3})
+    with pytest.raises(UserError, match="later version of the bench"):
+        read_sealed(tmp_path / "file", 2)

@@ -40,6 +40,17 @@ def test_the_folder_is_a_diffusers_pipeline_without_pickles(
     }  # fmt: skip
 
 
+def test_a_folder_tells_nothing_of_the_one_it_was_loaded_from(
+    tiny_emodc: EmoDC, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "of_a_user", tmp_path / "again"
+    tiny_emodc.save_pretrained(first)
+    EmoDC.from_pretrained(first).save_pretrained(second)
+    for path in (p for p in second.rglob("*") if p.is_file()):
+        assert str(tmp_path).encode() not in path.read_bytes(), path
+        assert b"of_a_user" not in path.read_bytes(), path
+
+
 @pytest.mark.parametrize("file", ["model_index.json", "emodc.json", "unet/config.json"])
 def test_a_missing_file_is_named(tiny_emodc: EmoDC, tmp_path: Path, file: str) -> None:
     tiny_emodc.save_pretrained(tmp_path)
