@@ -1,6 +1,6 @@
 """Discriminative baselines: networks, one training procedure, checkpoints."""
 
-from baselines.checkpoints import CheckpointError
+from baselines.checkpoints import BaselineCheckpointError
 from baselines.networks import FaceClassifier
 
-__all__ = ["CheckpointError", "FaceClassifier"]
+__all__ = ["BaselineCheckpointError", "FaceClassifier"]

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from baselines.networks import FaceClassifier
 
 
-class CheckpointError(ValueError):
+class BaselineCheckpointError(ValueError):
     """A checkpoint folder that is incomplete, damaged or of another kind."""
 
 
@@ -32,5 +32,7 @@ def load(folder: Path) -> FaceClassifier:
         classifier = FaceClassifier(card["architecture"], tuple(card["classes"]))
         classifier.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"{folder} is not a readable baseline checkpoint: {error}") from error
+        raise BaselineCheckpointError(
+            f"{folder} is not a readable baseline checkpoint: {error}"
+        ) from error
     return classifier.eval()

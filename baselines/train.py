@@ -16,7 +16,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class BaselineTrainConfig:
     """How a baseline is trained.
 
     Attributes:
@@ -58,7 +58,7 @@ class BaselineTrainer(Generic[Network]):
     """
 
     def __init__(
-        self, classifier: Network, config: TrainConfig, validation: tuple[Tensor, Tensor]
+        self, classifier: Network, config: BaselineTrainConfig, validation: tuple[Tensor, Tensor]
     ) -> None:
         self.classifier, self.config = classifier, config
         self.position = 0

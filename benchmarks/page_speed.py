@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from playwright.sync_api import sync_playwright
 
 from bench.report.figures.drawing import save
-from bench.report.page import FigureFile, Page, Section, write_page
-from bench.report.spec import Estimate, TableSpec
+from bench.report.page import FigureFile, Page, PageSection, write_page
+from bench.report.spec import AccuracyEstimate, TableSpec
 from bench.stats import wilson
 
 CLASSIFIERS = tuple(f"classifier_{number:02d}" for number in range(20))
@@ -34,9 +34,9 @@ TIMED = """async (action) => {
 }"""
 
 
-def estimates(rng: np.random.Generator, size: int) -> list[Estimate]:
+def estimates(rng: np.random.Generator, size: int) -> list[AccuracyEstimate]:
     """Accuracies over 3,068 pictures."""
-    return [Estimate(n / 3068, wilson(int(n), 3068)) for n in rng.integers(400, 3000, size)]
+    return [AccuracyEstimate(n / 3068, wilson(int(n), 3068)) for n in rng.integers(400, 3000, size)]
 
 
 def fake_page(folder: Path, figures: int) -> Page:
@@ -69,7 +69,7 @@ def fake_page(folder: Path, figures: int) -> Page:
         title="Robustness",
         intro=("A page to measure.",),
         summary=cells,
-        sections=(Section("Corruptions", "corruptions", tuple(sweeps), tuple(drawn)),),
+        sections=(PageSection("Corruptions", "corruptions", tuple(sweeps), tuple(drawn)),),
         classifiers=CLASSIFIERS,
     )
 

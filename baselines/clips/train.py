@@ -11,11 +11,11 @@ from torch import Tensor
 from baselines.clips.classifier import ClipClassifier
 from baselines.clips.dsm import Balance, ScalingConfig, balance, scaled_loss, start
 from baselines.sam import SharpnessAware, frozen_statistics
-from baselines.train import BaselineTrainer, TrainConfig
+from baselines.train import BaselineTrainConfig, BaselineTrainer
 
 
 @dataclass(frozen=True)
-class ClipTrainConfig(TrainConfig):
+class ClipTrainConfig(BaselineTrainConfig):
     """How a clip network is trained.
 
     Attributes:

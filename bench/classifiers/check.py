@@ -16,12 +16,12 @@ from bench.labels import BASIC
 from bench.util.errors import UserError
 from emodc import CheckpointError, EmoDC, Prompts
 from emodc.diffusion.images import as_tensors
-from emodc.selftest.check import Report
+from emodc.selftest.check import SelfTestReport
 from emodc.selftest.check import check as self_test
 from emodc.unet import SharedTrunkClassifier
 
 
-def run(source: str, classes: tuple[str, ...], image: Path | None, pictures: int) -> Report:
+def run(source: str, classes: tuple[str, ...], image: Path | None, pictures: int) -> SelfTestReport:
     """Load a classifier and test it.
 
     Args:
@@ -44,12 +44,12 @@ def run(source: str, classes: tuple[str, ...], image: Path | None, pictures: int
     return self_test(model.to(device).requires_grad_(False), images)
 
 
-def as_json(report: Report) -> str:
+def as_json(report: SelfTestReport) -> str:
     """The report as JSON; what is not finite is null."""
     return json.dumps(_finite(report.as_dict()), indent=2)
 
 
-def show(report: Report) -> None:
+def show(report: SelfTestReport) -> None:
     """Print errors by timestep, what was looked at, and the verdict."""
     console = Console()
     if report.bins:

@@ -179,7 +179,7 @@ class DiffusionClassifier(Classifier):
         return logits, Traces(tuple(ids), errors, timesteps.astype(np.int32), self._info)
 
 
-class ControlClassifier(DiffusionClassifier):
+class MatchedControl(DiffusionClassifier):
     """The matched control: EmoDC's trunk and steps, log-probabilities in the place of errors."""
 
     def __init__(

@@ -9,20 +9,19 @@ import baselines
 import baselines.checkpoints
 from bench.classifiers.base import Classifier
 from bench.classifiers.discriminative import DiscriminativeClassifier, load_python
-from bench.classifiers.emodc import ControlClassifier, DiffusionClassifier
+from bench.classifiers.emodc import DiffusionClassifier, MatchedControl
 from bench.config import (
     BaselineClassifier,
     CheckpointClassifier,
     ClassifierConfig,
     Config,
-    Evaluation,
+    EvaluationConfig,
     PythonClassifier,
     StagedClassifier,
 )
 from bench.store.checkpoints import Card
 from bench.util.errors import UserError
-from emodc import CheckpointError, EmoDC, Engine
-from emodc import Evaluation as EmoDCEvaluation
+from emodc import CheckpointError, EmoDC, Engine, Evaluation
 from emodc.decisions.engine import require_compiler
 from emodc.unet import SharedTrunkClassifier
 
@@ -81,10 +80,10 @@ def _load_checkpoint(
             model = baselines.checkpoints.load(folder)
             return DiscriminativeClassifier(model, model.classes, card.weights, device)
         emodc = EmoDC.from_pretrained(folder)
-    except (CheckpointError, baselines.CheckpointError) as error:
+    except (CheckpointError, baselines.BaselineCheckpointError) as error:
         raise UserError(f"classifier {name!r}: {error}", 1) from error
-    plan = Evaluation() if isinstance(spec, BaselineClassifier) else spec.evaluation
-    emodc.evaluation = EmoDCEvaluation(
+    plan = EvaluationConfig() if isinstance(spec, BaselineClassifier) else spec.evaluation
+    emodc.evaluation = Evaluation(
         steps=plan.steps,
         low=plan.low,
         high=plan.high,
@@ -101,7 +100,7 @@ def _load_checkpoint(
         raise UserError(f"classifier {name!r}: {error}.") from error
     engine = _engine(config, device)
     if isinstance(emodc.denoiser.network, SharedTrunkClassifier):
-        return ControlClassifier(emodc, card.weights, plan.attack_steps, device, engine)
+        return MatchedControl(emodc, card.weights, plan.attack_steps, device, engine)
     return DiffusionClassifier(emodc, card.weights, card.gate, plan.attack_steps, device, engine)
 
 

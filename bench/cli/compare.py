@@ -10,7 +10,7 @@ from bench.cli.output import AsJson, Save, print_json
 from bench.cli.run import DEFAULT_OUT
 
 
-class Verdict(StrEnum):
+class FailOn(StrEnum):
     """What a comparison may fail on."""
 
     worse = "worse"
@@ -26,7 +26,7 @@ def compare(
         Path, typer.Option(help="The run whose classifiers A and B name.")
     ] = DEFAULT_OUT,
     fail_if: Annotated[
-        Verdict | None,
+        FailOn | None,
         typer.Option("--fail-if", help="Exit code 2 if B is worse, or different, in any row."),
     ] = None,
     save: Save = None,
@@ -55,6 +55,6 @@ def compare(
         print_json(table.as_json(first, second, pairing, rows))
     else:
         terminal.show(first, second, pairing, rows, Console())
-    failing = {Verdict.worse: {"worse"}, Verdict.different: {"worse", "better"}}
+    failing = {FailOn.worse: {"worse"}, FailOn.different: {"worse", "better"}}
     if fail_if is not None and any(row.verdict in failing[fail_if] for row in rows):
         raise typer.Exit(2)

@@ -165,7 +165,7 @@ def for_steps(config: "Config", clean: bool) -> "Config":
     Raises:
         UserError: If a classifier is to stop early.
     """
-    from bench.report.traces.cost import TABLED_VIEWS as VIEWS
+    from bench.report.traces.cost import TABLED_VIEWS
     from bench.util.errors import UserError
 
     for name, spec in config.classifiers.items():
@@ -175,7 +175,7 @@ def for_steps(config: "Config", clean: bool) -> "Config":
                 "`evaluation.decision` out of its config."
             )
     config = config.select(perturbations=["clean"]) if clean else config
-    return config.model_copy(update={"views": config.views or max(VIEWS)})
+    return config.model_copy(update={"views": config.views or max(TABLED_VIEWS)})
 
 
 def _show_steps(out: Path, classifiers: list[str], json: bool) -> None:

@@ -45,7 +45,7 @@ def data_section(name: str, root: Path | None, options: Sequence[str] | None) ->
     """
     from pydantic import ValidationError
 
-    from bench.config.parse import sentences
+    from bench.config.reading import sentences
     from bench.util.errors import UserError, unknown
 
     section, fields = _named(name, root)

@@ -3,7 +3,7 @@
 run.py      the whole run
 data.py     its data
 emodc.py    an EmoDC: objectives, stages, prompts, evaluation
-parse.py    from YAML, with errors that name the field
+reading.py  from YAML, with errors that name the field
 
 Every field that determines a result goes into cell ids; the fields of `Execution` do not.
 """
@@ -11,12 +11,12 @@ Every field that determines a result goes into cell ids; the fields of `Executio
 from bench.config.emodc import (
     ControlClassifier,
     EmoDCClassifier,
-    Evaluation,
+    EvaluationConfig,
     PromptTexts,
     Stage,
     StagedClassifier,
 )
-from bench.config.parse import load, parse
+from bench.config.reading import load, parse
 from bench.config.run import (
     BaselineClassifier,
     CheckpointClassifier,
@@ -38,7 +38,7 @@ __all__ = [
     "CrossData",
     "DataConfig",
     "EmoDCClassifier",
-    "Evaluation",
+    "EvaluationConfig",
     "Execution",
     "FacesData",
     "Perturbations",

@@ -96,7 +96,7 @@ class Stage(Section):
         return self
 
 
-class Evaluation(Section):
+class EvaluationConfig(Section):
     """How EmoDC measures errors."""
 
     steps: int = Field(100, ge=1)
@@ -135,7 +135,7 @@ class StagedClassifier(Section):
     whitening: float = Field(0.0, ge=0, le=1)
     block_out_channels: tuple[int, int, int] = (32, 64, 96)
     head_channels: int = 48
-    evaluation: Evaluation = Evaluation()
+    evaluation: EvaluationConfig = EvaluationConfig()
 
 
 class EmoDCClassifier(StagedClassifier):

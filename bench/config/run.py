@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from bench import labels
-from bench.config.emodc import ControlClassifier, EmoDCClassifier, Evaluation
+from bench.config.emodc import ControlClassifier, EmoDCClassifier, EvaluationConfig
 from bench.data.config import DataConfig, FacesData
 from bench.perturb import ATTACKS, CONTINUOUS, CORRUPTIONS, PRESETS, SEQUENCES
 from bench.perturb.seen import known_names
@@ -43,7 +43,7 @@ class CheckpointClassifier(Section):
 
     kind: Literal["checkpoint"]
     path: Path  # beside the working folder, or shipped with the bench
-    evaluation: Evaluation = Evaluation()
+    evaluation: EvaluationConfig = EvaluationConfig()
     trained_with: TrainedWith = Field(default_factory=list)
 
     @property

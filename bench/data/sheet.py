@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PilImage
+from PIL import Image
 
 from bench.data.base import DataSet, Split
 from bench.data.config import ClipsData, DataConfig, FacesData
@@ -16,7 +16,7 @@ from bench.data.open import open_dataset
 from bench.util.files import atomic
 from bench.util.progress import Reporter
 
-Image = NDArray[np.uint8]
+Picture = NDArray[np.uint8]
 
 _MARGIN = 6
 _GAP = 2
@@ -27,11 +27,11 @@ _PAPER, _INK = 255, (40, 40, 40)
 
 
 def contact_sheet(
-    rows: Sequence[Sequence[Image]],
+    rows: Sequence[Sequence[Picture]],
     row_labels: Sequence[str],
     column_labels: Sequence[str] | None = None,
     scale: int = 2,
-) -> Image:
+) -> Picture:
     """Lays pictures out in labelled rows.
 
     Args:
@@ -64,7 +64,7 @@ def contact_sheet(
 
 
 def _checked_layout(
-    rows: Sequence[Sequence[Image]],
+    rows: Sequence[Sequence[Picture]],
     row_labels: Sequence[str],
     column_labels: Sequence[str] | None,
     scale: int,
@@ -86,7 +86,7 @@ def _checked_layout(
     return shape[0], shape[1], columns
 
 
-def _enlarged(image: Image, scale: int) -> Image:
+def _enlarged(image: Picture, scale: int) -> Picture:
     if scale == 1:
         return image
     size = (image.shape[1] * scale, image.shape[0] * scale)
@@ -97,7 +97,7 @@ def _text_width(text: str) -> int:
     return int(cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0])
 
 
-def _write(sheet: Image, text: str, x: int, y: int) -> None:
+def _write(sheet: Picture, text: str, x: int, y: int) -> None:
     cv2.putText(sheet, text, (x, y), _FONT, _FONT_SCALE, _INK, 1, cv2.LINE_AA)
 
 
@@ -124,7 +124,7 @@ def write_contact_sheet(
     shown = [(row, label) for row, label in zip(rows, dataset.classes, strict=True) if row]
     sheet = contact_sheet([row for row, _ in shown], [label for _, label in shown], scale=2)
     with atomic(out) as scratch:
-        PilImage.fromarray(sheet).save(scratch, format="PNG")
+        Image.fromarray(sheet).save(scratch, format="PNG")
 
 
 def small(section: DataConfig, columns: int) -> DataConfig:

@@ -10,10 +10,10 @@ import yaml
 from pydantic import ValidationError
 
 from bench.config.decision import RULES, DecisionConfig, SequentialDecision
-from bench.config.parse import sentences
+from bench.config.reading import sentences
 from bench.report.results import display_name, report_order
 from bench.report.traces.compared import Compared, compare
-from bench.report.traces.replay import Reader, Source, aligned, replayable
+from bench.report.traces.replay import TraceReader, TraceSource, aligned, replayable
 from bench.store.cells import Cell, Manifest
 from bench.store.store import Store
 from bench.util.errors import UserError, unknown
@@ -85,8 +85,8 @@ _MAY_DIFFER = ("noise_seed", "other_prompts", "attack_steps")
 
 
 def counterparts(
-    other: Reader, manifests: Sequence[Manifest], sources: Sequence[Source]
-) -> list[Source]:
+    other: TraceReader, manifests: Sequence[Manifest], sources: Sequence[TraceSource]
+) -> list[TraceSource]:
     """The other run's traces of the same trainings and pictures, aligned with each other.
 
     Args:
@@ -120,7 +120,7 @@ def counterparts(
     return aligned(found)
 
 
-def _twin(other: Reader, manifest: Manifest) -> Manifest:
+def _twin(other: TraceReader, manifest: Manifest) -> Manifest:
     cell, inputs = manifest.cell, manifest.inputs
     alike = ("classifier", "dataset", "family", "perturbation", "severity", "seed")
     reason = "has no such complete cell"
@@ -158,7 +158,7 @@ def _settings(manifest: Manifest) -> dict[str, Any]:
 Weights = Literal["weights", "range"]
 
 #: Which rules are replayed on a trace.
-Rules = Callable[[Source], Sequence[DecisionConfig]]
+Rules = Callable[[TraceSource], Sequence[DecisionConfig]]
 
 ALL = "all"
 _FAMILIES = ("clean", "views", "corruption", "level", "attack")  # rows of sequences are frames
@@ -207,10 +207,10 @@ class Session:
 
 @dataclass
 class _Asked:
-    reader: Reader
+    reader: TraceReader
     rules: Rules
     weights: Weights | None
-    other: Reader | None
+    other: TraceReader | None
     notes: dict[str, list[str]] = field(default_factory=dict)  # by what is missing, from whom
 
     def note(self, what: str, who: str) -> None:
@@ -245,10 +245,10 @@ def replay_run(
         UserError: For an unknown name, or if nothing can be replayed.
     """
     store = Store(root)
-    reader = Reader(store)
+    reader = TraceReader(store)
     cells = [cell for cell in report_order(reader.cells) if cell.family in _FAMILIES]
     chosen = _chosen(cells, classifiers, pictures, root)
-    twins = None if other is None else Reader(Store(other))
+    twins = None if other is None else TraceReader(Store(other))
     if twins is not None and not twins.cells:  # a folder without a run says so here
         raise UserError(f"{other} has no cells.")
     asked = _Asked(reader, rules, weights, twins)
@@ -317,7 +317,7 @@ def _place(asked: _Asked, manifests: Sequence[Manifest]) -> Place:
     return Place(name, cell, tuple(compare(sources, rules, weights, independent)))
 
 
-def _weights(source: Source, which: Weights) -> TimestepWeights:
+def _weights(source: TraceSource, which: Weights) -> TimestepWeights:
     if source.fit is None:
         raise UserError(
             "no complete cell of validation pictures teaches weights of timesteps; `bench run` "
@@ -327,7 +327,7 @@ def _weights(source: Source, which: Weights) -> TimestepWeights:
 
 
 def _lacks_fit(
-    asked: _Asked, rule: DecisionConfig, sources: Sequence[Source], classifier: str
+    asked: _Asked, rule: DecisionConfig, sources: Sequence[TraceSource], classifier: str
 ) -> bool:
     """Whether a rule cannot be replayed for want of a fit; what it does without one is noted."""
     if not isinstance(rule, SequentialDecision) or all(source.fit for source in sources):

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.decisions.session import Place, Session
-from bench.report.spec import Difference, Estimate, Number, TableSpec, Value
+from bench.report.spec import AccuracyEstimate, Difference, Number, TableSpec, Value
 from bench.report.tables.common import DRAWN
 from bench.report.terminal import Column, Line, fitted
 from bench.report.traces.compared import Compared
@@ -105,7 +105,7 @@ def _row(rule: Compared) -> dict[str, Any]:
 
 
 def _bounded(
-    value: Estimate | Difference | Number | None, unit: float = 1
+    value: AccuracyEstimate | Difference | Number | None, unit: float = 1
 ) -> dict[str, float | None] | None:
     if value is None:
         return None

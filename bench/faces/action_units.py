@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 
-from bench.faces.randomness import Draws
+from bench.faces.randomness import RandomStream
 from bench.labels import BASIC, COMPOUND
 
 COMPOUND_PROTOTYPES: Mapping[str, Mapping[str, float]] = MappingProxyType(
@@ -205,7 +205,7 @@ DIFFICULTIES: Mapping[str, Difficulty] = MappingProxyType(
 
 
 def sample_action_units(
-    draws: Draws, expression: str, difficulty: Difficulty
+    draws: RandomStream, expression: str, difficulty: Difficulty
 ) -> tuple[ActionUnits, float]:
     """Samples the action units of one face.
 

@@ -24,7 +24,7 @@ from bench.faces.action_units import (
 from bench.faces.canvas import SIZE, Image
 from bench.faces.face import Face, named
 from bench.faces.identity import sample_identity
-from bench.faces.randomness import Draws, address_key
+from bench.faces.randomness import RandomStream, address_key
 from bench.faces.render import draw
 from bench.faces.scene import DOMAINS, Domain, Scene, sample_scene
 
@@ -178,7 +178,7 @@ def sample_clip(seed: int, split: str, index: int, domain: str | Domain = "defau
         raise ValueError(f"a clip's index starts at 0, got {index}")
     number, place = divmod(index, len(EXPRESSIONS))
     difficulty = DIFFICULTIES["default"]
-    draws = Draws("drawn-clips", seed, split, "clip", index)
+    draws = RandomStream("drawn-clips", seed, split, "clip", index)
     units, intensity = sample_action_units(draws, EXPRESSIONS[place], difficulty)
     course = Course(
         onset=draws.uniform(0.0, 0.08),
@@ -195,7 +195,7 @@ def sample_clip(seed: int, split: str, index: int, domain: str | Domain = "defau
 
 def frame_count(seed: int, split: str, index: int) -> int:
     """Number of frames of a clip, without sampling the rest: 12 to 40, all equally likely."""
-    length = Draws("drawn-clips", seed, split, "frames", index).uniform(
+    length = RandomStream("drawn-clips", seed, split, "frames", index).uniform(
         LEAST_FRAMES, MOST_FRAMES + 1
     )
     return int(length)
@@ -210,7 +210,7 @@ def generate_clips(
     return np.stack(images) if images else np.empty((0, SIZE, SIZE, 3), np.uint8)
 
 
-def _sample_movement(draws: Draws) -> Movement:
+def _sample_movement(draws: RandomStream) -> Movement:
     def sway(reach: float) -> Sway:
         return Sway(
             reach=draws.uniform(0.2, 1.0) * reach,
@@ -230,7 +230,7 @@ def _sample_movement(draws: Draws) -> Movement:
     )
 
 
-def _sample_blinks(draws: Draws) -> tuple[float, ...]:
+def _sample_blinks(draws: RandomStream) -> tuple[float, ...]:
     before, after = draws.uniform(0.0, _NO_BLINK[0]), draws.uniform(_NO_BLINK[1], 1.0)
     happens = draws.chance(0.4), draws.chance(0.4)
     return tuple(blink for blink, shown in zip((before, after), happens, strict=True) if shown)

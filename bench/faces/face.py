@@ -18,7 +18,7 @@ from bench.faces.action_units import (
     sample_action_units,
 )
 from bench.faces.identity import Identity, sample_identity
-from bench.faces.randomness import Draws
+from bench.faces.randomness import RandomStream
 from bench.faces.scene import DOMAINS, Domain, Scene, sample_scene
 
 T = TypeVar("T")
@@ -117,7 +117,7 @@ def sample_face(
     number, place = divmod(index, len(shown))
     expression = shown[place]
     population = split if expressions == "basic" else f"{expressions}-{split}"
-    draws = Draws("drawn-faces", seed, population, "picture", index)
+    draws = RandomStream("drawn-faces", seed, population, "picture", index)
     action_units, intensity = sample_action_units(draws, expression, preset)
     return Face(
         split=split,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.faces.randomness import Draws
+from bench.faces.randomness import RandomStream
 
 Colour = tuple[float, float, float]
 """RGB, each in [0, 255]."""
@@ -141,7 +141,7 @@ def sample_identity(seed: int, population: str, number: int) -> Identity:
         population: Name of the population, such as "train"; each has persons of its own.
         number: Number of the person within the population.
     """
-    draws = Draws("drawn-faces", seed, population, "identity", number)
+    draws = RandomStream("drawn-faces", seed, population, "identity", number)
     age = draws.uniform(18.0, 80.0)
     hair_style = _sample_hair_style(draws, age)
     hair_name, hair_colour = _sample_hair_colour(draws, age)
@@ -184,12 +184,12 @@ def sample_identity(seed: int, population: str, number: int) -> Identity:
     )
 
 
-def _sample_hair_style(draws: Draws, age: float) -> str:
+def _sample_hair_style(draws: RandomStream, age: float) -> str:
     bald_weight = 0.05 + 0.15 * max(0.0, age - 40.0) / 40.0
     return draws.pick(HAIR_STYLES, (bald_weight, 0.18, 0.18, 0.12, 0.20, 0.14, 0.08, 0.05))
 
 
-def _sample_hair_colour(draws: Draws, age: float) -> tuple[str, Colour]:
+def _sample_hair_colour(draws: RandomStream, age: float) -> tuple[str, Colour]:
     grey_weight = 0.02 + 2.0 * max(0.0, age - 48.0) / 32.0
     name = draws.pick(tuple(HAIR_COLOURS), (0.30, 0.24, 0.20, 0.10, 0.14, grey_weight))
     tint = draws.uniform(0.85, 1.15)

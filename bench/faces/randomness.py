@@ -25,7 +25,7 @@ def address_key(*address: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little")
 
 
-class Draws:
+class RandomStream:
     """A stream of random draws that begins at an address.
 
     Args:

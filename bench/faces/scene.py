@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from bench.faces.action_units import Difficulty
 from bench.faces.identity import Colour
-from bench.faces.randomness import Draws
+from bench.faces.randomness import RandomStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ class Scene:
     asymmetry: Asymmetry
 
 
-def sample_scene(draws: Draws, difficulty: Difficulty, domain: Domain) -> Scene:
+def sample_scene(draws: RandomStream, difficulty: Difficulty, domain: Domain) -> Scene:
     """Samples everything about a picture that is not the person or the expression.
 
     Every domain consumes the same draws, so that two domains differ in their settings alone.
@@ -245,7 +245,7 @@ def sample_scene(draws: Draws, difficulty: Difficulty, domain: Domain) -> Scene:
     )
 
 
-def _sample_pose(draws: Draws, difficulty: Difficulty, domain: Domain) -> Pose:
+def _sample_pose(draws: RandomStream, difficulty: Difficulty, domain: Domain) -> Pose:
     return Pose(
         yaw=draws.normal(difficulty.yaw_sd),
         pitch=draws.normal(difficulty.pitch_sd) + domain.tilt,
@@ -256,7 +256,7 @@ def _sample_pose(draws: Draws, difficulty: Difficulty, domain: Domain) -> Pose:
     )
 
 
-def _sample_camera(draws: Draws, domain: Domain) -> Camera:
+def _sample_camera(draws: RandomStream, domain: Domain) -> Camera:
     blur = draws.uniform(domain.blur_low, domain.blur_high)
     return Camera(
         blur=blur * draws.chance(domain.blur_probability),
@@ -270,7 +270,7 @@ def _sample_camera(draws: Draws, domain: Domain) -> Camera:
     )
 
 
-def _sample_light(draws: Draws) -> Light:
+def _sample_light(draws: RandomStream) -> Light:
     return Light(
         brightness=draws.uniform(0.65, 1.15),
         direction=draws.uniform(0.0, 2.0 * math.pi),
@@ -279,7 +279,7 @@ def _sample_light(draws: Draws) -> Light:
     )
 
 
-def _sample_background(draws: Draws) -> Background:
+def _sample_background(draws: RandomStream) -> Background:
     kind = draws.pick(BACKGROUNDS, (0.15, 0.25, 0.15, 0.25, 0.20))
     near = _muted(draws.colour(20.0, 235.0))
     far = near if kind == "plain" else _muted(draws.colour(20.0, 235.0))
@@ -292,7 +292,7 @@ def _sample_background(draws: Draws) -> Background:
     return Background(kind, near, far, angle, shapes, softness=draws.pick((1, 3, 5, 7)))
 
 
-def _sample_occluder(draws: Draws, difficulty: Difficulty) -> Occluder | None:
+def _sample_occluder(draws: RandomStream, difficulty: Difficulty) -> Occluder | None:
     occluder = Occluder(
         kind=draws.pick(OCCLUDERS),
         x=draws.uniform(-0.6, 0.6),

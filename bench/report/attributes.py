@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.groups import Group
+from bench.report.groups import ResultSet
 from bench.report.outcomes import Outcomes
 from bench.store.records import DatasetRecord
 from bench.store.store import Store
@@ -35,12 +35,12 @@ class Attribute:
         return [codes == i for i in range(len(self.values))]
 
 
-def recorded(group: Group, store: Store) -> DatasetRecord | None:
+def recorded(group: ResultSet, store: Store) -> DatasetRecord | None:
     """The facts of the group's data set, None if the store does not hold them."""
     return None if group.data_digest is None else store.dataset(group.dataset, group.data_digest)
 
 
-def classes(group: Group) -> Attribute:
+def classes(group: ResultSet) -> Attribute:
     """The right class, as the rows have it."""
     known: dict[str, str] = {}
     for outcomes in _measured(group):
@@ -49,7 +49,7 @@ def classes(group: Group) -> Attribute:
     return _attribute(CLASS, group.classes, known, known)
 
 
-def attributes(group: Group, store: Store) -> list[Attribute]:
+def attributes(group: ResultSet, store: Store) -> list[Attribute]:
     """What the store records of the pictures besides; none if it was not told.
 
     An attribute that does not divide the measured pictures is left out.
@@ -68,7 +68,7 @@ def attributes(group: Group, store: Store) -> list[Attribute]:
     return [own for own in found if len(own.values) > 1]
 
 
-def _measured(group: Group) -> list[Outcomes]:
+def _measured(group: ResultSet) -> list[Outcomes]:
     """One per set of samples; attacks run on a part of them."""
     each = [result.outcomes for result in group.results if result.cell.family != "attack"]
     return list({id(outcomes.ids): outcomes for outcomes in each}.values())

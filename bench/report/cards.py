@@ -10,7 +10,7 @@ import yaml
 
 from bench import stats as metrics
 from bench.report.attributes import attributes, recorded
-from bench.report.groups import Group, Result
+from bench.report.groups import Result, ResultSet
 from bench.report.logits import factors_of, forecasts_of
 from bench.report.measures import share
 from bench.report.ranking import FEWEST
@@ -18,7 +18,7 @@ from bench.report.results import Results, display_name
 from bench.report.tables import common as captions
 from bench.report.tables.common import interval_name, sweeps
 from bench.report.variants import Variant
-from bench.stats import Scores
+from bench.stats import SampleScores
 from bench.store.cells import Conditioning, Manifest
 from bench.store.checkpoints import GATE_FACTOR
 from bench.store.store import Store
@@ -28,7 +28,7 @@ from emodc.hub.card import DRAWN, LIMITS, USES, escaped, recipe, table
 # What a model card says of results: accuracies, groups, calibration, the gate.
 
 
-def results_table(group: Group) -> str:
+def results_table(group: ResultSet) -> str:
     """Accuracies of the one classifier in `group`: clean, corrupted, attacked."""
     about = escaped(
         f"Accuracy in percent with its {interval_name(group)} interval. Means count each picture "
@@ -39,7 +39,7 @@ def results_table(group: Group) -> str:
     return f"### {title}\n\n{table(head, list(_rows(group)))}\n\n{about}"
 
 
-def _rows(group: Group) -> Iterator[tuple[str, str, str, str]]:
+def _rows(group: ResultSet) -> Iterator[tuple[str, str, str, str]]:
     (classifier,) = group.names
     clean = group.clean(classifier)
     if clean is not None:
@@ -66,7 +66,7 @@ def _rows(group: Group) -> Iterator[tuple[str, str, str, str]]:
             yield f"{name} eps {eps}", str(m.n), str(m.accuracy), str(m.uar)
 
 
-def calibration(group: Group) -> str:
+def calibration(group: ResultSet) -> str:
     """The calibration error on clean pictures, empty without any."""
     (classifier,) = group.names
     clean = group.clean(classifier)
@@ -119,7 +119,7 @@ def _conditioning(own: Conditioning | None) -> str:
     return f"\n\n## Conditioning\n\n{verdict}. {escaped(detail)}"
 
 
-def groups(several: Sequence[Group], store: Store) -> str:
+def groups(several: Sequence[ResultSet], store: Store) -> str:
     """The worst and the best group of each attribute on clean pictures, empty if none is known."""
     rows = [row for group in several for row in _extremes(group, store)]
     if not rows:
@@ -136,7 +136,7 @@ def groups(several: Sequence[Group], store: Store) -> str:
     return f"## Groups\n\n{table(head, rows)}\n\n{about}"
 
 
-def _extremes(group: Group, store: Store) -> Iterator[tuple[str, ...]]:
+def _extremes(group: ResultSet, store: Store) -> Iterator[tuple[str, ...]]:
     (classifier,) = group.names
     clean = group.clean(classifier)
     if clean is None:
@@ -150,7 +150,7 @@ def _extremes(group: Group, store: Store) -> Iterator[tuple[str, ...]]:
             yield group.dataset, attribute.name, *_shown(*by_accuracy[0]), *_shown(*by_accuracy[-1])
 
 
-def _shown(value: str, right: Scores) -> tuple[str, str, str]:
+def _shown(value: str, right: SampleScores) -> tuple[str, str, str]:
     return value, str(right.shape[1]), str(share(right))
 
 
@@ -194,7 +194,7 @@ class Subject:
     name: str
     seed: int
     checkpoint: str
-    groups: tuple[Group, ...]
+    groups: tuple[ResultSet, ...]
 
     @property
     def manifest(self) -> Manifest:
@@ -237,7 +237,7 @@ def _file_name(subject: Subject, found: Sequence[Subject]) -> str:
 
 def subjects(results: Results) -> list[Subject]:
     """The checkpoints that have complete cells, in report order."""
-    found: dict[tuple[str, int, str], list[tuple[Group, list[Result]]]] = {}
+    found: dict[tuple[str, int, str], list[tuple[ResultSet, list[Result]]]] = {}
     for group in results.groups:
         own: dict[tuple[str, int, str], list[Result]] = {}
         for result in group.results:
@@ -249,7 +249,7 @@ def subjects(results: Results) -> list[Subject]:
 
 
 def _subject(
-    classifier: str, seed: int, checkpoint: str, parts: list[tuple[Group, list[Result]]]
+    classifier: str, seed: int, checkpoint: str, parts: list[tuple[ResultSet, list[Result]]]
 ) -> Subject:
     gates = [result.manifest.gate for _, own in parts for result in own]
     name = display_name(classifier, gates)
@@ -345,7 +345,7 @@ def _facts(subject: Subject) -> Iterator[tuple[str, str]]:
         yield f"validation {name}", f"{figure:.4f}"
 
 
-def _data(group: Group, store: Store) -> str:
+def _data(group: ResultSet, store: Store) -> str:
     record = recorded(group, store)
     where = f"{group.dataset}, run seed {group.seed}"
     if record is None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.perturb.seen import seen
 from bench.report.measures import Metrics, measure_seeds, share
 from bench.report.outcomes import Flips, Outcomes, recognised, same_samples, shared_samples
-from bench.report.spec import Estimate
+from bench.report.spec import AccuracyEstimate
 from bench.store.cells import Cell, Manifest
 
 
@@ -69,7 +69,7 @@ class Pooled:
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class ResultSet:
     """All results of one data set and run seed: the cells that may stand in one table.
 
     They were measured on the same pictures under the same noise, whatever the training seed.
@@ -235,7 +235,7 @@ class Group:
         clean = self.clean(classifier)
         return None if clean is None else clean.metrics
 
-    def mean(self, classifier: str, perturbation: str) -> Estimate | None:
+    def mean(self, classifier: str, perturbation: str) -> AccuracyEstimate | None:
         """Mean accuracy over all planned severities, None unless every one is complete.
 
         Of each picture's share of severities at which it is recognised; every severity must have

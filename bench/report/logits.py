@@ -8,11 +8,11 @@ from math import inf
 import numpy as np
 
 from bench import stats as metrics
-from bench.report.groups import Group, Pooled
+from bench.report.groups import Pooled, ResultSet
 from bench.report.measures import bootstrapped
 from bench.report.outcomes import Outcomes, shared_samples
 from bench.report.spec import Number
-from bench.stats import Forecasts, Scores
+from bench.stats import Forecasts, SampleScores
 from emodc.decisions.fit import temperature
 
 
@@ -50,7 +50,7 @@ class Factors:
     """
 
     each: tuple[float, ...]
-    scores: Scores
+    scores: SampleScores
     held: bool
 
     @property
@@ -65,7 +65,7 @@ class Factors:
         return Number(mean, 2) if self.held else bootstrapped(mean, self.scores, (0, inf), 2, 1)
 
 
-def factors_of(group: Group, classifier: str, seeds: Sequence[int]) -> Factors | None:
+def factors_of(group: ResultSet, classifier: str, seeds: Sequence[int]) -> Factors | None:
     """The factors of least NLL on the validation split (`emodc.decisions.fit.temperature`).
 
     Args:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bench import stats as metrics
 from bench.report.outcomes import Outcomes, recognised, shared_samples
-from bench.report.spec import Difference, Estimate, Number
-from bench.stats import Interval, Scores, mean_of_proportions, tango, wilson, wilson_of_mean
+from bench.report.spec import AccuracyEstimate, Difference, Number
+from bench.stats import Interval, SampleScores, mean_of_proportions, tango, wilson, wilson_of_mean
 from bench.stats.bootstrap import two_level, two_level_difference
 from emodc.analysis import estimates
 
@@ -38,9 +38,9 @@ class Metrics:
     """
 
     n: int
-    accuracy: Estimate
-    uar: Estimate
-    macro_f1: Estimate
+    accuracy: AccuracyEstimate
+    uar: AccuracyEstimate
+    macro_f1: AccuracyEstimate
     d_p: Number | None
     evaluations: float | None
     seconds: float | None
@@ -55,13 +55,13 @@ def measure(outcomes: Outcomes) -> Metrics:
     """
     counts = _counts(outcomes)
     n, right = len(outcomes), int(outcomes.right.sum())
-    accuracy = Estimate(right / n, wilson(right, n))
+    accuracy = AccuracyEstimate(right / n, wilson(right, n))
     support = counts.sum(axis=1)
     found, sizes = np.diag(counts)[support > 0].tolist(), support[support > 0].tolist()
     return Metrics(
         n=n,
         accuracy=accuracy,
-        uar=Estimate(metrics.uar(counts), mean_of_proportions(found, sizes)),
+        uar=AccuracyEstimate(metrics.uar(counts), mean_of_proportions(found, sizes)),
         macro_f1=_macro_f1([outcomes], accuracy),
         d_p=_error([outcomes]),
         evaluations=_mean(outcomes.evaluations),
@@ -88,7 +88,7 @@ def measure_seeds(several: Sequence[Outcomes]) -> Metrics:
     return Metrics(
         n=each[0].n,
         accuracy=accuracy,
-        uar=Estimate(fmean(m.uar.value for m in each), two_level(balanced, bounds=(0, 1))),
+        uar=AccuracyEstimate(fmean(m.uar.value for m in each), two_level(balanced, bounds=(0, 1))),
         macro_f1=_macro_f1(shared, accuracy),
         d_p=_error(shared),
         evaluations=_mean(np.array([m.evaluations for m in each], np.float64)),
@@ -97,7 +97,7 @@ def measure_seeds(several: Sequence[Outcomes]) -> Metrics:
     )
 
 
-def share(scores: NDArray[np.float64]) -> Estimate:
+def share(scores: NDArray[np.float64]) -> AccuracyEstimate:
     """Mean of scores in [0, 1], (trainings, samples): right or wrong, or shares of severities.
 
     With Wilson's interval over samples, conservative for shares. Of several trainings it is joined
@@ -109,7 +109,7 @@ def share(scores: NDArray[np.float64]) -> Estimate:
     if len(scores) > 1:
         both = two_level(scores, bounds=(0, 1))
         own = Interval(min(own.low, both.low), max(own.high, both.high))
-    return Estimate(value, own)
+    return AccuracyEstimate(value, own)
 
 
 def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Difference:
@@ -131,12 +131,12 @@ def _binary(apart: NDArray[np.float64]) -> bool:
     return bool(np.isin(apart, (-1.0, 0.0, 1.0)).all())
 
 
-def _macro_f1(several: Sequence[Outcomes], accuracy: Estimate) -> Estimate:
+def _macro_f1(several: Sequence[Outcomes], accuracy: AccuracyEstimate) -> AccuracyEstimate:
     """Mean over trainings, with its interval over samples (and trainings)."""
     counts = [_counts(own) for own in several]
     value = fmean(metrics.macro_f1(table) for table in counts)
     if len(several) == 1:
-        return Estimate(value, wilson_of_mean(value, metrics.macro_f1_trials(counts[0])))
+        return AccuracyEstimate(value, wilson_of_mean(value, metrics.macro_f1_trials(counts[0])))
     scores = np.stack(
         [
             metrics.macro_f1_scores(table)[own.labels, own.predictions]  # TIE is the last column
@@ -144,8 +144,8 @@ def _macro_f1(several: Sequence[Outcomes], accuracy: Estimate) -> Estimate:
         ]
     )
     if np.ptp(scores) == 0:  # all are right, or all wrong: macro-F1 is accuracy
-        return Estimate(value, accuracy.interval)
-    return Estimate(value, two_level(scores, bounds=(0, 1)))
+        return AccuracyEstimate(value, accuracy.interval)
+    return AccuracyEstimate(value, two_level(scores, bounds=(0, 1)))
 
 
 def _error(several: Sequence[Outcomes]) -> Number | None:
@@ -183,7 +183,7 @@ ALIKE = "A number that all its pictures agree on, or that has one picture, has n
 
 def bootstrapped(
     value: float,
-    scores: Scores,
+    scores: SampleScores,
     bounds: tuple[float, float],
     digits: int = 1,
     factor: float = 100.0,
@@ -203,7 +203,7 @@ def bootstrapped(
     return Number(factor * value, digits, Interval(factor * found.low, factor * found.high))
 
 
-def bootstrapped_ratio(value: float, scores: Scores) -> Number:
+def bootstrapped_ratio(value: float, scores: SampleScores) -> Number:
     """A ratio in percent, with an interval on the logarithmic scale if it can be told from 0.
 
     A denominator is uncertain, too, so that what lies above a ratio reaches farther than what lies
@@ -221,7 +221,7 @@ def bootstrapped_ratio(value: float, scores: Scores) -> Number:
     return Number(100 * value, 1, Interval(low, high))
 
 
-def above_zero(scores: Scores) -> bool:
+def above_zero(scores: SampleScores) -> bool:
     """Whether a mean can be told from 0: only such a one makes a denominator.
 
     A ratio to what may be 0 has no bounded interval (E. C. Fieller, "Some problems in interval

@@ -19,7 +19,7 @@ FEWEST = 30
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class RankedScores:
     """What a classifier scored on each sample: an entry of a column.
 
     Attributes:
@@ -33,12 +33,12 @@ class Scores:
     values: NDArray[np.float64]
 
     @classmethod
-    def of(cls, entry: Pooled | None) -> "Scores | None":
+    def of(cls, entry: Pooled | None) -> "RankedScores | None":
         """Right or wrong on each sample; None for a missing entry."""
         return None if entry is None else cls(entry.seeds, entry.outcomes[0].ids, entry.right)
 
     @classmethod
-    def mean(cls, entries: Sequence[Pooled]) -> "Scores | None":
+    def mean(cls, entries: Sequence[Pooled]) -> "RankedScores | None":
         """The share of entries in which each sample is recognised; None unless all pair."""
         each = [cls(e.seeds, e.outcomes[0].ids, e.right) for e in entries]
         if not each or not all(_pair(each[0], other) for other in each):
@@ -91,7 +91,7 @@ class Ranking:
         return " ".join(parts)
 
 
-def rank(columns: Mapping[int, Sequence[Scores | None]], names: Sequence[str]) -> Ranking:
+def rank(columns: Mapping[int, Sequence[RankedScores | None]], names: Sequence[str]) -> Ranking:
     """Mark the highest number of each column, or those that cannot be told from it.
 
     All pairs of a column are tested, and not only those with the highest: which is the highest is
@@ -134,14 +134,14 @@ def rank(columns: Mapping[int, Sequence[Scores | None]], names: Sequence[str]) -
     )
 
 
-def _apart(best: Scores, other: Scores, p: float) -> bool:
+def _apart(best: RankedScores, other: RankedScores, p: float) -> bool:
     if p >= LEVEL:
         return False
     # Trainings agree on these samples; would other trainings? One training cannot say.
     return len(best.seeds) == 1 or difference(best.values, other.values).distinguishable
 
 
-def _power(columns: Mapping[int, Mapping[int, Scores]], tests: int) -> float | None:
+def _power(columns: Mapping[int, Mapping[int, RankedScores]], tests: int) -> float | None:
     """The detectable difference of the first column, which has the table's samples."""
     own = next(iter(columns.values()), None)
     if own is None:
@@ -151,7 +151,7 @@ def _power(columns: Mapping[int, Mapping[int, Scores]], tests: int) -> float | N
     return detectable_difference(_size(own), float(np.median(spread)), LEVEL / tests)
 
 
-def _p_values(entries: Mapping[int, Scores]) -> dict[tuple[int, int], list[float]]:
+def _p_values(entries: Mapping[int, RankedScores]) -> dict[tuple[int, int], list[float]]:
     """Of each pair of rows, a p value per training seed; 1 where it points the other way."""
     rows = list(entries)
     stacked = np.stack([entries[row].values for row in rows])  # (rows, k, N)
@@ -185,9 +185,9 @@ def _tests(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(sure, np.where(np.abs(difference) > 1e-12, 0.0, 1.0), 2 * stats.t.sf(t, n - 1))
 
 
-def _comparable(entries: Sequence[Scores | None]) -> dict[int, Scores]:
+def _comparable(entries: Sequence[RankedScores | None]) -> dict[int, RankedScores]:
     """By row, the most entries that pair with each other; none unless there are two."""
-    sets: list[dict[int, Scores]] = []
+    sets: list[dict[int, RankedScores]] = []
     for row in _rows(entries):
         entry = entries[row]
         assert entry is not None
@@ -201,15 +201,15 @@ def _comparable(entries: Sequence[Scores | None]) -> dict[int, Scores]:
     return most if len(most) > 1 else {}
 
 
-def _rows(entries: Sequence[Scores | None]) -> list[int]:
+def _rows(entries: Sequence[RankedScores | None]) -> list[int]:
     return [row for row, entry in enumerate(entries) if entry is not None]
 
 
-def _pair(one: Scores, other: Scores) -> bool:
+def _pair(one: RankedScores, other: RankedScores) -> bool:
     return one.seeds == other.seeds and same_samples(one.ids, other.ids)
 
 
-def _size(entries: Mapping[int, Scores]) -> int:
+def _size(entries: Mapping[int, RankedScores]) -> int:
     return len(next(iter(entries.values())).ids)
 
 

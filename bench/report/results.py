@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.report.groups import Group, Result
+from bench.report.groups import Result, ResultSet
 from bench.report.measures import measure
 from bench.report.outcomes import Flips, Outcomes, flips_of
 from bench.store.cells import FOR_DECISIONS, Cell, Gate, Manifest
@@ -13,7 +13,7 @@ from bench.util.errors import UserError
 
 _FAMILIES = ("clean", "corruption", "level", "attack", "sequence", *FOR_DECISIONS)  # report order
 
-#: Families that tables of single results have no place for; `Group` keeps each by itself.
+#: Families that tables of single results have no place for; `ResultSet` keeps each by itself.
 _APART = ("level", *FOR_DECISIONS)
 
 
@@ -49,7 +49,7 @@ class Results:
 
     complete: tuple[Result, ...]
     missing: tuple[Missing, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[ResultSet, ...]
     flips: tuple[Flips, ...] = ()
     levels: tuple[Result, ...] = ()
     validation: tuple[Result, ...] = ()
@@ -141,7 +141,7 @@ def _measured(
     return measured, flips, missing
 
 
-def _with_apart(group: Group, flips: Sequence[Flips], apart: Sequence[Result]) -> Group:
+def _with_apart(group: ResultSet, flips: Sequence[Flips], apart: Sequence[Result]) -> ResultSet:
     """The group with what it keeps apart from its results."""
     own = [result for result in apart if _group_key(result.cell) == group.key]
     return replace(
@@ -211,7 +211,7 @@ def _grouped(
     names: dict[tuple[tuple[str, int], str], str],
     complete: Sequence[Result],
     store: Store,
-) -> tuple[Group, ...]:
+) -> tuple[ResultSet, ...]:
     """One group per data set and run seed that has a complete cell."""
     keys = list(dict.fromkeys(_group_key(result.cell) for result in complete))
     groups = []
@@ -224,7 +224,7 @@ def _grouped(
         alone = sum(dataset == key[0] for dataset, _ in keys) == 1
         slug = key[0] if alone else f"{key[0]}-seed{key[1]}"
         drawn = any(store.is_drawn(result.manifest) for result in own)
-        group = Group(*key, slug, shown, cells, own, drawn)
+        group = ResultSet(*key, slug, shown, cells, own, drawn)
         record = group.data_digest and store.dataset(group.dataset, group.data_digest)
         groups.append(replace(group, protocol=record.protocol) if record else group)
     return tuple(groups)

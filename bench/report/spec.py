@@ -29,7 +29,7 @@ Chapter = Literal[
 
 
 @dataclass(frozen=True)
-class Estimate:
+class AccuracyEstimate:
     """An accuracy with its interval, both fractions in [0, 1]; as text in percent."""
 
     value: float
@@ -131,7 +131,7 @@ def p_text(p: float) -> str:
 #: How None is shown.
 ABSENT = "–"
 #: None: not applicable, or not measured.
-Value = str | Estimate | Difference | Number | None
+Value = str | AccuracyEstimate | Difference | Number | None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.report.groups import Result
-from bench.report.spec import Estimate, Number
+from bench.report.spec import AccuracyEstimate, Number
 
 # Decimals of each number; None for text and counts.
 COLUMNS: dict[str, int | None] = {
@@ -90,7 +90,7 @@ def summary_rows(frame: pd.DataFrame) -> list[dict[str, str | float | None]]:
     ]
 
 
-def _bounded(name: str, found: Estimate | Number | None) -> dict[str, float | None]:
+def _bounded(name: str, found: AccuracyEstimate | Number | None) -> dict[str, float | None]:
     interval = None if found is None else found.interval
     return {
         name: None if found is None else found.value,

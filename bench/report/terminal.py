@@ -9,14 +9,13 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from bench.perturb.seen import seen
-from bench.report.groups import Group as ResultGroup
-from bench.report.groups import Result
+from bench.report.groups import Result, ResultSet
 from bench.report.measures import share
 from bench.report.render.text import SEEN, SEEN_NOTE
 from bench.report.spec import ABSENT, Value
 from bench.report.tables.common import DRAWN, Swept, interval_name, seeds_text, sizes, sweeps
 from bench.report.write import Report
-from bench.stats import Scores
+from bench.stats import SampleScores
 
 # ------------------------------------------------------------------------------------------------
 # Tables for a terminal of any width: numbers are never cut, folded or left without their interval.
@@ -213,14 +212,14 @@ def _seen(result: Result) -> str:
     return ", seen in training" if met else ""
 
 
-def _mean_lines(group: ResultGroup) -> Iterator[str]:
+def _mean_lines(group: ResultSet) -> Iterator[str]:
     for own in sweeps(group).values():
         if own.mean is not None:
             where = f"{own.name}, {group.dataset}, {_all(group)}, {seeds_text(group)}"
             yield f"{where}: accuracy {share(own.mean)} %, n {len(own.ids)}"
 
 
-def _show_group(group: ResultGroup, console: Console) -> None:
+def _show_group(group: ResultSet, console: Console) -> None:
     where = f"{group.dataset}, {len(group.classes)} classes, {seeds_text(group)}"
     if group.perturbations("clean"):
         n = sizes([r.metrics.n for r in map(group.clean, group.names) if r is not None])
@@ -244,7 +243,7 @@ def _show_group(group: ResultGroup, console: Console) -> None:
         console.print(Text(DRAWN, "dim"))
 
 
-def _clean(group: ResultGroup) -> list[Line]:
+def _clean(group: ResultSet) -> list[Line]:
     lines: list[Line] = []
     for classifier, name in group.names.items():
         result = group.clean(classifier)
@@ -257,7 +256,7 @@ def _clean(group: ResultGroup) -> list[Line]:
     return lines
 
 
-def _sweeps(group: ResultGroup, family: str) -> list[Line]:
+def _sweeps(group: ResultSet, family: str) -> list[Line]:
     """All sweeps of a family: clean, strongest, and for corruptions the mean over severities."""
     corruption = family == "corruption"
     lines: list[Line] = []
@@ -279,18 +278,18 @@ def _sweeps(group: ResultGroup, family: str) -> list[Line]:
     return lines
 
 
-def _mean(own: Swept) -> tuple[Scores | None, Scores | None, Scores | None]:
+def _mean(own: Swept) -> tuple[SampleScores | None, SampleScores | None, SampleScores | None]:
     """Clean; and over all corruptions alike, of all severities and of the strongest."""
     if own.mean is None:
         return own.clean, None, None
     return own.clean, own.mean, np.mean([right[-1] for right in own.under.values()], axis=0)
 
 
-def _all(group: ResultGroup) -> str:
+def _all(group: ResultSet) -> str:
     return f"mean of all {len(group.perturbations('corruption'))} corruptions"
 
 
-def _heading(group: ResultGroup, perturbation: str, severities: Sequence[str]) -> str:
+def _heading(group: ResultSet, perturbation: str, severities: Sequence[str]) -> str:
     """Such as "gaussian_noise 1-5, n 200"."""
     span = severities[0] if len(severities) == 1 else f"{severities[0]}-{severities[-1]}"
     swept = [r for classifier in group.names for r in group.under(classifier, perturbation)]

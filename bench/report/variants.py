@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.groups import Group, Pooled
+from bench.report.groups import Pooled, ResultSet
 from bench.report.measures import difference
 from bench.report.outcomes import Outcomes, recognised, shared_samples
-from bench.report.spec import Difference, Estimate
+from bench.report.spec import AccuracyEstimate, Difference
 from bench.stats import mcnemar
 from bench.stats.bootstrap import two_level_ratio
 
@@ -122,7 +122,7 @@ class Variant:
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class VariantPair:
     """Two variants on the training seeds and samples that both have.
 
     Attributes:
@@ -144,13 +144,13 @@ class Pair:
         return difference(*self._scores(recognised))
 
     @cached_property
-    def relative_d_p(self) -> Estimate | None:
+    def relative_d_p(self) -> AccuracyEstimate | None:
         """The first's d_p in units of the second's, mean over seeds; None without both."""
         one, other = self._scores(_d_p)
         if np.isnan(one).any() or np.isnan(other).any() or not (other > 0).all():
             return None
         ratio = float((one.mean(axis=1) / other.mean(axis=1)).mean())
-        return Estimate(ratio, two_level_ratio(one, other))
+        return AccuracyEstimate(ratio, two_level_ratio(one, other))
 
     @cached_property
     def p_values(self) -> list[float]:
@@ -186,7 +186,7 @@ class Pair:
         return score(self._outcomes[0]), score(self._outcomes[1])
 
 
-def variants(group: Group) -> list[Variant]:
+def variants(group: ResultSet) -> list[Variant]:
     """The group's EmoDCs that have a complete clean cell and say how they were trained.
 
     Returns:

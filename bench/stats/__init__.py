@@ -25,7 +25,7 @@ from bench.stats.calibration import (
     selective_accuracy,
 )
 from bench.stats.influence import (
-    Scores,
+    SampleScores,
     aurc_scores,
     kappa_scores,
     macro_f1_scores,
@@ -71,7 +71,7 @@ __all__ = [
     "Forecasts",
     "Interval",
     "Reliability",
-    "Scores",
+    "SampleScores",
     "accuracy",
     "adaptive_ece",
     "adaptive_reliability",

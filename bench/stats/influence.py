@@ -15,7 +15,7 @@ from scipy.special import softmax
 from bench.stats.calibration import Forecasts, selective_accuracy
 from bench.stats.recognition import Counts, macro_f1
 
-Scores = NDArray[np.float64]
+SampleScores = NDArray[np.float64]
 
 
 def macro_f1_scores(counts: Counts) -> NDArray[np.float64]:
@@ -77,7 +77,7 @@ def macro_f1_trials(counts: Counts) -> float:
     return max(1.0, float(counts.sum() * centre * (1 - centre) / spread)) if spread else 1.0
 
 
-def ratio_scores(first: Scores, second: Scores) -> Scores:
+def ratio_scores(first: SampleScores, second: SampleScores) -> SampleScores:
     """The ratio of two means over the same samples: r + (x - r y) / mean(y) of each sample.
 
     Args:
@@ -92,7 +92,7 @@ def ratio_scores(first: Scores, second: Scores) -> Scores:
     return np.asarray(ratio + (first - ratio * second) / unit)
 
 
-def kappa_scores(first: Scores, second: Scores) -> Scores:
+def kappa_scores(first: SampleScores, second: SampleScores) -> SampleScores:
     """Error consistency (`bench.stats.error_consistency`), each row of its own.
 
     kappa = (o - e) / (1 - e) moves with the observed agreement o and the expected one e, and e =
@@ -115,7 +115,7 @@ def kappa_scores(first: Scores, second: Scores) -> Scores:
     return np.asarray((observed - expected) / (1 - expected) + scores)
 
 
-def scale_scores(logits: ArrayLike, labels: NDArray[np.integer], scale: float) -> Scores:
+def scale_scores(logits: ArrayLike, labels: NDArray[np.integer], scale: float) -> SampleScores:
     """The scale of least NLL of softmax(scale * logits), as a mean over samples.
 
     A sample moves the root of the mean slope, E_p[logit] - logit of the label, by its own slope
@@ -137,7 +137,7 @@ def scale_scores(logits: ArrayLike, labels: NDArray[np.integer], scale: float) -
     return np.asarray(scale + (values[np.arange(len(labels)), labels] - expected) / curvature)
 
 
-def aurc_scores(given: Forecasts) -> Scores:
+def aurc_scores(given: Forecasts) -> SampleScores:
     """Area under the risk-coverage curve (`bench.stats.aurc`).
 
     AURC is the mean over samples of the risk r(j) of answering those at least as confident as the
@@ -160,7 +160,7 @@ def aurc_scores(given: Forecasts) -> Scores:
     return np.asarray(own[which] + ~given.right * times[which] - against[which])
 
 
-def selective_scores(given: Forecasts, coverage: float) -> Scores:
+def selective_scores(given: Forecasts, coverage: float) -> SampleScores:
     """Accuracy over the most confident share of samples, for the threshold as it is.
 
     The ratio of those answered and right to those answered. That other samples would put the

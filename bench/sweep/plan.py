@@ -20,7 +20,7 @@ from bench.store.cells import Cell, has_other_prompts
 from bench.store.checkpoints import Card
 from bench.store.store import Store
 from bench.sweep.deciding import decision_of, fitted_on
-from bench.training.recipes import resolved_precision
+from bench.training.recipe import resolved_precision
 from bench.util.files import digest
 
 #: Raise when the same inputs give other rows, so that no stale row is ever reused.

@@ -5,7 +5,7 @@ from typing import Any
 
 import baselines
 import baselines.checkpoints
-from baselines.train import BaselineTrainer, TrainConfig
+from baselines.train import BaselineTrainConfig, BaselineTrainer
 from bench.config import BaselineClassifier
 from bench.data.batches import Batches
 from bench.store.checkpoints import Card
@@ -35,7 +35,7 @@ def train_baseline(
             raise UserError(
                 f"classifier {name!r}: timm has no architecture {spec.architecture!r} ({error})."
             ) from error
-    training = TrainConfig(
+    training = BaselineTrainConfig(
         steps=spec.steps,
         learning_rate=spec.learning_rate,
         validate_every=max(1, spec.steps // 5),

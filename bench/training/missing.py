@@ -12,7 +12,7 @@ from bench.store.checkpoints import Card
 from bench.training.baseline import train_baseline
 from bench.training.data import TrainingData
 from bench.training.loop import Loop
-from bench.training.recipes import checkpoint_folder, recipes
+from bench.training.recipe import checkpoint_folder, recipes
 from bench.training.stage import train_stage
 from bench.util.progress import Reporter
 from bench.util.runtime import pick_device

@@ -20,7 +20,7 @@ from bench.data.batches import Batches
 from bench.store.checkpoints import Card, conditioning_check, judge, split_errors
 from bench.training.data import LatentBatches, TrainingData, cached_latents
 from bench.training.loop import Loop
-from bench.training.recipes import checkpoint_folder
+from bench.training.recipe import checkpoint_folder
 from bench.util import rng
 from bench.util.errors import UserError
 from bench.util.files import digest

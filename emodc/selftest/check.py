@@ -20,7 +20,7 @@ from emodc.selftest.probes import Probe, measure, noise_slopes, patterns, pixel_
 
 
 @dataclass(frozen=True)
-class Report:
+class SelfTestReport:
     """What the self-test found."""
 
     bins: tuple[Bin, ...]
@@ -41,7 +41,7 @@ class Report:
         return {"passed": self.passed, "cause": self.cause, **dataclasses.asdict(self)}
 
 
-def check(model: EmoDC, images: Tensor | None = None, bins: int = 10) -> Report:
+def check(model: EmoDC, images: Tensor | None = None, bins: int = 10) -> SelfTestReport:
     """Test whether `model` denoises known pictures over its evaluation's timestep range.
 
     Costs one network evaluation per prompt, picture and bin, and a few dozen more.
@@ -59,7 +59,7 @@ def check(model: EmoDC, images: Tensor | None = None, bins: int = 10) -> Report:
         conditions = denoiser.encode_texts(model.prompts.texts())
     early = [findings.latents(latents), findings.codec(model, images, latents)]
     if not latents.isfinite().all():
-        return Report((), tuple(early))
+        return SelfTestReport((), tuple(early))
 
     probe = Probe.of(denoiser.process, latents, plan, bins)
     errors = measure(denoiser, probe, conditions, plan)
@@ -88,7 +88,7 @@ def check(model: EmoDC, images: Tensor | None = None, bins: int = 10) -> Report:
         findings.scale(noise_slopes(denoiser, probe, conditions[null : null + 1], plan)),
         findings.gradients(gradient),
     ]
-    return Report(table, tuple(looked))
+    return SelfTestReport(table, tuple(looked))
 
 
 def _best(errors: Tensor) -> Tensor:

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from baselines import CheckpointError, FaceClassifier, checkpoints
-from baselines.train import BaselineTrainer, TrainConfig
+from baselines import BaselineCheckpointError, FaceClassifier, checkpoints
+from baselines.train import BaselineTrainConfig, BaselineTrainer
 
 CLASSES = ("neutral", "happiness")
 
@@ -20,7 +20,7 @@ def tinted(count: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def trainer(steps: int = 6) -> BaselineTrainer:
     torch.manual_seed(0)
-    config = TrainConfig(steps=steps, validate_every=2, learning_rate=2e-3)
+    config = BaselineTrainConfig(steps=steps, validate_every=2, learning_rate=2e-3)
     return BaselineTrainer(FaceClassifier("test_resnet", CLASSES), config, tinted(16))
 
 
@@ -75,5 +75,5 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     checkpoints.save(FaceClassifier("test_resnet", CLASSES), tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:2000])
-    with pytest.raises(CheckpointError, match="not a readable baseline"):
+    with pytest.raises(BaselineCheckpointError, match="not a readable baseline"):
         checkpoints.load(tmp_path)

@@ -5,8 +5,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from bench.report.figures.drawing import save
-from bench.report.page import Command, FigureFile, Page, Section
-from bench.report.spec import Difference, Estimate, Mark, Number, TableSpec, Value
+from bench.report.page import Command, FigureFile, Page, PageSection
+from bench.report.spec import AccuracyEstimate, Difference, Mark, Number, TableSpec, Value
 from bench.stats import Interval
 
 SCRIPT = "<script>window.hacked = 1</script>"
@@ -16,8 +16,8 @@ LONG = "resnet" * 30
 HOSTILE = (SCRIPT, IMAGE, TEX, '"><b>bold</b>', "</table></style>", LONG)
 
 
-def estimate(value: float) -> Estimate:
-    return Estimate(value, Interval(value - 0.05, value + 0.05))
+def estimate(value: float) -> AccuracyEstimate:
+    return AccuracyEstimate(value, Interval(value - 0.05, value + 0.05))
 
 
 def accuracies(
@@ -74,9 +74,9 @@ def page(folder: Path) -> Page:
         intro=("A sentence.", SCRIPT),
         summary=accuracies("summary", plain, marks),
         sections=(
-            Section("Pairs", "pairs", (pairs,), notes=(IMAGE,)),
-            Section("Many", "many", (many,)),
-            Section(SCRIPT, "main", (hostile,), (figure(folder / "figures"),)),
+            PageSection("Pairs", "pairs", (pairs,), notes=(IMAGE,)),
+            PageSection("Many", "many", (many,)),
+            PageSection(SCRIPT, "main", (hostile,), (figure(folder / "figures"),)),
         ),
         classifiers=(*plain, *HOSTILE),
         missing=(f"{SCRIPT} on faces: not finished",),

@@ -36,7 +36,7 @@ _SPARE = 256 << 20  # bytes of the disk that are left free
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedData:
     """What `prepare` did.
 
     Attributes:
@@ -71,7 +71,7 @@ class _Work(NamedTuple):
 
 def prepare(
     layout: Layout, splits: Collection[Split], reporter: Reporter, processes: int | None = None
-) -> Prepared:
+) -> PreparedData:
     """Decode the pictures of some splits into the cache; of clips the middle frames.
 
     Args:
@@ -95,7 +95,7 @@ def prepare(
         processes = workers.for_pictures(len(todo), processes)
         index = _append(folder, index, todo, dataset.base, processes, reporter)
     added = len(index) - len(stored)
-    return Prepared(
+    return PreparedData(
         folder,
         pictures=len(wanted) - len(todo) + added,
         added=added,

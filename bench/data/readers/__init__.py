@@ -26,14 +26,14 @@ from bench.data.readers.folder import Folder
 from bench.data.readers.jaffe import Jaffe
 from bench.data.readers.kdef import Kdef
 from bench.data.readers.mafw import Mafw
-from bench.data.readers.manifest import Manifest
+from bench.data.readers.manifest import ManifestLayout
 from bench.data.readers.raf_db import RafDb, RafDbCompound
 from bench.data.readers.sfew import Sfew
 
 #: Every layout, by kind.
 LAYOUTS: dict[str, type[Layout]] = {
     "folder": Folder,
-    "manifest": Manifest,
+    "manifest": ManifestLayout,
     "raf_db": RafDb,
     "raf_db_compound": RafDbCompound,
     "sfew": Sfew,

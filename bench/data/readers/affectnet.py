@@ -137,7 +137,7 @@ _PLACES = (0, 1, 2, 3, 4, 6)  # of these, in a list without header
 _NO_BOX = ("", "null", "nan")
 
 
-class Face(NamedTuple):
+class ListedFace(NamedTuple):
     """A row of a list: a face in a picture.
 
     Attributes:
@@ -191,9 +191,9 @@ class AffectNet(AffectNetLayout):
                 collected.add(face, split, label, self.excluded(label))
         return collected.listing(base, self.table_order)
 
-    def _lists(self, base: Path) -> dict[Split, list[Face]]:
+    def _lists(self, base: Path) -> dict[Split, list[ListedFace]]:
         folder = base / _list(base)
-        lists: dict[Split, list[Face]] = {}
+        lists: dict[Split, list[ListedFace]] = {}
         for name, split in SPLITS.items():
             if not (folder / name).exists():
                 raise self.fail(f"there is no {name} in {folder}.")
@@ -208,11 +208,11 @@ class _Collected:
         self.tree, self.folder = tree, folder
         self._place = {path: place for place, path in enumerate(tree.files)}
         self._labelled: set[str] = set()
-        self._rows: list[tuple[int, Split, Face, str]] = []
+        self._rows: list[tuple[int, Split, ListedFace, str]] = []
         self._missing: list[Skipped] = []
         self._left_out: Counter[str] = Counter()
 
-    def add(self, face: Face, split: Split, label: str, excluded: str) -> None:
+    def add(self, face: ListedFace, split: Split, label: str, excluded: str) -> None:
         """Note a face; `excluded` says why it is no part of the protocol."""
         path = f"{self.folder}/{face.path}"
         found = self.tree.find(path)
@@ -251,7 +251,7 @@ class _Collected:
             yield Entry(name, label, split, PictureFile(self.tree.files[place], face.box))
 
 
-def parse_list(text: str | Iterable[str], origin: str) -> list[Face]:
+def parse_list(text: str | Iterable[str], origin: str) -> list[ListedFace]:
     """The faces of a list, with or without its header.
 
     Args:
@@ -285,7 +285,7 @@ def _places(fields: list[str], origin: str, number: int) -> tuple[tuple[int, ...
     return tuple(names.index(name) for name in _COLUMNS), True
 
 
-def _face(fields: list[str], places: tuple[int, ...], origin: str, number: int) -> Face:
+def _face(fields: list[str], places: tuple[int, ...], origin: str, number: int) -> ListedFace:
     if len(fields) <= max(places):
         expected = f"{max(places) + 1} fields or more, separated by commas"
         raise wrong_line(origin, number, ",".join(fields), expected)
@@ -300,7 +300,7 @@ def _face(fields: list[str], places: tuple[int, ...], origin: str, number: int) 
         numbers = [whole_number(c.removesuffix(".0"), origin, number, expected) for c in corners]
         box = Box(*numbers)
     label = whole_number(expression, origin, number, "an expression from 0 to 10")
-    return Face(path, label, box)
+    return ListedFace(path, label, box)
 
 
 def _pictures(folder: Path) -> str:

@@ -28,7 +28,7 @@ VAL_SHARE = 0.12  # 15 % of the rest
 _EXPECTED = "'PICTURE FACE_ID TOP LEFT RIGHT BOTTOM CONFIDENCE LABEL'"
 
 
-class Face(NamedTuple):
+class LabelledFace(NamedTuple):
     """A line of the label file."""
 
     picture: str
@@ -117,7 +117,7 @@ def split_of(picture: str) -> Split:
     return "val" if share < TEST_SHARE + VAL_SHARE else "train"
 
 
-def parse_labels(text: str, origin: str) -> list[Face]:
+def parse_labels(text: str, origin: str) -> list[LabelledFace]:
     """The faces of label.lst; top comes before left, but right before bottom.
 
     Raises:
@@ -135,7 +135,7 @@ def parse_labels(text: str, origin: str) -> list[Face]:
         confidence = _confidence(fields[6])
         if math.isnan(confidence):
             raise wrong_line(origin, number, fields[6], "a confidence")
-        faces.append(Face(fields[0], face, box, confidence, label))
+        faces.append(LabelledFace(fields[0], face, box, confidence, label))
     if not faces:
         raise UserError(f"{origin}: the label file is empty.")
     return faces
@@ -148,11 +148,11 @@ def _confidence(text: str) -> float:
         return math.nan
 
 
-def _unique_ids() -> Callable[[Face], str]:
+def _unique_ids() -> Callable[[LabelledFace], str]:
     """Ids `<picture>#<face>`; should a face number come twice, the second one has "-2" behind."""
     seen: dict[str, int] = {}
 
-    def name(face: Face) -> str:
+    def name(face: LabelledFace) -> str:
         plain = f"{face.picture}#{face.number}"
         seen[plain] = seen.get(plain, 0) + 1
         return plain if seen[plain] == 1 else f"{plain}-{seen[plain]}"

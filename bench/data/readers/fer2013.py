@@ -55,7 +55,7 @@ class PixelRow(NamedTuple):
             raise UnreadablePicture(f"line {self.number}: {error}") from error
 
 
-class Row(NamedTuple):
+class Fer2013Row(NamedTuple):
     """What a line of the file says, and where its pixels are."""
 
     number: int  # of the line, from 1
@@ -114,7 +114,7 @@ def has_pictures(folder: Path) -> bool:
     return any((folder / name).is_file() for name in PICTURE_FILES)
 
 
-def read_rows(base: Path) -> tuple[str, list[Row]]:
+def read_rows(base: Path) -> tuple[str, list[Fer2013Row]]:
     """Name of the file of pictures in `base`, and its rows.
 
     Raises:
@@ -133,12 +133,12 @@ def row_id(place: int) -> str:
     return f"row_{place:05d}"
 
 
-def pixels_of(name: str, row: Row) -> PixelRow:
+def pixels_of(name: str, row: Fer2013Row) -> PixelRow:
     """The picture of a row of the file `name`."""
     return PixelRow(name, row.number, row.offset, row.length)
 
 
-def parse_rows(file: BinaryIO, origin: str) -> list[Row]:
+def parse_rows(file: BinaryIO, origin: str) -> list[Fer2013Row]:
     """Labels, splits and places of all pictures; the pixels are not looked at.
 
     The header says which column is which. Without one the columns are those of fer2013.csv.
@@ -146,7 +146,7 @@ def parse_rows(file: BinaryIO, origin: str) -> list[Row]:
     Raises:
         UserError: Naming the line.
     """
-    rows: list[Row] = []
+    rows: list[Fer2013Row] = []
     columns: Sequence[int] = ()
     number = end = 0
     while line := file.readline(_LONGEST_LINE):
@@ -167,7 +167,7 @@ def parse_rows(file: BinaryIO, origin: str) -> list[Row]:
         start += sum(len(field) + 1 for field in fields[: columns[1]])
         start += len(pixels) - len(pixels.lstrip(b' "'))
         rows.append(
-            Row(
+            Fer2013Row(
                 number,
                 whole_number(_text(emotion), origin, number, "an emotion from 0 to 6"),
                 parse_usage(_text(usage), origin, number),

@@ -11,7 +11,7 @@ from bench.data.base import Split
 from bench.data.readers.base import Entry, Layout, Listing
 from bench.data.readers.fer2013 import (
     TERMS,
-    Row,
+    Fer2013Row,
     folder_of,
     has_pictures,
     parse_usage,
@@ -133,7 +133,9 @@ def _vote(text: str, origin: str, number: int) -> int:
     return vote
 
 
-def _require_aligned(rows: Sequence[Row], votes: Sequence[Votes], name: str, origin: str) -> None:
+def _require_aligned(
+    rows: Sequence[Fer2013Row], votes: Sequence[Votes], name: str, origin: str
+) -> None:
     """Only their order ties votes to pictures: a line more or less would mix up everything."""
     if len(rows) != len(votes):
         raise UserError(

@@ -41,7 +41,7 @@ _FARTHEST = 10**6  # pixels
 _LONGEST = 100  # characters of what stands in tables and figures
 
 
-class Row(NamedTuple):
+class ManifestRow(NamedTuple):
     """A row of a manifest; text that is not given is empty.
 
     Attributes:
@@ -67,7 +67,7 @@ class Row(NamedTuple):
 
 def parse_rows(
     table: Table, names: Mapping[Column, str] | None = None, groups: Sequence[str] = ()
-) -> list[Row]:
+) -> list[ManifestRow]:
     """What each row of a manifest says.
 
     Args:
@@ -103,7 +103,9 @@ def parse_rows(
     return rows
 
 
-def _row(fields: Mapping[Column, str], groups: Mapping[str, str], origin: str, number: int) -> Row:
+def _row(
+    fields: Mapping[Column, str], groups: Mapping[str, str], origin: str, number: int
+) -> ManifestRow:
     for column in ("path", "id", "person"):
         if column in fields and not fields[column]:
             raise wrong_line(origin, number, "", f"a value in the column of {column}")
@@ -113,7 +115,7 @@ def _row(fields: Mapping[Column, str], groups: Mapping[str, str], origin: str, n
     split = fields.get("split", "").lower()
     if split and split not in _SPLITS:
         raise wrong_line(origin, number, split, "a split, train, val or test")
-    return Row(
+    return ManifestRow(
         number,
         path,
         fields["label"],
@@ -214,7 +216,7 @@ _NUMBER = re.compile(r"-?\d+(\.\d*)?")
 _LEAVES = "its path leaves the folder of the pictures (follow_links: true allows it)"
 
 
-class Manifest(Layout):
+class ManifestLayout(Layout):
     """Pictures and labels that a table names; usual labels become the vocabulary's."""
 
     title: ClassVar[str] = "table of pictures"
@@ -299,7 +301,7 @@ class Manifest(Layout):
             left_out={"no split given": without_split} if without_split else {},
         )
 
-    def _labels(self, rows: Sequence[Row], origin: str) -> dict[str, str]:
+    def _labels(self, rows: Sequence[ManifestRow], origin: str) -> dict[str, str]:
         """Class name of each label."""
         given = {row.label: row.number for row in rows}
         if self.class_order is None:
@@ -322,7 +324,7 @@ class Manifest(Layout):
         return {label: names[number - first] for label, number in ids.items()}
 
     def _find(
-        self, base: Path, rows: Sequence[Row]
+        self, base: Path, rows: Sequence[ManifestRow]
     ) -> tuple[dict[str, str], tuple[Skipped, ...], tuple[Skipped, ...]]:
         """Files of the rows' paths, in natural order; those not there; those refused."""
         tree = scan(base, PICTURE_SUFFIXES, self.follow_links)
@@ -354,7 +356,7 @@ def _tables(folder: Path) -> list[Path]:
 
 
 def _entries(
-    base: Path, rows: Sequence[Row], paths: Mapping[str, str], labels: Mapping[str, str]
+    base: Path, rows: Sequence[ManifestRow], paths: Mapping[str, str], labels: Mapping[str, str]
 ) -> tuple[Entry, ...]:
     """The rows as entries, in the order of `paths`."""
     places = {path: place for place, path in enumerate(paths)}
@@ -373,7 +375,7 @@ def _entries(
 
 
 def _splits(
-    base: Path, rows: Sequence[Row], paths: Mapping[str, str], labels: Mapping[str, str]
+    base: Path, rows: Sequence[ManifestRow], paths: Mapping[str, str], labels: Mapping[str, str]
 ) -> list[Split]:
     """The split of each row: as given, else by person, else by content."""
     given = [row.split for row in rows if row.split is not None]
@@ -386,7 +388,7 @@ def _splits(
     return ["test" if paths[row.path] in pictures else "train" for row in rows]
 
 
-def _group_values(rows: Sequence[Row], groups: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _group_values(rows: Sequence[ManifestRow], groups: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Values of each group attribute, in natural order."""
     found = {name: {row.groups[name] for row in rows if name in row.groups} for name in groups}
     return {name: tuple(sorted(values, key=natural_key)) for name, values in found.items()}

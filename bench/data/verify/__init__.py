@@ -11,6 +11,6 @@
 """
 
 from bench.data.verify.findings import verify
-from bench.data.verify.report import Finding, Verification
+from bench.data.verify.report import DataFinding, Verification
 
-__all__ = ["Finding", "Verification", "verify"]
+__all__ = ["DataFinding", "Verification", "verify"]

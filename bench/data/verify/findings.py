@@ -22,7 +22,7 @@ from bench.data.verify.manifest import (
     manifest_of,
     read_manifest,
 )
-from bench.data.verify.report import Count, Finding, Level, Sizes, Verification, many
+from bench.data.verify.report import Count, DataFinding, Level, Sizes, Verification, many
 from bench.util.progress import Reporter
 
 
@@ -46,7 +46,7 @@ def count(listing: Listing, published: Counts) -> tuple[Count, ...]:
     return tuple(rows)
 
 
-def finding(counts: Sequence[Count], total: int | None, drawn: bool) -> list[Finding]:
+def finding(counts: Sequence[Count], total: int | None, drawn: bool) -> list[DataFinding]:
     """Whether the counts are the published ones.
 
     Args:
@@ -63,9 +63,11 @@ def finding(counts: Sequence[Count], total: int | None, drawn: bool) -> list[Fin
     wrong = [row for row in known if row.difference]
     if not wrong and found == published:
         classes = ", class by class" if any(row.label for row in known) else ""
-        return [Finding("note", "counts", f"the published number of samples{classes}")]
+        return [DataFinding("note", "counts", f"the published number of samples{classes}")]
     if drawn:
-        return [Finding("note", "counts", "drawn faces, so the counts are not the published ones")]
+        return [
+            DataFinding("note", "counts", "drawn faces, so the counts are not the published ones")
+        ]
     as_many = "as many samples as published, but not so in every split and class"
     text = (
         as_many
@@ -79,7 +81,7 @@ def finding(counts: Sequence[Count], total: int | None, drawn: bool) -> list[Fin
         {"split": row.split, "class": row.label or None, "difference": row.difference}
         for row in wrong
     ]
-    return [Finding("warning", "counts", text, items)]
+    return [DataFinding("warning", "counts", text, items)]
 
 
 def _strangers(found: Counter[tuple[str, str]], split: str) -> list[str]:
@@ -201,7 +203,7 @@ def _joined(
 _MEMBERS = 20  # of a group that are listed
 
 
-def duplicate_findings(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
+def duplicate_findings(listing: Listing, facts: pd.DataFrame) -> Iterator[DataFinding]:
     """Equal contents, near-identical pictures, and equal contents with different labels."""
     readable = np.flatnonzero(facts["error"].to_numpy() == "")
     contents: dict[str, list[Entry]] = {}
@@ -216,7 +218,7 @@ def duplicate_findings(listing: Listing, facts: pd.DataFrame) -> Iterator[Findin
     conflicts = [members for members in equal if len({entry.label for entry in members}) > 1]
     if conflicts:
         text = f"{many(len(conflicts), 'content')} with different labels"
-        yield Finding("warning", "conflicts", text, [_described(group) for group in conflicts])
+        yield DataFinding("warning", "conflicts", text, [_described(group) for group in conflicts])
     near = near_identical(list(likeness.values()))
     alike = [
         [entry for content in group for entry in contents[content]]
@@ -230,7 +232,7 @@ def duplicate_findings(listing: Listing, facts: pd.DataFrame) -> Iterator[Findin
             for name, is_plain in zip(likeness, near.plain, strict=True)
             if is_plain
         ]
-        yield Finding("note", "plain", text, [{"path": entry.source.path} for entry in plain])
+        yield DataFinding("note", "plain", text, [{"path": entry.source.path} for entry in plain])
 
 
 def _groups(names: Sequence[str], numbers: np.ndarray) -> list[list[str]]:
@@ -243,7 +245,7 @@ def _groups(names: Sequence[str], numbers: np.ndarray) -> list[list[str]]:
 
 def _by_split(
     kind: str, words: str, groups: Iterable[Sequence[Entry]], within: Level
-) -> Iterator[Finding]:
+) -> Iterator[DataFinding]:
     """Findings about groups inside one split, and about groups in several."""
     inside, across = [], []
     for group in groups:
@@ -254,12 +256,14 @@ def _by_split(
             across.append(group)
     if inside:
         text = f"{many(_extra(inside), 'sample')} with {words} as another of their split"
-        yield Finding(within, f"{kind}_within", text, [_described(group) for group in inside])
+        yield DataFinding(within, f"{kind}_within", text, [_described(group) for group in inside])
     if across:
         number = sum(entry.split != "train" for group in across for entry in group)
         outside = f"({many(number, 'sample')} outside train)"
         text = f"{many(len(across), 'group')} with {words} in several splits {outside}"
-        yield Finding("warning", f"{kind}_across", text, [_described(group) for group in across])
+        yield DataFinding(
+            "warning", f"{kind}_across", text, [_described(group) for group in across]
+        )
 
 
 def _extra(groups: Iterable[Sequence[Entry]]) -> int:
@@ -280,7 +284,7 @@ def _described(group: Sequence[Entry]) -> Mapping[str, object]:
 SMALL = 16
 
 
-def picture_findings(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
+def picture_findings(listing: Listing, facts: pd.DataFrame) -> Iterator[DataFinding]:
     """Files that are missing, unused, unreadable or tiny; persons in several splits."""
     yield from _files("warning", "missing", listing.missing, "labelled without a picture")
     yield from _files("warning", "refused", listing.refused, "not used")
@@ -292,9 +296,11 @@ def picture_findings(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]
     yield from _files("warning", "unreadable", broken, "unreadable")
     if listing.unlabelled:
         text = f"{many(len(listing.unlabelled), 'picture')} without a label"
-        yield Finding("note", "unlabelled", text, [{"path": path} for path in listing.unlabelled])
+        yield DataFinding(
+            "note", "unlabelled", text, [{"path": path} for path in listing.unlabelled]
+        )
     for reason, number in listing.left_out.items():
-        yield Finding("note", "left_out", f"{number:,} left out by the protocol: {reason}")
+        yield DataFinding("note", "left_out", f"{number:,} left out by the protocol: {reason}")
     yield from _small(listing, facts)
     yield from _classes(listing, facts)
     yield from _persons(listing)
@@ -316,7 +322,7 @@ def sizes(facts: pd.DataFrame) -> Sizes | None:
 
 def other_sizes(
     listing: Listing, facts: pd.DataFrame, published: tuple[int, int] | None
-) -> Iterator[Finding]:
+) -> Iterator[DataFinding]:
     """Pictures that are not of the published height and width, as where others aligned them."""
     if published is None:
         return
@@ -328,21 +334,21 @@ def other_sizes(
             f"{many(len(places), 'picture')} not of the published {published[0]} x {published[1]} "
             "pixels (height x width): not the owners' files, or other data"
         )
-        yield Finding("warning", "sizes", text, _sized(listing, facts, places))
+        yield DataFinding("warning", "sizes", text, _sized(listing, facts, places))
 
 
-def _files(level: Level, kind: str, files: Sequence[Skipped], words: str) -> Iterator[Finding]:
+def _files(level: Level, kind: str, files: Sequence[Skipped], words: str) -> Iterator[DataFinding]:
     if files:
         items = [{"path": file.path, "reason": file.reason} for file in files]
-        yield Finding(level, kind, f"{many(len(files), 'sample')} {words}", items)
+        yield DataFinding(level, kind, f"{many(len(files), 'sample')} {words}", items)
 
 
-def _small(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
+def _small(listing: Listing, facts: pd.DataFrame) -> Iterator[DataFinding]:
     shorter = np.minimum(facts["height"].to_numpy(), facts["width"].to_numpy())
     places = np.flatnonzero((shorter > 0) & (shorter < SMALL))
     if len(places):
         text = f"{many(len(places), 'picture')} with fewer than {SMALL} pixels in height or width"
-        yield Finding("warning", "small", text, _sized(listing, facts, places))
+        yield DataFinding("warning", "small", text, _sized(listing, facts, places))
 
 
 def _sized(listing: Listing, facts: pd.DataFrame, places: np.ndarray) -> list[dict[str, object]]:
@@ -355,7 +361,7 @@ def _sized(listing: Listing, facts: pd.DataFrame, places: np.ndarray) -> list[di
     ]
 
 
-def _classes(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
+def _classes(listing: Listing, facts: pd.DataFrame) -> Iterator[DataFinding]:
     """Classes that make a run refuse the data set."""
     found: dict[str, Counter[str]] = {"train": Counter(), "val": Counter(), "test": Counter()}
     for entry, error in zip(listing.entries, facts["error"], strict=True):
@@ -369,10 +375,10 @@ def _classes(listing: Listing, facts: pd.DataFrame) -> Iterator[Finding]:
     ]
     if items:
         text = "a run would refuse the data set for want of pictures to train on"
-        yield Finding("warning", "classes", text, items)
+        yield DataFinding("warning", "classes", text, items)
 
 
-def _persons(listing: Listing) -> Iterator[Finding]:
+def _persons(listing: Listing) -> Iterator[DataFinding]:
     splits: dict[str, set[str]] = {}
     for entry in listing.entries:
         if entry.person:
@@ -381,7 +387,7 @@ def _persons(listing: Listing) -> Iterator[Finding]:
     if divided:
         text = f"{many(len(divided), 'person')} in more than one split"
         items = [{"person": person, "splits": found} for person, found in divided.items()]
-        yield Finding("warning", "persons", text, items)
+        yield DataFinding("warning", "persons", text, items)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -432,12 +438,12 @@ def verify(layout: Layout, reporter: Reporter, against: Path | None = None) -> V
     )
 
 
-def _compared(found: Differences, against: str) -> list[Finding]:
+def _compared(found: Differences, against: str) -> list[DataFinding]:
     findings = []
     if found.changed:
         text = f"{many(len(found.changed), 'sample')} changed since {against}"
         items = [{"id": name, "differs": list(what)} for name, what in found.changed.items()]
-        findings.append(Finding("warning", "changed", text, items))
+        findings.append(DataFinding("warning", "changed", text, items))
     for kind, names, words in (
         ("gone", found.gone, f"of {against} not here"),
         ("new", found.new, f"not in {against}"),
@@ -445,6 +451,6 @@ def _compared(found: Differences, against: str) -> list[Finding]:
         if names:
             items = [{"id": name} for name in names]
             findings.append(
-                Finding("warning", kind, f"{many(len(names), 'sample')} {words}", items)
+                DataFinding("warning", kind, f"{many(len(names), 'sample')} {words}", items)
             )
-    return findings or [Finding("note", "same", f"the same copy as in {against}")]
+    return findings or [DataFinding("note", "same", f"the same copy as in {against}")]

@@ -28,7 +28,7 @@ Row = tuple[str, str, str, str, str, str, str]
 
 
 @dataclass(frozen=True)
-class Manifest:
+class SampleManifest:
     """Rows as in `COLUMNS`, by id; sha256 is empty and sizes are 0 where nothing can be read."""
 
     rows: Mapping[str, Row]
@@ -59,17 +59,17 @@ class Differences:
     new: tuple[str, ...]
 
 
-def manifest_of(listing: Listing, facts: pd.DataFrame) -> Manifest:
+def manifest_of(listing: Listing, facts: pd.DataFrame) -> SampleManifest:
     """The manifest of a listing whose pictures were examined."""
     columns = (facts[name].tolist() for name in ("sha256", "height", "width"))
     rows: dict[str, Row] = {}
     for entry, content, height, width in zip(listing.entries, *columns, strict=True):
         path, size = entry.source.path, (str(height), str(width))
         rows[entry.id] = (entry.id, path, entry.label, entry.split, content, *size)
-    return Manifest(rows)
+    return SampleManifest(rows)
 
 
-def write_manifest(manifest: Manifest, path: Path) -> None:
+def write_manifest(manifest: SampleManifest, path: Path) -> None:
     """Write a manifest as CSV, in the order of the listing."""
     with atomic(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -77,7 +77,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         writer.writerows(manifest.rows.values())
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> SampleManifest:
     """Read what `write_manifest` wrote.
 
     Raises:
@@ -86,7 +86,7 @@ def read_manifest(path: Path) -> Manifest:
     return parse_manifest(read_text(path), str(path))
 
 
-def parse_manifest(text: str, origin: str) -> Manifest:
+def parse_manifest(text: str, origin: str) -> SampleManifest:
     """The manifest in a CSV text.
 
     Raises:
@@ -106,10 +106,10 @@ def parse_manifest(text: str, origin: str) -> Manifest:
         rows[name] = (name, place, label, split, content, height, width)
     if not rows:
         raise UserError(f"{origin}: the manifest is empty.")
-    return Manifest(rows)
+    return SampleManifest(rows)
 
 
-def compare(now: Manifest, earlier: Manifest) -> Differences:
+def compare(now: SampleManifest, earlier: SampleManifest) -> Differences:
     """What is different in a copy since an earlier one, or from another one."""
     parts = {"picture": 4, "label": 2, "split": 3}
     changed = {}

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.data.verify.manifest import Manifest
+from bench.data.verify.manifest import SampleManifest
 
 #: How many of a finding's files JSON lists; the manifest has all.
 LISTED = 100
@@ -17,7 +17,7 @@ Level = Literal["note", "warning"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class DataFinding:
     """One thing that was found.
 
     Attributes:
@@ -98,8 +98,8 @@ class Verification:
     counts: tuple[Count, ...]
     sizes: Sizes | None
     label_files: Mapping[str, str]
-    findings: tuple[Finding, ...]
-    manifest: Manifest
+    findings: tuple[DataFinding, ...]
+    manifest: SampleManifest
 
     @property
     def warnings(self) -> int:
@@ -226,7 +226,7 @@ def _line(row: Count) -> str:
     return f"{row.split} {row.label or 'total'}: {row.found}{told}"
 
 
-def _examples(finding: Finding) -> Iterator[str]:
+def _examples(finding: DataFinding) -> Iterator[str]:
     if finding.kind == "counts":  # which the table has
         return
     for item in finding.items[:_EXAMPLES]:

@@ -6,6 +6,6 @@ table.py      the rows as a table, as JSON, in sentences and on a screen
 """
 
 from bench.report.compare.pairing import Pairing, Side, pair, sides
-from bench.report.compare.rows import Row, compare
+from bench.report.compare.rows import ComparedRow, compare
 
-__all__ = ["Pairing", "Row", "Side", "compare", "pair", "sides"]
+__all__ = ["ComparedRow", "Pairing", "Side", "compare", "pair", "sides"]

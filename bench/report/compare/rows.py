@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.report.compare.pairing import Pair, Where
 from bench.report.measures import DISCORDANT, difference, share
-from bench.report.spec import LEVEL, Difference, Estimate
+from bench.report.spec import LEVEL, AccuracyEstimate, Difference
 from bench.stats import detectable_difference, holm, sign_flip
 from bench.stats.bootstrap import two_level_difference
 
@@ -18,7 +18,7 @@ _WORDS = {"corruption": "corruptions", "attack": "attacks"}
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedRow:
     """One difference.
 
     Attributes:
@@ -45,8 +45,8 @@ class Row:
     cells: int
     seeds: int
     n: int
-    first: Estimate
-    second: Estimate
+    first: AccuracyEstimate
+    second: AccuracyEstimate
     difference: Difference
     uar: Difference | None
     p: float
@@ -66,7 +66,7 @@ class Row:
         return "better" if self.difference.value > 0 else "worse"
 
 
-def compare(pairs: Sequence[Pair]) -> list[Row]:
+def compare(pairs: Sequence[Pair]) -> list[ComparedRow]:
     """A row per cell, and per mean over the cells of a perturbation and of a family.
 
     A difference of one picture and one training is tested by McNemar's exact test, and any other by
@@ -121,7 +121,7 @@ def _among(ids: NDArray[np.object_], chosen: NDArray[np.object_]) -> NDArray[np.
     return np.ones(len(ids), bool) if len(ids) == len(chosen) else np.isin(ids, chosen)
 
 
-def _row(label: str, pairs: Sequence[Pair], alpha: float) -> Row:
+def _row(label: str, pairs: Sequence[Pair], alpha: float) -> ComparedRow:
     ids = _shared(pairs)
     chosen = [_among(pair.ids, ids) for pair in pairs]
     # A picture's scores are means over cells: it is one unit, however many cells it went through.
@@ -131,7 +131,7 @@ def _row(label: str, pairs: Sequence[Pair], alpha: float) -> Row:
     first, second = (np.mean([cell[side] for cell in cells], axis=0) for side in (0, 1))
     counts = sum((b - a).sum(axis=0) for a, b in cells)  # whole numbers
     spread = float(np.mean((second - first).mean(axis=0) ** 2))
-    return Row(
+    return ComparedRow(
         where=pairs[0].where,
         names=pairs[0].names,
         label=label,

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.report.compare.pairing import Pairing, Side
-from bench.report.compare.rows import Row
+from bench.report.compare.rows import ComparedRow
 from bench.report.render import csv_text, latex, markdown
-from bench.report.spec import LEVEL, Difference, Estimate, Number, TableSpec, Value, p_text
+from bench.report.spec import LEVEL, AccuracyEstimate, Difference, Number, TableSpec, Value, p_text
 from bench.report.tables.common import DRAWN, sizes
 from bench.report.terminal import Column, Line, fitted
 from bench.util.errors import UserError
@@ -37,7 +37,7 @@ def renderer(path: Path) -> Callable[[TableSpec], str]:
     return _RENDERERS[path.suffix]
 
 
-def table(first: Side, second: Side, rows: Sequence[Row]) -> TableSpec:
+def table(first: Side, second: Side, rows: Sequence[ComparedRow]) -> TableSpec:
     """All rows as one table, for the renderers of the report."""
     together = [column for column in (_CLASSIFIER, _DATASET) if len(_values(rows, column)) > 1]
     several = any(row.seeds > 1 for row in rows)
@@ -72,21 +72,21 @@ def table(first: Side, second: Side, rows: Sequence[Row]) -> TableSpec:
     return TableSpec("comparison", title, caption(first, second, rows), header, tuple(body))
 
 
-def _values(rows: Sequence[Row], column: str) -> set[str]:
+def _values(rows: Sequence[ComparedRow], column: str) -> set[str]:
     return {_value(row, column) for row in rows}
 
 
-def _value(row: Row, column: str) -> str:
+def _value(row: ComparedRow, column: str) -> str:
     return who(row) if column == _CLASSIFIER else row.where.dataset
 
 
-def who(row: Row) -> str:
+def who(row: ComparedRow) -> str:
     """The classifier where runs are compared, else "B less A"."""
     first, second = row.names
     return second if first == second else f"{second} less {first}"
 
 
-def caption(first: Side, second: Side, rows: Sequence[Row]) -> str:
+def caption(first: Side, second: Side, rows: Sequence[ComparedRow]) -> str:
     """Whatever is needed to read the numbers."""
     seeds = sorted({row.where.run_seed for row in rows})
     parts = [
@@ -106,12 +106,12 @@ def caption(first: Side, second: Side, rows: Sequence[Row]) -> str:
     return " ".join([*parts, *drawn(rows)])
 
 
-def drawn(rows: Sequence[Row]) -> list[str]:
+def drawn(rows: Sequence[ComparedRow]) -> list[str]:
     """The sentence that drawn faces need, if there are any."""
     return [DRAWN] if any(row.drawn for row in rows) else []
 
 
-def sentences(pairing: Pairing, rows: Sequence[Row]) -> list[str]:
+def sentences(pairing: Pairing, rows: Sequence[ComparedRow]) -> list[str]:
     """The outcome in words: what B is, and what could not be compared."""
     found = []
     for what, own in (
@@ -144,7 +144,7 @@ def _some(cells: Sequence[str]) -> str:
     return f"{cells[0]}{f' and {more} more' if more else ''}"
 
 
-def as_lines(rows: Sequence[Row]) -> list[str]:
+def as_lines(rows: Sequence[ComparedRow]) -> list[str]:
     """A line per row, for a pipe or a file."""
     return [
         f"{who(row)}, {row.where.dataset}, {row.label}: "
@@ -155,7 +155,9 @@ def as_lines(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def as_json(first: Side, second: Side, pairing: Pairing, rows: Sequence[Row]) -> dict[str, Any]:
+def as_json(
+    first: Side, second: Side, pairing: Pairing, rows: Sequence[ComparedRow]
+) -> dict[str, Any]:
     """Everything for programs: accuracies and differences as fractions."""
     return {
         "a": _side(first),
@@ -175,7 +177,7 @@ def _side(side: Side) -> dict[str, Any]:
     return {"run": str(side.root), "classifier": side.classifier}
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: ComparedRow) -> dict[str, Any]:
     where = row.where
     return {
         "classifier_a": row.names[0],
@@ -200,7 +202,7 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-def _estimate(value: Estimate | Difference) -> dict[str, float]:
+def _estimate(value: AccuracyEstimate | Difference) -> dict[str, float]:
     ends = {"low": value.interval.low, "high": value.interval.high}
     return {
         name: round(number, _DIGITS) for name, number in ({"value": value.value} | ends).items()
@@ -230,7 +232,7 @@ _LEGEND = "+ B is better, - worse, ≈ not distinguishable."
 
 
 def show(
-    first: Side, second: Side, pairing: Pairing, rows: Sequence[Row], console: Console
+    first: Side, second: Side, pairing: Pairing, rows: Sequence[ComparedRow], console: Console
 ) -> None:
     """Print tables and what they say; plain lines where nobody looks."""
     if console.is_terminal:
@@ -249,7 +251,7 @@ def show(
         _say(console, refusal, "yellow", wrap=console.is_terminal)
 
 
-def _lines(rows: Sequence[Row]) -> list[Line]:
+def _lines(rows: Sequence[ComparedRow]) -> list[Line]:
     return [
         (
             row.label,

@@ -25,7 +25,7 @@ from bench.report.figures.diagnostics import diagnostic_drawings
 from bench.report.figures.drawing import Drawing, Drawn, house_style, write
 from bench.report.figures.forest import group_drawings, recall_drawings
 from bench.report.figures.heatmap import heatmap_drawings
-from bench.report.groups import Group
+from bench.report.groups import ResultSet
 from bench.report.results import Results
 from bench.report.traces.diagnosis import Diagnosis
 from bench.store.store import Store
@@ -57,7 +57,7 @@ def write_figures(
         return write(everything, folder, workers)
 
 
-def _drawings(group: Group, store: Store) -> Iterator[Drawing]:
+def _drawings(group: ResultSet, store: Store) -> Iterator[Drawing]:
     yield from confusion_drawings(group)
     yield from calibration_drawings(group)
     yield from selective_drawings(group)

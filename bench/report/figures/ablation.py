@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
 from bench.report.figures.drawing import Drawing, LineStyle, footnote, line_style, new_figure, shown
-from bench.report.groups import Group
-from bench.report.spec import Estimate
+from bench.report.groups import ResultSet
+from bench.report.spec import AccuracyEstimate
 from bench.report.tables import interval_name
 from bench.report.tables.ablation import pairs_with_base
 from bench.report.variants import Variant, variants
@@ -18,10 +18,10 @@ from bench.stats import Interval
 from bench.store.checkpoints import GATE_FACTOR
 
 _NEAR = 0.10  # variants within ten points of the best get a panel of their own
-Point = tuple[Variant, Estimate, Estimate, LineStyle]  # relative d_p, accuracy
+Point = tuple[Variant, AccuracyEstimate, AccuracyEstimate, LineStyle]  # relative d_p, accuracy
 
 
-def ablation_drawings(group: Group) -> Iterator[Drawing]:
+def ablation_drawings(group: ResultSet) -> Iterator[Drawing]:
     """The figure, where there is more than one EmoDC variant."""
     if points := points_of(variants(group)):
         yield Drawing(
@@ -33,7 +33,7 @@ def ablation_drawings(group: Group) -> Iterator[Drawing]:
         )
 
 
-def ablation_figure(group: Group, points: Sequence[Point]) -> Figure:
+def ablation_figure(group: ResultSet, points: Sequence[Point]) -> Figure:
     """Accuracy against d_p relative to Base, a marker per variant, with both intervals.
 
     An open marker has a seed that failed the gate. Where some variants are far below the best, a
@@ -72,7 +72,7 @@ def points_of(found: Sequence[Variant]) -> list[Point]:
         pair = pairs.get(variant.classifier)
         relative = None if pair is None else pair.relative_d_p
         if id(variant) in bases:
-            relative = Estimate(1.0, Interval(1.0, 1.0))
+            relative = AccuracyEstimate(1.0, Interval(1.0, 1.0))
         if relative is not None:
             points.append((variant, relative, variant.clean.metrics.accuracy, line_style(index)))
     return points

@@ -25,7 +25,7 @@ from bench.report.figures.drawing import (
     shown,
 )
 from bench.report.figures.forest import Condition, conditions, mean_note
-from bench.report.groups import Group, Pooled
+from bench.report.groups import Pooled, ResultSet
 from bench.report.logits import Factors, factors_of, forecasts_of, pooled, with_logits
 from bench.report.ranking import FEWEST
 from bench.stats import forecasts, selective_accuracy, wilson
@@ -36,7 +36,7 @@ _BINS = 15
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class ReliabilityCurve:
     """One classifier under one condition.
 
     Attributes:
@@ -55,7 +55,7 @@ class Curve:
     excluded: int
 
 
-def calibration_drawings(group: Group) -> Iterator[Drawing]:
+def calibration_drawings(group: ResultSet) -> Iterator[Drawing]:
     """Of all classifiers whose logits are numbers."""
     kinds = conditions(group)
     found = {name: curves for c, name in group.names.items() if (curves := reliabilities(group, c))}
@@ -71,7 +71,7 @@ def calibration_drawings(group: Group) -> Iterator[Drawing]:
         )
 
 
-def reliabilities(group: Group, classifier: str) -> list[Curve]:
+def reliabilities(group: ResultSet, classifier: str) -> list[ReliabilityCurve]:
     """A curve per condition that has a complete result; bins pool corruptions and seeds.
 
     And one of calibrated logits on clean pictures, if there are factors for them.
@@ -85,7 +85,9 @@ def reliabilities(group: Group, classifier: str) -> list[Curve]:
     return [curve for curve in found if curve is not None]
 
 
-def _curve(number: int, entries: Sequence[Pooled], factors: Factors | None = None) -> Curve | None:
+def _curve(
+    number: int, entries: Sequence[Pooled], factors: Factors | None = None
+) -> ReliabilityCurve | None:
     """None without a complete result, or a picture whose logits are finite."""
     if not entries:
         return None
@@ -94,10 +96,10 @@ def _curve(number: int, entries: Sequence[Pooled], factors: Factors | None = Non
     if not len(each[0].labels):
         return None
     error = fmean(ece(given, _BINS) for given in each)
-    return Curve(number, reliability(pooled(each), _BINS), error, len(each), excluded)
+    return ReliabilityCurve(number, reliability(pooled(each), _BINS), error, len(each), excluded)
 
 
-def calibration(group: Group, found: dict[str, list[Curve]]) -> Figure:
+def calibration(group: ResultSet, found: dict[str, list[ReliabilityCurve]]) -> Figure:
     """A panel per classifier, with the share of samples in each bin below it."""
     kinds = conditions(group)
     columns = len(found) if len(found) <= 3 else ceil(len(found) / 2)
@@ -133,7 +135,7 @@ def calibration(group: Group, found: dict[str, list[Curve]]) -> Figure:
     return figure
 
 
-def _panel(above: Axes, below: Axes, curves: Sequence[Curve]) -> None:
+def _panel(above: Axes, below: Axes, curves: Sequence[ReliabilityCurve]) -> None:
     edges = np.linspace(0, 100, _BINS + 1)
     above.plot([0, 100], [0, 100], color=GREY, linewidth=1, linestyle=":")
     for curve in curves:
@@ -170,13 +172,13 @@ def _panel(above: Axes, below: Axes, curves: Sequence[Curve]) -> None:
         sns.despine(ax=ax)
 
 
-def _names(kinds: Sequence[Condition], found: dict[str, list[Curve]]) -> list[str]:
+def _names(kinds: Sequence[Condition], found: dict[str, list[ReliabilityCurve]]) -> list[str]:
     """Of the legend."""
     calibrated = any(curve.condition == len(kinds) for curves in found.values() for curve in curves)
     return [*(kind.name for kind in kinds), *(["clean, calibrated"] if calibrated else [])]
 
 
-def _about(kinds: Sequence[Condition], found: dict[str, list[Curve]]) -> str:
+def _about(kinds: Sequence[Condition], found: dict[str, list[ReliabilityCurve]]) -> str:
     pooled_note = mean_note(kinds) and (
         " Corruptions: all at their strongest, pooled; intervals count each picture once."
     )
@@ -198,7 +200,7 @@ def _about(kinds: Sequence[Condition], found: dict[str, list[Curve]]) -> str:
     )
 
 
-def _alt(kinds: Sequence[Condition], found: dict[str, list[Curve]]) -> str:
+def _alt(kinds: Sequence[Condition], found: dict[str, list[ReliabilityCurve]]) -> str:
     names = _names(kinds, found)
     said = [
         f"{name}, {names[curve.condition]}: ECE {100 * curve.error:.1f}%"
@@ -232,7 +234,7 @@ class Line:
 Lines = dict[tuple[str, int], Line]  # by classifier and number of condition
 
 
-def selective_drawings(group: Group) -> Iterator[Drawing]:
+def selective_drawings(group: ResultSet) -> Iterator[Drawing]:
     """A panel per condition, a line per classifier whose logits are numbers."""
     found = lines_of(group)
     parts = evenly([c for c in group.names if any(key[0] == c for key in found)], _LINES)
@@ -246,7 +248,7 @@ def selective_drawings(group: Group) -> Iterator[Drawing]:
         )
 
 
-def lines_of(group: Group) -> Lines:
+def lines_of(group: ResultSet) -> Lines:
     """The lines of all classifiers."""
     found: Lines = {}
     for classifier in group.names:
@@ -262,7 +264,7 @@ def lines_of(group: Group) -> Lines:
     return found
 
 
-def selective(group: Group, found: Lines, classifiers: Sequence[str]) -> Figure:
+def selective(group: ResultSet, found: Lines, classifiers: Sequence[str]) -> Figure:
     """Accuracy of the most confident pictures against their share, before the others in grey."""
     kinds = conditions(group)
     figure = new_figure(2.9 * len(kinds) + 1.9, 3.2)
@@ -310,7 +312,7 @@ def _draw(ax: Axes, line: Line, index: int | None) -> None:
     )  # fmt: skip
 
 
-def _selective_alt(group: Group, found: Lines, classifiers: Sequence[str]) -> str:
+def _selective_alt(group: ResultSet, found: Lines, classifiers: Sequence[str]) -> str:
     kinds, half = conditions(group), int(np.argmin(np.abs(_COVERAGES - 0.5)))
     said = [
         f"{group.names[c]}, {kinds[number].name}: {100 * line.accuracy[half]:.1f}% of the most "

@@ -22,7 +22,7 @@ from bench.report.figures.drawing import (
     part_of,
     shown,
 )
-from bench.report.groups import Group, Pooled
+from bench.report.groups import Pooled, ResultSet
 
 _PANELS = 6
 _TITLE_WIDTH = 2.2  # inches for a classifier's name and its UAR
@@ -30,7 +30,7 @@ _NOTE_WIDTH = 3.6  # inches for a footnote
 _MAP = matplotlib.colormaps["Blues"]
 
 
-def confusion_drawings(group: Group) -> Iterator[Drawing]:
+def confusion_drawings(group: ResultSet) -> Iterator[Drawing]:
     """EmoDC's variants together, and the other classifiers, six to a figure."""
     clean = [pooled for c in group.names if (pooled := group.clean(c)) is not None]
     for of_emodc in (False, True):
@@ -47,7 +47,7 @@ def confusion_drawings(group: Group) -> Iterator[Drawing]:
             )
 
 
-def confusions(group: Group, results: Sequence[Pooled]) -> Figure:
+def confusions(group: ResultSet, results: Sequence[Pooled]) -> Figure:
     """Clean confusion matrices, rows in percent of support, so that the diagonal is recall."""
     k = len(group.classes)
     columns = 2 if len(results) == 4 else min(len(results), 3)
@@ -73,7 +73,7 @@ def confusions(group: Group, results: Sequence[Pooled]) -> Figure:
     return figure
 
 
-def _counts(group: Group, result: Pooled) -> NDArray[np.int64]:
+def _counts(group: ResultSet, result: Pooled) -> NDArray[np.int64]:
     """Labels by predictions, the last column ties, (K, K + 1); summed over seeds.
 
     In the group's order of classes, which need not be that of the classifier's logits.
@@ -95,7 +95,7 @@ def _percent(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return found
 
 
-def _matrix(ax: Axes, group: Group, result: Pooled) -> None:
+def _matrix(ax: Axes, group: ResultSet, result: Pooled) -> None:
     counts = _counts(group, result)
     percent = _percent(counts)
     k = len(percent)
@@ -119,7 +119,7 @@ def _matrix(ax: Axes, group: Group, result: Pooled) -> None:
     ax.set_yticks(edges[:-1] + 0.5, names)
 
 
-def _alt(group: Group, results: Sequence[Pooled]) -> str:
+def _alt(group: ResultSet, results: Sequence[Pooled]) -> str:
     said = []
     for result in results:
         percent = _percent(_counts(group, result))

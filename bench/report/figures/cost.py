@@ -27,11 +27,11 @@ from bench.report.figures.drawing import (
     part_of,
     shown,
 )
-from bench.report.groups import Group
-from bench.report.spec import Estimate
+from bench.report.groups import ResultSet
+from bench.report.spec import AccuracyEstimate
 from bench.report.tables import interval_name
 from bench.report.traces.compared import Compared
-from bench.report.traces.cost import Curve, Single, cost_curves, in_flops, singles
+from bench.report.traces.cost import CostCurve, Single, cost_curves, in_flops, singles
 from bench.stats import Interval
 from bench.store.store import Store
 
@@ -47,7 +47,7 @@ _KINDS = {
 }
 
 
-def rules_drawings(group: Group, curves: Mapping[str, Curve]) -> Iterator[Drawing]:
+def rules_drawings(group: ResultSet, curves: Mapping[str, CostCurve]) -> Iterator[Drawing]:
     """Two panels per classifier that has several rules."""
     names = [name for name, curve in curves.items() if len(curve.rules) > 1]
     parts = evenly(names, _COLUMNS)
@@ -61,7 +61,7 @@ def rules_drawings(group: Group, curves: Mapping[str, Curve]) -> Iterator[Drawin
         )
 
 
-def rules(group: Group, curves: Mapping[str, Curve]) -> Figure:
+def rules(group: ResultSet, curves: Mapping[str, CostCurve]) -> Figure:
     """Accuracy above, disagreement with the full decision below; a column per classifier."""
     columns = len(curves)
     figure = new_figure(2.3 * columns + 1.8, 4.6)
@@ -99,9 +99,9 @@ def rules(group: Group, curves: Mapping[str, Curve]) -> Figure:
     return figure
 
 
-def _other(agreement: Estimate) -> Estimate:
+def _other(agreement: AccuracyEstimate) -> AccuracyEstimate:
     low, high = agreement.interval.low, agreement.interval.high
-    return Estimate(1 - agreement.value, Interval(1 - high, 1 - low))
+    return AccuracyEstimate(1 - agreement.value, Interval(1 - high, 1 - low))
 
 
 def _from_zero(ax: Axes) -> None:
@@ -117,7 +117,7 @@ def _index(kind: str) -> int:
     return list(_KINDS).index(kind)
 
 
-def _draw(ax: Axes, rules: Sequence[tuple[Compared, Estimate]], kind: str) -> None:
+def _draw(ax: Axes, rules: Sequence[tuple[Compared, AccuracyEstimate]], kind: str) -> None:
     if not rules:
         return
     style = line_style(_index(kind))
@@ -139,7 +139,7 @@ def _handle(kind: str) -> Line2D:
     return handle
 
 
-def _alt(group: Group, curves: Mapping[str, Curve]) -> str:
+def _alt(group: ResultSet, curves: Mapping[str, CostCurve]) -> str:
     said = []
     for classifier, curve in curves.items():
         own = [
@@ -162,7 +162,7 @@ def _alt(group: Group, curves: Mapping[str, Curve]) -> str:
 _DODGE = 1.08  # between points of equal cost, as a factor
 
 
-def cost_drawings(group: Group, store: Store) -> Iterator[Drawing]:
+def cost_drawings(group: ResultSet, store: Store) -> Iterator[Drawing]:
     """Where a classifier has traces of its clean pictures."""
     curves = cost_curves(group, store)
     if not curves:
@@ -179,7 +179,7 @@ def cost_drawings(group: Group, store: Store) -> Iterator[Drawing]:
 
 
 def accuracy_against_cost(
-    group: Group, curves: Mapping[str, Curve], others: Mapping[str, Single]
+    group: ResultSet, curves: Mapping[str, CostCurve], others: Mapping[str, Single]
 ) -> Figure:
     """Lines per classifier over fewer steps, and over the sequential test's delta; else points."""
     flops = in_flops(curves, others)
@@ -220,7 +220,7 @@ def accuracy_against_cost(
     return figure
 
 
-def _about(group: Group, curves: Mapping[str, Curve], others: Mapping[str, Single]) -> str:
+def _about(group: ResultSet, curves: Mapping[str, CostCurve], others: Mapping[str, Single]) -> str:
     steps = [c for c in curves.values() if not c.views]
     views = [c for c in curves.values() if c.views]
     parts = ["Clean pictures. Lines: full decisions from evenly spaced parts of the stored steps"]
@@ -241,7 +241,7 @@ def _cost(rule: Compared, flops: bool) -> float:
     return rule.flops.value if flops and rule.flops is not None else rule.evaluations.value
 
 
-def _bottom(accuracies: Sequence[Estimate]) -> float:
+def _bottom(accuracies: Sequence[AccuracyEstimate]) -> float:
     """Lower end of the axis in percent; it need not be 0, for these are no bars."""
     lowest = min(100 * accuracy.interval.low for accuracy in accuracies)
     return max(0.0, 10 * floor(lowest / 10 - 0.5))
@@ -294,13 +294,15 @@ def _sequential_handle() -> Line2D:
     )  # fmt: skip
 
 
-def _point(ax: Axes, x: float, accuracy: Estimate, index: int) -> None:
+def _point(ax: Axes, x: float, accuracy: AccuracyEstimate, index: int) -> None:
     style, interval = line_style(index), accuracy.interval
     ax.vlines(x, 100 * interval.low, 100 * interval.high, color=style.color, linewidth=1.1)
     ax.plot(x, 100 * accuracy.value, color=style.color, marker=style.marker, markersize=4.5)
 
 
-def _cost_alt(group: Group, curves: Mapping[str, Curve], others: Mapping[str, Single]) -> str:
+def _cost_alt(
+    group: ResultSet, curves: Mapping[str, CostCurve], others: Mapping[str, Single]
+) -> str:
     flops = in_flops(curves, others)
     unit = "GFLOPs" if flops else "evaluations"
     said = []

@@ -23,7 +23,7 @@ from bench.report.figures.drawing import (
     part_of,
     shown,
 )
-from bench.report.groups import Group, Pooled
+from bench.report.groups import Pooled, ResultSet
 from bench.report.measures import Metrics
 from bench.report.tables import interval_name
 
@@ -35,7 +35,7 @@ _BANDS = 5  # classifiers whose bands can
 _PANELS = 20  # panels on a page
 
 
-def curve_drawings(group: Group, family: str) -> Iterator[Drawing]:
+def curve_drawings(group: ResultSet, family: str) -> Iterator[Drawing]:
     """The curves of all perturbations of a family ("corruption" or "attack").
 
     Where classifiers are too many for one panel, each figure shows some of them, before the others
@@ -60,7 +60,7 @@ def curve_drawings(group: Group, family: str) -> Iterator[Drawing]:
         )
 
 
-def sweeps_of(group: Group, family: str) -> Sweeps:
+def sweeps_of(group: ResultSet, family: str) -> Sweeps:
     """Metrics on clean pictures and at each severity, by classifier and perturbation.
 
     None stands for a missing cell; classifiers that have none at all under a perturbation are left
@@ -77,7 +77,7 @@ def sweeps_of(group: Group, family: str) -> Sweeps:
 
 
 def curves(
-    group: Group, family: str, sweeps: Sweeps, names: Sequence[str], classifiers: Sequence[str]
+    group: ResultSet, family: str, sweeps: Sweeps, names: Sequence[str], classifiers: Sequence[str]
 ) -> Figure:
     """Accuracy of some classifiers against severity or eps of some perturbations.
 
@@ -119,7 +119,7 @@ def _layout(panels: int) -> tuple[int, float, float]:
     return (2 if panels in (2, 4) else min(panels, 3)), 2.9, 2.6
 
 
-def _about(group: Group, used: Sequence[Pooled], classifiers: Sequence[str]) -> str:
+def _about(group: ResultSet, used: Sequence[Pooled], classifiers: Sequence[str]) -> str:
     if len(group.names) <= _BANDS:
         return f"Bands: {interval_name(group)} intervals."
     intervals = [pooled.metrics.accuracy.interval for pooled in used]
@@ -131,7 +131,7 @@ def _about(group: Group, used: Sequence[Pooled], classifiers: Sequence[str]) -> 
 
 
 def _alt(
-    group: Group, sweeps: Sweeps, names: Sequence[str], classifiers: Sequence[str], what: str
+    group: ResultSet, sweeps: Sweeps, names: Sequence[str], classifiers: Sequence[str], what: str
 ) -> str:
     strongest = []
     for name in names:
@@ -147,7 +147,7 @@ def _alt(
 
 
 def _panel(
-    ax: Axes, group: Group, perturbation: str, sweeps: Sweeps, classifiers: Sequence[str]
+    ax: Axes, group: ResultSet, perturbation: str, sweeps: Sweeps, classifiers: Sequence[str]
 ) -> None:
     x, _ = _ticks(group, perturbation)
     others = []
@@ -206,7 +206,7 @@ def _common_denominator(severities: Sequence[str]) -> str | None:
     return denominators.pop() or None if len(denominators) == 1 else None
 
 
-def _ticks(group: Group, perturbation: str) -> tuple[list[float], list[str]]:
+def _ticks(group: ResultSet, perturbation: str) -> tuple[list[float], list[str]]:
     """Places and names of clean and each severity; bare numerators under a shared denominator."""
     severities = group.severities(perturbation)
     levels = {c.severity: c.level for c in group.planned if c.perturbation == perturbation}

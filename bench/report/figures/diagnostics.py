@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.report.figures.drawing import Drawing, line_style, listed, new_figure, shown, small_type
 from bench.report.tables import DRAWN
-from bench.report.traces.diagnosis import PROMPTS, Diagnosis, Side
+from bench.report.traces.diagnosis import PROMPTS, Diagnosis, PictureCase
 from bench.stats import wilson
 from emodc.analysis.estimates import Estimate
 
@@ -126,7 +126,7 @@ def of_example(diagnosis: Diagnosis) -> str:
     return f"{about}. {' '.join(sides)}"
 
 
-def _side(side: Side) -> str:
+def _side(side: PictureCase) -> str:
     decisions = [f"{name} says {said or 'tie'}" for name, said in side.decisions.items()]
     return f"{side.condition}: {listed(decisions)}."
 
@@ -314,7 +314,7 @@ def example(diagnosis: Diagnosis) -> Figure | None:
     return figure
 
 
-def _diagnostics_side(ax: Axes, side: Side, classes: Sequence[str], label: str) -> None:
+def _diagnostics_side(ax: Axes, side: PictureCase, classes: Sequence[str], label: str) -> None:
     errors, places = side.errors, np.arange(len(classes))
     bars = ax.barh(places, errors.excess, color=[_ORANGE if c == label else _BLUE for c in classes])
     bars[classes.index(label)].set_hatch("///")

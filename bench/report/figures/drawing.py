@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.lines import Line2D
 
-from bench.report.groups import Group, Pooled
-from bench.report.spec import Chapter, Estimate
+from bench.report.groups import Pooled, ResultSet
+from bench.report.spec import AccuracyEstimate, Chapter
 from bench.report.tables import DRAWN, setting
 from bench.util import runtime
 
@@ -193,7 +193,7 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]])
 
 
-def extremes(known: Sequence[tuple[str, Estimate]]) -> str:
+def extremes(known: Sequence[tuple[str, AccuracyEstimate]]) -> str:
     """Such as "27.6% (emodc) to 92.7% (net)": the lowest and the highest, with their names."""
     low, high = (choose(known, key=lambda pair: pair[1].value) for choose in (min, max))
     if low == high:
@@ -201,13 +201,13 @@ def extremes(known: Sequence[tuple[str, Estimate]]) -> str:
     return f"{low[1].number}% ({low[0]}) to {high[1].number}% ({high[0]})"
 
 
-def chance_line(group: Group) -> Line2D:
+def chance_line(group: ResultSet) -> Line2D:
     """The legend's entry of chance, 1 / classes."""
     label = f"chance (1/{len(group.classes)})"
     return Line2D([], [], color=GREY, linewidth=1, linestyle=":", label=label)
 
 
-def footnote(figure: Figure, group: Group, used: Sequence[Pooled], about: str) -> None:
+def footnote(figure: Figure, group: ResultSet, used: Sequence[Pooled], about: str) -> None:
     """Say below `figure` what it rests on, what its marks are, and what is drawn."""
     if group.several:
         about = f"{about} Means over seeds."

@@ -27,11 +27,11 @@ from bench.report.figures.drawing import (
     part_of,
     shown,
 )
-from bench.report.groups import Group, Pooled
+from bench.report.groups import Pooled, ResultSet
 from bench.report.measures import share
 from bench.report.outcomes import recognised, shared_samples
 from bench.report.ranking import FEWEST
-from bench.report.spec import Chapter, Estimate
+from bench.report.spec import AccuracyEstimate, Chapter
 from bench.report.tables import interval_name, sizes
 from bench.store.store import Store
 
@@ -50,7 +50,7 @@ class Condition:
     name: str
     cells: tuple[tuple[str, str], ...]
 
-    def of(self, group: Group, classifier: str) -> list[Pooled]:
+    def of(self, group: ResultSet, classifier: str) -> list[Pooled]:
         """The classifier's results, one per cell; none if one is missing."""
         if not self.cells:
             clean = group.clean(classifier)
@@ -61,7 +61,7 @@ class Condition:
         return known if same and len(known) == len(found) else []
 
 
-def conditions(group: Group) -> list[Condition]:
+def conditions(group: ResultSet) -> list[Condition]:
     """Clean, then each corruption at its strongest, or the mean of all if they are many."""
     strongest = [(p, group.severities(p)[-1]) for p in group.perturbations("corruption")]
     found = [Condition("clean", ())] if group.perturbations("clean") else []
@@ -74,12 +74,12 @@ def conditions(group: Group) -> list[Condition]:
 class Dot(NamedTuple):
     """An accuracy, and the number of pictures behind it."""
 
-    accuracy: Estimate
+    accuracy: AccuracyEstimate
     n: int
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class PartScores:
     """How often each picture was recognised under a condition, for the parts of a data set.
 
     Attributes:
@@ -99,11 +99,11 @@ class Scores:
         return Dot(share(part), part.shape[1]) if part.size else None
 
 
-def scores(results: Sequence[Pooled]) -> Scores:
+def scores(results: Sequence[Pooled]) -> PartScores:
     """Of a condition's results, on the samples that all have."""
     outcomes = shared_samples([r.outcomes for pooled in results for r in pooled.results])
     right = recognised(outcomes).reshape(len(results), len(results[0].seeds), -1)
-    return Scores(outcomes[0].ids, right.mean(axis=0))
+    return PartScores(outcomes[0].ids, right.mean(axis=0))
 
 
 def mean_note(kinds: Sequence[Condition]) -> str:
@@ -153,7 +153,7 @@ class Words:
 
 
 def forest_drawings(
-    group: Group,
+    group: ResultSet,
     attributes: Sequence[Attribute],
     parts: Sequence[Sequence[str]],
     words: Words,
@@ -188,7 +188,7 @@ def forest_drawings(
 
 
 def _panel_of(
-    group: Group, classifier: str, kinds: Sequence[Condition], attributes: Sequence[Attribute]
+    group: ResultSet, classifier: str, kinds: Sequence[Condition], attributes: Sequence[Attribute]
 ) -> Panel:
     dots: list[list[Dot | None]] = []
     whole: list[Dot | None] = []
@@ -214,7 +214,7 @@ def _rows(attributes: Sequence[Attribute]) -> list[tuple[float, str]]:
 
 
 def _forest(
-    group: Group,
+    group: ResultSet,
     rows: Sequence[tuple[float, str]],
     panels: Sequence[Panel],
     kinds: Sequence[Condition],
@@ -305,7 +305,7 @@ _PANELS = 5  # side by side, for there are many rows
 _WORDS = Words("groups", "Accuracy by group", "groups", "accuracy (%)")
 
 
-def group_drawings(group: Group, store: Store) -> Iterator[Drawing]:
+def group_drawings(group: ResultSet, store: Store) -> Iterator[Drawing]:
     """Of all classifiers with a clean result, if the store knows attributes of the pictures."""
     known = attributes(group, store)
     if not known:
@@ -345,7 +345,7 @@ _RECALL_PANELS = 6
 _RECALL_WORDS = Words("recall", "Recall of each class under shift", "corruptions", "recall (%)")
 
 
-def recall_drawings(group: Group) -> Iterator[Drawing]:
+def recall_drawings(group: ResultSet) -> Iterator[Drawing]:
     """Of all classifiers that have a result under the corruptions."""
     kinds, label = conditions(group), classes(group)
     own = [c for c in group.names if any(k.cells and k.of(group, c) for k in kinds)]

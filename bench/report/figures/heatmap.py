@@ -9,16 +9,16 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.report.figures.drawing import Drawing, extremes, footnote, ink, new_figure, shown
-from bench.report.groups import Group
-from bench.report.spec import Estimate
+from bench.report.groups import ResultSet
+from bench.report.spec import AccuracyEstimate
 from bench.report.tables import interval_name
 
-Estimates = list[list[Estimate | None]]
+Estimates = list[list[AccuracyEstimate | None]]
 
 _MAP = matplotlib.colormaps["Blues"]  # its lightness falls steadily: the same map in grey
 
 
-def heatmap_drawings(group: Group) -> Iterator[Drawing]:
+def heatmap_drawings(group: ResultSet) -> Iterator[Drawing]:
     """The map, where there is more than one corruption: one alone is a curve."""
     if len(group.perturbations("corruption")) > 1:
         estimates = mean_accuracies(group)
@@ -31,7 +31,7 @@ def heatmap_drawings(group: Group) -> Iterator[Drawing]:
         )
 
 
-def heatmap(group: Group, estimates: Estimates) -> Figure:
+def heatmap(group: ResultSet, estimates: Estimates) -> Figure:
     """A cell per classifier and corruption, its mean accuracy over severities printed in it.
 
     Clean accuracy stands in front, the mean of all corruptions at the end. Chance and all below it
@@ -70,7 +70,7 @@ def heatmap(group: Group, estimates: Estimates) -> Figure:
     return figure
 
 
-def mean_accuracies(group: Group) -> Estimates:
+def mean_accuracies(group: ResultSet) -> Estimates:
     """Per classifier: clean accuracy, then the mean of each corruption."""
     found: Estimates = []
     for classifier in group.names:
@@ -106,7 +106,7 @@ def _cells(ax: Axes, values: NDArray[np.float64], chance: float) -> None:
     ax.spines[:].set_visible(False)
 
 
-def _alt(group: Group, estimates: Estimates) -> str:
+def _alt(group: ResultSet, estimates: Estimates) -> str:
     said = []
     for number, name in enumerate(group.perturbations("corruption"), 1):
         column = zip(group.names.values(), (row[number] for row in estimates), strict=True)

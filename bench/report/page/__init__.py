@@ -7,6 +7,6 @@ build.py      the page, from page.html.j2, page.css and page.js
 assembly.py   the page of a store's results
 """
 
-from bench.report.page.build import Command, FigureFile, Page, Section, page_html, write_page
+from bench.report.page.build import Command, FigureFile, Page, PageSection, page_html, write_page
 
-__all__ = ["Command", "FigureFile", "Page", "Section", "page_html", "write_page"]
+__all__ = ["Command", "FigureFile", "Page", "PageSection", "page_html", "write_page"]

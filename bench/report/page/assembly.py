@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.report.chapters import Contents
-from bench.report.groups import Group, Result
+from bench.report.groups import Result, ResultSet
 from bench.report.outcomes import Flips
-from bench.report.page.build import Command, FigureFile, Page, Section
+from bench.report.page.build import Command, FigureFile, Page, PageSection
 from bench.report.results import Results
 from bench.report.spec import TableSpec, Value
 from bench.report.tables import DRAWN, interval_name, setting
@@ -33,7 +33,7 @@ def assemble(
         summary=summary_table(results.groups),
         sections=(
             *(_section(own) for own in chapters if own.chapter != "provenance"),
-            Section("All cells", "cells", (cells_table(results),)),
+            PageSection("All cells", "cells", (cells_table(results),)),
         ),
         classifiers=tuple(names),
         missing=tuple(map(str, results.missing)),
@@ -42,7 +42,7 @@ def assemble(
     )
 
 
-def summary_table(groups: Sequence[Group]) -> TableSpec:
+def summary_table(groups: Sequence[ResultSet]) -> TableSpec:
     """A row per classifier and data set: clean, mean of each corruption, each strongest attack."""
     corruptions = _union(group.perturbations("corruption") for group in groups)
     attacks = _union(group.perturbations("attack") for group in groups)
@@ -119,9 +119,9 @@ def _intro(results: Results) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _section(own: Contents) -> Section:
+def _section(own: Contents) -> PageSection:
     figures = (FigureFile(f.png, f.svg, f"{f.title}.", f.alt) for f in own.figures)
-    return Section(own.title, own.chapter, own.tables, tuple(figures), own.notes)
+    return PageSection(own.title, own.chapter, own.tables, tuple(figures), own.notes)
 
 
 def _commands(out: Path, reference: str | None) -> list[Command]:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from bench.report.render.text import notes
-from bench.report.spec import ABSENT, Difference, Estimate, Mark, Number, TableSpec, Value
+from bench.report.spec import ABSENT, AccuracyEstimate, Difference, Mark, Number, TableSpec, Value
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class FigureFile:
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """Tables and figures under one heading.
 
     Attributes:
@@ -88,7 +88,7 @@ class Page:
     title: str
     intro: tuple[str, ...]
     summary: TableSpec
-    sections: tuple[Section, ...] = ()
+    sections: tuple[PageSection, ...] = ()
     classifiers: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     provenance: tuple[TableSpec, ...] = ()
@@ -172,7 +172,7 @@ Kind = Literal["number", "text", "prose"]
 
 
 @dataclass(frozen=True)
-class Cell:
+class PageCell:
     """A value.
 
     Attributes:
@@ -195,15 +195,15 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class PageRow:
     """Cells, and the numbers of the classifiers they name, space-separated."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[PageCell, ...]
     classifiers: str
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """A table, ready for the template.
 
     Attributes:
@@ -219,13 +219,13 @@ class Table:
     anchor: str
     spec: TableSpec
     kinds: tuple[Kind, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[PageRow, ...]
     legend: str
     filtered: bool
     tall: bool
 
 
-def table(spec: TableSpec, anchor: str, classifiers: Sequence[str]) -> Table:
+def table(spec: TableSpec, anchor: str, classifiers: Sequence[str]) -> PageTable:
     """What the template needs of a table."""
     numbers = {name: str(number) for number, name in enumerate(classifiers)}
     columns = ([row[column] for row in spec.rows] for column in range(len(spec.header)))
@@ -236,8 +236,8 @@ def table(spec: TableSpec, anchor: str, classifiers: Sequence[str]) -> Table:
             for j, value in enumerate(row)
         )
         own = dict.fromkeys(numbers[v] for v in row if isinstance(v, str) and v in numbers)
-        rows.append(Row(cells, " ".join(own)))
-    return Table(
+        rows.append(PageRow(cells, " ".join(own)))
+    return PageTable(
         anchor,
         spec,
         tuple(map(_kind, columns)),
@@ -248,27 +248,27 @@ def table(spec: TableSpec, anchor: str, classifiers: Sequence[str]) -> Table:
     )
 
 
-def cell(value: Value, mark: Mark | None = None) -> Cell:
+def cell(value: Value, mark: Mark | None = None) -> PageCell:
     """One value; a difference is bold where it is distinguishable."""
     strong, tied = mark == "best", mark == "tied"
     if value is None:
-        return Cell(ABSENT)
+        return PageCell(ABSENT)
     key = sort_key(value)
     if isinstance(value, Difference):
         remark = "" if value.distinguishable else "not distinguishable"
         strong = strong or value.distinguishable
-        return Cell(value.number, value.range, key, remark, strong, tied)
-    if isinstance(value, Estimate | Number):
-        return Cell(value.number, value.range, key, "", strong, tied)
+        return PageCell(value.number, value.range, key, remark, strong, tied)
+    if isinstance(value, AccuracyEstimate | Number):
+        return PageCell(value.number, value.range, key, "", strong, tied)
     split = _WITH_RANGE.fullmatch(value) if key else None
     if split:
-        return Cell(split["number"], split["range"], key, "", strong, tied)
-    return Cell(value, "", key, "", strong, tied)
+        return PageCell(split["number"], split["range"], key, "", strong, tied)
+    return PageCell(value, "", key, "", strong, tied)
 
 
 def sort_key(value: Value) -> str:
     """The number that a value is sorted by, in the unit shown; empty if it is none."""
-    if isinstance(value, Estimate | Difference):
+    if isinstance(value, AccuracyEstimate | Difference):
         number = 100 * value.value
     elif isinstance(value, Number):
         number = value.value
@@ -312,7 +312,7 @@ def page_html(page: Page) -> str:
     style, script = _shipped("page.css"), _shipped("page.js")
     taken = set(_FIXED)
 
-    def prepared(specs: Iterable[TableSpec]) -> list[Table]:
+    def prepared(specs: Iterable[TableSpec]) -> list[PageTable]:
         named = ((spec, _unique(f"table-{spec.name}", taken)) for spec in specs)
         return [table(spec, anchor, page.classifiers) for spec, anchor in named]
 

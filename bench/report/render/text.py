@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from itertools import product
 
-from bench.report.spec import ABSENT, Difference, Estimate, Number, TableSpec
+from bench.report.spec import ABSENT, AccuracyEstimate, Difference, Number, TableSpec
 
 #: Values with a number to cite.
-Measured = Estimate | Difference | Number
+Measured = AccuracyEstimate | Difference | Number
 
 TIED = "≈"
 SEEN = "†"

@@ -16,7 +16,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from bench.report.groups import Group
+from bench.report.groups import ResultSet
 from bench.report.render.text import unique
 from bench.report.results import Results
 from bench.report.spec import Chapter, TableSpec
@@ -68,7 +68,7 @@ def tables(results: Results, store: Store, reference: str | None = None) -> list
     return [replace(spec, name=name) for spec, name in zip(found, names, strict=True)]
 
 
-def _of_group(group: Group, store: Store, reference: str | None) -> Iterator[TableSpec]:
+def _of_group(group: ResultSet, store: Store, reference: str | None) -> Iterator[TableSpec]:
     swept, names = sweeps(group), group.perturbations("corruption")
     if group.perturbations("clean"):
         yield from _in("clean", [clean_table(group)])

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from bench.report.groups import Group
+from bench.report.groups import ResultSet
 from bench.report.results import Results
 from bench.report.spec import LEVEL, Difference, Number, TableSpec, Value, p_text
 from bench.report.tables import DRAWN, SEEDS, interval_name, setting
-from bench.report.variants import Pair, Variant, base_of, variants
+from bench.report.variants import Variant, VariantPair, base_of, variants
 from bench.stats import detectable_difference, holm
 from bench.store.checkpoints import GATE_FACTOR
 
@@ -38,7 +38,7 @@ def ablation_tables(results: Results) -> list[TableSpec]:
     return specs
 
 
-def ablation_table(group: Group, found: Sequence[Variant]) -> TableSpec:
+def ablation_table(group: ResultSet, found: Sequence[Variant]) -> TableSpec:
     """One row per variant: what it was trained with, what it reached, how it compares with Base."""
     header = (
         "variant",
@@ -100,7 +100,7 @@ def ablation_table(group: Group, found: Sequence[Variant]) -> TableSpec:
     )
 
 
-def margins_table(group: Group, found: Sequence[Variant]) -> TableSpec:
+def margins_table(group: ResultSet, found: Sequence[Variant]) -> TableSpec:
     """The fixed and the adaptive margin that validation chooses, compared on the test split."""
     header = (
         "family",
@@ -142,7 +142,7 @@ def margins_table(group: Group, found: Sequence[Variant]) -> TableSpec:
     )
     fixed, adaptive = chosen
     if fixed is not None and adaptive is not None:
-        pair = Pair(adaptive, fixed)
+        pair = VariantPair(adaptive, fixed)
         if pair.seeds:
             adjusted = holm(pair.p_values)
             texts = (", ".join(map(p_text, ps)) for ps in (pair.p_values, adjusted))
@@ -155,10 +155,10 @@ def margins_table(group: Group, found: Sequence[Variant]) -> TableSpec:
     )
 
 
-def pairs_with_base(found: Sequence[Variant]) -> dict[str, Pair]:
+def pairs_with_base(found: Sequence[Variant]) -> dict[str, VariantPair]:
     """Each variant beside its Base, by classifier; those without one are left out."""
     bases = ((variant, base_of(variant, found)) for variant in found)
-    return {v.classifier: Pair(v, base) for v, base in bases if base is not None}
+    return {v.classifier: VariantPair(v, base) for v, base in bases if base is not None}
 
 
 def families(found: Sequence[Variant]) -> tuple[list[Variant], list[Variant]]:
@@ -175,7 +175,7 @@ def chosen_on_validation(family: Sequence[Variant]) -> Variant | None:
     return max(passing, key=lambda variant: fmean(variant.validation), default=None)
 
 
-def _tested(pair: Pair, p: float) -> Difference:
+def _tested(pair: VariantPair, p: float) -> Difference:
     return replace(pair.difference, p=p)
 
 
@@ -190,12 +190,12 @@ def _validation(variant: Variant) -> str:
     return text if len(figures) == 1 else f"{text} ({min(figures):.1f} to {max(figures):.1f})"
 
 
-def _about_validation(group: Group) -> str:
+def _about_validation(group: ResultSet) -> str:
     ranged = ", mean and range over seeds" if group.several else ""
     return f"Validation: accuracy in percent on the validation split{ranged}."
 
 
-def _relative(pair: Pair | None) -> Number | None:
+def _relative(pair: VariantPair | None) -> Number | None:
     if pair is None or pair.relative_d_p is None:
         return None
     value, interval = pair.relative_d_p.value, pair.relative_d_p.interval
@@ -208,7 +208,7 @@ def _gate(variant: Variant) -> str | None:
     return f"{variant.passed} of {len(variant.clean.results)}"
 
 
-def _power(pair: Pair) -> str:
+def _power(pair: VariantPair) -> str:
     """What the comparison could have shown at all."""
     share = f"{100 * pair.discordant:.1f}% of the {pair.n} pictures"
     found = detectable_difference(pair.n, pair.discordant)
@@ -221,7 +221,7 @@ def _power(pair: Pair) -> str:
 
 
 def _caption(
-    group: Group, about: str, used: Sequence[Variant], rows: Sequence[tuple[Value, ...]]
+    group: ResultSet, about: str, used: Sequence[Variant], rows: Sequence[tuple[Value, ...]]
 ) -> str:
     parts = [about]
     if used:

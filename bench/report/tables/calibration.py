@@ -9,7 +9,7 @@ from statistics import fmean
 import numpy as np
 
 from bench import stats as metrics
-from bench.report.groups import Group, Pooled
+from bench.report.groups import Pooled, ResultSet
 from bench.report.logits import Factors, factors_of, forecasts_of, with_logits
 from bench.report.measures import ALIKE, bootstrapped
 from bench.report.outcomes import Outcomes
@@ -24,7 +24,7 @@ from bench.report.tables.common import (
     reasons,
     sizes,
 )
-from bench.stats import Forecasts, Interval, Scores, wilson
+from bench.stats import Forecasts, Interval, SampleScores, wilson
 
 _ABOUT = (
     "Error consistency (Cohen's kappa; Geirhos et al., 2020) of pairs of classifiers {where}: 0 "
@@ -35,7 +35,7 @@ _ABOUT = (
 )
 
 
-def consistency_tables(group: Group, swept: Mapping[str, Swept]) -> list[TableSpec]:
+def consistency_tables(group: ResultSet, swept: Mapping[str, Swept]) -> list[TableSpec]:
     """On clean pictures, and at the strongest severity; where there are two classifiers or more."""
     clean = {c: [own.baseline] for c, own in swept.items() if own.baseline is not None}
     complete = {c: own.entries.values() for c, own in swept.items() if own.complete}
@@ -52,7 +52,7 @@ def consistency_tables(group: Group, swept: Mapping[str, Swept]) -> list[TableSp
 
 
 def _table(
-    group: Group,
+    group: ResultSet,
     swept: Mapping[str, Swept],
     entries: Mapping[str, Sequence[Pooled]],
     name: str,
@@ -84,7 +84,7 @@ def kappa(first: Sequence[Pooled], second: Sequence[Pooled]) -> Number | None:
         None if they do not share pictures and seeds, or one of the kappas has no value.
     """
     values: list[float] = []
-    scores: list[Scores] = []
+    scores: list[SampleScores] = []
     for one, other in zip(first, second, strict=True):
         if not pair(one, other):
             return None
@@ -108,7 +108,7 @@ COVERAGE = 0.8
 Conditions = list[list[Forecasts]]  # by condition and training seed
 
 
-def calibration_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
+def calibration_table(group: ResultSet, swept: Mapping[str, Swept]) -> TableSpec:
     """Per classifier clean pictures and each corruption's strongest severity, and both calibrated.
 
     Of classifiers without results on validation pictures there are only the first two.
@@ -157,7 +157,9 @@ def _conditions(own: Swept) -> list[tuple[str, list[Pooled]]]:
     return found
 
 
-def _about(group: Group, swept: Mapping[str, Swept], fitted: Mapping[str, Factors | None]) -> str:
+def _about(
+    group: ResultSet, swept: Mapping[str, Swept], fitted: Mapping[str, Factors | None]
+) -> str:
     return (
         "Softmax probabilities of the logits against what came true. NLL: negative log-likelihood "
         "in nats. Brier: summed over classes, 0 to 2. AURC: mean error over all coverages. "
@@ -177,7 +179,7 @@ def _about_corrupted(swept: Mapping[str, Swept]) -> str:
 
 
 def _about_calibrated(
-    group: Group, swept: Mapping[str, Swept], fitted: Mapping[str, Factors | None]
+    group: ResultSet, swept: Mapping[str, Swept], fitted: Mapping[str, Factors | None]
 ) -> str:
     known = [factors for factors in fitted.values() if factors is not None]
     if not known:
@@ -196,7 +198,7 @@ def _about_calibrated(
     )  # fmt: skip
 
 
-def _about_emodc(group: Group, swept: Mapping[str, Swept]) -> str:
+def _about_emodc(group: ResultSet, swept: Mapping[str, Swept]) -> str:
     traced = {r.cell.classifier for r in group.results if r.manifest.timesteps}
     if not traced & swept.keys():
         return ""
@@ -239,7 +241,7 @@ def _selective(found: Conditions) -> Number:
 
 def _number(
     found: Conditions,
-    scores: Callable[[Forecasts], Scores],
+    scores: Callable[[Forecasts], SampleScores],
     highest: float,
     digits: int = 3,
     factor: float = 1,

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench.report.attributes import CLASS, Attribute, attributes, classes
-from bench.report.groups import Group, Pooled
+from bench.report.groups import Pooled, ResultSet
 from bench.report.measures import share
-from bench.report.ranking import FEWEST, Scores
+from bench.report.ranking import FEWEST, RankedScores
 from bench.report.results import Results
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.common import (
@@ -24,12 +24,11 @@ from bench.report.tables.common import (
     sizes,
 )
 from bench.report.variants import variants
-from bench.stats import Interval, range_of_proportions
-from bench.stats import Scores as InfluenceScores
+from bench.stats import Interval, SampleScores, range_of_proportions
 from bench.store.store import Store
 
 
-def clean_table(group: Group) -> TableSpec:
+def clean_table(group: ResultSet) -> TableSpec:
     """Everything measured on clean pictures, one row per classifier."""
     shares = ("accuracy %", "UAR %", "macro-F1 %")
     header = (
@@ -58,7 +57,9 @@ def clean_table(group: Group) -> TableSpec:
         about += (
             " UAR and macro-F1 have Wilson's at the effective number of pictures, d_p Student's."
         )
-    ranked = {"accuracy %": [Scores.of(group.clean(classifier)) for classifier in group.names]}
+    ranked = {
+        "accuracy %": [RankedScores.of(group.clean(classifier)) for classifier in group.names]
+    }
     return captioned(group, "clean", "Clean pictures", about, used, header, rows, ranked)
 
 
@@ -70,7 +71,7 @@ def _number(value: float | None, digits: int) -> Number | None:
 # Groups of pictures: accuracy of each, and the gap between the best and the worst.
 
 
-def group_tables(group: Group, swept: Mapping[str, Swept], store: Store) -> list[TableSpec]:
+def group_tables(group: ResultSet, swept: Mapping[str, Swept], store: Store) -> list[TableSpec]:
     """A table of each attribute; before them, if there are several, their gaps at a glance."""
     if not swept:
         return []
@@ -80,7 +81,9 @@ def group_tables(group: Group, swept: Mapping[str, Swept], store: Store) -> list
     return [*gaps, *(group_table(group, swept, own) for own in found)]
 
 
-def gaps_table(group: Group, swept: Mapping[str, Swept], found: Sequence[Attribute]) -> TableSpec:
+def gaps_table(
+    group: ResultSet, swept: Mapping[str, Swept], found: Sequence[Attribute]
+) -> TableSpec:
     """The worst-best gap of every attribute, on clean pictures and under corruption."""
     header = ("classifier", "pictures", *counts_header(group), *(own.name for own in found))
     rows: list[tuple[Value, ...]] = []
@@ -97,7 +100,7 @@ def gaps_table(group: Group, swept: Mapping[str, Swept], found: Sequence[Attribu
     return captioned(group, "gaps", "Gaps between groups", about, behind(group), header, rows)
 
 
-def group_table(group: Group, swept: Mapping[str, Swept], attribute: Attribute) -> TableSpec:
+def group_table(group: ResultSet, swept: Mapping[str, Swept], attribute: Attribute) -> TableSpec:
     """Accuracy of each value's pictures, for classes their recall."""
     masks = {classifier: attribute.masks(own.ids) for classifier, own in swept.items()}
     each_n = [[int(mask.sum()) for mask in same] for same in zip(*masks.values(), strict=True)]
@@ -141,12 +144,12 @@ def _about_corrupted(swept: Mapping[str, Swept]) -> str:
     return " All severities: the mean over all corruptions and severities." if complete else ""
 
 
-def _conditions(own: Swept) -> list[tuple[str, InfluenceScores]]:
+def _conditions(own: Swept) -> list[tuple[str, SampleScores]]:
     found = [("clean", own.clean), ("all severities", own.mean)]
     return [(pictures, scores) for pictures, scores in found if scores is not None]
 
 
-def _gap(parts: Sequence[InfluenceScores]) -> Number | None:
+def _gap(parts: Sequence[SampleScores]) -> Number | None:
     """In points; None for fewer than two groups that are large enough."""
     large = [part for part in parts if part.shape[1] >= FEWEST]
     if len(large) < 2:
@@ -186,13 +189,13 @@ def across_tables(results: Results) -> list[TableSpec]:
     return found
 
 
-def _several(groups: Sequence[Group], rows: Rows) -> bool:
+def _several(groups: Sequence[ResultSet], rows: Rows) -> bool:
     """Whether a classifier was measured on more than one data set."""
     return any(len({g.dataset for g in groups if g.clean(name)}) > 1 for name in rows)
 
 
 def _table(
-    name: str, title: str, groups: Sequence[Group], first: tuple[str, ...], rows: Rows
+    name: str, title: str, groups: Sequence[ResultSet], first: tuple[str, ...], rows: Rows
 ) -> TableSpec:
     columns, kept = [], []
     for group in groups:

@@ -7,11 +7,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.groups import Group, Pooled, Result
+from bench.report.groups import Pooled, Result, ResultSet
 from bench.report.outcomes import same_samples
-from bench.report.ranking import Scores, rank
+from bench.report.ranking import RankedScores, rank
 from bench.report.spec import TableSpec, Value
-from bench.stats import Scores as InfluenceScores
+from bench.stats import SampleScores
 
 DRAWN = "Drawn faces are not evidence about real faces."
 SEEDS = (
@@ -24,14 +24,14 @@ SEEN_IN_MEANS = "Means and ratios count corruptions that were seen in training l
 
 
 def captioned(
-    group: Group,
+    group: ResultSet,
     name: str,
     title: str,
     about: str,
     used: Sequence[Result | Pooled],
     header: tuple[str, ...],
     rows: Sequence[tuple[Value, ...]],
-    ranked: Mapping[str, Sequence[Scores | None]] | None = None,
+    ranked: Mapping[str, Sequence[RankedScores | None]] | None = None,
     under: Mapping[str, str] | None = None,
 ) -> TableSpec:
     """A group's table whose caption says what the numbers rest on.
@@ -61,7 +61,7 @@ def captioned(
 
 
 def seen_cells(
-    group: Group, under: Mapping[int, str], rows: Sequence[tuple[Value, ...]]
+    group: ResultSet, under: Mapping[int, str], rows: Sequence[tuple[Value, ...]]
 ) -> frozenset[tuple[int, int]]:
     """The (row, column) of numbers under a corruption that the row's classifier met in training.
 
@@ -78,20 +78,20 @@ def seen_cells(
     )
 
 
-def ending(groups: Sequence[Group], rows: Sequence[tuple[Value, ...]]) -> list[str]:
+def ending(groups: Sequence[ResultSet], rows: Sequence[tuple[Value, ...]]) -> list[str]:
     """The last sentences of a caption."""
     empty = any(value is None for row in rows for value in row)
     drawn = any(group.drawn for group in groups)
     return [*(["–: not applicable or not measured."] if empty else []), *([DRAWN] if drawn else [])]
 
 
-def setting(group: Group, used: Sequence[Result | Pooled]) -> str:
+def setting(group: ResultSet, used: Sequence[Result | Pooled]) -> str:
     """What the numbers were measured on: data set, n, classes, seeds."""
     n = sizes([result.metrics.n for result in used])
     return f"Data set {group.data}, n = {n}, {len(group.classes)} classes, {seeds_text(group)}"
 
 
-def seeds_text(group: Group) -> str:
+def seeds_text(group: ResultSet) -> str:
     """Such as "seed 0", or "training seeds 0, 1, 2, run seed 0" where that is not all."""
     if group.seeds == [group.seed]:
         return f"seed {group.seed}"
@@ -99,18 +99,18 @@ def seeds_text(group: Group) -> str:
     return f"training seed{plural} {', '.join(map(str, group.seeds))}, run seed {group.seed}"
 
 
-def interval_name(group: Group) -> str:
+def interval_name(group: ResultSet) -> str:
     """Which intervals accuracies have."""
     return "95%" if group.several else "95% Wilson"
 
 
-def bootstrap_name(group: Group) -> str:
+def bootstrap_name(group: ResultSet) -> str:
     """Which intervals other numbers have."""
     seeds = " and training seeds" if group.several else ""
     return f"95% bootstraps over pictures{seeds}"
 
 
-def counts_header(group: Group) -> tuple[str, ...]:
+def counts_header(group: ResultSet) -> tuple[str, ...]:
     """The columns that say how much stands behind a row."""
     return ("n", "seeds") if group.several else ("n",)
 
@@ -154,17 +154,17 @@ class Swept:
         return self.first.seeds
 
     @property
-    def clean(self) -> InfluenceScores | None:
+    def clean(self) -> SampleScores | None:
         """1 where a clean picture is recognised, (k, N)."""
         return None if self.baseline is None else self.baseline.right
 
     @cached_property
-    def under(self) -> dict[str, InfluenceScores]:
+    def under(self) -> dict[str, SampleScores]:
         """By corruption, 1 where a picture is recognised, (S, k, N)."""
         return {name: np.stack([e.right for e in own]) for name, own in self.entries.items()}
 
     @cached_property
-    def shares(self) -> dict[str, InfluenceScores]:
+    def shares(self) -> dict[str, SampleScores]:
         """By corruption, the share of severities at which a picture is recognised, (k, N)."""
         return {name: right.mean(axis=0) for name, right in self.under.items()}
 
@@ -174,31 +174,34 @@ class Swept:
         return bool(self.entries) and not self.why_not
 
     @cached_property
-    def mean(self) -> InfluenceScores | None:
+    def mean(self) -> SampleScores | None:
         """Mean of `shares` over corruptions, (k, N); None unless every corruption is there."""
         return np.mean(list(self.shares.values()), axis=0) if self.complete else None
 
 
-def sweeps(group: Group) -> dict[str, Swept]:
+def sweeps(group: ResultSet) -> dict[str, Swept]:
     """By classifier, those that have a complete cell, clean or under a corruption."""
     each = {classifier: _swept(group, classifier) for classifier in group.names}
     return {classifier: found for classifier, found in each.items() if found is not None}
 
 
-def behind(group: Group) -> list[Pooled]:
+def behind(group: ResultSet) -> list[Pooled]:
     """The results that tables over all corruptions rest on."""
     names = [*group.perturbations("clean"), *group.perturbations("corruption")]
     return [r for name in names for c in group.names for r in group.under(c, name)]
 
 
-def counts(group: Group, swept: Swept) -> tuple[str, ...]:
+def counts(group: ResultSet, swept: Swept) -> tuple[str, ...]:
     """Under the columns of `captions.counts_header`."""
     n, seeds = str(len(swept.ids)), str(len(swept.seeds))
     return (n, seeds) if group.several else (n,)
 
 
 def a_row_each(
-    group: Group, swept: Mapping[str, Swept], width: int, row: Callable[[Swept], Sequence[Value]]
+    group: ResultSet,
+    swept: Mapping[str, Swept],
+    width: int,
+    row: Callable[[Swept], Sequence[Value]],
 ) -> list[tuple[Value, ...]]:
     """A row per classifier of the group; of one without any result a row of None.
 
@@ -227,7 +230,7 @@ def reasons(swept: Mapping[str, Swept]) -> str:
     return f" Left out: {said}." if said else ""
 
 
-def _swept(group: Group, classifier: str) -> Swept | None:
+def _swept(group: ResultSet, classifier: str) -> Swept | None:
     clean = group.clean(classifier)
     entries = {name: group.under(classifier, name) for name in group.perturbations("corruption")}
     first = clean or next((own[0] for own in entries.values() if own), None)

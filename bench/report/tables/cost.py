@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from math import isclose
 
 from bench.config.decision import FULL
-from bench.report.groups import Group, Pooled
-from bench.report.spec import Estimate, Number, TableSpec, Value
+from bench.report.groups import Pooled, ResultSet
+from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
 from bench.report.tables.common import captioned, counts_header, interval_name
 from bench.report.traces.compared import Compared, mean_over_budgets
-from bench.report.traces.cost import Curve, Single, cost_curves, in_flops, singles
+from bench.report.traces.cost import CostCurve, Single, cost_curves, in_flops, singles
 from bench.store.store import Store
 
 AREA = "mean over costs %"
 
 
-def cost_table(group: Group, store: Store) -> TableSpec | None:
+def cost_table(group: ResultSet, store: Store) -> TableSpec | None:
     """A row per classifier and rule.
 
     Returns:
@@ -59,7 +59,7 @@ def _row(rule: Compared, seconds: Number | None) -> tuple[Value, ...]:
     return (*costs, rule.accuracy, rule.agreement)
 
 
-def _seconds(clean: Pooled, rule: Compared, curve: Curve) -> Number | None:
+def _seconds(clean: Pooled, rule: Compared, curve: CostCurve) -> Number | None:
     """Measured for whole decisions only: those of a trace, or of the picture itself."""
     stored = clean.metrics.evaluations
     if stored is None or rule not in curve.full or not isclose(rule.evaluations.value, stored):
@@ -68,8 +68,8 @@ def _seconds(clean: Pooled, rule: Compared, curve: Curve) -> Number | None:
 
 
 def _areas(
-    group: Group, curves: Mapping[str, Curve], others: Mapping[str, Single], flops: bool
-) -> dict[str, Estimate]:
+    group: ResultSet, curves: Mapping[str, CostCurve], others: Mapping[str, Single], flops: bool
+) -> dict[str, AccuracyEstimate]:
     """Of full decisions, between the cheapest and the dearest of all classifiers; by classifier."""
     costs = {c: [_cost(rule, flops) for rule in curve.full] for c, curve in curves.items()}
     alone = [one.flops if flops else one.evaluations for one in others.values()]
@@ -87,7 +87,7 @@ def _cost(rule: Compared, flops: bool) -> float:
     return rule.flops.value if flops and rule.flops is not None else rule.evaluations.value
 
 
-def _about(group: Group, curves: Mapping[str, Curve], flops: bool) -> str:
+def _about(group: ResultSet, curves: Mapping[str, CostCurve], flops: bool) -> str:
     unit = "FLOPs" if flops else "evaluations"
     parts = [
         f"Clean pictures: accuracy in percent against what a decision costs, with "

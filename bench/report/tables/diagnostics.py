@@ -5,8 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from bench.report import spec
-from bench.report.spec import Number, TableSpec, Value
+from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
 from bench.report.tables import DRAWN
 from bench.report.traces.diagnosis import PROMPTS, Diagnosis
 from bench.stats import Interval
@@ -157,7 +156,7 @@ def _spec(
 def _percent(found: Estimate | None) -> Value:
     if found is None:
         return None
-    return spec.Estimate(found.value, Interval(found.low, found.high))
+    return AccuracyEstimate(found.value, Interval(found.low, found.high))
 
 
 def _count(found: Estimate | None) -> str | None:

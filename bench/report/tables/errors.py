@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench import stats as metrics
-from bench.report.groups import Group
+from bench.report.groups import ResultSet
 from bench.report.measures import ALIKE, above_zero, bootstrapped_ratio
 from bench.report.outcomes import same_samples
 from bench.report.results import Results
@@ -23,14 +23,14 @@ from bench.report.tables.common import (
     counts_header,
     reasons,
 )
-from bench.stats import Scores
+from bench.stats import SampleScores
 from bench.util.errors import unknown
 
 #: A metric's value, and the scores (k, N) that its interval rests on.
-Ratio = tuple[float, Scores]
+Ratio = tuple[float, SampleScores]
 
 
-def errors_table(group: Group, swept: Mapping[str, Swept], reference: str) -> TableSpec:
+def errors_table(group: ResultSet, swept: Mapping[str, Swept], reference: str) -> TableSpec:
     """CE, mCE and relative mCE, in units of the errors of `reference`, a classifier of `swept`."""
     names = group.perturbations("corruption")
     shown, unit = group.names[reference], _Unit(swept[reference])
@@ -63,7 +63,7 @@ def errors_table(group: Group, swept: Mapping[str, Swept], reference: str) -> Ta
     return captioned(group, "corruption-errors", title, about, used, header, rows, under=under)
 
 
-def reference_of(group: Group, swept: Mapping[str, Swept], wanted: str | None) -> str | None:
+def reference_of(group: ResultSet, swept: Mapping[str, Swept], wanted: str | None) -> str | None:
     """The classifier whose errors are the unit: the wanted one, else the first discriminative one.
 
     A group without the wanted one takes its own; the table's header names it.
@@ -140,12 +140,12 @@ class _Unit:
     def _pairs(self, own: Swept) -> bool:
         return same_samples(own.ids, self.swept.ids)
 
-    def _like(self, own: Swept, scores: Scores) -> Scores:
+    def _like(self, own: Swept, scores: SampleScores) -> SampleScores:
         """Seed by seed where both have the same, else the mean over the reference's."""
         return scores if own.seeds == self.swept.seeds else scores.mean(axis=0, keepdims=True)
 
 
-def _added(swept: Swept) -> dict[str, Scores]:
+def _added(swept: Swept) -> dict[str, SampleScores]:
     if swept.clean is None:
         return {}
     return {name: swept.clean - shares for name, shares in swept.shares.items()}

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from bench.data.base import Split
 from bench.perturb.listing import in_words
 from bench.report.attributes import recorded
-from bench.report.groups import Group, Result
+from bench.report.groups import Result, ResultSet
 from bench.report.results import Results
 from bench.report.spec import TableSpec, Value
 from bench.report.tables.common import captioned, ending, sizes
@@ -23,7 +23,7 @@ def datasets_table(results: Results, store: Store) -> TableSpec:
         *("per class", "chance %", "majority %", "pixels", "groups", "digest"),
     )
     rows: list[tuple[Value, ...]] = []
-    shown: dict[tuple[str, str | None], Group] = {}
+    shown: dict[tuple[str, str | None], ResultSet] = {}
     for group in results.groups:
         shown.setdefault((group.dataset, group.data_digest), group)
     listed, unknown = [], []
@@ -50,7 +50,7 @@ def datasets_table(results: Results, store: Store) -> TableSpec:
     return TableSpec("datasets", "Data sets", caption, header, tuple(rows))
 
 
-def _row(group: Group, record: DatasetRecord | None) -> tuple[Value, ...]:
+def _row(group: ResultSet, record: DatasetRecord | None) -> tuple[Value, ...]:
     clean = [r.metrics.n for r in group.results if r.cell.family == "clean"]
     measured = sizes(clean) if clean else None
     classes, chance = str(len(group.classes)), f"{100 / len(group.classes):.1f}"
@@ -97,7 +97,7 @@ def constants_table(results: Results) -> list[TableSpec]:
     return [TableSpec("constants", TITLE, about, header, tuple(rows))]
 
 
-def presets_note(group: Group, corruptions: Sequence[str]) -> str:
+def presets_note(group: ResultSet, corruptions: Sequence[str]) -> str:
     """For captions over many corruptions: their presets; empty if no manifest has one."""
     known = _known(r for r in group.results if r.cell.perturbation in corruptions)
     presets = dict.fromkeys(preset for _, preset in known if preset)
@@ -107,7 +107,7 @@ def presets_note(group: Group, corruptions: Sequence[str]) -> str:
     return f' Preset{plural} {", ".join(presets)}; constants: table "{TITLE}".'
 
 
-def constants_note(group: Group, corruption: str) -> str:
+def constants_note(group: ResultSet, corruption: str) -> str:
     """For the caption of one corruption: preset, version and constants."""
     said = dict.fromkeys(
         (f"Preset {preset}, v" if preset else "V")
@@ -135,7 +135,7 @@ def _known(results: Iterable[Result]) -> list[tuple[dict[str, Any], str | None]]
 # The table of what stands behind the numbers.
 
 
-def provenance_table(group: Group) -> TableSpec:
+def provenance_table(group: ResultSet) -> TableSpec:
     """What stands behind each classifier's numbers: checkpoint, steps, gate, class order."""
     header = ("classifier", "checkpoint", "steps", "gate d_p", "Base d_p", "d_n - d_p")
     rows: list[tuple[Value, ...]] = []
@@ -166,7 +166,7 @@ def _gap(own: Conditioning) -> str:
     return f"{own.gap:.2g} [{own.gap_low:.2g}, {own.gap_high:.2g}]"
 
 
-def _class_orders(group: Group) -> str:
+def _class_orders(group: ResultSet) -> str:
     """The order of logits, once if the classifiers agree, else for each of them."""
     orders: dict[str, list[str]] = {}
     for result in group.results:

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import stats as metrics
-from bench.report.groups import Group
+from bench.report.groups import ResultSet
 from bench.report.measures import ALIKE, above_zero, bootstrapped_ratio, share
 from bench.report.outcomes import Flips, same_samples, shared
-from bench.report.spec import Estimate, Number, TableSpec, Value
+from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
 from bench.report.tables.common import SEEDS, counts_header, ending, seeds_text, seen_cells, sizes
-from bench.stats import Scores
+from bench.stats import SampleScores
 from bench.stats.bootstrap import two_level
 
 
@@ -28,10 +28,10 @@ class _Row:
     name: str
     seeds: tuple[int, ...]
     ids: NDArray[np.object_]
-    shares: Mapping[str, Scores]  # by sequence, (k, N)
+    shares: Mapping[str, SampleScores]  # by sequence, (k, N)
 
 
-def sequences_table(group: Group, wanted: str | None) -> TableSpec | None:
+def sequences_table(group: ResultSet, wanted: str | None) -> TableSpec | None:
     """Flip probabilities of each sequence and their mean, and the mean flip rate.
 
     Args:
@@ -80,7 +80,7 @@ def sequences_table(group: Group, wanted: str | None) -> TableSpec | None:
     return TableSpec(group.file_name("sequences"), title, about, header, tuple(body), seen=seen)
 
 
-def _row(group: Group, classifier: str) -> _Row | None:
+def _row(group: ResultSet, classifier: str) -> _Row | None:
     """On the pictures and training seeds that all the classifier's complete sequences have."""
     own: dict[str, dict[int, Flips]] = {}
     for one in group.flips:
@@ -99,7 +99,7 @@ def _row(group: Group, classifier: str) -> _Row | None:
     return _Row(classifier, name, tuple(seeds), ids, dict(zip(own, each, strict=True)))
 
 
-def _reference(group: Group, rows: Mapping[str, _Row], wanted: str | None) -> str:
+def _reference(group: ResultSet, rows: Mapping[str, _Row], wanted: str | None) -> str:
     if wanted is not None and wanted in rows:
         return wanted
     manifests = {one.cell.classifier: one.manifest for one in group.flips}
@@ -107,10 +107,10 @@ def _reference(group: Group, rows: Mapping[str, _Row], wanted: str | None) -> st
     return next(iter([*plain, *rows]))
 
 
-def _probability(scores: Scores) -> Estimate:
+def _probability(scores: SampleScores) -> AccuracyEstimate:
     if scores.shape[1] == 1 or np.ptp(scores) < 1e-12:
         return share(scores)
-    return Estimate(float(scores.mean()), two_level(scores, bounds=(0, 1)))
+    return AccuracyEstimate(float(scores.mean()), two_level(scores, bounds=(0, 1)))
 
 
 def _rate(own: _Row, unit: _Row, names: list[str]) -> Number | None:

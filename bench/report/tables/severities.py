@@ -7,10 +7,10 @@ from math import inf
 import numpy as np
 
 from bench import stats as metrics
-from bench.report.groups import Group, Pooled
+from bench.report.groups import Pooled, ResultSet
 from bench.report.measures import ALIKE, above_zero, bootstrapped, share
-from bench.report.ranking import Scores
-from bench.report.spec import Estimate, Number, TableSpec, Value
+from bench.report.ranking import RankedScores
+from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
 from bench.report.tables.common import (
     Swept,
     a_row_each,
@@ -22,12 +22,11 @@ from bench.report.tables.common import (
     sizes,
 )
 from bench.report.tables.provenance import constants_note, presets_note
-from bench.stats import Interval
-from bench.stats import Scores as InfluenceScores
+from bench.stats import Interval, SampleScores
 from bench.stats.bootstrap import two_level
 
 
-def corruption_table(group: Group, perturbation: str) -> TableSpec:
+def corruption_table(group: ResultSet, perturbation: str) -> TableSpec:
     """Accuracy by severity of one corruption, and the mean over severities."""
     severities = group.severities(perturbation)
     header = ("classifier", *counts_header(group), "d_p (clean)", "clean", *severities, "mean")
@@ -42,15 +41,16 @@ def corruption_table(group: Group, perturbation: str) -> TableSpec:
         f"{constants_note(group, perturbation)}"
     )
     ranked = {s: _scores(group, perturbation, s) for s in severities}
-    ranked["clean"] = [Scores.of(group.clean(classifier)) for classifier in group.names]
+    ranked["clean"] = [RankedScores.of(group.clean(classifier)) for classifier in group.names]
     complete = (group.under(classifier, perturbation) for classifier in group.names)
     ranked["mean"] = [
-        Scores.mean(entries) if len(entries) == len(severities) else None for entries in complete
+        RankedScores.mean(entries) if len(entries) == len(severities) else None
+        for entries in complete
     ]
     return _sweep_table(group, perturbation, about, header, rows, ranked)
 
 
-def attack_table(group: Group, perturbation: str) -> TableSpec:
+def attack_table(group: ResultSet, perturbation: str) -> TableSpec:
     """Accuracy by budget of one attack, beside clean accuracy on the very same samples."""
     severities = group.severities(perturbation)
     budgets = (f"eps {s}" for s in severities)
@@ -64,7 +64,7 @@ def attack_table(group: Group, perturbation: str) -> TableSpec:
     return _sweep_table(group, perturbation, about, header, rows, ranked)
 
 
-def _sweep_rows(group: Group, perturbation: str) -> list[tuple[str, tuple[Value, ...]]]:
+def _sweep_rows(group: ResultSet, perturbation: str) -> list[tuple[str, tuple[Value, ...]]]:
     """Per classifier: name, n (and seeds), clean d_p, clean accuracy, accuracy by severity."""
     found: list[tuple[str, tuple[Value, ...]]] = []
     for classifier, name in group.names.items():
@@ -86,17 +86,19 @@ def _sweep_rows(group: Group, perturbation: str) -> list[tuple[str, tuple[Value,
     return found
 
 
-def _scores(group: Group, perturbation: str, severity: str) -> list[Scores | None]:
-    return [Scores.of(group.get(classifier, perturbation, severity)) for classifier in group.names]
+def _scores(group: ResultSet, perturbation: str, severity: str) -> list[RankedScores | None]:
+    return [
+        RankedScores.of(group.get(classifier, perturbation, severity)) for classifier in group.names
+    ]
 
 
 def _sweep_table(
-    group: Group,
+    group: ResultSet,
     perturbation: str,
     about: str,
     header: tuple[str, ...],
     rows: Sequence[tuple[Value, ...]],
-    ranked: Mapping[str, Sequence[Scores | None]],
+    ranked: Mapping[str, Sequence[RankedScores | None]],
 ) -> TableSpec:
     used = [r for classifier in group.names for r in group.under(classifier, perturbation)]
     kind = "Attack" if perturbation in group.perturbations("attack") else "Corruption"
@@ -110,7 +112,7 @@ def _sweep_table(
 # The whole grid of corruptions: the mean accuracy under each, over all, and what they cost.
 
 
-def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
+def grid_table(group: ResultSet, swept: Mapping[str, Swept]) -> TableSpec:
     """Mean accuracy over severities under each corruption, over all, and what they cost."""
     names = group.perturbations("corruption")
     shown = tuple(name.replace("_", " ") for name in names)
@@ -130,7 +132,7 @@ def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
         f"in all cells{'' if group.several else ', and those of means are conservative'}."
         f" {ALIKE}{reasons(swept)}{presets_note(group, names)}"
     )
-    columns: dict[str, Callable[[Swept], metrics.Scores | None]] = {
+    columns: dict[str, Callable[[Swept], metrics.SampleScores | None]] = {
         "clean": lambda own: own.clean,
         "mean": lambda own: own.mean,
     } | {column: partial(_shares, name) for name, column in zip(names, shown, strict=True)}
@@ -141,17 +143,19 @@ def grid_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
     return captioned(group, "corruptions", "Corruptions", about, used, header, rows, ranked, under)
 
 
-def _share(scores: metrics.Scores | None) -> Estimate | None:
+def _share(scores: metrics.SampleScores | None) -> AccuracyEstimate | None:
     return None if scores is None else share(scores)
 
 
-def _shares(corruption: str, own: Swept) -> metrics.Scores | None:
+def _shares(corruption: str, own: Swept) -> metrics.SampleScores | None:
     return own.shares.get(corruption)
 
 
-def _grid_scores(own: Swept | None, of: Callable[[Swept], metrics.Scores | None]) -> Scores | None:
+def _grid_scores(
+    own: Swept | None, of: Callable[[Swept], metrics.SampleScores | None]
+) -> RankedScores | None:
     values = None if own is None else of(own)
-    return None if own is None or values is None else Scores(own.seeds, own.ids, values)
+    return None if own is None or values is None else RankedScores(own.seeds, own.ids, values)
 
 
 def _drop(own: Swept) -> Number | None:
@@ -170,7 +174,7 @@ def _drop(own: Swept) -> Number | None:
 Levels = tuple[float, ...]
 
 
-def curves_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
+def curves_table(group: ResultSet, swept: Mapping[str, Swept]) -> TableSpec:
     """One row per classifier, each number over all corruptions alike."""
     names = group.perturbations("corruption")
     levels = {name: _levels(group, name) for name in names}
@@ -196,12 +200,12 @@ def curves_table(group: Group, swept: Mapping[str, Swept]) -> TableSpec:
     return captioned(group, "curves", "Severity curves", about, behind(group), header, rows)
 
 
-def _levels(group: Group, corruption: str) -> Levels:
+def _levels(group: ResultSet, corruption: str) -> Levels:
     found = {c.level for c in group.planned if c.perturbation == corruption}
     return (0.0, *sorted(found))
 
 
-def _area(own: Swept, levels: Mapping[str, Levels]) -> Estimate | None:
+def _area(own: Swept, levels: Mapping[str, Levels]) -> AccuracyEstimate | None:
     """The area is linear in accuracies, so it is a mean over pictures of areas of their own."""
     if own.clean is None or not own.complete:
         return None
@@ -246,11 +250,11 @@ def _crossing(x: Levels, heights: Sequence[float]) -> float | None:
     return None
 
 
-def _changed(own: Swept) -> Estimate | None:
+def _changed(own: Swept) -> AccuracyEstimate | None:
     if own.baseline is None or not own.complete:
         return None
     clean = np.stack([o.predictions for o in own.baseline.outcomes])
-    each: list[InfluenceScores] = []
+    each: list[SampleScores] = []
     for entries in own.entries.values():
         found = np.stack([[o.predictions for o in entry.outcomes] for entry in entries])
         each.append((found != clean).mean(axis=0))
@@ -265,7 +269,7 @@ _Level = tuple[str, str]
 """Perturbation and severity."""
 
 
-def levels_table(group: Group) -> TableSpec:
+def levels_table(group: ResultSet) -> TableSpec:
     """A row per classifier, a column per level, beside clean accuracy.
 
     Args:
@@ -289,16 +293,16 @@ def levels_table(group: Group) -> TableSpec:
         "standard deviation in pixels of the picture. SNR: the mean of a picture's squared values "
         "over the variance of the noise, in dB."
     )
-    ranked = {"clean": [Scores.of(group.clean(classifier)) for classifier in group.names]}
+    ranked = {"clean": [RankedScores.of(group.clean(classifier)) for classifier in group.names]}
     for place, column in enumerate(columns):
-        ranked[column] = [Scores.of(swept[classifier][place]) for classifier in group.names]
+        ranked[column] = [RankedScores.of(swept[classifier][place]) for classifier in group.names]
     used = [pooled for own in swept.values() for pooled in own if pooled is not None]
     under = {column: perturbation for column, (perturbation, _) in columns.items()}
     title = "Continuous levels"
     return captioned(group, "levels", title, about, used, header, rows, ranked, under)
 
 
-def _columns(group: Group) -> dict[str, _Level]:
+def _columns(group: ResultSet) -> dict[str, _Level]:
     """The planned levels by their name in the header."""
     planned = [cell for cell in group.planned if cell.family == "level"]
     names = list(dict.fromkeys(cell.perturbation for cell in planned))
@@ -314,7 +318,7 @@ def _shown(perturbation: str) -> str:
     return perturbation.removeprefix("gaussian_").replace("_", " ").replace("snr", "SNR")
 
 
-def _pooled(group: Group, classifier: str, level: _Level) -> Pooled | None:
+def _pooled(group: ResultSet, classifier: str, level: _Level) -> Pooled | None:
     """None unless the level has a complete cell, and its trainings a sample in common."""
     own = [
         result

@@ -9,8 +9,8 @@ import numpy as np
 
 from bench.config.decision import FULL, DecisionConfig
 from bench.report.measures import bootstrapped, difference, share
-from bench.report.spec import Difference, Estimate, Number
-from bench.report.traces.replay import Floats, Replayed, Source, replay
+from bench.report.spec import AccuracyEstimate, Difference, Number
+from bench.report.traces.replay import Floats, Replayed, TraceSource, replay
 from emodc.decisions.fit import TimestepWeights
 
 
@@ -38,22 +38,22 @@ class Compared:
     label: str
     n: int
     seeds: int
-    accuracy: Estimate
-    agreement: Estimate | None
+    accuracy: AccuracyEstimate
+    agreement: AccuracyEstimate | None
     difference: Difference | None
     evaluations: Number
     share: Number
     passes: Number
     flops: Number | None
-    independent: Estimate | None
+    independent: AccuracyEstimate | None
     right: Floats
 
 
 def compare(
-    sources: Sequence[Source],
+    sources: Sequence[TraceSource],
     decisions: Sequence[DecisionConfig],
     weights: Sequence[TimestepWeights | None] | None = None,
-    independent: Sequence[Source] | None = None,
+    independent: Sequence[TraceSource] | None = None,
 ) -> list[Compared]:
     """Replay rules and compare each with the full decision.
 
@@ -119,7 +119,7 @@ def _cost(values: Floats, digits: int) -> Number:
 
 def mean_over_budgets(
     costs: Sequence[float], right: Sequence[Floats], budgets: tuple[float, float], chance: float
-) -> Estimate:
+) -> AccuracyEstimate:
     """Mean accuracy over the logarithm of a budget: the area under a cost curve.
 
     Between its points a curve is linear in the logarithm of the cost, before the cheapest one

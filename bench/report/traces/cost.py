@@ -15,10 +15,10 @@ from bench.config.decision import (
     TTestDecision,
     VoteDecision,
 )
-from bench.report.groups import Group, Result
-from bench.report.spec import Estimate
+from bench.report.groups import Result, ResultSet
+from bench.report.spec import AccuracyEstimate
 from bench.report.traces.compared import Compared, compare
-from bench.report.traces.replay import Reader, Source, aligned
+from bench.report.traces.replay import TraceReader, TraceSource, aligned
 from bench.store.store import Store
 from bench.util.errors import UserError
 
@@ -28,12 +28,12 @@ STEPS = (10, 25, 50, 100)
 TABLED_VIEWS = (1, 2, 4, 8, 16)
 
 
-def by_steps(source: Source) -> list[DecisionConfig]:
+def by_steps(source: TraceSource) -> list[DecisionConfig]:
     """The full decision from so many of the steps or views, ascending; the last one from all."""
     return smaller(source, TABLED_VIEWS if source.views else STEPS)
 
 
-def smaller(source: Source, counts: Sequence[int]) -> list[DecisionConfig]:
+def smaller(source: TraceSource, counts: Sequence[int]) -> list[DecisionConfig]:
     """The full decision from each number of steps below that of the trace, and from all."""
     fewer = [FullDecision(count=count) for count in counts if count < source.steps]
     return [*fewer, FULL]
@@ -57,7 +57,7 @@ OTHERS: tuple[DecisionConfig, ...] = (
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class CostCurve:
     """A classifier's decisions on clean pictures, by rule.
 
     Attributes:
@@ -83,20 +83,20 @@ class Curve:
 
 
 #: Tables and figures ask for the same.
-_KNOWN: "WeakKeyDictionary[Group, dict[Path, Mapping[str, Curve]]]" = WeakKeyDictionary()
+_KNOWN: "WeakKeyDictionary[ResultSet, dict[Path, Mapping[str, CostCurve]]]" = WeakKeyDictionary()
 
 
-def cost_curves(group: Group, store: Store) -> Mapping[str, Curve]:
+def cost_curves(group: ResultSet, store: Store) -> Mapping[str, CostCurve]:
     """Of every classifier of the group whose clean pictures all have complete traces."""
     known = _KNOWN.setdefault(group, {})
     if store.root not in known:
-        reader = Reader(store)
+        reader = TraceReader(store)
         each = {name: _curve(_traced(group, name), reader) for name in group.names}
         known[store.root] = {name: curve for name, curve in each.items() if curve is not None}
     return known[store.root]
 
 
-def _traced(group: Group, classifier: str) -> Sequence[Result]:
+def _traced(group: ResultSet, classifier: str) -> Sequence[Result]:
     """The cells that have the classifier's traces of clean pictures, one per training."""
     clean = group.clean(classifier)
     if clean is not None and all(result.manifest.timesteps for result in clean.results):
@@ -106,7 +106,7 @@ def _traced(group: Group, classifier: str) -> Sequence[Result]:
     return [result for result in own if result.cell.level == most]
 
 
-def _curve(results: Sequence[Result], reader: Reader) -> Curve | None:
+def _curve(results: Sequence[Result], reader: TraceReader) -> CostCurve | None:
     try:
         sources = aligned([reader.read(result.manifest, result.outcomes) for result in results])
     except UserError:  # absent, damaged, or measured by a rule that stops early
@@ -121,7 +121,7 @@ def _curve(results: Sequence[Result], reader: Reader) -> Curve | None:
     parts: dict[bool, list[Compared]] = {True: [], False: []}
     for rule in found[len(full) :]:
         parts[isinstance(rule.decision, SequentialDecision)].append(rule)
-    return Curve(
+    return CostCurve(
         tuple(found[: len(full)]),
         tuple(parts[True]),
         tuple(parts[False]),
@@ -131,7 +131,7 @@ def _curve(results: Sequence[Result], reader: Reader) -> Curve | None:
     )
 
 
-def _looks(rule: DecisionConfig, source: Source) -> bool:
+def _looks(rule: DecisionConfig, source: TraceSource) -> bool:
     """Whether a rule could stop before the last step: else it is the full decision."""
     return len(rule.rule(source.fit).looks(source.steps)) > 1
 
@@ -146,14 +146,14 @@ class Single:
         flops: GFLOPs per picture; None if they are unknown.
     """
 
-    accuracy: Estimate
+    accuracy: AccuracyEstimate
     evaluations: float
     flops: float | None
 
 
-def singles(group: Group, curves: Mapping[str, Curve], store: Store) -> dict[str, Single]:
+def singles(group: ResultSet, curves: Mapping[str, CostCurve], store: Store) -> dict[str, Single]:
     """The classifiers that have clean pictures and no curve."""
-    reader, found = Reader(store), {}
+    reader, found = TraceReader(store), {}
     for classifier in group.names:
         clean = group.clean(classifier)
         if classifier in curves or clean is None or not clean.metrics.evaluations:
@@ -166,7 +166,7 @@ def singles(group: Group, curves: Mapping[str, Curve], store: Store) -> dict[str
     return found
 
 
-def in_flops(curves: Mapping[str, Curve], others: Mapping[str, Single]) -> bool:
+def in_flops(curves: Mapping[str, CostCurve], others: Mapping[str, Single]) -> bool:
     """Whether every decision's FLOPs are known, so that all classifiers share an axis of cost."""
     rules = (rule.flops for curve in curves.values() for rule in curve.rules)
     return all(rules) and all(one.flops for one in others.values())

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.report.groups import Group, Result
+from bench.report.groups import Result, ResultSet
 from bench.report.outcomes import shared_samples
 from bench.report.results import Results
 from bench.store.store import Store
@@ -56,7 +56,7 @@ def with_traces(result: Result, store: Store) -> Traced | None:
     return Traced(result, traces.errors, traces.timesteps)
 
 
-def strongest(group: Group, beside: Result) -> list[Result]:
+def strongest(group: ResultSet, beside: Result) -> list[Result]:
     """Of each corruption, the same classifier's and seed's result at the highest severity."""
     found: dict[str, Result] = {}
     for result in group.results:
@@ -73,7 +73,7 @@ def strongest(group: Group, beside: Result) -> list[Result]:
 
 
 @dataclass(frozen=True)
-class Side:
+class PictureCase:
     """One picture under one condition.
 
     Attributes:
@@ -102,11 +102,11 @@ class Example:
     sample_id: str
     label: str
     rule: str
-    clean: Side
-    corrupted: Side
+    clean: PictureCase
+    corrupted: PictureCase
 
 
-def find_example(group: Group, clean: Traced, corrupted: Sequence[Traced]) -> Example | None:
+def find_example(group: ResultSet, clean: Traced, corrupted: Sequence[Traced]) -> Example | None:
     """The first picture whose decision another classifier changes from right to wrong.
 
     Chosen by the other classifier alone, so that EmoDC's own decision has no part in it. Without
@@ -130,7 +130,7 @@ def find_example(group: Group, clean: Traced, corrupted: Sequence[Traced]) -> Ex
     return None
 
 
-def _under(group: Group, judge: Result, like: Result) -> Result | None:
+def _under(group: ResultSet, judge: Result, like: Result) -> Result | None:
     """A classifier's result under another cell's perturbation."""
     wanted = (judge.cell.classifier, judge.cell.seed, like.cell.perturbation, like.cell.severity)
     for result in group.results:
@@ -140,10 +140,10 @@ def _under(group: Group, judge: Result, like: Result) -> Result | None:
     return None
 
 
-def _side(sample_id: str, condition: Traced, judged: Result) -> Side:
+def _side(sample_id: str, condition: Traced, judged: Result) -> PictureCase:
     row = int(np.searchsorted(condition.result.outcomes.ids, sample_id))
     decisions = {r.name: r.outcomes.decision(sample_id) for r in (judged, condition.result)}
-    return Side(condition.name, decisions, diagnostics.class_errors(condition.errors[row]))
+    return PictureCase(condition.name, decisions, diagnostics.class_errors(condition.errors[row]))
 
 
 def _changed(clean: Result, corrupted: Result) -> list[str]:
@@ -179,7 +179,7 @@ class Diagnosis:
         example: A picture whose decision changes, if there is one.
     """
 
-    group: Group
+    group: ResultSet
     conditions: tuple[Traced, ...]
     prompts: dict[str, Floats]
     example: Example | None
@@ -284,7 +284,7 @@ def diagnose(results: Results, store: Store) -> tuple[list[Diagnosis], list[str]
     return found, absent
 
 
-def _diagnosis(group: Group, clean: Traced, store: Store) -> Diagnosis:
+def _diagnosis(group: ResultSet, clean: Traced, store: Store) -> Diagnosis:
     results = strongest(group, clean.result)
     corrupted = [t for r in results if (t := with_traces(r, store)) is not None]
     prompts = _prompts(clean, store)

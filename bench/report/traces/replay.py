@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class TraceSource:
     """The trace of one training of a classifier on N pictures, and what its decisions rest on.
 
     Attributes:
@@ -52,7 +52,7 @@ class Source:
         """Steps of the full decision, S."""
         return self.errors.shape[2]
 
-    def among(self, ids: NDArray[np.object_]) -> "Source":
+    def among(self, ids: NDArray[np.object_]) -> "TraceSource":
         """The pictures that `ids` names, all of which it has."""
         at = np.searchsorted(self.ids, ids)
         if len(at) == len(self.ids):
@@ -60,7 +60,7 @@ class Source:
         parts = {name: getattr(self, name)[at] for name in ("labels", "errors", "timesteps")}
         return replace(self, ids=ids, **parts)
 
-    def first(self, count: int) -> "Source":
+    def first(self, count: int) -> "TraceSource":
         """The first `count` steps alone."""
         errors, timesteps = self.errors[:, :, :count], self.timesteps[:, :count]
         return replace(self, errors=errors, timesteps=timesteps)
@@ -89,7 +89,7 @@ class Replayed:
         return (self.winner == other.winner).astype(np.float64)
 
 
-def aligned(sources: Sequence[Source]) -> list[Source]:
+def aligned(sources: Sequence[TraceSource]) -> list[TraceSource]:
     """The sources on the pictures that all have.
 
     Steps need not be equal in number: each is decided on its own.
@@ -104,7 +104,7 @@ def aligned(sources: Sequence[Source]) -> list[Source]:
 
 
 def replay(
-    sources: Sequence[Source],
+    sources: Sequence[TraceSource],
     decision: DecisionConfig,
     weights: Sequence[TimestepWeights | None] | None = None,
 ) -> Replayed:
@@ -134,7 +134,7 @@ def replay(
 
 
 def _decided(
-    source: Source, decision: DecisionConfig, weights: TimestepWeights | None
+    source: TraceSource, decision: DecisionConfig, weights: TimestepWeights | None
 ) -> Decisions:
     rule = decision.rule(source.fit)
     if isinstance(decision, FullDecision) and decision.count is not None and source.views:
@@ -145,7 +145,7 @@ def _decided(
     return decide(source.errors, source.timesteps, rule, ids, seed=seed, weights=values)
 
 
-def _flops(sources: Sequence[Source], passes: Floats, evaluations: Floats) -> Floats | None:
+def _flops(sources: Sequence[TraceSource], passes: Floats, evaluations: Floats) -> Floats | None:
     parts = [source.flops for source in sources]
     if not all(parts):
         return None
@@ -169,7 +169,7 @@ def replayable(manifest: Manifest) -> bool:
     return family == "views" or (family != "validation" and bool(manifest.timesteps))
 
 
-class Reader:
+class TraceReader:
     """Reads the traces of a store, with what their decisions need besides.
 
     Args:
@@ -185,7 +185,7 @@ class Reader:
         """All planned cells."""
         return self.store.planned()
 
-    def read(self, manifest: Manifest, outcomes: Outcomes | None = None) -> Source:
+    def read(self, manifest: Manifest, outcomes: Outcomes | None = None) -> TraceSource:
         """A cell's trace.
 
         Args:
@@ -207,7 +207,7 @@ class Reader:
             raise UserError(_why_incomplete(manifest), 1)
         cell = manifest.cell
         views = cell.family == "views"
-        return Source(
+        return TraceSource(
             ids=rows.ids,
             labels=rows.labels,
             errors=traces.errors,

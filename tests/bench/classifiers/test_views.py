@@ -7,7 +7,7 @@ from support import reddest_is_happy
 
 from baselines import FaceClassifier
 from bench.classifiers.discriminative import DiscriminativeClassifier
-from bench.classifiers.emodc import ControlClassifier, DiffusionClassifier
+from bench.classifiers.emodc import DiffusionClassifier, MatchedControl
 from bench.classifiers.flops import counted
 from bench.classifiers.views import Views
 from emodc import EmoDC
@@ -101,5 +101,5 @@ def test_the_cost_of_a_shared_trunk_is_that_of_its_passes(tiny_emodc: EmoDC) -> 
     pixels = torch.rand(1, 3, 64, 64)
     whole = counted(lambda: tiny_emodc(pixels))
     assert whole == pytest.approx(cost["picture"] + 6 * cost["step"])
-    control = ControlClassifier(tiny_emodc, "weights", 2, CPU)
+    control = MatchedControl(tiny_emodc, "weights", 2, CPU)
     assert control.flops() == cost

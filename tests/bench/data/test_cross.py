@@ -15,7 +15,7 @@ from bench.data.on_disk import open_layout
 from bench.data.readers import Folder
 from bench.report import write_report
 from bench.sweep.run import run
-from bench.training.recipes import recipes
+from bench.training.recipe import recipes
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 

@@ -21,7 +21,7 @@ from bench.faces import (
 )
 from bench.faces.action_units import ESSENTIAL
 from bench.faces.identity import BEARDS, HAIR_STYLES
-from bench.faces.randomness import Draws, bell_noise
+from bench.faces.randomness import RandomStream, bell_noise
 from bench.faces.scene import Occluder
 
 SPLITS = ("train", "val", "test")
@@ -270,14 +270,14 @@ def test_grain_is_centred_and_of_unit_variance() -> None:
 
 
 def test_draws_follow_their_weights_and_limits() -> None:
-    draws = Draws("test", 1)
+    draws = RandomStream("test", 1)
     counts = Counter(draws.pick("abc", (1.0, 3.0, 0.0)) for _ in range(2000))
     assert counts["c"] == 0
     assert 0.20 < counts["a"] / 2000 < 0.30
     normals = [draws.normal(2.0) for _ in range(2000)]
     assert max(map(abs, normals)) == 5.0
     assert 1.85 < np.std(normals) < 2.1
-    assert Draws("a", 1).uniform() != Draws("a", "1").uniform()
+    assert RandomStream("a", 1).uniform() != RandomStream("a", "1").uniform()
 
 
 # Contact sheet

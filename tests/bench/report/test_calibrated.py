@@ -13,7 +13,7 @@ from scipy.special import log_softmax, softmax
 from bench import stats as metrics
 from bench.report.cards import calibration
 from bench.report.figures.calibration import calibration_drawings, reliabilities
-from bench.report.groups import Group
+from bench.report.groups import ResultSet
 from bench.report.logits import factors_of, forecasts_of, pooled
 from bench.report.results import read
 from bench.report.spec import Number, TableSpec, Value
@@ -25,7 +25,7 @@ N, SCALE = 240, {"net": 0.5, "emodc": 3.0}
 GRID = [("clean", "0"), ("fog", "1"), ("fog", "2")]
 
 
-def made_up(root: Path, seeds: Sequence[int] = (0,)) -> Group:
+def made_up(root: Path, seeds: Sequence[int] = (0,)) -> ResultSet:
     """Labels drawn from softmax(SCALE * logits): that factor is the right one."""
     store, cells = Store(root), []
     grid = [("clean", "0", True), *((*condition, False) for condition in GRID)]
@@ -47,7 +47,7 @@ def made_up(root: Path, seeds: Sequence[int] = (0,)) -> Group:
 
 
 @pytest.fixture(scope="module")
-def group(tmp_path_factory: pytest.TempPathFactory) -> Group:
+def group(tmp_path_factory: pytest.TempPathFactory) -> ResultSet:
     return made_up(tmp_path_factory.mktemp("store"))
 
 
@@ -56,7 +56,7 @@ def values(spec: TableSpec, classifier: str, pictures: str) -> dict[str, Value]:
     return dict(zip(spec.header, row, strict=True))
 
 
-def best_factor(group: Group, classifier: str) -> float:
+def best_factor(group: ResultSet, classifier: str) -> float:
     (own,) = (r.outcomes for r in group.validation if r.cell.classifier == classifier)
 
     def loss(factor: float) -> float:
@@ -65,7 +65,7 @@ def best_factor(group: Group, classifier: str) -> float:
     return float(optimize.minimize_scalar(loss, bounds=(0, 30), method="bounded").x)
 
 
-def test_factors_have_the_least_loss_on_validation_pictures(group: Group) -> None:
+def test_factors_have_the_least_loss_on_validation_pictures(group: ResultSet) -> None:
     for classifier, scale in SCALE.items():
         found = factors_of(group, classifier, [0])
         assert found is not None and found.n == N and not found.held
@@ -76,7 +76,7 @@ def test_factors_have_the_least_loss_on_validation_pictures(group: Group) -> Non
         assert number.interval.high < 1.5 * number.value
 
 
-def test_the_interval_is_that_of_resampled_validation_pictures(group: Group) -> None:
+def test_the_interval_is_that_of_resampled_validation_pictures(group: ResultSet) -> None:
     draw, found = np.random.default_rng(5), factors_of(group, "net", [0])
     own = next(r.outcomes for r in group.validation if r.cell.classifier == "net")
     factors = []
@@ -92,7 +92,7 @@ def test_the_interval_is_that_of_resampled_validation_pictures(group: Group) -> 
     assert width == pytest.approx(2 * 1.96 * np.std(factors), rel=0.15)
 
 
-def test_the_table_has_calibrated_rows(group: Group) -> None:
+def test_the_table_has_calibrated_rows(group: ResultSet) -> None:
     spec = calibration_table(group, sweeps(group))
     assert spec.header[-2:] == ("factor on logits", "ECE ratio")
     names = ["clean", "clean, calibrated", "strongest severity", "strongest severity, calibrated"]
@@ -115,7 +115,7 @@ def test_the_table_has_calibrated_rows(group: Group) -> None:
     assert "not fitted" not in spec.caption and "no interval." in spec.caption
 
 
-def test_a_classifier_without_validation_pictures_has_no_calibrated_rows(group: Group) -> None:
+def test_a_classifier_without_validation_pictures_has_no_calibrated_rows(group: ResultSet) -> None:
     part = replace(group, validation=tuple(r for r in group.validation if r.name == "net"))
     spec = calibration_table(part, sweeps(part))
     assert [row[0] for row in spec.rows] == ["net"] * 4 + ["emodc"] * 2
@@ -139,7 +139,7 @@ def test_each_training_has_its_own_factor(tmp_path: Path) -> None:
     assert factors_of(lacking, "net", [0, 1]) is None
 
 
-def test_a_classifier_that_is_always_right_is_held(group: Group) -> None:
+def test_a_classifier_that_is_always_right_is_held(group: ResultSet) -> None:
     own = group.validation[0]
     logits = 3 * np.eye(3, dtype=np.float32)[own.outcomes.labels]
     right = replace(own, outcomes=replace(own.outcomes, logits=logits))
@@ -152,7 +152,7 @@ def test_a_classifier_that_is_always_right_is_held(group: Group) -> None:
     assert "A factor held at the confidence" in caption
 
 
-def test_what_cannot_be_fitted_has_no_factor(group: Group) -> None:
+def test_what_cannot_be_fitted_has_no_factor(group: ResultSet) -> None:
     own = group.validation[0]
     flat = replace(own.outcomes, logits=np.zeros((N, 3), np.float32))
     lost = replace(own.outcomes, logits=np.full((N, 3), np.nan, np.float32))
@@ -161,7 +161,7 @@ def test_what_cannot_be_fitted_has_no_factor(group: Group) -> None:
         assert factors_of(part, "net", [0]) is None
 
 
-def test_the_figure_has_a_calibrated_curve(group: Group) -> None:
+def test_the_figure_has_a_calibrated_curve(group: ResultSet) -> None:
     curves = reliabilities(group, "emodc")
     assert [curve.condition for curve in curves] == [0, 1, 2]
     spec = calibration_table(group, sweeps(group))
@@ -175,7 +175,7 @@ def test_the_figure_has_a_calibrated_curve(group: Group) -> None:
     assert "fitted on clean pictures of the validation split" in note
 
 
-def test_the_card_names_the_factor(group: Group) -> None:
+def test_the_card_names_the_factor(group: ResultSet) -> None:
     own = replace(group, names={"net": "net"})
     text = calibration(own)
     factors = factors_of(group, "net", [0])
@@ -183,7 +183,7 @@ def test_the_card_names_the_factor(group: Group) -> None:
     assert "With logits" not in calibration(replace(own, validation=()))
 
 
-def test_pooled_forecasts_are_those_of_all_pictures(group: Group) -> None:
+def test_pooled_forecasts_are_those_of_all_pictures(group: ResultSet) -> None:
     (clean,) = group.clean("net").outcomes
     halves = [clean.at(np.arange(N) < 100), clean.at(np.arange(N) >= 100)]
     joined, whole = pooled(forecasts_of(halves)), forecasts_of([clean])[0]

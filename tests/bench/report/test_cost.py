@@ -7,7 +7,7 @@ import pytest
 from made_up_traces import K, errors, labels, write_run, write_traces
 
 from bench.report.figures.cost import cost_drawings
-from bench.report.groups import Group
+from bench.report.groups import ResultSet
 from bench.report.results import read
 from bench.report.tables.cost import AREA, cost_table
 from bench.report.traces.compared import mean_over_budgets
@@ -37,11 +37,11 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def group(out: Path) -> Group:
+def group(out: Path) -> ResultSet:
     return read(out).groups[0]
 
 
-def test_full_decisions_and_sequential_tests(out: Path, group: Group) -> None:
+def test_full_decisions_and_sequential_tests(out: Path, group: ResultSet) -> None:
     curves = cost_curves(group, Store(out))
     assert list(curves) == ["emodc", "net"]
     own, trace = curves["emodc"], errors(10).astype(float)
@@ -66,7 +66,7 @@ def test_full_decisions_and_sequential_tests(out: Path, group: Group) -> None:
     assert costs == sorted(costs)
 
 
-def test_rules_that_cannot_stop_early_are_left_out(out: Path, group: Group) -> None:
+def test_rules_that_cannot_stop_early_are_left_out(out: Path, group: ResultSet) -> None:
     views = cost_curves(group, Store(out))["net"]
     assert [rule.label for rule in views.full] == ["1 view", "2 views", "4 views", "all views"]
     assert views.views and not views.profile
@@ -74,7 +74,9 @@ def test_rules_that_cannot_stop_early_are_left_out(out: Path, group: Group) -> N
     assert {rule.decision.kind for rule in views.others} == {"threshold", "vote"}
 
 
-def test_the_table_has_a_row_per_rule_and_an_area_per_classifier(out: Path, group: Group) -> None:
+def test_the_table_has_a_row_per_rule_and_an_area_per_classifier(
+    out: Path, group: ResultSet
+) -> None:
     spec = cost_table(group, Store(out))
     curves = cost_curves(group, Store(out))
     shown = [dict(zip(spec.header, row, strict=True)) for row in spec.rows]
@@ -106,7 +108,7 @@ def test_an_area_counts_guesses_before_and_the_last_accuracy_after() -> None:
     assert within.value == pytest.approx(0.5)
 
 
-def test_figures_show_the_numbers_of_the_table(out: Path, group: Group) -> None:
+def test_figures_show_the_numbers_of_the_table(out: Path, group: ResultSet) -> None:
     curves = cost_curves(group, Store(out))
     overview, rules = cost_drawings(group, Store(out))
     (ax,) = overview.figure.axes

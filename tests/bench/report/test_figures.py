@@ -18,7 +18,7 @@ from bench.report.figures.confusion import confusion_drawings
 from bench.report.figures.curves import curve_drawings
 from bench.report.figures.drawing import evenly, house_style, line_style, shown
 from bench.report.figures.heatmap import heatmap_drawings
-from bench.report.groups import Group
+from bench.report.groups import ResultSet
 from bench.report.results import read
 from bench.report.tables import DRAWN
 from bench.store.store import Store
@@ -29,11 +29,11 @@ Y, N = True, False
 
 
 @pytest.fixture
-def group(out: Path) -> Group:
+def group(out: Path) -> ResultSet:
     return read(out).groups[0]
 
 
-def curves(group: Group, family: str) -> Figure:
+def curves(group: ResultSet, family: str) -> Figure:
     return next(curve_drawings(group, family)).figure
 
 
@@ -100,14 +100,14 @@ def test_nothing_is_left_behind(out: Path, tmp_path: Path) -> None:
     assert dict(matplotlib.rcParams) == before
 
 
-def test_a_curve_starts_clean_and_breaks_where_a_cell_is_missing(group: Group) -> None:
+def test_a_curve_starts_clean_and_breaks_where_a_cell_is_missing(group: ResultSet) -> None:
     figure = curves(group, "corruption")
     net, emodc = line(figure, 0, 0), line(figure, 0, 1)
     np.testing.assert_allclose(net, [[0, 400 / 6], [1, 50], [2, np.nan]])
     np.testing.assert_allclose(emodc, [[0, 500 / 6], [1, 400 / 6], [2, 200 / 6]])
 
 
-def test_an_attack_curve_starts_at_its_own_samples(group: Group) -> None:
+def test_an_attack_curve_starts_at_its_own_samples(group: ResultSet) -> None:
     figure = curves(group, "attack")
     points = [[0, 100], [2 / 255, 200 / 3], [4 / 255, 100 / 3]]
     np.testing.assert_allclose(line(figure, 0, 1), points)
@@ -116,7 +116,7 @@ def test_an_attack_curve_starts_at_its_own_samples(group: Group) -> None:
     assert "1/255" in figure.axes[0].get_xlabel()
 
 
-def test_axes_legend_and_chance(group: Group) -> None:
+def test_axes_legend_and_chance(group: ResultSet) -> None:
     figure = curves(group, "corruption")
     (ax,) = figure.axes
     assert ax.get_ylim() == (0, 100)
@@ -128,7 +128,7 @@ def test_axes_legend_and_chance(group: Group) -> None:
     assert DRAWN in figure.get_supxlabel().replace("\n", " ")
 
 
-def test_alternative_text_has_the_numbers_of_the_strongest(group: Group) -> None:
+def test_alternative_text_has_the_numbers_of_the_strongest(group: ResultSet) -> None:
     (drawing,) = curve_drawings(group, "attack")
     # At 4/255 both recognise one picture of three; at noise 2 only emodc_x has a result.
     assert drawing.alt.endswith("At the strongest, pgd 4/255: 33.3% (net).")
@@ -160,7 +160,7 @@ def test_many_classifiers_share_several_figures_before_the_others_in_grey(build)
     assert "Grey: other classifiers." in second.figure.get_supxlabel().replace("\n", " ")
 
 
-def test_confusion_is_in_percent_of_support(group: Group) -> None:
+def test_confusion_is_in_percent_of_support(group: ResultSet) -> None:
     net, emodc = (d.figure.axes[0] for d in confusion_drawings(group))
     percent = net.collections[0].get_array().reshape(3, 3)
     # sad: one right, one tied; the tie is in no column but in the support.

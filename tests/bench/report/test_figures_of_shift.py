@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from bench.report.figures.calibration import calibration_drawings, reliabilities
 from bench.report.figures.cost import cost_drawings
 from bench.report.figures.forest import conditions, group_drawings, recall_drawings, scores
-from bench.report.groups import Group
+from bench.report.groups import ResultSet
 from bench.report.results import read
 from bench.stats import wilson
 from bench.store.cells import Manifest
@@ -32,7 +32,7 @@ def out(build) -> Path:
 
 
 @pytest.fixture
-def group(out: Path) -> Group:
+def group(out: Path) -> ResultSet:
     return read(out).groups[0]
 
 
@@ -50,7 +50,7 @@ def share(condition: str, chosen: np.ndarray) -> float:
     return 100 * float(np.mean(np.array(RIGHT[condition])[chosen]))
 
 
-def test_recall_is_clean_and_at_the_strongest(group: Group) -> None:
+def test_recall_is_clean_and_at_the_strongest(group: ResultSet) -> None:
     (drawing,) = recall_drawings(group)
     (ax,) = drawing.figure.axes  # emodc has no corruption
     labels = np.arange(N) % 3
@@ -102,7 +102,7 @@ def test_a_missing_corruption_leaves_a_gap_in_the_mean(build) -> None:
     assert conditions(group)[0].of(group, "mine") == []
 
 
-def described(out: Path, group: Group) -> Store:
+def described(out: Path, group: ResultSet) -> Store:
     """The store with two groups of 10 and 83 pictures."""
     store = Store(out)
     record = DatasetRecord(
@@ -121,7 +121,7 @@ def described(out: Path, group: Group) -> Store:
     return store
 
 
-def test_groups_below_thirty_pictures_are_hollow(out: Path, group: Group) -> None:
+def test_groups_below_thirty_pictures_are_hollow(out: Path, group: ResultSet) -> None:
     store = described(out, group)
     (drawing,) = group_drawings(read(out).groups[0], store)
     ax = drawing.figure.axes[0]
@@ -152,7 +152,7 @@ def test_reliability_is_accuracy_by_confidence(build) -> None:
     assert max(below.patches[0].get_data().values) == 100
 
 
-def test_cost_is_on_a_logarithmic_axis_and_others_are_points(out: Path, group: Group) -> None:
+def test_cost_is_on_a_logarithmic_axis_and_others_are_points(out: Path, group: ResultSet) -> None:
     drawing = next(cost_drawings(group, Store(out)))
     (ax,) = drawing.figure.axes
     assert ax.get_xscale() == "log"

@@ -18,7 +18,7 @@ from bench.report.page import FigureFile, page_html, write_page
 from bench.report.page.assembly import assemble
 from bench.report.page.build import SVG_LIMIT, cell, pictures, sort_key, table
 from bench.report.results import read
-from bench.report.spec import Difference, Estimate, Number, TableSpec
+from bench.report.spec import AccuracyEstimate, Difference, Number, TableSpec
 from bench.stats import Interval
 
 
@@ -53,7 +53,7 @@ def html(tmp_path: Path) -> str:
         ("40 to 200", 40),
         ("87.3 (85.1 to 89.0)", 87.3),
         ("50-100", 50),
-        (Estimate(0.873, Interval(0.8, 0.9)), 87.3),
+        (AccuracyEstimate(0.873, Interval(0.8, 0.9)), 87.3),
         (Difference(-0.02, Interval(-0.1, 0.1)), -2),
         (Number(0.1234567, 3), 0.1234567),
     ],
@@ -84,7 +84,7 @@ def test_a_difference_says_whether_it_can_be_told() -> None:
 
 
 def test_marks_are_bold_and_tied() -> None:
-    value = Estimate(0.9, Interval(0.8, 0.95))
+    value = AccuracyEstimate(0.9, Interval(0.8, 0.95))
     assert (cell(value, "best").strong, cell(value, "best").tied) == (True, False)
     assert (cell(value, "tied").strong, cell(value, "tied").tied) == (False, True)
 

@@ -5,18 +5,18 @@ import pytest
 from scipy.stats import binom, ttest_rel
 from statsmodels.stats.multitest import multipletests
 
-from bench.report.ranking import Ranking, Scores
+from bench.report.ranking import RankedScores, Ranking
 from bench.report.ranking import rank as rank_named
 from bench.stats import detectable_difference
 
 
-def scores(values: object, seeds: tuple[int, ...] = (0,), first: int = 0) -> Scores:
+def scores(values: object, seeds: tuple[int, ...] = (0,), first: int = 0) -> RankedScores:
     array = np.atleast_2d(np.asarray(values, float))
     ids = np.array([f"s{i:04d}" for i in range(first, first + array.shape[1])], object)
-    return Scores(seeds, ids, array)
+    return RankedScores(seeds, ids, array)
 
 
-def rank(columns: dict[int, list[Scores | None]]) -> Ranking:
+def rank(columns: dict[int, list[RankedScores | None]]) -> Ranking:
     return rank_named(columns, ["a", "b", "c", "d"])
 
 
@@ -100,7 +100,7 @@ def test_every_training_has_to_agree() -> None:
         [scores(right(40, 30)), scores(right(40, 10), seeds=(1,))],
     ],
 )
-def test_what_does_not_pair_is_not_ranked(entries: list[Scores | None]) -> None:
+def test_what_does_not_pair_is_not_ranked(entries: list[RankedScores | None]) -> None:
     assert rank({0: entries}) == Ranking({})
     assert rank({0: entries}).note == ""
 

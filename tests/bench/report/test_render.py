@@ -15,13 +15,13 @@ from bench.report.render import csv_text, latex, macros, markdown, write_tables
 from bench.report.render.latex import latex_text
 from bench.report.render.write import cited, plain
 from bench.report.results import read
-from bench.report.spec import Difference, Estimate, Number, TableSpec
+from bench.report.spec import AccuracyEstimate, Difference, Number, TableSpec
 from bench.report.tables import tables
 from bench.report.tables.ablation import ablation_tables
 from bench.stats import Interval
 from bench.store.store import Store
 
-HALF = Estimate(0.5, Interval(0.25, 0.75))
+HALF = AccuracyEstimate(0.5, Interval(0.25, 0.75))
 CLEAR = Difference(0.0625, Interval(0.03, 0.09), p=0.001)
 UNCLEAR = Difference(-0.03125, Interval(-0.0625, 0.01))
 HOSTILE = [
@@ -60,8 +60,8 @@ MARKED = table(
     ("classifier", "accuracy %", "to Base", "ECE", "note"),
     [
         ("a", HALF, None, Number(0.123, 3, Interval(0.1, 0.15)), "x"),
-        ("b", Estimate(0.041, Interval(0.01, 0.1)), CLEAR, Number(12.5, 1), None),
-        ("c", Estimate(1.0, Interval(0.9, 1.0)), UNCLEAR, "1", "NaN logits"),
+        ("b", AccuracyEstimate(0.041, Interval(0.01, 0.1)), CLEAR, Number(12.5, 1), None),
+        ("c", AccuracyEstimate(1.0, Interval(0.9, 1.0)), UNCLEAR, "1", "NaN logits"),
     ],
     marks={(0, 1): "tied", (2, 1): "best"},
 )
@@ -216,7 +216,9 @@ def test_keys_are_plain_and_unique() -> None:
 
 def test_every_number_has_a_macro_that_equals_the_table(out: Path) -> None:
     specs = tables(read(out), Store(out))
-    measured = [v for s in specs for row in s.rows for v in row if isinstance(v, Estimate | Number)]
+    measured = [
+        v for s in specs for row in s.rows for v in row if isinstance(v, AccuracyEstimate | Number)
+    ]
     assert [value for _, value in cited(specs)] == measured
     text = macros(specs)
     assert text.count("\n\\benchdefine{") == len(measured)
@@ -227,7 +229,11 @@ def test_all_tables_of_a_store_and_hostile_ones_compile(out: Path, tmp_path: Pat
     letters = table(("x", "y"), [(text, f"is {text}") for text in FALLBACK], "faces-letters")
     odd = [
         ("inf", Number(math.inf, 1), Number(math.nan, 1)),
-        ("one", Estimate(1.0, Interval(0.2, 1.0)), Number(-1234567.0, 0, Interval(-2e6, math.inf))),
+        (
+            "one",
+            AccuracyEstimate(1.0, Interval(0.2, 1.0)),
+            Number(-1234567.0, 0, Interval(-2e6, math.inf)),
+        ),
         ("none", None, None),
     ]
     wide = table(("c", *(f"s{i}" for i in range(12))), [("n", *[HALF] * 12)] * 28, "faces-wide")

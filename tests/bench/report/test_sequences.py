@@ -8,7 +8,7 @@ import pytest
 from made_up_cells import CLASSES, make_cell, write_cell
 
 from bench.report.results import read
-from bench.report.spec import Estimate, Number, TableSpec
+from bench.report.spec import AccuracyEstimate, Number, TableSpec
 from bench.report.tables import tables
 from bench.report.tables.sequences import sequences_table
 from bench.stats.bootstrap import two_level
@@ -88,9 +88,12 @@ def test_probabilities_and_rates_are_those_of_the_definition(tmp_path: Path) -> 
     assert spec.header == ("classifier", "n", "mean FP %", "mFR % (net)", "FP % tilt", "FP % snow")
     net, calm = spec.rows
     assert net[1] == "60" and isinstance(net[3], Number) and net[3].number == "100.0"
-    assert [v.number for v in net[4:] if isinstance(v, Estimate)] == ["16.7", "16.7"]  # (1/3) / 2
+    assert [v.number for v in net[4:] if isinstance(v, AccuracyEstimate)] == [
+        "16.7",
+        "16.7",
+    ]  # (1/3) / 2
     tilt, snow = calm[4], calm[5]
-    assert isinstance(tilt, Estimate) and isinstance(snow, Estimate)
+    assert isinstance(tilt, AccuracyEstimate) and isinstance(snow, AccuracyEstimate)
     assert tilt.value == pytest.approx(12 / 60 / 3) and snow.value == pytest.approx(12 / 60)
     assert isinstance(calm[3], Number)
     assert calm[3].value == pytest.approx(100 * (0.4 + 1.2) / 2)
@@ -104,26 +107,28 @@ def test_frames_of_noise_are_compared_with_the_clean_picture(tmp_path: Path) -> 
     store = made(tmp_path, {"net": {"a": [ONCE, "0100"], "b": [ONCE, "0100"]}}, noise=("b",))
     (row,) = table(store).rows
     steps, draws = row[4], row[5]
-    assert isinstance(steps, Estimate) and isinstance(draws, Estimate)
+    assert isinstance(steps, AccuracyEstimate) and isinstance(draws, AccuracyEstimate)
     assert steps.value == pytest.approx((1 + 2) / 6) and draws.value == pytest.approx((2 + 1) / 6)
 
 
 def test_a_tie_is_a_decision_of_its_own(tmp_path: Path) -> None:
     (row,) = table(made(tmp_path, {"net": {"a": ["0-00", STEADY]}})).rows
-    assert isinstance(row[4], Estimate) and row[4].value == pytest.approx(2 / 6)
+    assert isinstance(row[4], AccuracyEstimate) and row[4].value == pytest.approx(2 / 6)
 
 
 def test_a_picture_that_lacks_a_frame_is_left_out(tmp_path: Path) -> None:
     (row,) = table(made(tmp_path, {"net": {"a": [ALWAYS, "010", STEADY]}})).rows
     assert row[1] == "2"
-    assert isinstance(row[4], Estimate) and row[4].value == pytest.approx(3 / 6)
+    assert isinstance(row[4], AccuracyEstimate) and row[4].value == pytest.approx(3 / 6)
 
 
 def test_what_never_flips_has_an_interval_and_is_no_unit(tmp_path: Path) -> None:
     flipping = [ONCE] * 20 + [STEADY] * 20
     store = made(tmp_path, {"net": {"a": [STEADY] * 40}, "other": {"a": flipping}})
     net, other = table(store).rows
-    assert isinstance(net[4], Estimate) and net[4].value == 0 and net[4].interval.high > 0.05
+    assert (
+        isinstance(net[4], AccuracyEstimate) and net[4].value == 0 and net[4].interval.high > 0.05
+    )
     assert other[3] is None
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench.report.measures import share
 from bench.report.results import read
-from bench.report.spec import Estimate
+from bench.report.spec import AccuracyEstimate
 from bench.report.terminal import Column, fitted, show
 from bench.stats import Interval
 
@@ -36,7 +36,7 @@ def store(build) -> Path:
     return build.plan()
 
 
-def estimates(store: Path) -> list[Estimate]:
+def estimates(store: Path) -> list[AccuracyEstimate]:
     """All that a terminal shows, however narrow."""
     (group,) = read(store).groups
     found = [group.clean(c).metrics.accuracy for c in group.names]
@@ -90,7 +90,7 @@ def test_one_corruption_has_no_mean_of_all(build) -> None:
 
 
 def lines_of(width: int, *names: str) -> list[str]:
-    value = Estimate(0.5, Interval(0.25, 0.75))
+    value = AccuracyEstimate(0.5, Interval(0.25, 0.75))
     columns = (Column("first"), Column("second", 2), Column("third", 1))
     table = fitted("title", "name", columns, [(name, (value, "7", "8.5")) for name in names], width)
     text = io.StringIO()

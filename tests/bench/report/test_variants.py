@@ -5,7 +5,7 @@ import pytest
 from ablation_store import OBJECTIVES, outcomes, stages
 
 from bench.report.results import read
-from bench.report.variants import Pair, base_of, variants
+from bench.report.variants import VariantPair, base_of, variants
 
 
 def test_a_base_has_the_same_budget_network_and_evaluation(build) -> None:
@@ -33,7 +33,7 @@ def test_pairs_use_the_seeds_of_both(build) -> None:
             build.add(name, "clean", "0", right, d_p=d_p, seed=seed, validation={"accuracy": 1.0},
                       training=stages(OBJECTIVES["base"], OBJECTIVES[name]))  # fmt: skip
     base, amdit = variants(read(build.plan()).groups[0])
-    pair = Pair(amdit, base)
+    pair = VariantPair(amdit, base)
     assert pair.seeds == [1]
     assert len(pair.p_values) == 1
     expected = np.mean(outcomes("amdit", 1)[0]) - np.mean(outcomes("base", 1)[0])

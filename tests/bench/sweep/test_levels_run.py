@@ -13,7 +13,7 @@ from bench.perturb import CONTINUOUS
 from bench.report import write_report
 from bench.report.compare.pairing import Side, pair
 from bench.report.results import read
-from bench.report.spec import Estimate
+from bench.report.spec import AccuracyEstimate
 from bench.stats import wilson
 from bench.store.cells import Cell
 from bench.store.store import Store
@@ -97,7 +97,7 @@ def test_the_table_is_what_the_rows_say(out: Path) -> None:
     for row in spec.rows:
         for value, key in zip(row[2:], keys, strict=True):
             manifest = store.manifest(cells[str(row[0]), *key])
-            assert manifest is not None and isinstance(value, Estimate)
+            assert manifest is not None and isinstance(value, AccuracyEstimate)
             rows = store.rows(manifest)
             right = int((rows["label"] == rows["prediction"]).sum())
             assert value.value == pytest.approx(right / 10)

@@ -19,7 +19,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from emodc import Denoiser, EmoDC, Evaluation, FlowDenoiser, Pixels, Process, Prompts, UNetDenoiser
 from emodc.prompts import word_tokenizer
-from emodc.selftest.check import Report, check
+from emodc.selftest.check import SelfTestReport, check
 from emodc.selftest.probes import patterns
 
 SIDE = 16
@@ -121,11 +121,11 @@ def exact(prediction: str, scheduler_says: str | None = None, codec: Any = None)
     return build(build(x0).encode(patterns(150, 64, seed=1)))
 
 
-def examined(denoiser: Denoiser, **more: Any) -> Report:
+def examined(denoiser: Denoiser, **more: Any) -> SelfTestReport:
     return check(EmoDC(denoiser, PROMPTS, PLAN), **more)
 
 
-def assert_refused(report: Report, name: str, *words: str) -> None:
+def assert_refused(report: SelfTestReport, name: str, *words: str) -> None:
     failed = [finding.name for finding in report.findings if not finding.passed]
     assert not report.passed and name in failed, report
     for word in words:

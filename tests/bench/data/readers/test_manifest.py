@@ -10,7 +10,7 @@ import pytest
 from fuzzing import survives
 
 from bench.data.on_disk import open_layout
-from bench.data.readers import Manifest, PictureFile
+from bench.data.readers import ManifestLayout, PictureFile
 from bench.data.readers.manifest import parse_rows
 from bench.data.reading.images import Box
 from bench.data.reading.tables import parse_table
@@ -49,11 +49,11 @@ def without(rows: Rows, *columns: str) -> Rows:
     return [{k: v for k, v in row.items() if k not in columns} for row in rows]
 
 
-def opened(root: Path, **options: object) -> Manifest:
-    return Manifest.model_validate({"root": root, **options})
+def opened(root: Path, **options: object) -> ManifestLayout:
+    return ManifestLayout.model_validate({"root": root, **options})
 
 
-def facts(layout: Manifest) -> dict[str, tuple[str, str, str]]:
+def facts(layout: ManifestLayout) -> dict[str, tuple[str, str, str]]:
     return {e.id: (e.label, e.split, e.person) for e in layout.listing().entries}
 
 
@@ -286,7 +286,7 @@ def number_labels(table: Path, first: int) -> dict[str, str]:
     return before
 
 
-def labels_of(layout: Manifest) -> Mapping[str, str]:
+def labels_of(layout: ManifestLayout) -> Mapping[str, str]:
     return {entry.id: entry.label for entry in layout.listing().entries}
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from bench.data.verify.manifest import (
     COLUMNS,
-    Manifest,
     Row,
+    SampleManifest,
     compare,
     label_digests,
     parse_manifest,
@@ -21,8 +21,8 @@ from bench.util.errors import UserError
 A, B = "a" * 64, "b" * 64
 
 
-def manifest(*rows: Row) -> Manifest:
-    return Manifest({row[0]: row for row in rows})
+def manifest(*rows: Row) -> SampleManifest:
+    return SampleManifest({row[0]: row for row in rows})
 
 
 ONE: Row = ("1", 'folder, with "comma"/1.jpg', "anger", "train", A, "10", "12")

@@ -11,7 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from bench.report.figures.calibration import selective_drawings
 from bench.report.figures.cost import cost_drawings
-from bench.report.spec import Estimate, Number, Value
+from bench.report.spec import AccuracyEstimate, Number, Value
 
 CLASSES = ["happy", "sad", "angry"]
 NAMES = ("net", "other", "emodc")
@@ -21,7 +21,7 @@ BLUR = [("blur", "1"), ("blur", "2")]
 
 def is_accuracy(value: Value, right: np.ndarray) -> bool:
     """A share with Wilson's interval, here of scipy, or by hand for a mean of shares."""
-    assert isinstance(value, Estimate)
+    assert isinstance(value, AccuracyEstimate)
     n, p = len(right), right.mean()
     if set(right) <= {0.0, 1.0}:
         low, high = binomtest(int(right.sum()), n).proportion_ci(method="wilson")
@@ -331,7 +331,7 @@ def test_no_number_is_without_its_interval_unless_the_caption_says_why(example) 
             for name, value in zip(spec.header, row, strict=True):
                 if isinstance(value, Number) and value.interval is None:
                     assert name in free or str(value) == "100.0", (spec.name, name)
-                if isinstance(value, (Number, Estimate)):
+                if isinstance(value, (Number, AccuracyEstimate)):
                     assert not isnan(value.value)
         assert "Drawn faces are not evidence" in spec.caption
     assert "no" in example.specs["faces-calibration"].caption
