@@ -17,8 +17,7 @@ from bench.data.open import open_dataset
 from bench.perturb import CORRUPTIONS
 from bench.sweep.plan import levels
 from bench.sweep.run import run as run_sweep
-from bench.util import files as resources
-from bench.util import runtime
+from bench.util import files, runtime
 from bench.util.errors import UserError
 from bench.util.files import write_json
 from bench.util.progress import Reporter
@@ -44,7 +43,7 @@ def run(update: bool = False) -> list[str]:
     config = load(Path("regression.yaml"))
     found = {"pixels": _pixels(config), "cells": _cells(config)}
     if update:
-        root = resources.find(Path("results/regression"))
+        root = files.find(Path("results/regression"))
         if root is None:
             raise UserError("golden results can only be rewritten in a clone of the repository.")
         changes = compare(_golden(), found) if (root / GOLDEN.name).exists() else []
@@ -86,7 +85,7 @@ def _moved(
 
 
 def _golden() -> dict[str, Any]:
-    path = resources.find(GOLDEN)
+    path = files.find(GOLDEN)
     if path is None:
         raise UserError(f"there is no {GOLDEN}; write it with `bench regress --update`.")
     content: dict[str, Any] = json.loads(path.read_text())

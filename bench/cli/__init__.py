@@ -1,11 +1,13 @@
 """The command line. One file per command; heavy imports happen inside the commands."""
 
 import errno
+import re
 import sys
 import traceback
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from bench.cli.check import check
 from bench.cli.compare import compare
@@ -16,9 +18,26 @@ from bench.cli.regress import regress
 from bench.cli.report import report
 from bench.cli.run import run
 from bench.cli.train import train
-from bench.util.errors import UserError
+from bench.util.errors import UserError, did_you_mean
+
+
+class _Suggesting(TyperGroup):
+    """A group of commands that says which value of a choice was probably meant."""
+
+    def invoke(self, ctx: typer.Context) -> object:
+        """Run the command that the arguments name."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            given = re.search(r"('[^']*') is not one of (.*)", error.message)
+            if given is not None:
+                name, *choices = re.findall(r"'([^']*)'", given[0])
+                error.message = f"{given[0].rstrip('.')}. {did_you_mean(name, choices)}".rstrip()
+            raise
+
 
 app = typer.Typer(
+    cls=_Suggesting,
     help="How far can a facial expression classifier be trusted when the picture is not clean?",
     no_args_is_help=True,
     add_completion=True,
@@ -45,8 +64,9 @@ def _options(
 
 def main() -> None:
     """Entry point of `bench`: runs a command and puts errors in a clear sentence."""
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    debug = len(arguments) < len(sys.argv) - 1
+    given = sys.argv[1:]
+    debug = "--debug" in given
+    arguments = [_expanded(argument) for argument in given if argument != "--debug"]
     try:
         app(arguments, standalone_mode=True)
     except UserError as error:
@@ -56,6 +76,16 @@ def main() -> None:
     except Exception as error:
         hint = "This is a defect of the bench; `--debug` shows where. Finished results are kept."
         _fail(f"{type(error).__name__}: {error}. {hint}", 1, debug)
+
+
+def _expanded(argument: str) -> str:
+    """An argument with `~` as the home folder; shells leave it in --root=~/faces and in quotes."""
+    flag, equals, value = argument.rpartition("=") if "=~" in argument else ("", "", argument)
+    if not value.startswith("~") or (value == "~" and flag and not flag.startswith("-")):
+        return argument  # `-o FIELD=~` is YAML for nothing
+    from bench.util.files import expanded
+
+    return f"{flag}{equals}{expanded(value)}"
 
 
 def _fail(sentence: str, code: int, debug: bool) -> None:

@@ -141,6 +141,7 @@ def configure(
 ) -> "Config":
     """The config file with the flags on top."""
     from bench.config import load
+    from bench.util import runtime
 
     config = load(path).select(_names(classifiers), _names(perturbations))
     updates: dict[str, object] = {}
@@ -151,7 +152,8 @@ def configure(
     if seed is not None:
         updates["seed"] = seed
     if device is not None:
-        updates["execution"] = config.execution.model_copy(update={"device": device})
+        known = runtime.known_device(device)
+        updates["execution"] = config.execution.model_copy(update={"device": known})
     return config.model_copy(update=updates)
 
 

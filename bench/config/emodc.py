@@ -1,8 +1,9 @@
 """An EmoDC in a config: objectives, stages, prompts, evaluation."""
 
+import os
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bench.config.decision import DecisionConfig
 from bench.util.section import Section
@@ -142,7 +143,8 @@ class EmoDCClassifier(StagedClassifier):
     """An EmoDC, trained in stages."""
 
     kind: Literal["emodc"]
-    pretrained: str | None = None  # a diffusers folder or hub id to start from
+    # A diffusers folder or hub id to start from.
+    pretrained: Annotated[str, AfterValidator(os.path.expanduser)] | None = None
     prompts: PromptTexts = PromptTexts()
 
 

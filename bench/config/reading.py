@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from bench.config.run import Config
-from bench.util import files as resources
+from bench.util import files
 from bench.util.errors import UserError, unknown
 
 
@@ -18,9 +18,9 @@ def load(path: Path) -> Config:
         UserError: Naming the file, the field and what is allowed there.
     """
     shipped_name = Path("configs") / path.with_suffix(".yaml").name
-    found = path if path.is_file() else resources.find(shipped_name)
+    found = path if path.is_file() else files.find(shipped_name)
     if found is None:
-        shipped = resources.find(Path("configs"))
+        shipped = files.find(Path("configs"))
         known = [p.stem for p in shipped.glob("*.yaml")] if shipped else []
         raise unknown("config file", str(path), known)
     try:

@@ -10,9 +10,9 @@ from bench.config.emodc import ControlClassifier, EmoDCClassifier, EvaluationCon
 from bench.data.config import DataConfig, FacesData
 from bench.perturb import ATTACKS, CONTINUOUS, CORRUPTIONS, PRESETS, SEQUENCES
 from bench.perturb.seen import known_names
-from bench.util import files as resources
+from bench.util import files, runtime
 from bench.util.errors import UserError, unknown
-from bench.util.section import Section
+from bench.util.section import Section, UserPath
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -42,14 +42,14 @@ class CheckpointClassifier(Section):
     """A trained EmoDC or baseline, from a folder that a run of the bench wrote."""
 
     kind: Literal["checkpoint"]
-    path: Path  # beside the working folder, or shipped with the bench
+    path: UserPath  # beside the working folder, or shipped with the bench
     evaluation: EvaluationConfig = EvaluationConfig()
     trained_with: TrainedWith = Field(default_factory=list)
 
     @property
     def folder(self) -> Path:
         """The folder that `path` means."""
-        return self.path if self.path.exists() else resources.find(self.path) or self.path
+        return self.path if self.path.exists() else files.find(self.path) or self.path
 
 
 class PythonClassifier(Section):
@@ -210,7 +210,7 @@ class Execution(Section):
     batch_size: int = Field(32, ge=1)
     shards: int = Field(2, ge=1)
     workers: int | None = Field(None, ge=1)  # None: one per core on a CPU, one on a GPU
-    device: str = "auto"
+    device: Annotated[str, AfterValidator(runtime.known_device)] = "auto"
     trackers: list[Literal["tensorboard", "wandb"]] = Field(default_factory=list)  # of training
     save_every: float = Field(60.0, gt=0)  # seconds between two saved states of a training
     corrupted_cache: int = Field(2000, ge=0)  # MB of corrupted pictures kept during a sweep
@@ -229,7 +229,7 @@ class Config(Section):
     views: int = Field(0, ge=0)  # of each clean test picture, for classifiers without steps
     data: DataConfig = FacesData()
     # Lists of test pictures, by the name of the group that they make.
-    lists: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 _-]*$")], Path] = Field(
+    lists: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 _-]*$")], UserPath] = Field(
         default_factory=dict
     )
     classifiers: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")], ClassifierConfig] = (

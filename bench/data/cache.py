@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from bench.util.files import expanded
+
 
 def cache_folder() -> Path:
     """Where drawn faces, facts of pictures and prepared data sets are kept.
@@ -11,6 +13,6 @@ def cache_folder() -> Path:
     """
     override = os.environ.get("EMODC_BENCH_CACHE")
     if override:
-        return Path(override)
+        return expanded(override)
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "emodc-bench"
+    return (expanded(base) if base else Path.home() / ".cache") / "emodc-bench"

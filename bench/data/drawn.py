@@ -1,12 +1,16 @@
 """What the drawn data sets share: samples, groups, and pictures cached per split on disk."""
 
 import dataclasses
+import io
+import math
 import multiprocessing
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +18,7 @@ import numpy as np
 from bench import faces
 from bench.data.base import ClipDataSet, DataSet, Sample, Split
 from bench.data.cache import cache_folder
-from bench.util.errors import unknown
+from bench.util.errors import UserError, unknown
 from bench.util.files import atomic, digest
 
 #: Raise when the renderer draws other pixels, so that no stale cache or result is ever used.
@@ -77,8 +81,11 @@ class DrawnDataSet(DataSet):
         return self._drawn[split]
 
     def is_cached(self, split: Split) -> bool:
-        """Whether a split is on disk already."""
-        return self._path(split).exists()
+        """Whether a split is on disk already; damage is found, and mended, when it is read."""
+        try:
+            return self._path(split).stat().st_size == _file_size(self._shape(split))
+        except OSError:
+            return False
 
     def __getstate__(self) -> dict[str, object]:
         """Workers reopen the cache instead of receiving the pictures."""
@@ -114,17 +121,17 @@ class DrawnDataSet(DataSet):
         return cache_folder() / f"{self.name}-{split}-{address}.npy"
 
     def _load(self, split: Split, progress: Progress | None) -> np.ndarray:
-        path = self._path(split)
-        expected = (self._pictures_in(split), SIDE, SIDE, 3)
-        try:
-            pictures: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-            if pictures.shape == expected and pictures.dtype == np.uint8:
-                return pictures
-        except (OSError, ValueError):
-            pass  # absent or damaged: draw it again
-        _write(path, expected, self._parts(split, progress))
-        drawn: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        return drawn
+        path, shape = self._path(split), self._shape(split)
+        pictures = _read(path, shape)
+        if pictures is None:  # absent or damaged
+            _write(path, shape, self._parts(split, progress))
+            pictures = _read(path, shape)
+        if pictures is None:
+            raise UserError(f"{path} has other bytes than were written; is the disk whole?", 1)
+        return pictures
+
+    def _shape(self, split: Split) -> tuple[int, ...]:
+        return self._pictures_in(split), SIDE, SIDE, 3
 
     def _parts(self, split: Split, progress: Progress | None) -> Iterator[np.ndarray]:
         """Draws a split in processes; yields its pictures in order, chunk by chunk."""
@@ -142,16 +149,45 @@ class DrawnDataSet(DataSet):
                     progress(len(numbers))
 
 
+# A file of pictures is an array as numpy writes it, and behind it the SHA-256 of all before.
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    header = io.BytesIO()
+    entries = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, entries)
+    return header.getvalue()
+
+
+def _file_size(shape: tuple[int, ...]) -> int:
+    return len(_header(shape)) + math.prod(shape) + sha256().digest_size
+
+
 def _write(path: Path, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> None:
     """Writes parts one after the other as one array, so that they never fill the memory.
 
     They are written, not mapped: a full disk is then an error and not the end of the process.
     """
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    state = sha256()
     with atomic(path) as scratch, scratch.open("wb") as handle:
-        np.lib.format.write_array_header_1_0(handle, header)
-        for part in parts:
-            handle.write(part.tobytes())
+        for block in chain([_header(shape)], (part.tobytes() for part in parts)):
+            state.update(block)
+            handle.write(block)
+        handle.write(state.digest())
+
+
+def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The array, memory-mapped; None if the file is not there, or has other bytes than written."""
+    try:
+        if path.stat().st_size != _file_size(shape):
+            return None
+        stored = np.memmap(path, np.uint8, mode="r")
+    except OSError:
+        return None
+    end = len(stored) - sha256().digest_size
+    if sha256(stored[:end]).digest() != stored[end:].tobytes():
+        return None
+    return stored[len(_header(shape)) : end].reshape(shape)
 
 
 # ------------------------------------------------------------------------------------------------

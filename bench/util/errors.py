@@ -19,7 +19,27 @@ class UserError(Exception):
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """`UserError` for a name that does not exist, with the nearest ones that do."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(names)}."
+    known = set(known)
+    hint = did_you_mean(name, known) or f"Known: {', '.join(sorted(known))}."
     return UserError(f"There is no {kind} called {name!r}. {hint}")
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """The nearest names, each once: "Did you mean fear or anger?"; "" if none is near.
+
+    Args:
+        name: What was given; its case does not matter.
+        known: What exists, in any order; a name may come several times.
+        cutoff: How alike two names must be, in [0, 1].
+    """
+    plain: dict[str, str] = {}
+    for candidate in sorted(known):
+        plain.setdefault(candidate.lower(), candidate)
+    alike = difflib.SequenceMatcher(b=name.lower())
+    ratios = {}
+    for candidate in plain:
+        alike.set_seq1(candidate)
+        ratios[candidate] = alike.ratio()
+    least = max(cutoff, max(ratios.values(), default=0.0) - 0.2)
+    close = sorted((c for c in plain if ratios[c] >= least), key=lambda c: -ratios[c])[:3]
+    return f"Did you mean {' or '.join(plain[found] for found in close)}?" if close else ""

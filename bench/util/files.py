@@ -20,6 +20,20 @@ _UMASK = os.umask(0o077)  # it can only be read by setting it
 os.umask(_UMASK)
 
 
+def expanded(path: str | Path) -> Path:
+    """A path as a user gives it, with `~` as the home folder; called where a path comes in.
+
+    A `~name` of nobody stays as it is, so that the error about it names what was given.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path.expanduser raises for nobody)
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder that only its owner can enter: for what is kept of people's pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
 @contextlib.contextmanager
 def atomic(path: Path, flush: bool = True, private: bool = False) -> Iterator[Path]:
     """Yield a temporary path; what is written there becomes `path` if the block succeeds.

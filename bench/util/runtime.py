@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import re
 import sys
 import threading
 import time
@@ -73,6 +74,21 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def known_device(name: str) -> str:
+    """`name`, if it is that of a device that results are tested on; torch is not asked.
+
+    Raises:
+        UserError: For other devices, such as "mps".
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise UserError(
+            f"There is no device {name!r} for the bench: --device, or execution.device in a "
+            "config, is auto, cpu, cuda or cuda:N. On other devices, such as Apple's mps, results "
+            "are not tested; take cpu there."
+        )
+    return name
+
+
 def pick_device(name: str) -> "torch.device":
     """The device called `name`; "auto" is the GPU if there is one.
 
@@ -81,12 +97,10 @@ def pick_device(name: str) -> "torch.device":
     """
     import torch
 
-    if name == "auto":
+    if known_device(name) == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"--device {name}: use auto, cpu, cuda or cuda:N.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"--device {name}: torch finds no CUDA device here; use auto or cpu.")
+    device, count = torch.device(name), torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        found = f"cuda:0 to cuda:{count - 1}" if count else "no CUDA device"
+        raise UserError(f"--device {name}: torch finds {found} here; use auto or cpu.")
     return device

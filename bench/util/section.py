@@ -1,6 +1,14 @@
 """What every part of a config is: closed to unknown fields, and immutable."""
 
-from pydantic import BaseModel, ConfigDict
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from bench.util.files import expanded
+
+#: A path in a config; `~` is the home folder.
+UserPath = Annotated[Path, AfterValidator(expanded)]
 
 
 class Section(BaseModel):

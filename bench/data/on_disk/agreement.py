@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.data.readers import LAYOUTS, Layout, Listing
 from bench.util.errors import UserError, unknown
-from bench.util.files import write_json
+from bench.util.files import expanded, write_json
 
 #: Comma-separated kinds whose agreement the user holds, for jobs that nobody watches.
 VARIABLE = "EMODC_BENCH_AGREEMENTS"
@@ -85,4 +85,4 @@ def _remembered() -> set[str]:
 
 def _record() -> Path:
     base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "emodc-bench" / "agreements.json"
+    return (expanded(base) if base else Path.home() / ".config") / "emodc-bench" / "agreements.json"

@@ -1,7 +1,7 @@
 """A data set made of files: a layout's listing, the facts of its pictures, and three splits."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from hashlib import sha256
 
 import numpy as np
@@ -10,10 +10,11 @@ import pandas as pd
 from bench.data.base import ClipDataSet, DataSet, Sample, Skipped, Split
 from bench.data.on_disk import packed
 from bench.data.on_disk.agreement import require_agreement
-from bench.data.on_disk.examine import examine, stamp
+from bench.data.on_disk.examine import STAMP, examine
 from bench.data.readers.base import Entry, Layout, Listing, Source
 from bench.data.readers.clips import ClipSource
 from bench.data.reading.images import UnreadablePicture
+from bench.data.reading.tree import stamp
 from bench.util.errors import UserError
 from bench.util.files import digest
 from bench.util.progress import Reporter
@@ -46,6 +47,7 @@ class FilesDataSet(DataSet):
         self.synthetic = listing.drawn(layout.root)
         self.group_values = dict(listing.group_values)  # workers get a copy
         self.base = listing.base
+        self._layout = layout
         entries = self._usable(layout, listing, facts)
         contents = dict(zip(facts["id"], facts["sha256"], strict=True))
         splits = _carved(entries, contents)
@@ -53,7 +55,7 @@ class FilesDataSet(DataSet):
         self._entries = {entry.id: entry for entry in entries}
         # Arrays and one index: a few numbers of 290,000 pictures as objects fill 100 MB.
         self._rows = {name: row for row, name in enumerate(facts["id"])}
-        self._stamps = facts[["bytes", "mtime"]].to_numpy()
+        self._stamps = facts[STAMP].to_numpy()
         self._sizes = facts[["height", "width"]].to_numpy()
         self._splits: dict[Split, list[Sample]] = {
             split: [Sample(entry.id, entry.label) for entry in members]
@@ -79,14 +81,28 @@ class FilesDataSet(DataSet):
         Raises:
             UnreadablePicture: If the file is gone or another since the data set was opened: its
                 results would go by the digest of the pictures that were there.
+            UserError: If it has other bytes than were examined under the same size and times.
         """
         prepared = self._packed.picture(sample.id) if self._packed is not None else None
         if prepared is not None:
             return prepared
+        return self.source(sample).decode(self.base, self._content(sample))
+
+    def _content(self, sample: Sample) -> bytes:
+        """The bytes that were examined, or an error."""
         source = self.source(sample)
+        with contextlib.suppress(OSError):
+            content = source.content(self.base)
+            if sha256(content).hexdigest() == self.contents[sample.id]:
+                return content
         if stamp(str(self.base), source.path) != self._stamp(sample):
             raise UnreadablePicture("it was removed or changed after the data set was opened")
-        return source.read(self.base)
+        raise UserError(
+            f"{self.base / source.path} has other bytes than when it was examined, though its size "
+            "and times are the same. Forget what was found then with `bench data purge "
+            f"{self._layout.kind} --root {self._layout.root}`, and repeat the command.",
+            exit_code=1,
+        )
 
     def source(self, sample: Sample) -> Source:
         """Where the sample's picture comes from."""
@@ -97,9 +113,8 @@ class FilesDataSet(DataSet):
         height, width = self._sizes[self._rows[sample.id]].tolist()
         return height, width
 
-    def _stamp(self, sample: Sample) -> tuple[int, int]:
-        size, mtime = self._stamps[self._rows[sample.id]].tolist()
-        return size, mtime
+    def _stamp(self, sample: Sample) -> tuple[int, ...]:
+        return tuple(self._stamps[self._rows[sample.id]].tolist())
 
     def attributes(self, sample: Sample) -> dict[str, str | float | int | bool]:
         """What else the owners' files say, such as votes."""
@@ -174,9 +189,10 @@ class ClipFilesDataSet(FilesDataSet, ClipDataSet):
             if not 0 <= number < count:
                 raise ValueError(f"{sample.id} has frames 0 to {count - 1}, not {number}")
         with self._named(sample) as source:
+            self._content(sample)
             return source.read_frames(self.base, frames)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _named(self, sample: Sample) -> Iterator[ClipSource]:
         """The clip's source; its errors become those of the user, with its name."""
         source = self.source(sample)

@@ -29,10 +29,10 @@ import pyarrow as pa
 from bench.data.cache import cache_folder
 from bench.data.readers.base import Layout, Listing, Source
 from bench.data.reading.images import UnreadablePicture
-from bench.data.reading.tree import LEAVES_ROOT
+from bench.data.reading.tree import LEAVES_ROOT, stamp
 from bench.util import runtime
 from bench.util.errors import UserError
-from bench.util.files import digest, read_parquet, write_table
+from bench.util.files import digest, private_folder, read_parquet, write_table
 from bench.util.progress import Reporter
 
 COARSE_SIDE, FINE_SIDE = 8, 16
@@ -144,6 +144,8 @@ SCHEMA = pa.schema(
         ("source", pa.string()),  # a hash of what is read: file, box, names of frames
         ("bytes", pa.int64()),  # of its file
         ("mtime", pa.int64()),  # of its file, nanoseconds
+        ("ctime", pa.int64()),  # of its file, nanoseconds
+        ("inode", pa.int64()),  # of its file
         ("sha256", pa.string()),  # of what determines the picture; empty if it is unreadable
         ("likeness", pa.binary()),  # see `likeness_hash`; empty if it is unreadable
         ("height", pa.int32()),  # pixels; 0 if it is unreadable
@@ -156,7 +158,10 @@ _CHUNK = 256  # pictures per task of a process
 _SAVE_EVERY = 20.0  # seconds between two saved states
 _TABLE = 20_000  # rows that become a table
 
-_Row = tuple[str, int, int, str, bytes, int, int, str]
+_Row = tuple[str, int, int, int, int, str, bytes, int, int, str]
+
+#: The columns that a file is known again by; see `stamp`.
+STAMP = ["bytes", "mtime", "ctime", "inode"]
 
 
 def examine(
@@ -225,14 +230,14 @@ class _Facts:
         self._tables = [SCHEMA.empty_table() if remembered is None else remembered]
         known = self._tables[0]
         self._rows = {name: row for row, name in enumerate(known.column("source").to_pylist())}
-        self._stamps = [known.column(name).to_numpy() for name in ("bytes", "mtime")]
+        self._stamps = [known.column(name).to_numpy() for name in STAMP]
         self._fresh: list[_Row] = []  # not in a table yet
         self._count = known.num_rows
 
-    def row(self, name: str, now: tuple[int, int]) -> int | None:
+    def row(self, name: str, now: tuple[int, ...]) -> int | None:
         """The row of a picture that was examined with this stamp."""
         row = self._rows.get(name)
-        if row is None or now != (self._stamps[0][row], self._stamps[1][row]):
+        if row is None or now != tuple(column[row] for column in self._stamps):
             return None
         return row
 
@@ -255,10 +260,10 @@ class _Facts:
 
     def save(self) -> None:
         """Remember the latest facts, also of pictures that only another protocol lists."""
-        write_table(
-            self.path,
-            self.table().take(np.fromiter(self._rows.values(), np.int64, len(self._rows))),
-        )
+        latest = np.fromiter(self._rows.values(), np.int64, len(self._rows))
+        private_folder(self.path.parent)
+        write_table(self.path, self.table().take(latest))
+        self.path.chmod(0o600)
 
 
 def memory(layout: Layout) -> Path:
@@ -283,14 +288,15 @@ def _facts_of(base: Path, work: Sequence[Source]) -> list[_Row]:
 
 def _fact(base: Path, source: Source) -> _Row:
     # Before reading: if the file changes meanwhile, it is examined again the next time.
-    name, (size, mtime) = _name(source), stamp(str(base), source.path)
+    name, now = _name(source), stamp(str(base), source.path)
     try:
-        content = sha256(source.content(base)).hexdigest()
-        picture = source.read(base)
+        content = source.content(base)
+        picture = source.decode(base, content)
     except (OSError, UnreadablePicture) as error:
-        return name, size, mtime, "", b"", 0, 0, str(error) or type(error).__name__
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return name, *now, "", b"", 0, 0, reason
     height, width = picture.shape[:2]
-    return name, size, mtime, content, likeness_hash(picture), height, width, ""
+    return name, *now, sha256(content).hexdigest(), likeness_hash(picture), height, width, ""
 
 
 def _leaves(base: Path, root: Path) -> bool:
@@ -300,12 +306,3 @@ def _leaves(base: Path, root: Path) -> bool:
 
 def _name(source: Source) -> str:
     return blake2b(repr(source).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def stamp(base: str, path: str) -> tuple[int, int]:
-    """Bytes and time of a file, nanoseconds; -1 if it is not there."""
-    try:
-        found = os.stat(f"{base}/{path}")  # noqa: PTH116 (a Path for each would take longer)
-    except OSError:
-        return -1, -1
-    return found.st_size, found.st_mtime_ns

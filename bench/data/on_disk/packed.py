@@ -6,6 +6,7 @@ protocols of one data set share it, and copies are stored once.
 
 from collections.abc import Mapping
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ SCHEMA = pa.schema(
         ("offset", pa.int64()),  # of its first byte
         ("height", pa.int32()),
         ("width", pa.int32()),
+        ("crc32", pa.int64()),  # of the bytes
     ]
 )
 
@@ -39,15 +41,26 @@ def pixels_of(folder: Path) -> Path:
     return folder / "pixels.bin"
 
 
-def read_index(folder: Path) -> pd.DataFrame:
-    """What is safely there; columns as in `SCHEMA`, by offset."""
+def read_index(folder: Path, checked: bool = False) -> pd.DataFrame:
+    """What is safely there; columns as in `SCHEMA`, by offset.
+
+    Args:
+        folder: Of the prepared pictures.
+        checked: Whether to read all pixels, and leave out pictures that have others than written.
+    """
     table = read_parquet(folder / "index.parquet", SCHEMA)
     if table is None:
         return pd.DataFrame({name: [] for name in SCHEMA.names})
     pixels = pixels_of(folder)
     size = pixels.stat().st_size if pixels.exists() else 0
     index = table.to_pandas()
-    return index[ends(index) <= size].reset_index(drop=True)
+    index = index[ends(index) <= size].reset_index(drop=True)
+    if not checked or index.empty:
+        return index
+    stored = _mapped(pixels)
+    spans = zip(index["offset"], ends(index), index["crc32"], strict=True)
+    whole = [crc32(stored[start:end]) == sum_ for start, end, sum_ in spans]
+    return index[whole].reset_index(drop=True)
 
 
 def ends(index: pd.DataFrame) -> pd.Series:
@@ -60,12 +73,13 @@ class Packed:
 
     Args:
         file: The pixels.
-        places: Offset, height and width of each picture by the name of its sample.
+        places: Offset, height, width and checksum of each picture by the name of its sample.
     """
 
-    def __init__(self, file: Path, places: Mapping[str, tuple[int, int, int]]) -> None:
+    def __init__(self, file: Path, places: Mapping[str, tuple[int, int, int, int]]) -> None:
         self.file = file
-        self._places = places
+        self._places = dict(places)
+        self._checked: set[str] = set()
         self._pixels: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -73,19 +87,32 @@ class Packed:
         return len(self._places)
 
     def picture(self, name: str) -> np.ndarray | None:
-        """The picture of a sample, uint8 (H, W, 3), read-only; None if it was not prepared."""
+        """The picture of a sample, uint8 (H, W, 3), read-only; None if it was not prepared.
+
+        Nor is it used if its bytes are others than were written, as after a disk's error.
+        """
         place = self._places.get(name)
         if place is None:
             return None
         if self._pixels is None:
-            # As a plain array: slices of a memmap object cost as much as reading the picture.
-            self._pixels = np.asarray(np.memmap(self.file, np.uint8, mode="r"))
-        offset, height, width = place
-        return self._pixels[offset : offset + height * width * 3].reshape(height, width, 3)
+            self._pixels = _mapped(self.file)
+        offset, height, width, checksum = place
+        pixels = self._pixels[offset : offset + height * width * 3]
+        if name not in self._checked:  # once in each process
+            if crc32(pixels) != checksum:
+                del self._places[name]
+                return None
+            self._checked.add(name)
+        return pixels.reshape(height, width, 3)
 
     def __getstate__(self) -> dict[str, object]:
         """Workers map the file themselves."""
-        return {**self.__dict__, "_pixels": None}
+        return {**self.__dict__, "_pixels": None, "_checked": set()}
+
+
+def _mapped(file: Path) -> np.ndarray:
+    # As a plain array: slices of a memmap object cost as much as reading the picture.
+    return np.asarray(np.memmap(file, np.uint8, mode="r"))
 
 
 def find(layout: Layout, contents: Mapping[str, str]) -> Packed | None:
@@ -103,12 +130,12 @@ def find(layout: Layout, contents: Mapping[str, str]) -> Packed | None:
     stored = dict(
         zip(
             index["sha256"],
-            zip(index["offset"], index["height"], index["width"], strict=True),
+            index[["offset", "height", "width", "crc32"]].itertuples(index=False, name=None),
             strict=True,
         )
     )
     places = {
-        name: (int(place[0]), int(place[1]), int(place[2]))
+        name: place
         for name, content in contents.items()
         if content and (place := stored.get(content)) is not None
     }

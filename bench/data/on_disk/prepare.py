@@ -15,6 +15,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ from bench.data.on_disk.examine import memory
 from bench.data.readers.base import Layout, Source
 from bench.data.reading.images import UnreadablePicture
 from bench.util.errors import UserError
-from bench.util.files import write_parquet
+from bench.util.files import private_folder, write_parquet
 from bench.util.progress import Reporter
 
 _CHUNK_BYTES = 8 << 20  # of pixels, per task of a process
@@ -87,7 +88,7 @@ def prepare(
     dataset = open_layout(layout, reporter)
     folder = packed.folder_of(layout)
     with _alone(folder), _full_disk_in_words(folder):
-        index = packed.read_index(folder)
+        index = packed.read_index(folder, checked=True)
         wanted = _wanted(dataset, splits)
         stored = set(index["sha256"])
         todo = [work for work in wanted if work.content not in stored]
@@ -142,7 +143,9 @@ def _append(
     rows = list(index.itertuples(index=False, name=None))
     position = int(packed.ends(index).max()) if len(index) else 0
     saved = time.monotonic()
-    with packed.pixels_of(folder).open("ab") as file:
+    pixels_file = packed.pixels_of(folder)
+    with pixels_file.open("ab") as file:
+        pixels_file.chmod(0o600)
         if file.tell() > position:  # behind the last index, when the work ended
             file.truncate(position)
         decoded = workers.in_order(partial(_decode, base), list(_chunks(todo)), processes)
@@ -151,7 +154,7 @@ def _append(
                 for content, height, width, pixels in chunk:
                     if pixels:
                         file.write(pixels)
-                        rows.append((content, position, height, width))
+                        rows.append((content, position, height, width, crc32(pixels)))
                         position += len(pixels)
                 task.advance(len(chunk))
                 if time.monotonic() - saved > _SAVE_EVERY:
@@ -166,6 +169,7 @@ def _save(folder: Path, file: BinaryIO, rows: Sequence[tuple[object, ...]]) -> p
     os.fsync(file.fileno())
     index = pd.DataFrame(rows, columns=packed.SCHEMA.names)
     write_parquet(folder / "index.parquet", index, packed.SCHEMA)
+    (folder / "index.parquet").chmod(0o600)
     return index
 
 
@@ -189,12 +193,13 @@ def _decode(base: Path, chunk: Sequence[_Work]) -> list[tuple[str, int, int, byt
 
 def _pixels(base: Path, work: _Work) -> bytes:
     try:
-        picture = work.source.read(base)
-        # After reading: a file that was replaced in between is then never taken for the old one.
-        content = sha256(work.source.content(base)).hexdigest()
+        content = work.source.content(base)
+        if sha256(content).hexdigest() != work.content:
+            return b""
+        picture = work.source.decode(base, content)
     except (OSError, UnreadablePicture):
         return b""
-    if content != work.content or picture.shape != (work.height, work.width, 3):
+    if picture.shape != (work.height, work.width, 3):
         return b""
     return np.ascontiguousarray(picture).tobytes()
 
@@ -202,13 +207,15 @@ def _pixels(base: Path, work: _Work) -> bytes:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Only one process appends; the lock is gone with the process, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder.parent)
+    private_folder(folder)
     try:
         import fcntl
     except ImportError:  # where there is no such lock
         yield
         return
     with (folder / "lock").open("w") as lock:
+        (folder / "lock").chmod(0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -17,7 +17,7 @@ from pydantic import Field
 from bench.data.base import Skipped, Split
 from bench.data.reading.images import Box, read_picture
 from bench.util.errors import UserError
-from bench.util.section import Section
+from bench.util.section import Section, UserPath
 
 #: The file that marks a tree of drawn faces, so that it is never taken for evidence about people.
 DRAWN_MARK = "DRAWN_FACES.txt"
@@ -47,10 +47,14 @@ class Source(Protocol):
         """The file whose size and time tell whether the picture may have changed."""
 
     def content(self, base: Path) -> bytes:
-        """The bytes that determine the picture."""
+        """The bytes that determine the picture; their hash is its identity.
 
-    def read(self, base: Path) -> np.ndarray:
-        """The picture, uint8 RGB (H, W, 3).
+        Raises:
+            OSError: If they cannot be read.
+        """
+
+    def decode(self, base: Path, content: bytes) -> np.ndarray:
+        """The picture, uint8 RGB (H, W, 3), of the bytes that `content` has just returned.
 
         Raises:
             UnreadablePicture: With the reason.
@@ -65,12 +69,15 @@ class PictureFile(NamedTuple):
 
     def content(self, base: Path) -> bytes:
         """The file, and the box."""
-        name = b"" if self.box is None else repr(self.box).encode()
-        return (base / self.path).read_bytes() + name
+        return (base / self.path).read_bytes() + self._box
 
-    def read(self, base: Path) -> np.ndarray:
+    def decode(self, base: Path, content: bytes) -> np.ndarray:
         """Decode the file, upright, and crop it."""
-        return read_picture(base / self.path, self.box)
+        return read_picture(content.removesuffix(self._box), self.box)
+
+    @property
+    def _box(self) -> bytes:
+        return b"" if self.box is None else repr(self.box).encode()
 
 
 def _nothing(none: dict[str, Any] = {}) -> dict[str, Any]:  # noqa: B006
@@ -160,7 +167,7 @@ class Layout(Section, ABC):
     clips: ClassVar[bool] = False
 
     kind: str
-    root: Path
+    root: UserPath
     follow_links: bool = Field(
         default=False, description="Use files behind links that leave the data folder."
     )

@@ -62,9 +62,9 @@ class Frames(NamedTuple):
         """The middle frame, and the names of all."""
         return (base / self.path).read_bytes() + self.joined.encode()
 
-    def read(self, base: Path) -> np.ndarray:
+    def decode(self, base: Path, content: bytes) -> np.ndarray:
         """Decode the middle frame."""
-        return read_picture(base / self.path)
+        return read_picture(content.removesuffix(self.joined.encode()))
 
     def frame_count(self, base: Path) -> int:
         """Number of files."""
@@ -92,8 +92,8 @@ class VideoFile(NamedTuple):
         """The file."""
         return (base / self.path).read_bytes()
 
-    def read(self, base: Path) -> np.ndarray:
-        """Decode the middle frame."""
+    def decode(self, base: Path, content: bytes) -> np.ndarray:
+        """Decode the middle frame, from the file: videos are decoded by name."""
         frame: np.ndarray = self.read_frames(base, [self.frame_count(base) // 2])[0]
         return frame
 

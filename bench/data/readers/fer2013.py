@@ -47,11 +47,11 @@ class PixelRow(NamedTuple):
             file.seek(self.offset)
             return file.read(self.length)
 
-    def read(self, base: Path) -> np.ndarray:
+    def decode(self, base: Path, content: bytes) -> np.ndarray:
         """The picture, grey as RGB."""
         try:
-            return parse_pixels(self.content(base))
-        except (OSError, UnreadablePicture) as error:
+            return parse_pixels(content)
+        except UnreadablePicture as error:
             raise UnreadablePicture(f"line {self.number}: {error}") from error
 
 

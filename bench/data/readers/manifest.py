@@ -25,6 +25,7 @@ from bench.data.reading.tables import (
 from bench.data.reading.tree import inside, locate, scan
 from bench.labels import BASIC, canonical, class_names, label_base, natural_key, ordered
 from bench.util.errors import UserError
+from bench.util.section import UserPath
 
 Column = Literal["path", "label", "split", "id", "person", "left", "top", "width", "height"]
 
@@ -226,7 +227,7 @@ class ManifestLayout(Layout):
     )
 
     kind: Literal["manifest"] = "manifest"
-    pictures: Path | None = Field(
+    pictures: UserPath | None = Field(
         default=None, description="What the paths are relative to, if not the table's folder."
     )
     columns: dict[Column, str] = Field(

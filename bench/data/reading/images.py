@@ -1,5 +1,6 @@
 """Files of pictures as upright 8-bit RGB, whatever they hold; one error for all that fails."""
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,14 +66,14 @@ class Box:
         return left, top, right, bottom
 
 
-def read_picture(path: Path, box: Box | None = None) -> np.ndarray:
+def read_picture(file: Path | bytes, box: Box | None = None) -> np.ndarray:
     """Decode one file, upright, as uint8 RGB (H, W, 3), read-only.
 
     Grey, palette and CMYK become RGB, 16 bits are scaled to 8, transparency is dropped, and of an
     animation the first frame is taken.
 
     Args:
-        path: The file; its suffix does not matter.
+        file: The file, or its bytes; a suffix does not matter.
         box: Only this part of it; what sticks out of the picture is cut off.
 
     Raises:
@@ -81,7 +82,7 @@ def read_picture(path: Path, box: Box | None = None) -> np.ndarray:
     """
     # Pillow and not OpenCV, which decodes a JPEG of 100x100 in half the time and to the same bytes:
     # it returns truncated files with their lower part grey, and lets no one know.
-    with _opened(path) as image:
+    with _opened(file) as image:
         orientation = _orientation(image)
         image.load()
         picture = _eight_bits(image)
@@ -94,14 +95,15 @@ def read_picture(path: Path, box: Box | None = None) -> np.ndarray:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(source: Path | bytes) -> Iterator[Image.Image]:
     """The picture, not yet decoded; whatever fails inside becomes `UnreadablePicture`."""
     try:
         with warnings.catch_warnings():
             # Of large pictures, which are judged here, and of odd metadata, which do not matter.
             warnings.simplefilter("ignore")
             # A file and not its name, or Pillow maps it into memory, where turned TIFFs go wrong.
-            with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+            opened = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+            with opened as file, Image.open(file, formats=_FORMATS) as image:
                 pixels = image.width * image.height
                 if not 0 < pixels <= MAX_PIXELS:
                     raise UnreadablePicture(f"it has {pixels:,} pixels, not 1 to {MAX_PIXELS:,}")

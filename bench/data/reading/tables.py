@@ -143,7 +143,8 @@ def read_table(path: Path) -> Table:
     if separator is not None:
         return parse_table(read_text(path), str(path), separator)
     try:
-        table = pq.read_table(path)
+        with pa.OSFile(str(path)) as file:  # PyArrow takes a path with a colon for a URI
+            table = pq.read_table(file)
         names = table.column_names
         texts = [column.cast(pa.string()).fill_null("").to_pylist() for column in table.columns]
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -166,7 +167,8 @@ def column_names(path: Path) -> list[str]:
         _, names = next(csv_rows(read_lines(path), str(path), separator), (0, []))
         return names
     try:
-        return [str(name) for name in pq.read_schema(path).names]
+        with pa.OSFile(str(path)) as file:
+            return [str(name) for name in pq.read_schema(file).names]
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
 

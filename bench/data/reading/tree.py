@@ -227,6 +227,20 @@ def inside(base: Path, path: str) -> bool:
     return bool(parts[0] or len(parts) == 1) and ".." not in parts
 
 
+def stamp(base: str, path: str) -> tuple[int, int, int, int]:
+    """Bytes, times and number of a file, which change when it is replaced; -1 if it is not there.
+
+    `cp -p` and `rsync -t` keep size and time of modification, but neither the time of change nor
+    the inode. Times are in nanoseconds.
+    """
+    try:
+        found = os.stat(f"{base}/{path}")  # noqa: PTH116 (a Path for each would take longer)
+    except OSError:
+        return -1, -1, -1, -1
+    inode = found.st_ino & (2**63 - 1)  # of some file systems it fills 64 bits without a sign
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, inode
+
+
 def _kind(child: "os.DirEntry[str]") -> Literal["folder", "file", "other"]:
     """What it is, or leads to; a link to nothing is "other"."""
     try:

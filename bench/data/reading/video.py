@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from bench.data.reading.images import MAX_PIXELS, UnreadablePicture
+from bench.data.reading.tree import stamp
 
 #: Suffixes of files that readers take for clips; compare with `path.suffix.lower()`.
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".webm")
@@ -31,11 +32,7 @@ def count_frames(path: Path) -> int:
     Raises:
         UnreadablePicture: If there are none, or clearly fewer than its header announces.
     """
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise UnreadablePicture(error.strerror or "there is no such file") from error
-    return _count(path, found.st_size, found.st_mtime_ns)
+    return _count(path, stamp(str(path.parent), path.name))
 
 
 def read_video(path: Path, numbers: Sequence[int]) -> np.ndarray:
@@ -60,8 +57,8 @@ def read_video(path: Path, numbers: Sequence[int]) -> np.ndarray:
 
 
 @lru_cache(maxsize=1 << 16)
-def _count(path: Path, size: int, mtime: int) -> int:
-    """Size and time are part of the key only."""
+def _count(path: Path, state: tuple[int, ...]) -> int:
+    """The file's `stamp` is part of the key only."""
     with _opened(path) as video:
         announced = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         count = 0

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from command_line import assert_refused, call_apart
 from PIL import Image
@@ -32,8 +33,56 @@ def test_unknown_names_get_the_nearest(bench) -> None:
     run = ("run", "robustness", "--config", TINY)
     assert_refused(bench(*run, "--classifiers", "emodc_amdti"), "Did you mean emodc_amdit")
     assert_refused(bench(*run, "--perturbations", "gaussian_blurr"), "Did you mean gaussian_blur")
-    assert_refused(bench("run", "robustnes"), "robustnes")
+    assert_refused(bench("run", "robustnes"), "Did you mean robustness?")
+    assert_refused(bench("data", "show", "faces", "--split", "tset"), "Did you mean test?")
     assert_refused(bench("run", "robustness", "--config", "defalt"), "Did you mean default")
+
+
+@pytest.mark.parametrize("device", ["mps", "xpu:0", "cuda:", "gpu", "cuda:99"])
+def test_devices_that_nobody_tested_are_refused_before_any_work(
+    bench, tmp_path: Path, device: str
+) -> None:
+    refused = bench("run", "robustness", "--config", TINY, "--device", device, "--out", tmp_path)
+    assert_refused(refused, f"{device}", "auto", "cpu")
+    assert not list(tmp_path.iterdir())
+
+
+def test_paths_may_begin_with_a_tilde_and_hold_colons(
+    bench, picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shells leave a tilde in `--out=~/x`, and know none of config files and variables."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("EMODC_BENCH_CACHE", "~/my:cache")
+    config = tmp_path / "a:b.yaml"
+    config.write_text(
+        "data: {kind: folder, root: ~/faces}\n"
+        "lists: {listed: ~/list.txt}\n"
+        "classifiers: {tiny: {kind: baseline, architecture: test_resnet, steps: 1}}\n"
+    )
+    (tmp_path / "list.txt").write_text("test/happy/000.png\n")
+    run = ("run", "robustness", "--config=~/a:b.yaml", "--device", "cpu", "--out=~/run:1/of:me")
+    code, text = bench(*run)
+    assert code == 0, text
+    out = tmp_path / "run:1" / "of:me"
+    assert (out / "report" / "summary.csv").is_file()
+    assert list((tmp_path / "my:cache" / "pictures").iterdir())
+    assert "already" in bench(*run)[1]
+    assert bench("report", "~/run:1/of:me")[0] == 0
+    assert bench("compare", f"{out}:tiny", f"{out}:tiny")[0] == 0
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_tables_may_be_named_with_a_tilde_and_a_colon(
+    bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    bench("data", "make-like", "manifest", tmp_path / "m")
+    table = pd.read_csv(tmp_path / "m" / "manifest.csv")
+    path = tmp_path / f"x:y{suffix}"
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(str(path))
+    option = ("-o", "pictures=~/m")
+    code, text = bench("data", "verify", "manifest", f"--root=~/x:y{suffix}", *option)
+    assert code == 0 and "140 pictures, 7 classes" in text
 
 
 def test_an_unknown_config_key_is_named(bench, tmp_path: Path) -> None:

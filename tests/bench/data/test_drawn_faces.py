@@ -1,6 +1,6 @@
 import dataclasses
-import os
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -26,11 +26,26 @@ def test_pictures_are_drawn_once_and_then_come_from_the_cache() -> None:
     assert {path: path.stat().st_mtime_ns for path in cache_folder().iterdir()} == files
 
 
-def test_a_damaged_cache_is_drawn_again() -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[:200],
+        lambda content: bytes(255 - byte for byte in content),
+        lambda content: bytes(len(content)),
+        lambda content: content[:5000] + bytes([content[5000] ^ 1]) + content[5001:],
+        lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+        lambda content: content[:-32],  # as before there were checksums
+    ],
+)
+def test_a_damaged_cache_is_drawn_again(damage: Callable[[bytes], bytes]) -> None:
     reference = DrawnFaces(SIZES, seed=12).pictures("val").copy()
-    path = max(cache_folder().glob("faces-val-*.npy"), key=lambda p: p.stat().st_mtime_ns)
-    os.truncate(path, 200)
+    path = DrawnFaces(SIZES, seed=12)._path("val")
+    whole = path.read_bytes()
+    np.testing.assert_array_equal(np.load(path), reference)  # it stays a file of numpy's
+    path.write_bytes(damage(whole))
     np.testing.assert_array_equal(DrawnFaces(SIZES, seed=12).pictures("val"), reference)
+    assert path.read_bytes() == whole
 
 
 def test_other_settings_of_a_difficulty_are_another_set(

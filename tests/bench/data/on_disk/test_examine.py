@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from bench.data.base import ClipDataSet
 from bench.data.on_disk import examine as module
+from bench.data.on_disk import open_layout
 from bench.data.on_disk.examine import examine, likeness_hash, memory
-from bench.data.readers import Folder, Listing
+from bench.data.on_disk.prepare import purge
+from bench.data.readers import LAYOUTS, Folder, Listing
 from bench.data.readers.base import Entry, PictureFile
-from bench.data.reading.images import Box
+from bench.data.readers.like import make_like
+from bench.data.reading.images import Box, UnreadablePicture
 from bench.util.errors import UserError
 
 
@@ -74,6 +79,73 @@ def test_same_size_and_another_time_is_a_change(picture_folder: Path, opened: li
     os.utime(picture_folder / "test" / "happy" / "001.png", ns=(1, 1))
     facts(picture_folder)
     assert opened == ["test/happy/001.png"]
+
+
+def _copied(new: Path, old: Path) -> None:
+    shutil.copy2(new, old)  # as `cp -p`: into the same inode
+
+
+def _synchronised(new: Path, old: Path) -> None:
+    shutil.copy2(new, new.with_name("scratch"))
+    new.with_name("scratch").replace(old)  # as `rsync -t`: another inode
+
+
+@pytest.mark.parametrize("replace", [_copied, _synchronised])
+def test_a_replaced_picture_of_equal_size_and_time_is_another(
+    picture_folder: Path, tmp_path: Path, replace: Callable[[Path, Path], None]
+) -> None:
+    old = picture_folder / "test" / "happy" / "001.png"
+    new = picture_folder / "test" / "neutral" / "001.png"
+    for path, colour in ((old, (1, 2, 3)), (tmp_path / "new.bmp", (3, 2, 1))):
+        Image.new("RGB", (24, 24), colour).save(path, "BMP")
+        os.utime(path, ns=(10**18, 10**18))
+    before = open_layout(Folder(root=picture_folder))
+    sample = next(s for s in before.samples("test") if s.id == "test/happy/001.png")
+    replace(tmp_path / "new.bmp", old)
+    assert new.exists() and old.stat().st_mtime_ns == 10**18
+    with pytest.raises(UnreadablePicture, match="removed or changed"):
+        before.picture(sample)
+    after = open_layout(Folder(root=picture_folder))
+    assert after.picture(sample)[0, 0].tolist() == [3, 2, 1]
+    assert after.digest != before.digest
+
+
+@pytest.mark.parametrize("kind", ["folder", "manifest", "fer2013", "clip_folder"])
+def test_other_bytes_under_the_same_stamp_are_an_error_when_measured(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on file systems that keep no time of change; nothing is shown under the old digest."""
+    make_like(kind, tmp_path / kind, 2)
+    layout = LAYOUTS[kind].model_validate({"kind": kind, "root": tmp_path / kind})
+    monkeypatch.setattr("bench.data.on_disk.examine.stamp", lambda *_: (1, 2, 3, 4))
+    monkeypatch.setattr("bench.data.on_disk.dataset.stamp", lambda *_: (1, 2, 3, 4))
+    dataset = open_layout(layout)
+    sample = dataset.samples("test")[0]
+    source = dataset.source(sample)
+    file, content = dataset.base / source.path, source.content(dataset.base)
+    start = file.read_bytes().index(content[:200])
+    with file.open("r+b") as opened:
+        opened.seek(start + 60)
+        opened.write(b"1 1 1")
+    fresh = open_layout(layout)
+    assert fresh.digest == dataset.digest  # nothing tells yet
+    reads = [fresh.picture]
+    if isinstance(fresh, ClipDataSet):
+        reads.append(lambda sample: fresh.clip(sample, [0]))
+    for read in reads:
+        with pytest.raises(UserError, match="purge") as raised:
+            read(sample)
+        assert str(file) in str(raised.value) and raised.value.exit_code == 1
+    purge(layout)
+    assert open_layout(layout).digest != dataset.digest
+
+
+def test_a_touched_picture_with_its_old_bytes_is_measured(picture_folder: Path) -> None:
+    dataset = open_layout(Folder(root=picture_folder))
+    sample = dataset.samples("test")[0]
+    before = dataset.picture(sample)
+    os.utime(picture_folder / sample.id)
+    np.testing.assert_array_equal(dataset.picture(sample), before)
 
 
 def test_a_box_is_another_picture_of_the_same_file(picture_folder: Path) -> None:

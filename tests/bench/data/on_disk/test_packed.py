@@ -16,6 +16,7 @@ from PIL import Image
 
 from bench.data.base import ClipDataSet, Split
 from bench.data.on_disk import FilesDataSet, open_layout, packed, prepare
+from bench.data.on_disk.examine import memory
 from bench.data.on_disk.prepare import purge
 from bench.data.readers import Folder
 from bench.data.readers.base import Entry, Listing
@@ -79,6 +80,49 @@ def test_a_changed_file_is_read_from_its_file(picture_folder: Path) -> None:
     dataset = open_layout(layout)
     assert from_cache(dataset) == 30
     assert dataset.picture(dataset.samples("test")[0]).tolist() == [[[1, 2, 3]] * 24] * 24
+
+
+@pytest.mark.parametrize("damage", ["invert", "zero", "one bit", "swap"])
+def test_damaged_pixels_are_noticed_and_made_again(picture_folder: Path, damage: str) -> None:
+    layout = Folder(root=picture_folder)
+    expected = pictures(open_layout(layout))
+    prepare.prepare(layout, ["test"], QUIET)
+    file = packed.pixels_of(packed.folder_of(layout))
+    pixels = np.fromfile(file, np.uint8)
+    size = 24 * 32 * 3
+    if damage == "invert":
+        pixels = ~pixels
+    elif damage == "zero":
+        pixels[:] = 0
+    elif damage == "one bit":
+        pixels[size + 7] ^= 8
+    else:
+        pixels[: 2 * size] = np.roll(pixels[: 2 * size], size)
+    pixels.tofile(file)
+    dataset = open_layout(layout)
+    np.testing.assert_array_equal(pictures(dataset), expected)
+    again = prepare.prepare(layout, ["test"], QUIET)
+    assert again.added == {"invert": 10, "zero": 10, "one bit": 1, "swap": 2}[damage]
+    shutil.move(picture_folder / "test", picture_folder / "away")
+    np.testing.assert_array_equal(pictures(dataset := open_layout_of(layout, dataset)), expected)
+
+
+def open_layout_of(layout: Folder, before: FilesDataSet) -> FilesDataSet:
+    """The data set as opened before its files went away, with the pictures prepared now."""
+    before._packed = packed.find(layout, before.contents)
+    return before
+
+
+def test_nobody_else_can_read_what_is_kept_of_faces(picture_folder: Path) -> None:
+    os.umask(before := os.umask(0))
+    layout = Folder(root=picture_folder)
+    prepare.prepare(layout, ALL, QUIET)
+    kept = [packed.folder_of(layout).parent, memory(layout).parent]
+    paths = [path for folder in kept for path in (folder, *folder.rglob("*"))]
+    assert len(paths) == 7
+    for path in paths:
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+    assert before == os.umask(before)
 
 
 def test_some_splits_and_then_the_others(picture_folder: Path) -> None:

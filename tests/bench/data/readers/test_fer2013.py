@@ -38,7 +38,9 @@ def listed(pictures: Path) -> dict[str, tuple[str, str]]:
 
 def picture(pictures: Path, place: int) -> np.ndarray:
     listing = Fer2013(root=pictures.parent).listing()
-    return listing.entries[place].source.read(listing.base)
+    return listing.entries[place].source.decode(
+        listing.base, listing.entries[place].source.content(listing.base)
+    )
 
 
 def test_labels_have_fer2013s_order_and_usages_are_splits(pictures: Path) -> None:
@@ -138,7 +140,9 @@ def test_wrong_pixels_are_found_when_they_are_read(
     pictures.write_text("\n".join(lines))
     listing = Fer2013(root=pictures.parent).listing()
     with pytest.raises(UnreadablePicture, match=reason):
-        listing.entries[1].source.read(listing.base)
+        listing.entries[1].source.decode(
+            listing.base, listing.entries[1].source.content(listing.base)
+        )
     skipped = open_layout(Fer2013(root=pictures.parent)).skipped
     assert [found.path for found in skipped] == ["fer2013.csv"]
     assert reason in skipped[0].reason
