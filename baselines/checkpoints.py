@@ -7,13 +7,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from baselines.networks import FaceClassifier
+from baselines.packaged import PACKAGES, PackagedNetwork
 
 
 class BaselineCheckpointError(ValueError):
     """A checkpoint folder that is incomplete, damaged or of another kind."""
 
 
-def save(classifier: FaceClassifier, folder: Path) -> None:
+def save(classifier: FaceClassifier | PackagedNetwork, folder: Path) -> None:
     """Write `classifier` to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(classifier.state_dict(), folder / "model.safetensors")
@@ -21,7 +22,7 @@ def save(classifier: FaceClassifier, folder: Path) -> None:
     (folder / "classifier.json").write_text(json.dumps(card, indent=2) + "\n")
 
 
-def load(folder: Path) -> FaceClassifier:
+def load(folder: Path) -> FaceClassifier | PackagedNetwork:
     """Read a folder written by `save`.
 
     Raises:
@@ -29,7 +30,11 @@ def load(folder: Path) -> FaceClassifier:
     """
     try:
         card = json.loads((folder / "classifier.json").read_text())
-        classifier = FaceClassifier(card["architecture"], tuple(card["classes"]))
+        classifier: FaceClassifier | PackagedNetwork
+        if card["architecture"] in PACKAGES:
+            classifier = PACKAGES[card["architecture"]].network()
+        else:
+            classifier = FaceClassifier(card["architecture"], tuple(card["classes"]))
         classifier.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise BaselineCheckpointError(
