@@ -39,22 +39,18 @@ def compare(
     """
     from rich.console import Console
 
-    from bench.report import compare as comparison
-    from bench.report.compare import table
-    from bench.report.compare import table as terminal
-    from bench.util.files import atomic
+    from bench import api
+    from bench.report.compare.table import renderer
 
-    first, second = comparison.sides(a, b, out)
-    render = None if save is None else table.renderer(save)
-    pairing = comparison.pair(first, second)
-    rows = comparison.compare(pairing.pairs)
-    if save is not None and render is not None:
-        with atomic(save) as scratch:
-            scratch.write_text(render(table.table(first, second, rows)), encoding="utf-8")
+    if save is not None:
+        renderer(save)  # refuses the name of a file before the work
+    found = api.compare(a, b, out)
+    if save is not None:
+        found.save(save)
     if json:
-        print_json(table.as_json(first, second, pairing, rows))
+        print_json(found.to_dict())
     else:
-        terminal.show(first, second, pairing, rows, Console())
+        found.show(Console())
     failing = {FailOn.worse: {"worse"}, FailOn.different: {"worse", "better"}}
-    if fail_if is not None and any(row.verdict in failing[fail_if] for row in rows):
+    if fail_if is not None and any(row.verdict in failing[fail_if] for row in found.rows):
         raise typer.Exit(2)

@@ -32,9 +32,10 @@ def report(
     """
     from rich.console import Console
 
-    from bench.report import show, write_report
+    from bench.api import load_results
+    from bench.report import show
 
-    written = write_report(out, reference, os.cpu_count() or 1)
+    written = load_results(out).report(reference, os.cpu_count() or 1)
     if json:
         print_json(report_content(written))
     else:

@@ -111,19 +111,17 @@ def run(
 
     from rich.console import Console
 
-    from bench.report import show, write_report
-    from bench.sweep.run import run as sweep
+    from bench import api
+    from bench.report import show
     from bench.util import runtime
-    from bench.util.progress import Reporter
 
     runtime.keep_freed_memory()
-    out.mkdir(parents=True, exist_ok=True)
     with interruptible():
-        sweep(chosen, out, Reporter(), command=sys.argv[1:])
+        results = api.run(chosen, out, command=sys.argv[1:])
         if suite is Suite.steps:
             _show_steps(out, list(chosen.classifiers), json)
             return
-        report = write_report(out, workers=os.cpu_count() or 1)
+        report = results.report(workers=os.cpu_count() or 1)
         if json:
             print_json(report_content(report))
         else:

@@ -43,49 +43,15 @@ def data_section(name: str, root: Path | None, options: Sequence[str] | None) ->
     Raises:
         UserError: For a name, a field or a value that does not exist.
     """
-    from pydantic import ValidationError
+    from bench.data.open import named
+    from bench.util.errors import UserError
 
-    from bench.config.reading import sentences
-    from bench.util.errors import UserError, unknown
-
-    section, fields = _named(name, root)
-    known = sorted(set(section.model_fields) - {"kind", "root"})
+    fields: dict[str, Any] = {}
     for field, value in map(_field, options or ()):
-        if field not in known:
-            raise unknown(f"option of {name}", field, known)
         if field in fields:
             raise UserError(f"--option {field} is given twice.")
         fields[field] = value
-    try:
-        return section.model_validate({"kind": section.model_fields["kind"].default, **fields})
-    except ValidationError as error:
-        raise UserError(f"{name}: {sentences(error)}.") from error
-
-
-def _named(name: str, root: Path | None) -> tuple[Any, dict[str, Any]]:
-    """The section of the config that `name` means, and what is said of the folder."""
-    from bench.data.config import FACES, FILES
-    from bench.util.errors import UserError, unknown
-
-    if name in FACES:
-        if root is not None:
-            raise UserError(f"--root: {name} are drawn, they have no folder.")
-        return FACES[name], {}
-    if name in FILES:
-        if root is None:
-            raise UserError(f"{name} needs --root DIR: {FILES[name].expects}.")
-        return FILES[name], {"root": root}
-    if name == "cross":
-        raise UserError("cross has two data sets; write them in a config (docs/configuration.md).")
-    if Path(name).is_dir():
-        if root is not None:
-            raise UserError(f"{name} is a folder already; --root is for names, such as raf_db.")
-        return FILES["folder"], {"root": Path(name)}
-    if Path(name).exists():
-        raise UserError(f"{name} is a file; name a folder, or a data set of `bench data list`.")
-    if Path(name).name != name:
-        raise UserError(f"{name}: there is no such folder.")
-    raise unknown("data set or folder", name, [*FACES, *FILES])
+    return named(name, root, fields)
 
 
 def files_section(name: str, root: Path | None, options: Sequence[str] | None) -> "Layout":

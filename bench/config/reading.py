@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from bench.config.run import Config
 from bench.util import files
 from bench.util.errors import UserError, unknown
+from bench.util.section import sentences
 
 
 def load(path: Path) -> Config:
@@ -59,15 +60,3 @@ def parse(content: Any, origin: str) -> Config:
         raise UserError(f"{origin}: {sentences(error)}") from error
     perturbations = config.perturbations.expanded()
     return config.model_copy(update={"perturbations": perturbations})
-
-
-def sentences(error: ValidationError) -> str:
-    """What is wrong with which fields."""
-    return "; ".join(map(_sentence, error.errors()))
-
-
-def _sentence(error: Any) -> str:
-    field = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"unknown field {field!r} (a typo? see docs/configuration.md for those that exist)"
-    return f"field {field!r}: {error['msg'].lower()}, got {error['input']!r}"

@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import math
-import multiprocessing
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ import numpy as np
 from bench import faces
 from bench.data.base import ClipDataSet, DataSet, Sample, Split
 from bench.data.cache import cache_folder
+from bench.util import runtime
 from bench.util.errors import UserError, unknown
 from bench.util.files import atomic, digest
 
@@ -141,7 +141,7 @@ class DrawnDataSet(DataSet):
         ]
         with ProcessPoolExecutor(
             max_workers=min(len(ranges), os.cpu_count() or 1),
-            mp_context=multiprocessing.get_context("spawn"),
+            mp_context=runtime.SPAWN,
         ) as pool:
             for numbers, part in zip(ranges, pool.map(self._draw(split), ranges), strict=True):
                 yield part

@@ -1,15 +1,70 @@
 """From a config's data to a data set."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
+from pydantic import ValidationError
+
 from bench.data.base import DataSet, Split
-from bench.data.config import ClipsData, CrossData, DataConfig, FacesData
+from bench.data.config import FACES, FILES, ClipsData, CrossData, DataConfig, FacesData
 from bench.data.cross import CrossDataSet
 from bench.data.drawn import DrawnClips, DrawnDataSet, DrawnFaces
 from bench.data.on_disk import open_layout
 from bench.data.readers import Layout
+from bench.util.errors import UserError, unknown
 from bench.util.progress import Reporter
+from bench.util.section import sentences
+
+
+def named(
+    name: str, root: Path | None = None, options: Mapping[str, Any] = MappingProxyType({})
+) -> DataConfig:
+    """The part of a config that names a data set, as it is said in flags and in Python.
+
+    Args:
+        name: A data set of `bench data list`, or a folder of pictures.
+        root: Folder of a named data set.
+        options: Fields of its config.
+
+    Raises:
+        UserError: For a name, a field or a value that does not exist.
+    """
+    section, fields = _section(name, root)
+    known = sorted(set(section.model_fields) - {"kind", "root"})
+    for field in options:
+        if field not in known:
+            raise unknown(f"option of {name}", field, known)
+    kind = {"kind": section.model_fields["kind"].default}
+    try:
+        found: DataConfig = section.model_validate({**kind, **fields, **options})
+    except ValidationError as error:
+        raise UserError(f"{name}: {sentences(error)}.") from error
+    return found
+
+
+def _section(name: str, root: Path | None) -> tuple[Any, dict[str, Any]]:
+    """The section of the config that `name` means, and what is said of the folder."""
+    if name in FACES:
+        if root is not None:
+            raise UserError(f"--root: {name} are drawn, they have no folder.")
+        return FACES[name], {}
+    if name in FILES:
+        if root is None:
+            raise UserError(f"{name} needs --root DIR: {FILES[name].expects}.")
+        return FILES[name], {"root": root}
+    if name == "cross":
+        raise UserError("cross has two data sets; write them in a config (docs/configuration.md).")
+    if Path(name).is_dir():
+        if root is not None:
+            raise UserError(f"{name} is a folder already; --root is for names, such as raf_db.")
+        return FILES["folder"], {"root": Path(name)}
+    if Path(name).exists():
+        raise UserError(f"{name} is a file; name a folder, or a data set of `bench data list`.")
+    if Path(name).name != name:
+        raise UserError(f"{name}: there is no such folder.")
+    raise unknown("data set or folder", name, [*FACES, *FILES])
 
 
 def open_dataset(data: DataConfig, seed: int, reporter: Reporter | None = None) -> DataSet:

@@ -10,13 +10,13 @@ import yaml
 from pydantic import ValidationError
 
 from bench.config.decision import RULES, DecisionConfig, SequentialDecision
-from bench.config.reading import sentences
 from bench.report.results import display_name, report_order
 from bench.report.traces.compared import Compared, compare
 from bench.report.traces.replay import TraceReader, TraceSource, aligned, replayable
 from bench.store.cells import Cell, Manifest
 from bench.store.store import Store
 from bench.util.errors import UserError, unknown
+from bench.util.section import sentences
 from emodc.decisions.fit import TimestepWeights
 
 #: What `bench decide` replays where no rule is named.

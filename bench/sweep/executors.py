@@ -1,6 +1,5 @@
 """Where shards run. Correctness lives in the store, so an executor only has to call the worker."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -37,7 +36,7 @@ def execute(
         return
     pool = ProcessPoolExecutor(
         max_workers=min(workers, len(shards)),
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=runtime.SPAWN,
         initializer=_start,
         initargs=worker_arguments,
     )

@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import TYPE_CHECKING, Any
 
 from bench.util.errors import UserError
 
@@ -59,6 +60,34 @@ def die_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+class _Process(SpawnProcess):
+    """A started process that does not import the calling script.
+
+    By default it does, and runs a script that has no `if __name__ == "__main__":` again. Workers
+    only need modules, which they import by name.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:
+        main = sys.modules["__main__"]
+        file, spec = main.__dict__.pop("__file__", None), main.__spec__
+        main.__spec__ = None
+        try:
+            return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+        finally:
+            main.__spec__ = spec
+            if file is not None:
+                main.__file__ = file
+
+
+class _Spawn(SpawnContext):
+    Process = _Process  # type: ignore[assignment]
+
+
+#: How all worker processes are started.
+SPAWN = _Spawn()
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
 """What every part of a config is: closed to unknown fields, and immutable."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from bench.util.files import expanded
 
@@ -15,3 +15,15 @@ class Section(BaseModel):
     """A part of a config."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def sentences(error: ValidationError) -> str:
+    """What is wrong with which fields."""
+    return "; ".join(map(_sentence, error.errors()))
+
+
+def _sentence(error: Any) -> str:
+    field = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown field {field!r} (a typo? see docs/configuration.md for those that exist)"
+    return f"field {field!r}: {error['msg'].lower()}, got {error['input']!r}"

@@ -6,7 +6,6 @@ fine one decides: among aligned faces the common 64 bits of one direction are eq
 different people.
 """
 
-import multiprocessing
 import os
 import signal
 import time
@@ -102,7 +101,7 @@ def in_order(
         return
     pool = ProcessPoolExecutor(
         max_workers=min(processes, len(chunks)),
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=runtime.SPAWN,
         initializer=_begin,
     )
     try:

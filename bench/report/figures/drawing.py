@@ -1,6 +1,5 @@
 """How figures look, and how they are written so that the same results give the same bytes."""
 
-import multiprocessing
 import signal
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -249,7 +248,7 @@ def write(drawings: Iterable[Drawing], folder: Path, workers: int) -> list[Drawn
     first = list(islice(rest, _FEW))
     if len(first) < _FEW or workers == 1:
         return [_drawn(d, save(d.figure, folder, d.name)) for d in chain(first, rest)]
-    context = multiprocessing.get_context("spawn")
+    context = runtime.SPAWN
     with ProcessPoolExecutor(min(workers, 4), context, _start) as pool:
         submitted = [(d, pool.submit(_save, d.figure, folder, d.name)) for d in chain(first, rest)]
         return [_drawn(drawing, future.result()) for drawing, future in submitted]
