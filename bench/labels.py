@@ -5,10 +5,12 @@ whether a file of ids starts at 0 or at 1.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Literal
 
-from bench.util.errors import UserError, unknown
+from bench.util.errors import UserError, did_you_mean, unknown
 
 #: The seven basic expressions, in the order of our tables.
 BASIC = ("neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust")
@@ -48,9 +50,22 @@ _SYNONYMS = {
 }
 
 
+#: What splits are called in folders and tables, in any case; by what the bench calls them.
+_SPLITS: dict[Literal["train", "val", "test"], tuple[str, ...]] = {
+    "train": ("train", "training", "trainset"),
+    "val": ("val", "valid", "validation", "valset", "dev", "development", "publictest"),
+    "test": ("test", "testing", "testset", "privatetest"),
+}
+
+
+def composed(text: str) -> str:
+    """Text in Unicode's form NFC: "è" as one character, where some systems write two in names."""
+    return unicodedata.normalize("NFC", text)
+
+
 def _bare(name: str) -> str:
     """Without case and without what separates words."""
-    return re.sub(r"[\s_-]+", "", name).lower()
+    return re.sub(r"[\s_-]+", "", composed(name)).lower()
 
 
 _CANONICAL = {
@@ -90,12 +105,33 @@ ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
+_SPLIT_OF = {name: split for split, names in _SPLITS.items() for name in names}
+
+
+def split_of(name: str) -> Literal["train", "val", "test"] | None:
+    """The split that a folder or a field of a table names: "Training", "valid"; None if none."""
+    return _SPLIT_OF.get(_bare(name))
+
+
+def is_known(name: str) -> bool:
+    """Whether a name is the vocabulary's, or another spelling of one of its words."""
+    return _bare(name) in _CANONICAL
+
+
+def near_miss(name: str) -> str:
+    """What may be meant by a name that is not in the vocabulary but nearly is; "" for others."""
+    if is_known(name):
+        return ""
+    # Far enough apart are "neutre" and "neutral", "content" and "contempt"; not "hapiness".
+    return did_you_mean(_bare(name), _CANONICAL, cutoff=0.82)
+
+
 def canonical(name: str) -> str:
     """The vocabulary's word for `name`; other names stay as they are, without spaces around them.
 
     "Happy" is "happiness"; "Happily_Surprised" and "HAPPILY-SURPRISED" are "happily surprised".
     """
-    return _CANONICAL.get(_bare(name), name.strip())
+    return _CANONICAL.get(_bare(name), composed(name.strip()))
 
 
 def ordered(names: set[str]) -> tuple[str, ...]:

@@ -6,11 +6,12 @@ from typing import Any
 
 from bench.data.config import FACES, FILES
 
-_EVERYWHERE = ("kind", "root", "follow_links")
+_EVERYWHERE = ("kind", "root", "follow_links", "lost_classes")
 
 _FROM_FILES = (
     "Read from files: --data NAME --root DIR. With -o follow_links=true files behind links that "
-    "leave DIR are used, too."
+    "leave DIR are used, too. With -o lost_classes=drop classes with labels and no picture are "
+    "left out."
 )
 
 

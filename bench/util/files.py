@@ -172,14 +172,18 @@ def file_sha256(path: Path) -> str:
 # Parquet files that are never half written, and that say when they are damaged.
 
 
-def write_parquet(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
+def write_parquet(
+    path: Path, frame: pd.DataFrame, schema: pa.Schema, private: bool = False
+) -> None:
     """Write `frame`, atomically, with a checksum per page and the schema's metadata."""
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
     # Without what pandas adds: it says nothing that the schema does not, and breaks when damaged.
-    write_table(path, table.replace_schema_metadata(schema.metadata))
+    write_table(path, table.replace_schema_metadata(schema.metadata), private=private)
 
 
-def write_table(path: Path, table: pa.Table, floats: str | None = None) -> None:
+def write_table(
+    path: Path, table: pa.Table, floats: str | None = None, private: bool = False
+) -> None:
     """Write `table`, atomically, with a checksum per page.
 
     Args:
@@ -187,10 +191,11 @@ def write_table(path: Path, table: pa.Table, floats: str | None = None) -> None:
         table: What.
         floats: The column, as Parquet names it, that most of the table is. Measured floats hardly
             repeat: their bytes stored apart compress better than a dictionary of them.
+        private: As of `atomic`.
     """
     packed = {"use_dictionary": False, "use_byte_stream_split": [floats]} if floats else {}
     # Opened here: PyArrow takes a path with a colon for a URI.
-    with atomic(path) as scratch, pa.OSFile(str(scratch), "wb") as file:
+    with atomic(path, private=private) as scratch, pa.OSFile(str(scratch), "wb") as file:
         pq.write_table(table, file, compression="zstd", write_page_checksum=True, **packed)
 
 

@@ -15,7 +15,7 @@ from bench.data.readers.base import Entry, Layout, Listing, Source
 from bench.data.readers.clips import ClipSource
 from bench.data.reading.images import UnreadablePicture
 from bench.data.reading.tree import stamp
-from bench.util.errors import UserError
+from bench.util.errors import UserError, did_you_mean
 from bench.util.files import digest
 from bench.util.progress import Reporter
 
@@ -32,23 +32,33 @@ class FilesDataSet(DataSet):
         layout: Where the files are, and the protocol.
         listing: What it found there.
         reporter: Shows progress of opening pictures that were never opened before.
+        facts: What `examine` found, if it was asked already.
 
     Attributes:
         base: What paths of sources are relative to.
+        notes: What a person should know of how the folder was read, in sentences.
         contents: Hash of what determines each sample's picture, by sample.
 
     Raises:
         UserError: If the folder is not what it should be, or if a class cannot be trained.
     """
 
-    def __init__(self, layout: Layout, listing: Listing, reporter: Reporter | None = None) -> None:
-        facts = examine(layout, listing, reporter)
+    def __init__(
+        self,
+        layout: Layout,
+        listing: Listing,
+        reporter: Reporter | None = None,
+        facts: pd.DataFrame | None = None,
+    ) -> None:
+        facts = examine(layout, listing, reporter) if facts is None else facts
         self.name, self.kind, self.protocol = layout.name, layout.title, layout.protocol
         self.synthetic = listing.drawn(layout.root)
         self.group_values = dict(listing.group_values)  # workers get a copy
         self.base = listing.base
         self._layout = layout
-        entries = self._usable(layout, listing, facts)
+        self.notes = listing.notes
+        usable = self._usable(layout, listing, facts)
+        self.classes, entries = _without_lost(layout, listing, usable)
         contents = dict(zip(facts["id"], facts["sha256"], strict=True))
         splits = _carved(entries, contents)
         self.contents = contents
@@ -61,7 +71,6 @@ class FilesDataSet(DataSet):
             split: [Sample(entry.id, entry.label) for entry in members]
             for split, members in splits.items()
         }
-        self.classes = listing.classes
         self._require_trainable(layout)
         self.digest = digest(
             {
@@ -153,7 +162,11 @@ class FilesDataSet(DataSet):
             )
         strangers = found["test"] - set(self.classes)
         if strangers:
-            raise layout.fail(f"test has classes that train lacks: {', '.join(sorted(strangers))}.")
+            hints = {f" {did_you_mean(name, self.classes)}" for name in strangers}
+            raise layout.fail(
+                f"test has classes that train lacks: {', '.join(sorted(strangers))}. Train has "
+                f"{', '.join(self.classes)}.{''.join(sorted(hints - {' '}))}"
+            )
         for label in self.classes:
             if label not in found["train"]:
                 raise layout.fail(
@@ -218,6 +231,34 @@ def open_layout(layout: Layout, reporter: Reporter | None = None) -> FilesDataSe
     listing = layout.listing()
     require_agreement(layout, listing)
     return (ClipFilesDataSet if layout.clips else FilesDataSet)(layout, listing, reporter)
+
+
+def _without_lost(
+    layout: Layout, listing: Listing, usable: Sequence[Entry]
+) -> tuple[tuple[str, ...], list[Entry]]:
+    """The classes and their entries, if a class has labels but no picture: without it, or an error.
+
+    Raises:
+        UserError: Naming the classes, unless the layout says to drop them.
+    """
+    there = {(entry.split, entry.label) for entry in usable}
+    lost = {
+        (split, label): "none of the published pictures is there"
+        for split, counts in layout.published().items()
+        for label, count in counts.items()
+        if count and label in listing.classes
+    }
+    lost |= {(entry.split, entry.label): entry.source.path for entry in listing.entries}
+    lost = {pair: why for pair, why in (lost | dict(listing.claimed)).items() if pair not in there}
+    if lost and layout.lost_classes == "refuse":
+        told = "; ".join(f"{label} in {split} ({why})" for (split, label), why in lost.items())
+        raise layout.fail(
+            f"classes have labels but no picture that can be used: {told}. Mend that, or go on "
+            "without them: lost_classes: drop (-o lost_classes=drop)."
+        )
+    gone = {label for split, label in lost if split == "train"}
+    classes = tuple(label for label in listing.classes if label not in gone)
+    return classes, [entry for entry in usable if entry.label not in gone]
 
 
 def _carved(entries: Sequence[Entry], contents: dict[str, str]) -> dict[Split, list[Entry]]:

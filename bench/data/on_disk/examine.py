@@ -261,8 +261,7 @@ class _Facts:
         """Remember the latest facts, also of pictures that only another protocol lists."""
         latest = np.fromiter(self._rows.values(), np.int64, len(self._rows))
         private_folder(self.path.parent)
-        write_table(self.path, self.table().take(latest))
-        self.path.chmod(0o600)
+        write_table(self.path, self.table().take(latest), private=True)
 
 
 def memory(layout: Layout) -> Path:

@@ -168,8 +168,7 @@ def _save(folder: Path, file: BinaryIO, rows: Sequence[tuple[object, ...]]) -> p
     file.flush()
     os.fsync(file.fileno())
     index = pd.DataFrame(rows, columns=packed.SCHEMA.names)
-    write_parquet(folder / "index.parquet", index, packed.SCHEMA)
-    (folder / "index.parquet").chmod(0o600)
+    write_parquet(folder / "index.parquet", index, packed.SCHEMA, private=True)
     return index
 
 

@@ -291,7 +291,7 @@ def _face(fields: list[str], places: tuple[int, ...], origin: str, number: int) 
         raise wrong_line(origin, number, ",".join(fields), expected)
     path, *corners, expression = (fields[place] for place in places)
     path = path.replace("\\", "/")
-    if "\0" in path or not path or not inside(Path(), path):
+    if "\0" in path or not path or not inside(path):
         raise wrong_line(origin, number, path, "a path below the folder of pictures")
     box = None
     if any(corner.lower() not in _NO_BOX for corner in corners):

@@ -5,25 +5,25 @@ opening can tell (size, content, damage) is found by `bench.data.on_disk.examine
 """
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bench.data.base import Skipped, Split
 from bench.data.reading.images import Box, read_picture
-from bench.util.errors import UserError
+from bench.data.reading.tree import parts_of
+from bench.labels import canonical, class_names, composed, label_base, near_miss, split_of
+from bench.util.errors import UserError, did_you_mean
 from bench.util.section import Section, UserPath
 
 #: The file that marks a tree of drawn faces, so that it is never taken for evidence about people.
 DRAWN_MARK = "DRAWN_FACES.txt"
-
-#: What splits are called in the names of folders, in lower case.
-SPLITS: Mapping[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 
 #: Samples per split and class; the key "" instead of classes is the total of a split.
 Counts = Mapping[Split, Mapping[str, int]]
@@ -122,6 +122,9 @@ class Listing:
         unlabelled: Pictures without a label.
         left_out: Why labelled samples are no part of the protocol, and how many.
         label_files: Those read, where the base is a folder of pictures and they are beside it.
+        claimed: Split and class that a folder or table names, with one of its files and why it has
+            no picture: more than what is in `entries`, if that is all that is there of the class.
+        notes: What else a person should know of how the folder was read, in sentences.
     """
 
     base: Path
@@ -133,6 +136,8 @@ class Listing:
     unlabelled: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     label_files: tuple[Path, ...] = ()
+    claimed: Mapping[tuple[Split, str], str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """A refused file is there: it is told once."""
@@ -171,6 +176,9 @@ class Layout(Section, ABC):
     follow_links: bool = Field(
         default=False, description="Use files behind links that leave the data folder."
     )
+    lost_classes: Literal["refuse", "drop"] = Field(
+        default="refuse", description="What becomes of labelled classes without a usable picture."
+    )
 
     @property
     def name(self) -> str:
@@ -208,6 +216,107 @@ class Layout(Section, ABC):
     def fail(self, sentence: str) -> UserError:
         """An error about the folder as a whole."""
         return UserError(f"{self.kind}, root {self.root}: {sentence} Expected: {self.expects}.")
+
+
+_NUMBER = re.compile(r"-?\d+(\.\d*)?")
+
+
+class OwnLayout(Layout):
+    """A layout of one's own data: what its labels mean is the user's to say."""
+
+    class_names: dict[str, str] = Field(
+        default={}, description="What labels mean, such as {colère: anger, 中性: neutral}."
+    )
+    class_order: str | tuple[str, ...] | None = Field(
+        default=None,
+        description="What numeric labels mean: a known order such as fer2013, or a list of names.",
+    )
+    label_base: LabelBase = None
+
+    @field_validator("class_names", mode="before")
+    @classmethod
+    def _numbers_are_text(cls, names: object) -> object:
+        return {str(key): name for key, name in names.items()} if isinstance(names, dict) else names
+
+    def meanings(self, labels: Mapping[str, str], origin: str) -> dict[str, str]:
+        """The class of each label.
+
+        Args:
+            labels: Labels as they are written, each with the place where it is, for errors.
+            origin: The file or folder with all of them.
+
+        Raises:
+            UserError: For a number without `class_order`, a name that is nearly a known one, or an
+                entry of `class_names` that is no label.
+        """
+        given = {composed(name).strip(): canonical(to) for name, to in self.class_names.items()}
+        plain = {label: composed(label).strip() for label in labels}
+        for name in given:
+            if name not in plain.values():
+                hint = did_you_mean(name, plain.values()) or f"Found: {', '.join(sorted(plain))}."
+                raise UserError(f"{origin}: class_names has {name!r}, which is no label. {hint}")
+        known = {label: given[name] for label, name in plain.items() if name in given}
+        others = [label for label in labels if label not in known]
+        if self.class_order is not None:
+            return known | self._ordered(others, labels, origin)
+        for label in others:
+            if _NUMBER.fullmatch(label):
+                raise UserError(
+                    f"{labels[label]}: the label {label} is a number, which means another class in "
+                    "every data set. Say what the numbers mean with the option class_order: a "
+                    "known order such as fer2013, or a list of names."
+                )
+            if hint := near_miss(label):
+                raise UserError(
+                    f"{labels[label]}: there is no class called {label!r}. {hint} Rename it, or "
+                    f"say what it means with the option class_names: {{{label}: ...}}."
+                )
+        return known | {label: canonical(label) for label in others}
+
+    def _ordered(
+        self, numbers: Sequence[str], places: Mapping[str, str], origin: str
+    ) -> dict[str, str]:
+        names, ids = class_names(self.class_order or ()), {}
+        for label in numbers:
+            # Tables with gaps in a column of integers often come with "3.0".
+            digits = label.removesuffix(".0")
+            if not re.fullmatch(r"-?[0-9]{1,9}", digits):
+                raise UserError(
+                    f"{places[label]}: expected a numeric label, as class_order says, "
+                    f"found {label!r}."
+                )
+            ids[label] = int(digits)
+        first = label_base(ids.values(), len(names), origin, self.label_base) if ids else 0
+        return {label: names[number - first] for label, number in ids.items()}
+
+
+def split_folders(folder: Path) -> dict[str, Split]:
+    """The splits that folders in a folder stand for, by name.
+
+    Files with backslashes in their names count: they were to be in folders, see `Tree.find`.
+    """
+    try:
+        found = [path for path in folder.iterdir() if path.is_dir() or "\\" in path.name]
+    except OSError:
+        return {}
+    names = {parts_of(path.name)[0] for path in found}
+    return {name: split for name in sorted(names) if (split := split_of(name)) is not None}
+
+
+def merged(labels: Iterable[tuple[str, str, str]]) -> tuple[str, ...]:
+    """Sentences about labels of one split that become one class.
+
+    Args:
+        labels: Split, label as it is written, and class, in any number.
+    """
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for split, label, name in labels:
+        found.setdefault((split, name), {})[label] = None
+    told = {(name, tuple(sorted(given))) for (_, name), given in found.items() if len(given) > 1}
+    return tuple(
+        f"the labels {' and '.join(map(repr, given))} are merged into the class {name}"
+        for name, given in sorted(told)
+    )
 
 
 def subject_folds(persons: Iterable[str], folds: int) -> dict[str, int]:

@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from bench.data.readers.base import SPLITS, Entry, Layout, Listing
+from bench.data.base import Split
+from bench.data.readers.base import Entry, Listing, OwnLayout, merged, split_folders
 from bench.data.readers.cast import Cast, save, save_video
 from bench.data.readers.clips import Clips
-from bench.labels import BASIC, canonical, ordered
+from bench.data.reading.tree import content, locate
+from bench.labels import BASIC, ordered
+
+_EXPECTED = "no clips in folders of splits and classes, such as train/anger"
 
 
-class ClipFolder(Layout):
+class ClipFolder(OwnLayout):
     """Classes are the names of the folders; usual names become the vocabulary's."""
 
     title: ClassVar[str] = "folder of clips"
@@ -33,26 +37,32 @@ class ClipFolder(Layout):
 
     def listing(self) -> Listing:
         """See `Layout.listing`."""
-        if not self.root.is_dir():
-            raise self.fail("there is no such folder.")
-        clips = Clips(self.root, 3, self.follow_links)
-        entries = []
+        base = locate(self.root, lambda folder: bool(split_folders(folder)), _EXPECTED)
+        splits, clips = split_folders(base), Clips(base, 3, self.follow_links)
+        found: list[tuple[str, Split, str]] = []
         for path in clips.paths:
             top, label, _ = path.split("/")
-            split = SPLITS.get(top.lower())
-            source = clips.take(path) if split is not None else None
-            if split is not None and source is not None:
-                entries.append(Entry(path, canonical(label), split, source))
+            if top in splits:
+                found.append((path, splits[top], label))
+        labels = self.meanings(
+            {label: str((base / path).parent) for path, _, label in found}, str(base)
+        )
+        entries = [
+            Entry(path, labels[label], split, source)
+            for path, split, label in found
+            if (source := clips.take(path)) is not None
+        ]
         if not entries:
-            raise self.fail("no clips where they should be.")
-        classes = ordered({entry.label for entry in entries if entry.split == "train"})
+            raise self.fail(f"no clips in folders of classes; found {content(base)}.")
         return Listing(
-            self.root,
+            base,
             tuple(entries),
-            classes,
+            ordered({entry.label for entry in entries if entry.split == "train"}),
             missing=clips.missing,
             refused=clips.refused,
             unlabelled=clips.left,
+            claimed={(split, labels[label]): path for path, split, label in found},
+            notes=merged((split, label, labels[label]) for _, split, label in found),
         )
 
 

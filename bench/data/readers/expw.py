@@ -126,7 +126,7 @@ def parse_labels(text: str, origin: str) -> list[LabelledFace]:
     faces = []
     for number, line in lines(text):
         fields = line.rsplit(maxsplit=7)
-        if len(fields) != 8 or not inside(Path(), fields[0]):
+        if len(fields) != 8 or not inside(fields[0]):
             raise wrong_line(origin, number, line, _EXPECTED)
         face, top, left, right, bottom, label = (
             whole_number(fields[place], origin, number, _EXPECTED) for place in (1, 2, 3, 4, 5, 7)

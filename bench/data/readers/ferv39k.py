@@ -111,7 +111,7 @@ def parse_split(text: str, origin: str) -> dict[str, str]:
         path = fields[0].replace("\\", "/")
         parts = path.split("/")
         name = canonical(fields[-1])
-        if len(fields) != 2 or len(parts) != 3 or not inside(Path(), path) or name not in BASIC:
+        if len(fields) != 2 or len(parts) != 3 or not inside(path) or name not in BASIC:
             raise wrong_line(origin, number, line, expected)
         if canonical(parts[1]) != name:
             raise wrong_line(origin, number, line, f"the class {parts[1]!r} as in the path")

@@ -1,20 +1,40 @@
 """A folder of pictures of one's own: `train/<class>/*`, `test/<class>/*`; or `<class>/*` alone."""
 
-from pathlib import Path
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import ClassVar, Literal, NamedTuple
 
-from bench.data.base import Skipped
-from bench.data.readers.base import SPLITS, Entry, Layout, Listing, PictureFile
+from bench.data.base import Skipped, Split
+from bench.data.readers.base import Entry, Listing, OwnLayout, PictureFile, merged, split_folders
 from bench.data.readers.cast import Cast, save
 from bench.data.readers.own_split import held_out_pictures
 from bench.data.reading.images import PICTURE_SUFFIXES
-from bench.data.reading.tree import DEPTH, Tree, folders, scan
-from bench.labels import BASIC, canonical, ordered
+from bench.data.reading.tables import tables_in
+from bench.data.reading.tree import DEPTH, EVERY, content, folders, parts_of, scan
+from bench.labels import BASIC, composed, is_known, ordered, split_of
 
 STRAY = "not in a folder of a class"
+DEEPER = "in a folder inside that of a class"
+_EMPTY = "a folder without files"
 
 
-class Folder(Layout):
+class _Found(NamedTuple):
+    """A file, or an empty folder, in the folder of a class.
+
+    Attributes:
+        path: Relative to the base.
+        split: As a folder names it; "train" where none does.
+        folder: That of the class, with those above it below the base.
+        reason: Why it is no picture to use; "" if it is one.
+    """
+
+    path: str
+    split: Split
+    folder: tuple[str, ...]
+    reason: str
+
+
+class Folder(OwnLayout):
     """Classes are the names of the folders; usual names become the vocabulary's."""
 
     title: ClassVar[str] = "folder of pictures"
@@ -33,54 +53,155 @@ class Folder(Layout):
     @property
     def protocol(self) -> str:
         """Whose split it is."""
-        return "the folder's own split" if _has_splits(self._base()) else "split by file content"
+        base, splits = self._base()
+        if not splits:
+            return "split by file content"
+        own = "test" in split_folders(base).values()
+        return "the folder's own split" + ("" if own else ", its validation pictures as test")
 
     def listing(self) -> Listing:
         """See `Layout.listing`."""
+        base, splits = self._base()
+        tree = scan(base, EVERY, self.follow_links)
+        found, strays = self._in_classes(base, tree.files, splits)
+        labels = self.meanings(
+            {one.folder[-1]: str(base.joinpath(*one.folder)) for one in found}, str(base)
+        )
+        pictures = [one for one in found if not one.reason]
+        if not pictures or len(set(labels.values())) < 2:
+            self._point_to_table(base)
+        if not pictures:
+            raise self.fail(f"no pictures in folders of classes; found {content(base)}.")
+        named = [(one.path, labels[one.folder[-1]]) for one in pictures]
+        test = set() if splits else held_out_pictures(base, named)
+        entries = tuple(
+            Entry(path, label, "test" if path in test else one.split, PictureFile(path))
+            for one, (path, label) in zip(pictures, named, strict=True)
+        )
+        claimed: dict[tuple[Split, str], str] = {}
+        for one in found:
+            claimed.setdefault(
+                (one.split, labels[one.folder[-1]]), f"{one.path}: {one.reason or 'damaged'}"
+            )
+        unused = [Skipped(one.path, one.reason) for one in found if one.reason not in ("", _EMPTY)]
+        return Listing(
+            base,
+            entries,
+            ordered({entry.label for entry in entries if entry.split == "train"}),
+            refused=(*tree.refused, *unused, *strays),
+            claimed=claimed,
+            notes=merged((one.split, one.folder[-1], labels[one.folder[-1]]) for one in found),
+        )
+
+    def _base(self) -> tuple[Path, dict[str, Split]]:
+        """The folder with the splits, and what they are called there; or that with the classes.
+
+        Archives nest theirs once or twice.
+        """
         if not self.root.is_dir():
             raise self.fail("there is no such folder.")
-        base = self._base()
-        tree = scan(base, PICTURE_SUFFIXES, self.follow_links)
-        entries = _with_splits(tree) if _has_splits(base) else _without_splits(tree)
-        if not entries:
-            raise self.fail("no pictures where they should be.")
-        classes = ordered({entry.label for entry in entries if entry.split == "train"})
-        used = {entry.id for entry in entries}
-        strays = [Skipped(path, STRAY) for path in tree.files if path not in used]
-        return Listing(base, tuple(entries), classes, refused=(*tree.refused, *strays))
-
-    def _base(self) -> Path:
-        """The root, or what an archive left below it: a folder in a folder, with nothing beside."""
+        level = [self.root]
+        for _ in range(DEPTH):
+            fitting = [folder for folder in level if split_folders(folder)]
+            if len(fitting) > 1:
+                names = " and ".join(str(folder) for folder in fitting[:2])
+                raise self.fail(f"several folders have splits in them, {names}. Name one of them.")
+            if fitting:
+                return fitting[0], self._splits(fitting[0])
+            level = [child for folder in level for child in folders(folder)]
         base = self.root
         for _ in range(DEPTH):
-            inner = [] if _has_splits(base) else folders(base)
-            if len(inner) != 1 or not folders(inner[0]):
+            inner = folders(base)
+            if len(inner) != 1 or not folders(inner[0]) or self._is_class(inner[0].name):
                 break
             base = inner[0]
-        return base
+        return base, {}
+
+    def _splits(self, base: Path) -> dict[str, Split]:
+        """Splits by the names of their folders; a validation split alone is that for test."""
+        found = split_folders(base)
+        for split in found.values():
+            names = [name for name, other in found.items() if other == split]
+            if len(names) > 1:
+                raise self.fail(
+                    f"{base} has {' and '.join(names)}, which are all the {split} split. Merge "
+                    "them, or move one away."
+                )
+        if "test" not in found.values():
+            return {name: "test" if split == "val" else split for name, split in found.items()}
+        return found
+
+    def _in_classes(
+        self, base: Path, paths: Sequence[str], splits: Mapping[str, Split]
+    ) -> tuple[list[_Found], list[Skipped]]:
+        """What is in folders of classes, in natural order; and pictures that are in none."""
+        placed: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+        for path in paths:
+            # A backslash in a file of a folder is one; in the base's, it was to make folders.
+            above = tuple((path.split("/") if "/" in path else parts_of(path))[:-1])
+            placed.setdefault(above[0] if splits and above else "", []).append((path, above))
+        found: list[_Found] = []
+        strays = []
+        for top, members in placed.items():
+            split = splits.get(top, "train")
+            level = int(bool(top)) + self._class_level(
+                [above[bool(top) :] for path, above in members if _is_picture(path)]
+            )
+            named = {split_of(part) for _, above in members for part in above[bool(top) : level]}
+            if named - {None, split_of(top)}:
+                raise self.fail(
+                    f"folders of splits are at different depths, as in {members[0][0]}. Move "
+                    "those of train and test beside each other."
+                )
+            parents = set()
+            for path, above in members:
+                if len(above) > level and (not splits or top in splits):
+                    reason = _unread(path) or (DEEPER if len(above) > level + 1 else "")
+                    found.append(_Found(path, split, above[: level + 1], reason))
+                    parents.add(above[:level])
+                elif _is_picture(path):
+                    strays.append(Skipped(path, STRAY))
+            known = {one.folder for one in found}
+            for parent in parents:
+                for name in sorted(child.name for child in folders(base.joinpath(*parent))):
+                    if (*parent, name) not in known:
+                        place = (*parent, name)
+                        found.append(_Found("/".join(place), split, place, _EMPTY))
+        return found, strays
+
+    def _is_class(self, name: str) -> bool:
+        return is_known(name) or composed(name) in map(composed, self.class_names)
+
+    def _class_level(self, inner: Sequence[tuple[str, ...]]) -> int:
+        """How deep class folders are: where one is named as a class, or else where several are."""
+        deepest = max(map(len, inner), default=0)
+        names = [{above[n] for above in inner if len(above) > n} for n in range(deepest)]
+        known = [level for level in range(deepest) if any(map(self._is_class, names[level]))]
+        several = [level for level in range(deepest) if len(names[level]) > 1]
+        return (known or several or [0])[0]
+
+    def _point_to_table(self, base: Path) -> None:
+        """Refuse pictures whose labels are in a table beside them."""
+        tables = tables_in(base)
+        if tables:
+            inner = folders(base)
+            pictures = f" -o pictures={inner[0]}" if len(inner) == 1 else ""
+            raise self.fail(
+                f"found {content(base)}. If {tables[0].name} has the labels, read it: --data "
+                f"manifest --root {tables[0]}{pictures}."
+            )
 
 
-def _has_splits(root: Path) -> bool:
-    return (root / "train").is_dir() or (root / "test").is_dir()
+def _is_picture(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in PICTURE_SUFFIXES
 
 
-def _with_splits(tree: Tree) -> list[Entry]:
-    entries = []
-    for path in tree.files:
-        parts = path.split("/")
-        split = SPLITS.get(parts[0].lower())
-        if len(parts) == 3 and split is not None:
-            entries.append(Entry(path, canonical(parts[1]), split, PictureFile(path)))
-    return entries
-
-
-def _without_splits(tree: Tree) -> list[Entry]:
-    found = [(path, path.split("/")[0]) for path in tree.files if path.count("/") == 1]
-    test = held_out_pictures(tree.base, found)
-    return [
-        Entry(path, canonical(label), "test" if path in test else "train", PictureFile(path))
-        for path, label in found
-    ]
+def _unread(path: str) -> str:
+    """Why a file is not read; "" for pictures."""
+    if _is_picture(path):
+        return ""
+    suffix = PurePosixPath(path).suffix
+    return f"{suffix} is no suffix of pictures that are read" if suffix else "it has no suffix"
 
 
 # ------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, NamedTuple, get_args
@@ -10,20 +9,20 @@ from typing import ClassVar, Literal, NamedTuple, get_args
 from pydantic import Field
 
 from bench.data.base import Skipped, Split
-from bench.data.readers.base import SPLITS, Entry, LabelBase, Layout, Listing, PictureFile
+from bench.data.readers.base import Entry, Listing, OwnLayout, PictureFile, merged
 from bench.data.readers.cast import Cast, save
 from bench.data.readers.own_split import held_out_persons, held_out_pictures
-from bench.data.reading.images import PICTURE_SUFFIXES, Box
+from bench.data.reading.images import Box
 from bench.data.reading.tables import (
     FORMATS,
     Table,
     column_names,
     read_table,
-    whole_number,
+    tables_in,
     wrong_line,
 )
-from bench.data.reading.tree import inside, locate, scan
-from bench.labels import BASIC, canonical, class_names, label_base, natural_key, ordered
+from bench.data.reading.tree import EVERY, content, inside, is_absolute, locate, scan
+from bench.labels import BASIC, natural_key, ordered, split_of
 from bench.util.errors import UserError
 from bench.util.section import UserPath
 
@@ -31,12 +30,11 @@ Column = Literal["path", "label", "split", "id", "person", "left", "top", "width
 
 _NEEDED: tuple[Column, ...] = ("path", "label")
 _BOX: tuple[Column, ...] = ("left", "top", "width", "height")
-_SPLITS: Mapping[str, Split] = {
-    **SPLITS,
-    "training": "train",
-    "validation": "val",
-    "dev": "val",
-    "testing": "test",
+
+#: What columns are often called; named in errors, never taken for granted.
+_USUAL: Mapping[Column, tuple[str, ...]] = {
+    "path": ("image", "filename", "file", "img", "image_path", "file_path", "filepath", "name"),
+    "label": ("emotion", "expression", "class", "labels", "class_name", "category", "target"),
 }
 _FARTHEST = 10**6  # pixels
 _LONGEST = 100  # characters of what stands in tables and figures
@@ -113,14 +111,14 @@ def _row(
     path = _plain(fields["path"])
     box = _box(fields, origin, number)
     plain = path if box is None else f"{path}#{box.left},{box.top},{box.width},{box.height}"
-    split = fields.get("split", "").lower()
-    if split and split not in _SPLITS:
+    split = fields.get("split", "")
+    if split and split_of(split) is None:
         raise wrong_line(origin, number, split, "a split, train, val or test")
     return ManifestRow(
         number,
         path,
         fields["label"],
-        _SPLITS.get(split),
+        split_of(split),
         fields.get("id", plain),
         fields.get("person", ""),
         box,
@@ -142,9 +140,11 @@ def _columns(table: Table, names: Mapping[Column, str]) -> dict[Column, list[str
             found.setdefault(name, table.columns[name])
     for name in _NEEDED:
         if name not in found:
+            usual = [c for c in table.columns if c.lower() in (name, *_USUAL[name])]
             raise UserError(
                 f"{table.origin}: there is no column {name!r} among {_known(table)}. If it is "
-                f"called something else, say so with the option columns: {{{name}: ...}}."
+                "called something else, say so with the option columns: "
+                f"{{{name}: {usual[0] if usual else '...'}}}."
             )
     boxed = [name for name in _BOX if name in found]
     if boxed == ["width", "height"] and not set(boxed) & set(names):
@@ -213,17 +213,18 @@ def _pixels(text: str, origin: str, number: int) -> int:
 # A table of one's own that names pictures and their labels: CSV, TSV or Parquet.
 
 
-_NUMBER = re.compile(r"-?\d+(\.\d*)?")
 _LEAVES = "its path leaves the folder of the pictures (follow_links: true allows it)"
+_ELSEWHERE = "a path from the root of a disk; write it as from the folder of the pictures"
 
 
-class ManifestLayout(Layout):
+class ManifestLayout(OwnLayout):
     """Pictures and labels that a table names; usual labels become the vocabulary's."""
 
     title: ClassVar[str] = "table of pictures"
     expects: ClassVar[str] = (
-        "a file *.csv, *.tsv or *.parquet, or DIR/manifest.{csv,tsv,parquet}, with columns path "
-        "and label, optionally split, id, person, left, top, width, height"
+        "a file *.csv, *.tsv or *.parquet, or DIR/manifest.{csv,tsv,parquet} or the only such file "
+        "in DIR; with columns path and label, optionally split, id, person, left, top, width and "
+        "height"
     )
 
     kind: Literal["manifest"] = "manifest"
@@ -234,11 +235,6 @@ class ManifestLayout(Layout):
         default={}, description="What columns are called, such as {label: emotion}."
     )
     groups: tuple[str, ...] = Field(default=(), description="Columns to split results by.")
-    class_order: str | tuple[str, ...] | None = Field(
-        default=None,
-        description="What numeric labels mean: a known order such as fer2013, or a list of names.",
-    )
-    label_base: LabelBase = None
 
     @property
     def name(self) -> str:
@@ -279,17 +275,29 @@ class ManifestLayout(Layout):
         file = self.file()
         table = read_table(file)
         rows = parse_rows(table, self.columns, self.groups)
-        labels = self._labels([row for row in rows if row.label], table.origin)
+        places: dict[str, str] = {}
+        for row in rows:
+            if row.label:
+                places.setdefault(row.label, f"{table.origin}, line {row.number}")
+        labels = self.meanings(places, table.origin)
         base = self.pictures or file.parent
         paths, missing, refused = self._find(base, rows)
         usable = [row for row in rows if row.label and row.path in paths]
-        without_split = 0
-        if self.columns.get("split", "split") in table.columns:
-            without_split = sum(row.split is None for row in usable)
-            usable = [row for row in usable if row.split is not None]
+        has_splits = self.columns.get("split", "split") in table.columns
+        without_split = sum(row.split is None for row in usable) if has_splits else 0
+        usable = [row for row in usable if row.split is not None or not has_splits]
         if not usable:
             why = "".join(f" {found.path}: {found.reason}." for found in (*missing, *refused)[:1])
-            raise self.fail(f"no labelled picture of {table.origin} can be used.{why}")
+            raise self.fail(
+                f"no labelled picture of {table.origin} can be used.{why} Found: {content(base)}. "
+                "Say with the option pictures: DIR what the paths are relative to."
+            )
+        unused = {found.path: found.reason for found in (*missing, *refused)}
+        claimed: dict[tuple[Split, str], str] = {}
+        for row in rows:
+            if row.label and (row.split is not None or not has_splits):
+                why = unused.get(row.path, "damaged")
+                claimed.setdefault((row.split or "train", labels[row.label]), f"{row.path}: {why}")
         entries = _entries(base, usable, paths, labels)
         return Listing(
             base,
@@ -300,45 +308,30 @@ class ManifestLayout(Layout):
             refused=refused,
             unlabelled=tuple(row.path for row in rows if not row.label and row.path in paths),
             left_out={"no split given": without_split} if without_split else {},
+            claimed=claimed,
+            notes=merged(
+                (row.split or "", row.label, labels[row.label]) for row in rows if row.label
+            ),
         )
-
-    def _labels(self, rows: Sequence[ManifestRow], origin: str) -> dict[str, str]:
-        """Class name of each label."""
-        given = {row.label: row.number for row in rows}
-        if self.class_order is None:
-            number = next(filter(_NUMBER.fullmatch, given), None)
-            if number is not None:
-                raise UserError(
-                    f"{origin}, line {given[number]}: the label {number} is a number, which means "
-                    "another class in every data set. Say what the numbers mean with the option "
-                    "class_order: a known order such as fer2013, or a list of names."
-                )
-            return {label: canonical(label) for label in given}
-        names = class_names(self.class_order)
-        expected = "a numeric label, as class_order says"
-        ids = {
-            # Tables with gaps in a column of integers often come with "3.0".
-            label: whole_number(label.removesuffix(".0"), origin, line, expected)
-            for label, line in given.items()
-        }
-        first = label_base(ids.values(), len(names), origin, self.label_base)
-        return {label: names[number - first] for label, number in ids.items()}
 
     def _find(
         self, base: Path, rows: Sequence[ManifestRow]
     ) -> tuple[dict[str, str], tuple[Skipped, ...], tuple[Skipped, ...]]:
         """Files of the rows' paths, in natural order; those not there; those refused."""
-        tree = scan(base, PICTURE_SUFFIXES, self.follow_links)
+        tree = scan(base, EVERY, self.follow_links)
         paths: dict[str, str] = {}
         missing, refused = [], list(tree.refused)
         for path in dict.fromkeys(row.path for row in rows):
             found: str | None
-            if inside(base, path):
+            if inside(path):
                 found = tree.find(path)
+            elif path.startswith(f"{base.absolute()}/") and ".." not in path:
+                found = tree.find(path.removeprefix(f"{base.absolute()}/"))
             elif self.follow_links:
                 found = path if (base / path).is_file() else None
             else:
-                refused.append(Skipped(path, _LEAVES))
+                reason = _ELSEWHERE if is_absolute(path) and not Path(path).exists() else _LEAVES
+                refused.append(Skipped(path, reason))
                 continue
             if found is None:
                 missing.append(Skipped(path, "named by the table, not there"))
@@ -352,8 +345,9 @@ class ManifestLayout(Layout):
 
 
 def _tables(folder: Path) -> list[Path]:
-    names = (folder / f"manifest{suffix}" for suffix in FORMATS)
-    return [path for path in names if path.is_file()]
+    """The tables called manifest in a folder, or else all that it has."""
+    found = tables_in(folder)
+    return [path for path in found if path.stem == "manifest"] or found
 
 
 def _entries(

@@ -13,12 +13,20 @@ from pydantic import Field
 
 from bench import faces
 from bench.data.base import Skipped, Split
-from bench.data.readers.base import SPLITS, Counts, Entry, LabelBase, Layout, Listing, PictureFile
+from bench.data.readers.base import (
+    Counts,
+    Entry,
+    LabelBase,
+    Layout,
+    Listing,
+    PictureFile,
+    split_folders,
+)
 from bench.data.readers.cast import Cast, save
 from bench.data.reading.images import PICTURE_SUFFIXES
 from bench.data.reading.tables import lines, read_text, whole_number, wrong_line
 from bench.data.reading.tree import Tree, locate, scan, unnested
-from bench.labels import COMPOUND, ORDERS, label_base, natural_key, ordered
+from bench.labels import COMPOUND, ORDERS, label_base, natural_key, ordered, split_of
 from bench.util.errors import UserError
 
 LABEL_FILES = (
@@ -35,7 +43,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 _NAME = re.compile(r"(train|test)_\d+\.[a-z]{3,4}", re.IGNORECASE | re.ASCII)
 _TERMS = "non-commercial research and education, on request from an institutional address"
-_IN_MIRROR = re.compile(rf"({'|'.join(SPLITS)})/(\d{{1,9}})/[^/]+", _NAME.flags)
+_IN_MIRROR = re.compile(r"([^/]+)/(\d{1,9})/[^/]+", re.ASCII)
 
 
 class _Raf(Layout):
@@ -126,11 +134,13 @@ class _Raf(Layout):
         if self.pictures != "aligned":
             raise self.fail(f"a re-host with the aligned pictures; there is no {self.pictures}.")
         tree = scan(base, PICTURE_SUFFIXES, self.follow_links)
-        ids, splits = {}, {}
+        ids: dict[str, int] = {}
+        splits: dict[str, Split] = {}
         for path in tree.files:
             found = _IN_MIRROR.fullmatch(path)
-            if found is not None:
-                ids[path], splits[path] = int(found[2]), SPLITS[found[1].lower()]
+            split = split_of(found[1]) if found is not None else None
+            if found is not None and split is not None:
+                ids[path], splits[path] = int(found[2]), split
         if not ids:
             raise self.fail(f"no pictures in folders of classes in {base}.")
         if "test" not in splits.values():  # the official test set, called validation
@@ -148,7 +158,8 @@ class _Raf(Layout):
 
     def _fits(self, folder: Path) -> bool:
         official = any((folder / "EmoLabel" / name).exists() for name in LABEL_FILES)
-        return official or (folder / "train" / "1").is_dir() or (folder / "train" / "0").is_dir()
+        train = [name for name, split in split_folders(folder).items() if split == "train"]
+        return official or any((folder / n / first).is_dir() for n in train for first in "01")
 
 
 class RafDb(_Raf):

@@ -12,10 +12,15 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 #: Suffixes of files that readers take for pictures; compare with `path.suffix.lower()`.
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+PICTURE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}
+)
 
-#: Larger pictures are refused before they are decoded: as RGB they would fill 384 MB and more.
-MAX_PIXELS = 128_000_000
+#: Larger pictures are refused: a run holds a hundred bytes and more for each of their pixels.
+MAX_PIXELS = 25_000_000
+
+#: Larger photographs are refused before they are decoded, also where only a box of them is used.
+MAX_PHOTOGRAPH = 128_000_000
 
 # By content, not by suffix: pictures from the web are often named .jpg whatever they are. Nothing
 # else may be opened, since some of Pillow's formats run other programs.
@@ -78,12 +83,14 @@ def read_picture(file: Path | bytes, box: Box | None = None) -> np.ndarray:
 
     Raises:
         UnreadablePicture: If it cannot be decoded to the end, holds numbers without a fixed white,
-            has more than `MAX_PIXELS` or nothing inside the box.
+            has more than `MAX_PIXELS` (inside the box) or nothing inside the box.
     """
     # Pillow and not OpenCV, which decodes a JPEG of 100x100 in half the time and to the same bytes:
     # it returns truncated files with their lower part grey, and lets no one know.
     with _opened(file) as image:
         orientation = _orientation(image)
+        if box is None or box.width * box.height > MAX_PIXELS:
+            _require_pixels(image.width * image.height, MAX_PIXELS)
         image.load()
         picture = _eight_bits(image)
         # Pillow turns TIFFs on its own.
@@ -104,21 +111,28 @@ def _opened(source: Path | bytes) -> Iterator[Image.Image]:
             # A file and not its name, or Pillow maps it into memory, where turned TIFFs go wrong.
             opened = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
             with opened as file, Image.open(file, formats=_FORMATS) as image:
-                pixels = image.width * image.height
-                if not 0 < pixels <= MAX_PIXELS:
-                    raise UnreadablePicture(f"it has {pixels:,} pixels, not 1 to {MAX_PIXELS:,}")
+                _require_pixels(image.width * image.height, MAX_PHOTOGRAPH)
                 yield image
     except UnreadablePicture:
         raise
     except FileNotFoundError:
         raise UnreadablePicture("there is no such file") from None
     except Image.DecompressionBombError:
-        raise UnreadablePicture(f"it has more than {MAX_PIXELS:,} pixels") from None
+        raise UnreadablePicture(f"it has more than {MAX_PHOTOGRAPH:,} pixels") from None
     except UnidentifiedImageError:
+        if (len(source) if isinstance(source, bytes) else source.stat().st_size) == 0:
+            raise UnreadablePicture("the file is empty") from None
         raise UnreadablePicture("it is no JPEG, PNG, BMP, GIF, WebP or TIFF") from None
     except Exception as error:  # decoders raise almost anything on bytes that are not what they say
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UnreadablePicture(f"cannot be decoded: {reason}") from error
+
+
+def _require_pixels(pixels: int, most: int) -> None:
+    if not 0 < pixels <= most:
+        raise UnreadablePicture(
+            f"it has {pixels:,} pixels, not 1 to {most:,}; crop it to the face or save it smaller"
+        )
 
 
 def _orientation(image: Image.Image) -> int:

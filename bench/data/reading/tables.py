@@ -112,8 +112,14 @@ def whole_number(text: str, origin: str, number: int, expected: str) -> int:
 # Tables of one's own as columns of text: CSV, TSV or Parquet.
 
 
-#: What separates the fields, by suffix in lower case; None where it is no text.
-FORMATS: dict[str, str | None] = {".csv": ",", ".tsv": "\t", ".parquet": None}
+#: Suffixes of tables, in lower case.
+FORMATS = (".csv", ".tsv", ".parquet")
+
+
+def tables_in(folder: Path) -> list[Path]:
+    """The tables in a folder."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in FORMATS)
+
 
 _SHORT = 24  # characters
 
@@ -139,9 +145,8 @@ def read_table(path: Path) -> Table:
     Raises:
         UserError: If it is none of `FORMATS`, or not what its suffix says.
     """
-    separator = FORMATS[path.suffix.lower()]
-    if separator is not None:
-        return parse_table(read_text(path), str(path), separator)
+    if path.suffix.lower() != ".parquet":
+        return parse_table(read_text(path), str(path))
     try:
         with pa.OSFile(str(path)) as file:  # PyArrow takes a path with a colon for a URI
             table = pq.read_table(file)
@@ -162,9 +167,9 @@ def column_names(path: Path) -> list[str]:
     Raises:
         UserError: If it is none of `FORMATS`, or not what its suffix says.
     """
-    separator = FORMATS[path.suffix.lower()]
-    if separator is not None:
-        _, names = next(csv_rows(read_lines(path), str(path), separator), (0, []))
+    if path.suffix.lower() != ".parquet":
+        first = next((line for line in read_lines(path) if line.strip()), "")
+        _, names = next(csv_rows(first, str(path), _separator(first)), (0, []))
         return names
     try:
         with pa.OSFile(str(path)) as file:
@@ -173,12 +178,19 @@ def column_names(path: Path) -> list[str]:
         raise _unreadable(path, error) from error
 
 
-def parse_table(text: str, origin: str, separator: str = ",") -> Table:
-    """The table in a text whose first line names the columns.
+def _separator(text: str) -> str:
+    """What separates most fields of the first line: a comma, a semicolon or a tab."""
+    first = next((line.group() for line in _LINE.finditer(text) if line.group().strip()), "")
+    return max(",;\t", key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+
+
+def parse_table(text: str, origin: str) -> Table:
+    """The table in a text whose first line names the columns, whatever separates them.
 
     Raises:
         UserError: Naming the line that has more or fewer fields than the first.
     """
+    separator = _separator(text)
     rows = csv_rows(text, origin, separator)
     _, names = next(rows, (0, []))
     if not names:

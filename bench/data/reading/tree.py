@@ -1,6 +1,7 @@
 """Folders as they come: found below where one points, in natural order, links checked."""
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,14 +9,17 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bench.data.base import Skipped
-from bench.labels import natural_key
+from bench.labels import composed, natural_key
 from bench.util.errors import UserError
 
 #: How far below the named folder a data set is looked for: archives nest theirs once or twice.
 DEPTH = 3
 
-#: What archives of other systems leave behind.
-_LITTER = ("__MACOSX", "Thumbs.db", "@eaDir")
+#: What systems and archives leave behind, in lower case.
+_LITTER = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin")
+
+#: Suffixes for `scan` to list every file.
+EVERY = ("",)
 
 LEAVES_ROOT = "a link that leaves the data folder (follow_links: true allows it)"
 
@@ -35,19 +39,24 @@ class Tree:
     refused: tuple[Skipped, ...]
 
     def find(self, path: str) -> str | None:
-        """The file that a label file means by `path`, whatever the case of its letters."""
+        """The file that a label file means by `path`.
+
+        Case does not matter, nor which Unicode form the name has on disk ("colère" has two), nor
+        whether the files were unpacked with backslashes in their names, as on Linux from archives
+        that were made on Windows.
+        """
         if path in self._known:
             return path
-        return self._any_case.get(path.lower())
+        return self._alike.get(_plain(path))
 
     @cached_property
     def _known(self) -> frozenset[str]:
         return frozenset(self.files)
 
     @cached_property
-    def _any_case(self) -> dict[str, str]:
+    def _alike(self) -> dict[str, str]:
         """Only needed where a name is not found as it is written."""
-        return {path.lower(): path for path in self.files}
+        return {_plain(path): path for path in reversed(self.files)}
 
 
 def scan(
@@ -210,7 +219,7 @@ def locate(root: Path, fits: Callable[[Path], bool], expected: str, prefer: str 
         if fitting:
             return fitting[0]
         level = [child for folder in level for child in folders(folder)]
-    raise UserError(f"{root}: {expected}; found {_content(root)}.")
+    raise UserError(f"{root}: {expected}; found {content(root)}.")
 
 
 def unnested(base: Path, folder: str) -> str:
@@ -221,10 +230,23 @@ def unnested(base: Path, folder: str) -> str:
     return folder
 
 
-def inside(base: Path, path: str) -> bool:
-    """Whether `path`, as a label file gives it, stays below `base`; links are not looked at."""
-    parts = path.replace("\\", "/").split("/")
-    return bool(parts[0] or len(parts) == 1) and ".." not in parts
+def inside(path: str) -> bool:
+    """Whether `path`, as a label file gives it, stays below its folder; links are not looked at."""
+    return not is_absolute(path) and ".." not in parts_of(path)
+
+
+def is_absolute(path: str) -> bool:
+    """Whether a path begins at a root, of this system or another, such as "C:/x.png"."""
+    return bool(re.match(r"[/\\]|[A-Za-z]:[/\\]", path))
+
+
+def parts_of(path: str) -> list[str]:
+    """Folders and name of a path, also where backslashes stand between them."""
+    return path.replace("\\", "/").split("/")
+
+
+def _plain(path: str) -> str:
+    return composed(path.replace("\\", "/")).lower()
 
 
 def stamp(base: str, path: str) -> tuple[int, int, int, int]:
@@ -250,7 +272,7 @@ def _kind(child: "os.DirEntry[str]") -> Literal["folder", "file", "other"]:
 
 
 def _is_litter(name: str) -> bool:
-    return name.startswith(".") or name in _LITTER
+    return name.startswith(".") or name.lower() in _LITTER
 
 
 def _not_text(path: str) -> str:
@@ -272,7 +294,7 @@ def folders(folder: Path) -> list[Path]:
     return sorted(found) if len(found) < 200 else []
 
 
-def _content(root: Path) -> str:
+def content(root: Path) -> str:
     """What a folder holds, in a few words."""
     names = sorted(p.name + ("/" if p.is_dir() else "") for p in root.iterdir())
     if not names:

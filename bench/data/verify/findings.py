@@ -12,6 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from bench.data.base import Skipped, Split
+from bench.data.on_disk import FilesDataSet
 from bench.data.on_disk.agreement import require_agreement
 from bench.data.on_disk.examine import BYTES, COARSE_BYTES, FINE_SIDE, examine
 from bench.data.readers.base import Counts, Entry, Layout, Listing
@@ -23,6 +24,7 @@ from bench.data.verify.manifest import (
     read_manifest,
 )
 from bench.data.verify.report import Count, DataFinding, Level, Sizes, Verification, many
+from bench.util.errors import UserError
 from bench.util.progress import Reporter
 
 
@@ -302,7 +304,6 @@ def picture_findings(listing: Listing, facts: pd.DataFrame) -> Iterator[DataFind
     for reason, number in listing.left_out.items():
         yield DataFinding("note", "left_out", f"{number:,} left out by the protocol: {reason}")
     yield from _small(listing, facts)
-    yield from _classes(listing, facts)
     yield from _persons(listing)
 
 
@@ -361,21 +362,18 @@ def _sized(listing: Listing, facts: pd.DataFrame, places: np.ndarray) -> list[di
     ]
 
 
-def _classes(listing: Listing, facts: pd.DataFrame) -> Iterator[DataFinding]:
-    """Classes that make a run refuse the data set."""
-    found: dict[str, Counter[str]] = {"train": Counter(), "val": Counter(), "test": Counter()}
-    for entry, error in zip(listing.entries, facts["error"], strict=True):
-        if not error:
-            found[entry.split][entry.label] += 1
-    needed = 1 if found["val"] else 2  # one of train becomes validation
-    items = [
-        {"class": label, "reason": f"{found['train'][label]} to train on, {needed} needed"}
-        for label in dict.fromkeys((*listing.classes, *sorted(found["test"])))
-        if found["train"][label] < needed
-    ]
-    if items:
-        text = "a run would refuse the data set for want of pictures to train on"
-        yield DataFinding("warning", "classes", text, items)
+def reading_findings(
+    layout: Layout, listing: Listing, facts: pd.DataFrame
+) -> Iterator[DataFinding]:
+    """How the folder was read, and whether a run refuses what was found."""
+    for note in listing.notes:
+        yield DataFinding("note", "reading", note)
+    try:
+        FilesDataSet(layout, listing, facts=facts)
+    except UserError as error:
+        yield DataFinding(
+            "warning", "run", f"a run refuses this data set: {str(error).rstrip('.')}"
+        )
 
 
 def _persons(listing: Listing) -> Iterator[DataFinding]:
@@ -416,6 +414,7 @@ def verify(layout: Layout, reporter: Reporter, against: Path | None = None) -> V
     findings = [
         *finding(found, layout.published_total(), drawn),
         *picture_findings(listing, facts),
+        *reading_findings(layout, listing, facts),
         *other_sizes(listing, facts, layout.published_size()),
         *duplicate_findings(listing, facts),
     ]

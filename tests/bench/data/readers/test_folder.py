@@ -61,5 +61,8 @@ def test_files_that_are_no_pictures_are_skipped_and_listed(picture_folder: Path)
     (picture_folder / "train" / "happy" / "bad.png").write_bytes(b"no picture")
     (picture_folder / "train" / "happy" / "notes.txt").write_text("ignored")
     dataset = open_layout(Folder(root=picture_folder))
-    assert [skipped.path for skipped in dataset.skipped] == ["train/happy/bad.png"]
+    assert [skipped.path for skipped in dataset.skipped] == [
+        "train/happy/notes.txt",
+        "train/happy/bad.png",
+    ]
     assert len(dataset.samples("train")) == 16

@@ -74,8 +74,12 @@ def test_the_file_or_its_folder_can_be_named(table: Path, tmp_path: Path) -> Non
     other = table.rename(table.with_name("lab_faces.csv"))
     assert opened(other).name == "lab_faces"
     assert open_layout(opened(other)).synthetic
-    with pytest.raises(UserError, match=r"manifest\.\{csv,tsv,parquet\}"):
+    assert facts(opened(table.parent)) == facts(by_folder)  # the only table there
+    shutil.copy(other, table.with_name("b.tsv"))
+    with pytest.raises(UserError, match=r"has b\.tsv and lab_faces\.csv"):
         opened(table.parent).listing()
+    with pytest.raises(UserError, match=r"manifest\.\{csv,tsv,parquet\}"):
+        opened(table.parent / "pictures").listing()
     with pytest.raises(UserError, match="no such file"):
         opened(table.parent / "pictures" / "0.png").listing()
 

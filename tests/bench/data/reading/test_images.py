@@ -269,10 +269,12 @@ def test_strips_are_the_whole(tmp_path: Path, mode: str, monkeypatch: pytest.Mon
         assert not picture.flags.writeable
 
 
-@pytest.mark.parametrize("width", [MAX_PIXELS // 1000 + 1, 2_000_000])
-def test_larger_ones_are_refused_before_decoding(tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "most"), [(MAX_PIXELS // 1000 + 1, "25,000,000"), (2_000_000, "128,000,000")]
+)
+def test_larger_ones_are_refused_before_decoding(tmp_path: Path, width: int, most: str) -> None:
     path = png(tmp_path / "a.png", width, 1000, bits=8, colour=2, rows=b"none at all")
-    with pytest.raises(UnreadablePicture, match="128,000,000"):
+    with pytest.raises(UnreadablePicture, match=most):
         read_picture(path)
 
 
@@ -285,7 +287,7 @@ def test_too_few_rows_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "no JPEG, PNG"),
+        (b"", "the file is empty"),
         (b"no picture", "no JPEG, PNG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no JPEG, PNG"),
         (b"\x89PNG\r\n\x1a\n", "no JPEG, PNG"),

@@ -120,14 +120,13 @@ def test_unreadable_tiny_plain_and_stray_pictures(picture_folder: Path) -> None:
 def test_classes_that_no_run_can_use(picture_folder: Path) -> None:
     write_pictures(picture_folder / "test", ("sad",), 2)
     write_pictures(picture_folder / "train", ("fear",), 1)
-    found = verify(Folder(root=picture_folder), QUIET)
-    reasons = {item["class"]: item["reason"] for item in items(found, "classes")}
-    assert reasons == {
-        "sadness": "0 to train on, 2 needed",
-        "fear": "1 to train on, 2 needed",
-    }
-    with pytest.raises(UserError):
-        open_layout(Folder(root=picture_folder))
+    for reason in ("test has classes that train lacks: sadness", "class 'fear' has fewer than two"):
+        found = verify(Folder(root=picture_folder), QUIET)
+        [told] = [finding.text for finding in found.findings if finding.kind == "run"]
+        with pytest.raises(UserError, match=reason) as refused:
+            open_layout(Folder(root=picture_folder))
+        assert str(refused.value).rstrip(".") in told
+        shutil.rmtree(picture_folder / "test" / "sad", ignore_errors=True)
 
 
 def test_links_that_leave_the_folder(picture_folder: Path, tmp_path: Path) -> None:
