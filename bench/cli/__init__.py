@@ -4,7 +4,7 @@ import errno
 import re
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -24,7 +24,7 @@ from bench.util.errors import UserError, did_you_mean
 class _Suggesting(TyperGroup):
     """A group of commands that says which value of a choice was probably meant."""
 
-    def invoke(self, ctx: typer.Context) -> object:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command that the arguments name."""
         try:
             return super().invoke(ctx)

@@ -185,7 +185,7 @@ def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     except OSError:
         return None
     end = len(stored) - sha256().digest_size
-    if sha256(stored[:end]).digest() != stored[end:].tobytes():
+    if sha256(stored[:end].data).digest() != stored[end:].tobytes():
         return None
     return stored[len(_header(shape)) : end].reshape(shape)
 

@@ -92,10 +92,11 @@ def _open(data: Any, seed: int, reporter: Reporter | None, splits: Sequence[Spli
             _draw_now(drawn, splits, reporter)
         return drawn
     dataset = open_layout(data, reporter)
-    for note in dataset.notes if reporter is not None else ():
-        reporter.say(f"{dataset.name}: {note}")
-    if reporter is not None and not dataset.synthetic:
-        _tell_counts(data, dataset, reporter)
+    if reporter is not None:
+        for note in dataset.notes:
+            reporter.say(f"{dataset.name}: {note}")
+        if not dataset.synthetic:
+            _tell_counts(data, dataset, reporter)
     return dataset
 
 

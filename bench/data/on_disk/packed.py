@@ -59,7 +59,7 @@ def read_index(folder: Path, checked: bool = False) -> pd.DataFrame:
         return index
     stored = _mapped(pixels)
     spans = zip(index["offset"], ends(index), index["crc32"], strict=True)
-    whole = [crc32(stored[start:end]) == sum_ for start, end, sum_ in spans]
+    whole = [crc32(stored[start:end].data) == sum_ for start, end, sum_ in spans]
     return index[whole].reset_index(drop=True)
 
 
@@ -99,7 +99,7 @@ class Packed:
         offset, height, width, checksum = place
         pixels = self._pixels[offset : offset + height * width * 3]
         if name not in self._checked:  # once in each process
-            if crc32(pixels) != checksum:
+            if crc32(pixels.data) != checksum:
                 del self._places[name]
                 return None
             self._checked.add(name)

@@ -355,7 +355,7 @@ def test_absolute_paths_are_read_here_and_told_from_elsewhere(table: Path) -> No
     rewritten(table, lambda row: row.update(path=f"{table.parent}/{row['path']}"))
     assert counts(opened("manifest", table)) == TABLE_COUNTS
     for there in ("/data/of/somebody", "D:\\faces"):
-        rewritten(table, lambda row, there=there: row.update(path=f"{there}/{row['path'][-10:]}"))
+        rewritten(table, lambda row: row.update(path=f"{there}/{row['path'][-10:]}"))  # noqa: B023
         with pytest.raises(UserError, match="a path from the root of a disk"):
             opened("manifest", table)
 
