@@ -135,9 +135,9 @@ def _twin(other: TraceReader, manifest: Manifest) -> Manifest:
         ]
         if _settings(twin) != _settings(manifest):
             different.append("the settings of evaluation differ in more than the noise")
-        if cell.family == "attack":
+        if not cell.about.model_free:
             different.append("attacks follow the noise, so the attacked pictures differ")
-        elif cell.family not in ("clean", "views") and planned.run_seed != cell.run_seed:
+        elif not cell.about.clean and planned.run_seed != cell.run_seed:
             different.append("the run seeds differ, and with them the perturbed pictures")
         if not different:
             return twin
@@ -161,7 +161,6 @@ Weights = Literal["weights", "range"]
 Rules = Callable[[TraceSource], Sequence[DecisionConfig]]
 
 ALL = "all"
-_FAMILIES = ("clean", "views", "corruption", "level", "attack")  # rows of sequences are frames
 
 
 @dataclass(frozen=True)
@@ -246,7 +245,7 @@ def replay_run(
     """
     store = Store(root)
     reader = TraceReader(store)
-    cells = [cell for cell in report_order(reader.cells) if cell.family in _FAMILIES]
+    cells = [cell for cell in report_order(reader.cells) if _decided(cell)]
     chosen = _chosen(cells, classifiers, pictures, root)
     twins = None if other is None else TraceReader(Store(other))
     if twins is not None and not twins.cells:  # a folder without a run says so here
@@ -265,6 +264,11 @@ def replay_run(
     if not places:
         raise _nothing(root, asked)
     return Session(root, other, weights, tuple(places), asked.sentences, drawn)
+
+
+def _decided(cell: Cell) -> bool:
+    """Whether rules are replayed on it; rows of sequences are frames."""
+    return not cell.about.fits and cell.about.place != "flips"
 
 
 def _chosen(
@@ -297,8 +301,7 @@ def _typed(cell: Cell) -> str:
 
 
 def _pictures(cell: Cell) -> str:
-    clean = cell.family in ("clean", "views")
-    return cell.perturbation if clean else f"{cell.perturbation} {cell.severity}"
+    return cell.perturbation if cell.about.clean else f"{cell.perturbation} {cell.severity}"
 
 
 def _place(asked: _Asked, manifests: Sequence[Manifest]) -> Place:

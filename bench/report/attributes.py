@@ -70,7 +70,7 @@ def attributes(group: ResultSet, store: Store) -> list[Attribute]:
 
 def _measured(group: ResultSet) -> list[Outcomes]:
     """One per set of samples; attacks run on a part of them."""
-    each = [result.outcomes for result in group.results if result.cell.family != "attack"]
+    each = [result.outcomes for result in group.results if result.cell.about.model_free]
     return list({id(outcomes.ids): outcomes for outcomes in each}.values())
 
 

@@ -197,7 +197,7 @@ class ResultSet:
     def clean(self, classifier: str) -> Pooled | None:
         """The classifier's results on clean pictures, None if there are none."""
         own = (pooled for key, pooled in self._index.items() if key[0] == classifier)
-        return next((p for p in own if p.results[0].cell.family == "clean"), None)
+        return next((p for p in own if p.results[0].cell.about.clean), None)
 
     def under(self, classifier: str, perturbation: str) -> list[Pooled]:
         """The classifier's complete results under one perturbation, severity ascending."""

@@ -7,14 +7,11 @@ from pathlib import Path
 from bench.report.groups import Result, ResultSet
 from bench.report.measures import measure
 from bench.report.outcomes import Flips, Outcomes, flips_of
-from bench.store.cells import FOR_DECISIONS, Cell, Gate, Manifest
+from bench.store.cells import FAMILIES, Cell, Gate, Manifest, pictures_of
 from bench.store.store import Store
 from bench.util.errors import UserError
 
-_FAMILIES = ("clean", "corruption", "level", "attack", "sequence", *FOR_DECISIONS)  # report order
-
-#: Families that tables of single results have no place for; `ResultSet` keeps each by itself.
-_APART = ("level", *FOR_DECISIONS)
+_ORDER = list(FAMILIES)
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,8 @@ class Missing:
     def __str__(self) -> str:
         """One line for a list of missing cells."""
         cell = self.cell
-        level = "" if cell.family in ("clean", "validation") else f" {cell.severity}"
-        where = f"{self.name} on {cell.dataset}, {cell.condition}{level}, seed {cell.seed}"
+        what = pictures_of(cell.condition, cell.family, cell.severity)
+        where = f"{self.name} on {cell.dataset}, {what}, seed {cell.seed}"
         return f"{where}: {self.reason}"
 
 
@@ -87,14 +84,14 @@ def read(root: Path) -> Results:
     manifests = {cell: store.manifest(cell) for cell in planned}
     names = _names(planned, manifests)
     measured, flips, missing = _measured(store, planned, names, manifests)
-    complete = tuple(result for result in measured if result.cell.family not in _APART)
+    complete = tuple(result for result in measured if result.cell.about.place == "results")
     if not complete:
         raise UserError(
             f"{root} holds no complete cell of the {len(planned)} planned, so there is nothing to "
             "report. The same `bench run` goes on where it stopped.",
             1,
         )
-    apart = [result for result in measured if result.cell.family in _APART]
+    apart = [result for result in measured if result.cell.about.place != "results"]
     groups = tuple(_with_apart(g, flips, apart) for g in _grouped(planned, names, complete, store))
     why = "no other cell of its data set and seed is finished"
     known = {group.key for group in groups}
@@ -132,7 +129,7 @@ def _measured(
         try:
             known = like.get(cell.family)
             outcomes = like[cell.family] = checked(store, manifest, known)
-            if cell.family == "sequence":
+            if cell.about.place == "flips":
                 flips.append(flips_of(manifest, name, outcomes))
             else:
                 measured.append(Result(manifest, name, outcomes, measure(outcomes)))
@@ -147,14 +144,14 @@ def _with_apart(group: ResultSet, flips: Sequence[Flips], apart: Sequence[Result
     return replace(
         group,
         flips=tuple(one for one in flips if _group_key(one.cell) == group.key),
-        levels=_family(own, "level"),
-        validation=_family(own, "validation"),
-        views=_family(own, "views"),
+        levels=_placed(own, "levels"),
+        validation=_placed(own, "validation"),
+        views=_placed(own, "views"),
     )
 
 
-def _family(results: Sequence[Result], family: str) -> tuple[Result, ...]:
-    return tuple(result for result in results if result.cell.family == family)
+def _placed(results: Sequence[Result], place: str) -> tuple[Result, ...]:
+    return tuple(result for result in results if result.cell.about.place == place)
 
 
 def report_order(cells: Sequence[Cell]) -> list[Cell]:
@@ -173,7 +170,7 @@ def report_order(cells: Sequence[Cell]) -> list[Cell]:
             datasets.index(cell.dataset),
             cell.run_seed,
             cell.seed,
-            _FAMILIES.index(cell.family),
+            _ORDER.index(cell.family),
             perturbations.index(cell.perturbation),
             cell.level,
         )
@@ -217,7 +214,7 @@ def _grouped(
     groups = []
     for key in keys:
         cells = tuple(
-            cell for cell in planned if _group_key(cell) == key and cell.family not in FOR_DECISIONS
+            cell for cell in planned if _group_key(cell) == key and not cell.about.for_decisions
         )
         own = tuple(result for result in complete if _group_key(result.cell) == key)
         shown = {c.classifier: names[key, c.classifier] for c in cells}

@@ -16,6 +16,7 @@ from bench.report.spec import ABSENT, Value
 from bench.report.tables.common import DRAWN, Swept, interval_name, seeds_text, sizes, sweeps
 from bench.report.write import Report
 from bench.stats import SampleScores
+from bench.store.cells import FAMILIES
 
 # ------------------------------------------------------------------------------------------------
 # Tables for a terminal of any width: numbers are never cut, folded or left without their interval.
@@ -208,7 +209,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _seen(result: Result) -> str:
     cell = result.cell
-    met = cell.family == "corruption" and seen(result.manifest.training, cell.perturbation)
+    met = cell.about.corrupted and seen(result.manifest.training, cell.perturbation)
     return ", seen in training" if met else ""
 
 
@@ -258,7 +259,7 @@ def _clean(group: ResultSet) -> list[Line]:
 
 def _sweeps(group: ResultSet, family: str) -> list[Line]:
     """All sweeps of a family: clean, strongest, and for corruptions the mean over severities."""
-    corruption = family == "corruption"
+    graded = FAMILIES[family].graded
     lines: list[Line] = []
     for perturbation in group.perturbations(family):
         severities = group.severities(perturbation)
@@ -268,10 +269,10 @@ def _sweeps(group: ResultSet, family: str) -> list[Line]:
             weakest, strongest = (None if r is None else r.metrics.accuracy for r in ends)
             reference = group.reference(classifier, perturbation)
             clean = None if reference is None else reference.accuracy
-            middle = group.mean(classifier, perturbation) if corruption else weakest
-            seen = corruption and group.seen(classifier, perturbation)
+            middle = group.mean(classifier, perturbation) if graded else weakest
+            seen = graded and group.seen(classifier, perturbation)
             lines.append((f"{name} {SEEN}" if seen else name, (clean, middle, strongest)))
-    if corruption and len(group.perturbations(family)) > 1:
+    if graded and len(group.perturbations(family)) > 1:
         lines.append(_all(group))
         for own in sweeps(group).values():
             lines.append((own.name, tuple(None if v is None else share(v) for v in _mean(own))))

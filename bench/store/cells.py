@@ -1,13 +1,65 @@
 """What a store has records of: cells, and the manifests of those that are complete."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA = 2
 
-#: Families of clean pictures measured for decisions; no table of results has a place for them.
-FOR_DECISIONS = ("validation", "views")
+
+@dataclass(frozen=True)
+class Family:
+    """What holds for all cells of a kind of perturbation, whatever its name and level.
+
+    Attributes:
+        place: Where a report has them: among its "results", or apart from these.
+        strength: What a severity of theirs is called; empty if it says nothing ("0").
+        clean: Whether the pictures are as they are.
+        model_free: Whether every classifier meets the same pictures, and all test pictures.
+        graded: Whether severities are ranks, over which accuracies are averaged.
+        fits: Whether decision rules are fitted on them.
+        augmented: Whether they are test-time augmentation: several views of each picture.
+    """
+
+    place: Literal["results", "levels", "flips", "validation", "views"] = "results"
+    strength: str = ""
+    clean: bool = False
+    model_free: bool = True
+    graded: bool = False
+    fits: bool = False
+    augmented: bool = False
+
+    @property
+    def corrupted(self) -> bool:
+        """Whether the pictures are changed, and for every classifier in the same way."""
+        return self.model_free and not self.clean
+
+    @property
+    def for_decisions(self) -> bool:
+        """Whether they are measured for decisions alone, so that no table of results has them."""
+        return self.fits or self.augmented
+
+
+#: By the label that cells and tables have, in the order of reports.
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        "clean": Family(clean=True),
+        "corruption": Family(strength="severity", graded=True),
+        "level": Family("levels", strength="level"),
+        "attack": Family(strength="budget", model_free=False),
+        "sequence": Family("flips", strength="frames"),
+        "validation": Family("validation", clean=True, fits=True),
+        "views": Family("views", strength="views", clean=True, augmented=True),
+    }
+)
+
+
+def pictures_of(perturbation: str, family: str, severity: str) -> str:
+    """A perturbation with its severity, such as "gaussian_noise 3"; "clean" has none."""
+    return f"{perturbation} {severity}" if FAMILIES[family].strength else perturbation
 
 
 class _Record(BaseModel):
@@ -83,6 +135,11 @@ class Cell(_Record):
         return content
 
     @property
+    def about(self) -> Family:
+        """What holds for all cells of the family."""
+        return FAMILIES[self.family]
+
+    @property
     def level(self) -> float:
         """Severity or eps as a number, for ordering and plotting; a greater one is harder."""
         if self.severity.endswith(" dB"):  # of signal over noise
@@ -139,12 +196,11 @@ class Manifest(_Record):
     command: str = ""
 
 
-def has_other_prompts(cell: Cell, inputs: dict[str, Any]) -> bool:
-    """Whether an EmoDC's cell with these inputs measures the null and the non-class prompt."""
-    evaluation = inputs.get("evaluation") or {}
-    return cell.family == "clean" and bool(evaluation.get("other_prompts"))
+def has_other_prompts(inputs: dict[str, Any]) -> bool:
+    """Whether a cell with these inputs measures an EmoDC's null and non-class prompt."""
+    return bool((inputs.get("evaluation") or {}).get("other_prompts"))
 
 
 def needs_trace(cell: Cell) -> bool:
     """Whether the trace is what the cell is measured for, though its rows have no d_p."""
-    return cell.family == "views"
+    return cell.about.augmented

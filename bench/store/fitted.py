@@ -35,7 +35,7 @@ def fitted(store: Store, cell: Cell) -> Fit | None:
 def _validation(store: Store, cell: Cell) -> Manifest | None:
     alike = ("classifier", "dataset", "seed", "run_seed")
     for planned in store.planned():
-        if planned.family == "validation" and all(
+        if planned.about.fits and all(
             getattr(planned, name) == getattr(cell, name) for name in alike
         ):
             return store.manifest(planned)

@@ -164,7 +164,7 @@ class Store:
 
     def is_whole(self, manifest: Manifest) -> bool:
         """Whether every part of a complete cell, and what it rests on, can still be read."""
-        cell, others = manifest.cell, has_other_prompts(manifest.cell, manifest.inputs)
+        cell, others = manifest.cell, has_other_prompts(manifest.inputs)
         shards = range(manifest.shards)
         return all(self.whole_part(cell, shard, others) is not None for shard in shards)
 
@@ -230,6 +230,6 @@ class Store:
 
 def _row_key(cell: Cell) -> tuple[str, ...]:
     # Another number of views replaces the older: they answer the same question.
-    severity = "" if cell.family == "views" else cell.severity
+    severity = "" if cell.about.augmented else cell.severity
     where = cell.classifier, cell.dataset, cell.family, cell.perturbation, severity
     return *where, str(cell.run_seed)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.config import Config, ControlClassifier
 from bench.config.decision import DecisionConfig, SequentialDecision
-from bench.store.cells import FOR_DECISIONS, Cell
+from bench.store.cells import FAMILIES, Cell
 from bench.store.fitted import fitted
 from bench.store.store import Store
 from bench.util.errors import UserError
@@ -25,7 +25,7 @@ def decision_of(config: Config, name: str, family: str) -> DecisionConfig | None
     What decisions are fitted on, or replayed on for comparison, is measured completely.
     """
     evaluation = getattr(config.classifiers[name], "evaluation", None)
-    if evaluation is None or family in FOR_DECISIONS:
+    if evaluation is None or FAMILIES[family].for_decisions:
         return None
     decision: DecisionConfig | None = evaluation.decision
     return decision
@@ -87,6 +87,6 @@ def phases(todo: Sequence["Shard"]) -> list[list["Shard"]]:
     """Validation cells first, where rules are fitted on them; the others wait for them."""
     if not any(FITTED_ON in shard.planned.inputs for shard in todo):
         return [list(todo)]
-    first = [shard for shard in todo if shard.planned.cell.family == "validation"]
-    later = [shard for shard in todo if shard.planned.cell.family != "validation"]
+    first = [shard for shard in todo if shard.planned.cell.about.fits]
+    later = [shard for shard in todo if not shard.planned.cell.about.fits]
     return [part for part in (first, later) if part]

@@ -172,7 +172,7 @@ def pending(planned: PlannedCell, count: int, store: Store) -> list[Shard]:
         return []  # however it was sharded
     todo = []
     for shard in shards_of(planned, count):
-        others = has_other_prompts(cell, planned.inputs)
+        others = has_other_prompts(planned.inputs)
         part = store.whole_part(cell, shard.number, others)
         if part is None or list(part["sample_id"]) != list(shard.sample_ids):
             todo.append(shard)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.report.outcomes import Outcomes, recognised
 from bench.report.results import checked, display_name, report_order
-from bench.store.cells import FOR_DECISIONS, Cell, Manifest
+from bench.store.cells import Cell, Manifest, pictures_of
 from bench.store.store import Store
 from bench.util.errors import UserError, unknown
 
@@ -99,8 +99,12 @@ class Where(NamedTuple):
     def __str__(self) -> str:
         """Such as "resnet18 on faces, gaussian_noise 3"."""
         who = " and ".join(dict.fromkeys(self.classifiers))
-        level = "" if self.family == "clean" else f" {self.severity}"
-        return f"{who} on {self.dataset}, {self.perturbation}{level}"
+        return f"{who} on {self.dataset}, {self.pictures}"
+
+    @property
+    def pictures(self) -> str:
+        """Such as "gaussian_noise 3", or "clean"."""
+        return pictures_of(self.perturbation, self.family, self.severity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +183,7 @@ def _cells(store: Store, side: Side, both: tuple[Side, Side]) -> dict[Where, lis
     for cell in report_order(store.planned()):
         if side.classifier not in (None, cell.classifier):
             continue
-        if cell.family in ("sequence", "level", *FOR_DECISIONS):
+        if cell.about.place != "results":
             # Rows of a sequence are frames, which are no independent samples; continuous levels
             # would change the means over corruptions; the others are no results of the sweep.
             continue

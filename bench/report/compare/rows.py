@@ -94,9 +94,7 @@ def _grouped(pairs: Sequence[Pair]) -> Iterator[tuple[str, list[Pair]]]:
         for perturbation, sweep in groupby(family, lambda pair: pair.where.perturbation):
             sweeps.append(list(sweep))
             for pair in sweeps[-1]:
-                where = pair.where
-                level = "" if where.family == "clean" else f" {where.severity}"
-                yield f"{perturbation}{level}", [pair]
+                yield pair.where.pictures, [pair]
             if _can_average(sweeps[-1]):
                 yield f"{perturbation} mean", sweeps[-1]
         everything = [pair for sweep in sweeps for pair in sweep]

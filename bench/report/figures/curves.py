@@ -26,6 +26,7 @@ from bench.report.figures.drawing import (
 from bench.report.groups import Pooled, ResultSet
 from bench.report.measures import Metrics
 from bench.report.tables import interval_name
+from bench.store.cells import FAMILIES
 
 #: By classifier and perturbation: on clean pictures, then at each severity.
 Sweeps = dict[tuple[str, str], list[Metrics | None]]
@@ -49,13 +50,13 @@ def curve_drawings(group: ResultSet, family: str) -> Iterator[Drawing]:
         for own in shares
         if any((c, name) in sweeps for c in own for name in names)
     ]
-    what = "severity" if family == "corruption" else "budget"
+    what = FAMILIES[family].strength
     for number, (names, own) in enumerate(parts):
         yield Drawing(
             group.file_name(numbered(f"{family}s", number, len(parts))),
             part_of(f"Accuracy against {what}, {group.slug}", number, len(parts)),
             _alt(group, sweeps, names, own, what),
-            "corruptions" if family == "corruption" else "attacks",
+            "corruptions" if FAMILIES[family].graded else "attacks",
             curves(group, family, sweeps, names, own),
         )
 
@@ -216,7 +217,6 @@ def _ticks(group: ResultSet, perturbation: str) -> tuple[list[float], list[str]]
 
 
 def _x_label(severities: Sequence[str], family: str) -> str:
-    if family == "corruption":
-        return "severity (0: clean)"
-    denominator = _common_denominator(severities)
-    return f"budget eps, in 1/{denominator} (0: clean)" if denominator else "budget eps (0: clean)"
+    about, denominator = FAMILIES[family], _common_denominator(severities)
+    unit = f", in 1/{denominator}" if denominator else ""
+    return f"{about.strength}{'' if about.graded else ' eps'}{unit} (0: clean)"

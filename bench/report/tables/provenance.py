@@ -51,7 +51,7 @@ def datasets_table(results: Results, store: Store) -> TableSpec:
 
 
 def _row(group: ResultSet, record: DatasetRecord | None) -> tuple[Value, ...]:
-    clean = [r.metrics.n for r in group.results if r.cell.family == "clean"]
+    clean = [r.metrics.n for r in group.results if r.cell.about.clean]
     measured = sizes(clean) if clean else None
     classes, chance = str(len(group.classes)), f"{100 / len(group.classes):.1f}"
     if record is None:
@@ -124,7 +124,7 @@ def _known(results: Iterable[Result]) -> list[tuple[dict[str, Any], str | None]]
     found = []
     for result in results:
         parameters = result.manifest.inputs.get("perturbation")
-        if result.cell.family != "corruption" or not isinstance(parameters, dict):
+        if not result.cell.about.corrupted or not isinstance(parameters, dict):
             continue
         if isinstance(parameters.get("levels"), list) and "name" in parameters:
             found.append((parameters, result.manifest.environment.get("preset")))

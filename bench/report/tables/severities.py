@@ -304,7 +304,7 @@ def levels_table(group: ResultSet) -> TableSpec:
 
 def _columns(group: ResultSet) -> dict[str, _Level]:
     """The planned levels by their name in the header."""
-    planned = [cell for cell in group.planned if cell.family == "level"]
+    planned = [cell for cell in group.planned if cell.about.place == "levels"]
     names = list(dict.fromkeys(cell.perturbation for cell in planned))
     ordered = sorted(planned, key=lambda cell: (names.index(cell.perturbation), cell.level))
     return {

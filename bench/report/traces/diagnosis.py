@@ -10,6 +10,7 @@ import numpy as np
 from bench.report.groups import Result, ResultSet
 from bench.report.outcomes import shared_samples
 from bench.report.results import Results
+from bench.store.cells import pictures_of
 from bench.store.store import Store
 from emodc.analysis import diagnostics
 from emodc.analysis.estimates import Estimate, Floats
@@ -38,8 +39,7 @@ class Traced:
     def name(self) -> str:
         """The condition, as shown."""
         cell = self.result.cell
-        level = "" if cell.family == "clean" else f" {cell.severity}"
-        return f"{cell.perturbation.replace('_', ' ')}{level}"
+        return pictures_of(cell.perturbation.replace("_", " "), cell.family, cell.severity)
 
     def binned(self, edges: Floats) -> Floats:
         """Mean errors by timestep bin, (N, K, B)."""
@@ -61,7 +61,7 @@ def strongest(group: ResultSet, beside: Result) -> list[Result]:
     found: dict[str, Result] = {}
     for result in group.results:
         cell, own = result.cell, beside.cell
-        if (cell.classifier, cell.seed, cell.family) == (own.classifier, own.seed, "corruption"):
+        if cell.about.corrupted and (cell.classifier, cell.seed) == (own.classifier, own.seed):
             known = found.get(cell.perturbation)
             if known is None or known.cell.level < cell.level:
                 found[cell.perturbation] = result
@@ -113,7 +113,7 @@ def find_example(group: ResultSet, clean: Traced, corrupted: Sequence[Traced]) -
     another classifier it is EmoDC's own that changes.
     """
     own = clean.result
-    others = [r for r in group.results if r.cell.family == "clean" and not r.manifest.timesteps]
+    others = [r for r in group.results if r.cell.about.clean and not r.manifest.timesteps]
     for judge in [*others, own]:
         for traced in corrupted:
             after = _under(group, judge, traced.result)
@@ -268,7 +268,7 @@ def diagnose(results: Results, store: Store) -> tuple[list[Diagnosis], list[str]
     for group in results.groups:
         clean: dict[str, Result] = {}
         for result in group.results:
-            if result.cell.family == "clean" and result.manifest.timesteps:
+            if result.cell.about.clean and result.manifest.timesteps:
                 clean.setdefault(result.cell.classifier, result)
         for result in clean.values():
             traced = with_traces(result, store)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bench.config.decision import DecisionConfig, FullDecision
 from bench.report.outcomes import Outcomes
 from bench.report.results import checked
-from bench.store.cells import FOR_DECISIONS, Cell, Manifest
+from bench.store.cells import Cell, Manifest
 from bench.store.fitted import fitted
 from bench.store.store import Store
 from bench.util.errors import UserError
@@ -165,8 +165,8 @@ def replayable(manifest: Manifest) -> bool:
 
     Every cell of an EmoDC has; of other classifiers the one with views of clean pictures.
     """
-    family = manifest.cell.family
-    return family == "views" or (family != "validation" and bool(manifest.timesteps))
+    about = manifest.cell.about
+    return about.augmented or (not about.fits and bool(manifest.timesteps))
 
 
 class TraceReader:
@@ -206,7 +206,7 @@ class TraceReader:
         if not traces.complete:
             raise UserError(_why_incomplete(manifest), 1)
         cell = manifest.cell
-        views = cell.family == "views"
+        views = cell.about.augmented
         return TraceSource(
             ids=rows.ids,
             labels=rows.labels,
@@ -236,7 +236,7 @@ class TraceReader:
         if manifest.flops:
             return manifest.flops
         for cell in self.cells:
-            if cell.classifier == manifest.cell.classifier and cell.family in FOR_DECISIONS:
+            if cell.classifier == manifest.cell.classifier and cell.about.for_decisions:
                 other = self.store.manifest(cell)
                 if other is not None and other.checkpoint == manifest.checkpoint and other.flops:
                     return other.flops
