@@ -14,8 +14,8 @@ import numpy as np
 
 from bench.config import Config, load
 from bench.data.open import open_dataset
-from bench.perturb import CORRUPTIONS
-from bench.sweep.plan import levels
+from bench.perturb import Address, Batch
+from bench.store.cells import FAMILIES
 from bench.sweep.run import run as run_sweep
 from bench.util import files, runtime
 from bench.util.errors import UserError
@@ -97,22 +97,16 @@ def _pixels(config: Config) -> dict[str, str]:
     dataset = open_dataset(config.data, config.seed)
     samples = dataset.samples("test")
     checksums = {}
-    for name, family, severity in levels(config):
-        if family == "attack":
+    address = Address(config.seed, dataset.name)
+    for perturbation, levels in config.perturbations.members():
+        if not FAMILIES[perturbation.family].model_free:
             continue  # adversarial pixels hang on gradients, which processors round differently
-        total = hashlib.sha256()
-        for sample in samples:
-            picture = dataset.picture(sample)
-            if family == "corruption":
-                picture = CORRUPTIONS[name](
-                    picture,
-                    int(severity),
-                    seed=config.seed,
-                    dataset=dataset.name,
-                    sample_id=sample.id,
-                )
-            total.update(picture.tobytes())
-        checksums[f"{name} {severity}"] = total.hexdigest()[:16]
+        for level in levels:
+            total = hashlib.sha256()
+            for sample in samples:
+                batch = Batch([dataset.picture(sample)], [sample.id], [sample.label])
+                total.update(perturbation.apply(batch, level, address, None)[0].tobytes())
+            checksums[f"{perturbation.name} {level}"] = total.hexdigest()[:16]
     return checksums
 
 

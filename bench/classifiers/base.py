@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.classifiers.views import Views
+from bench.perturb.views import Views
 from bench.store.cells import Gate
 from bench.store.traces import OtherPrompts, Traces
 from bench.util.errors import UserError

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from bench.classifiers import flops
 from bench.classifiers.base import Classifier, Measurement
-from bench.classifiers.views import Views
 from bench.config import PythonClassifier
 from bench.labels import class_names
+from bench.perturb.views import Views
 from bench.store.traces import TraceInfo, Traces
 from bench.util.errors import UserError
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.classifiers import flops
 from bench.classifiers.base import Classifier, Measurement, as_images
-from bench.classifiers.views import Views
+from bench.perturb.views import Views
 from bench.store.cells import Gate
 from bench.store.traces import OtherPrompts, TraceInfo, Traces
 from bench.util.errors import UserError

@@ -106,13 +106,17 @@ def export(
 
 
 def _preset(name: str) -> "Preset":
+    """The preset less what cannot be applied here, of which it tells."""
     from bench.perturb import PRESETS
     from bench.util.errors import unknown
 
     known = {own.name: own for own in PRESETS.values() if own.corruptions}
     if name not in known:
         raise unknown("preset of corruptions", name, known)
-    return known[name]
+    chosen, left_out = known[name].here()
+    for missing, reason in left_out.items():
+        typer.echo(f"left out: {missing}: {reason}", err=True)
+    return chosen
 
 
 def _shown(

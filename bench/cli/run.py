@@ -221,6 +221,8 @@ def _print_plan(plan: "DryRun") -> None:
     for (name, seed), steps in plan.training.items():
         trained = f"{name}, seed {seed}" if several else name
         console.print(f"train {trained}: {steps} steps", highlight=False)
+    for name, reason in plan.left_out.items():
+        console.print(f"left out: {name}: {reason}", highlight=False)
     if plan.skipped:
         console.print(
             f"{plan.skipped:,} file{'' if plan.skipped == 1 else 's'} will be skipped",

@@ -2,6 +2,7 @@
 
 run.py      the whole run
 data.py     its data
+perturbations.py    which, at which levels, with which parameters
 emodc.py    an EmoDC: objectives, stages, prompts, evaluation
 reading.py  from YAML, with errors that name the field
 
@@ -16,6 +17,7 @@ from bench.config.emodc import (
     Stage,
     StagedClassifier,
 )
+from bench.config.perturbations import Perturbations
 from bench.config.reading import load, parse
 from bench.config.run import (
     BaselineClassifier,
@@ -23,7 +25,6 @@ from bench.config.run import (
     ClassifierConfig,
     Config,
     Execution,
-    Perturbations,
     PythonClassifier,
 )
 from bench.data.config import ClipsData, CrossData, DataConfig, FacesData

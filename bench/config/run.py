@@ -7,8 +7,9 @@ from pydantic import AfterValidator, Field, field_validator
 
 from bench import labels
 from bench.config.emodc import ControlClassifier, EmoDCClassifier, EvaluationConfig
+from bench.config.perturbations import Perturbations
 from bench.data.config import DataConfig, FacesData
-from bench.perturb import ATTACKS, CONTINUOUS, CORRUPTIONS, PRESETS, SEQUENCES
+from bench.perturb import CORRUPTIONS
 from bench.perturb.seen import known_names
 from bench.util import files, runtime
 from bench.util.errors import UserError, unknown
@@ -81,114 +82,6 @@ ClassifierConfig = Annotated[
     | PythonClassifier,
     Field(discriminator="kind"),
 ]
-
-
-class Perturbations(Section):
-    """Which perturbations, at which levels. The clean pictures are always measured."""
-
-    presets: list[str] = Field(default_factory=list)  # all members, at all severities
-    corruptions: dict[str, list[Annotated[int, Field(ge=1, le=5)]]] = Field(default_factory=dict)
-    attacks: dict[str, list[Annotated[int, Field(ge=1, le=255)]]] = Field(
-        default_factory=dict  # eps in 1/255
-    )
-    attack_limit: int | None = Field(None, ge=1)  # test samples attacked
-    levels: dict[str, list[float]] = Field(default_factory=dict)  # sigmas, or SNR in dB
-    sequences: list[str] = Field(default_factory=list)  # such as rotation
-    sequence_limit: int | None = Field(None, ge=1)  # test samples made sequences of
-
-    @field_validator("levels")
-    @classmethod
-    def _within_bounds(cls, table: dict[str, list[float]]) -> dict[str, list[float]]:
-        for name, levels in table.items():
-            if name not in CONTINUOUS:
-                known = unknown("perturbation with continuous levels", name, CONTINUOUS)
-                raise ValueError(str(known))  # as a field's error it is told with the file
-            for level in levels:
-                CONTINUOUS[name].severity(level)
-        return table
-
-    @field_validator("sequences")
-    @classmethod
-    def _full_names(cls, names: list[str]) -> list[str]:
-        """As tables have them; "rotation" is short for "sequences.rotation"."""
-        full = [n if n.startswith("sequences.") else f"sequences.{n}" for n in names]
-        for name in full:
-            if name not in SEQUENCES:
-                # As a field's error it is told with the file.
-                raise ValueError(str(unknown("sequence", name, SEQUENCES)))
-        return list(dict.fromkeys(full))
-
-    def names(self) -> list[str]:
-        """Names of all perturbations."""
-        return [*self.corruptions, *self.levels, *self.attacks, *self.sequences]
-
-    def expanded(self) -> "Perturbations":
-        """The same with the members of presets among `corruptions`, first and in their order.
-
-        A corruption that is named itself, too, has the severities given there.
-
-        Raises:
-            UserError: For a preset, corruption or attack that does not exist.
-        """
-        for kind, names, known in (
-            ("preset", self.presets, tuple(PRESETS)),
-            ("corruption", self.corruptions, tuple(CORRUPTIONS)),
-            ("attack", self.attacks, ATTACKS),
-        ):
-            for name in names:
-                if name not in known:
-                    raise unknown(kind, name, known)
-        corruptions = all_severities(self.presets) | self.corruptions
-        sequences = dict.fromkeys(s for name in self.presets for s in PRESETS[name].sequences)
-        return self.model_copy(
-            update={
-                "presets": [],
-                "corruptions": corruptions,
-                "sequences": list(sequences | dict.fromkeys(self.sequences)),
-            }
-        )
-
-    def only(self, names: list[str]) -> "Perturbations":
-        """The same with the named perturbations alone; a preset's name stands for its members.
-
-        Known corruptions that are not here are added with all their severities, and continuous
-        levels with their usual ones, so any cell of any run can be asked for.
-
-        Raises:
-            UserError: For a name that is neither here nor known.
-        """
-        known = ["clean", *self.names(), *PRESETS, *CORRUPTIONS, *CONTINUOUS, *SEQUENCES]
-        for name in names:
-            if name not in known:
-                raise unknown("perturbation", name, known)
-        presets = [PRESETS[name] for name in names if name in PRESETS]
-        chosen = set(names).union(
-            *(p.corruptions for p in presets), *(p.sequences for p in presets)
-        )
-        table = self.corruptions | {
-            name: severities
-            for name, severities in all_severities(names).items()
-            if name not in self.corruptions
-        }
-        return self.model_copy(
-            update={
-                "corruptions": {k: v for k, v in table.items() if k in chosen},
-                "levels": {
-                    name: self.levels.get(name, list(one.levels))
-                    for name, one in CONTINUOUS.items()
-                    if name in chosen
-                },
-                "attacks": {k: v for k, v in self.attacks.items() if k in chosen},
-                "sequences": [name for name in SEQUENCES if name in chosen],
-            }
-        )
-
-
-def all_severities(names: list[str]) -> dict[str, list[int]]:
-    """The severities of named corruptions, and of the members of named presets, in that order."""
-    members = (PRESETS[n].corruptions if n in PRESETS else [n] for n in names)
-    found = dict.fromkeys(name for own in members for name in own if name in CORRUPTIONS)
-    return {name: list(CORRUPTIONS[name].severities) for name in found}
 
 
 class EngineSettings(Section):

@@ -1,7 +1,7 @@
 """Perturbations: corruptions (model-free, with severities) and attacks (white-box, eps in 1/255).
 
-- `base`      what a corruption is
-- `kernels/`  what becomes of pixels, on batches
+- `base`      what a perturbation is: its levels, its rows, `apply`; clean pictures, corruptions
+- `corruptions/`  what becomes of pixels, on batches
 - `presets`   named lists of corruptions
 - `own`       the two corruptions of the default run
 - `raf_db_c`, `face`    the corruptions of these presets
@@ -9,10 +9,13 @@
 - `levels`    noise and blur by sigma or signal-to-noise ratio, at any level
 - `clips`     corrupted clips: what stays the same from frame to frame
 - `listing`, `sheet`, `export`    presets in words, on a page, as a data set
-- `attacks`   FGSM and PGD; it imports torch
+- `views`     test-time augmentation: clean pictures in several views
+- `attacks`   FGSM and PGD
+- `user_code` corruptions and attacks of a user's own
 """
 
-from bench.perturb.base import SEVERITIES, Corruption
+from bench.perturb.attacks import ATTACKS
+from bench.perturb.base import SEVERITIES, Address, Batch, Corruption, Perturbation
 from bench.perturb.levels import CONTINUOUS
 from bench.perturb.presets import PRESETS, Preset
 from bench.perturb.sequences import SEQUENCES
@@ -23,8 +26,6 @@ CORRUPTIONS: dict[str, Corruption] = {
     for preset in PRESETS.values()
     for name, corruption in preset.corruptions.items()
 }
-#: Built by `bench.perturb.attacks`; names are known without it.
-ATTACKS = ("fgsm", "pgd")
 
 __all__ = [
     "ATTACKS",
@@ -33,6 +34,9 @@ __all__ = [
     "PRESETS",
     "SEQUENCES",
     "SEVERITIES",
+    "Address",
+    "Batch",
     "Corruption",
+    "Perturbation",
     "Preset",
 ]

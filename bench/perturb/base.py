@@ -1,9 +1,10 @@
-"""What a corruption is: a kernel, its constants at each severity, and where its draws come from."""
+"""What a perturbation is; clean pictures, and corruptions, which are kernels with constants."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -17,7 +18,220 @@ Kernel = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
-class Corruption:
+class Batch:
+    """Pictures to be perturbed.
+
+    Attributes:
+        pictures: uint8 RGB (H, W, 3) each, of any sizes, (N,).
+        ids: Of the rows that they become, (N,).
+        labels: Names of their classes, (N,).
+    """
+
+    pictures: Sequence[np.ndarray]
+    ids: Sequence[str]
+    labels: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Address:
+    """With a row's id and the perturbation, the address of all draws.
+
+    Attributes:
+        seed: Of the run, not of training: all trainings meet the same pictures.
+        dataset: Name of the data set.
+    """
+
+    seed: int
+    dataset: str
+
+
+class Subject(Protocol):
+    """What perturbations ask of a classifier; see `bench.classifiers.Classifier`."""
+
+    classes: tuple[str, ...]
+
+    def attack_target(self, sample_id: str) -> Any:
+        """A torch module that is differentiated: images -> logits."""
+
+    def measure(self, pictures: Sequence[np.ndarray], ids: Sequence[str], rule: Any = None) -> Any:
+        """Logits, traces and costs of pictures."""
+
+    def measure_views(self, pictures: Sequence[np.ndarray], ids: Sequence[str], views: Any) -> Any:
+        """The same of several views of each picture."""
+
+
+class Perturbation(ABC):
+    """What is done to which pictures before a classifier sees them, and how it is measured.
+
+    Attributes:
+        name: As in configs and tables; it addresses the draws.
+        family: Its label in tables, which `bench.store.cells.FAMILIES` describes.
+        split: Whose pictures it is about.
+        limit: Which field of a config's `perturbations` limits its samples; empty: none.
+        evaluation_fields: What it alone reads of a classifier's plan of evaluation.
+        shared: Whether its pictures are kept for the next classifier while a sweep lasts.
+        queries: Gradients that each picture costs.
+    """
+
+    name: str
+    family: ClassVar[
+        Literal["clean", "corruption", "level", "attack", "sequence", "validation", "views"]
+    ]
+    split: ClassVar[Literal["val", "test"]] = "test"
+    limit: ClassVar[str] = ""
+    evaluation_fields: ClassVar[frozenset[str]] = frozenset()
+    shared: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def usual_levels(self) -> tuple[str, ...]:
+        """The levels of a run that names none, as cells and tables have them."""
+
+    @abstractmethod
+    def parameters(self) -> dict[str, Any]:
+        """What determines the pictures besides level and address; for cell ids and reports."""
+
+    def inputs(self, level: str) -> dict[str, Any]:
+        """The same at one level: what a cell's id digests of a perturbation."""
+        return self.parameters() | {"severity": level}
+
+    @abstractmethod
+    def apply(
+        self, batch: Batch, level: str, address: Address, classifier: Subject | None
+    ) -> list[np.ndarray]:
+        """Perturbed pictures, uint8 (H, W, 3); each depends on itself, its id and address alone.
+
+        Args:
+            batch: The pictures.
+            level: As cells and tables have it.
+            address: With ids and level, the address of all draws.
+            classifier: What is attacked; None where the perturbation is model-free.
+        """
+
+    def level(self, asked: Any) -> str:
+        """A level that a config asks for, as cells and tables have it.
+
+        Raises:
+            ValueError: If there is no such level.
+        """
+        text = str(asked)
+        if text not in self.usual_levels:
+            raise ValueError(
+                f"{self.name} has the levels {', '.join(self.usual_levels)}, not {text}"
+            )
+        return text
+
+    def missing(self) -> str:
+        """What has to be installed before it can be applied, in a sentence; empty: nothing."""
+        return ""
+
+    @property
+    def queries(self) -> int:
+        """Gradients that each picture costs."""
+        return 0
+
+    def looks(self, level: str) -> int:
+        """How many pictures a classifier sees for a row."""
+        del level
+        return 1
+
+    def rows(self, sample_ids: Sequence[str]) -> tuple[str, ...]:
+        """Ids of the rows that samples become."""
+        return tuple(sample_ids)
+
+    def sample_of(self, row: str) -> str:
+        """Which sample a row is about."""
+        return row
+
+    def measure(
+        self,
+        classifier: Subject,
+        pictures: Sequence[np.ndarray],
+        ids: Sequence[str],
+        level: str,
+        address: Address,
+        rule: Any,
+    ) -> Any:
+        """What a classifier says of perturbed pictures, a `bench.classifiers.Measurement`.
+
+        Args:
+            classifier: The classifier.
+            pictures: From `apply`.
+            ids: Of their rows.
+            level: As of `apply`.
+            address: As of `apply`.
+            rule: What decides while measuring; None measures everything.
+        """
+        del level, address
+        return classifier.measure(pictures, ids, rule)
+
+
+@dataclass(frozen=True)
+class Clean(Perturbation):
+    """Pictures as they are: of the test split."""
+
+    name: str = "clean"
+    family = "clean"
+    evaluation_fields = frozenset({"other_prompts"})
+
+    @property
+    def usual_levels(self) -> tuple[str, ...]:
+        """The single one."""
+        return ("0",)
+
+    def parameters(self) -> dict[str, Any]:
+        """Its name."""
+        return {"name": self.name}
+
+    def apply(
+        self, batch: Batch, level: str, address: Address, classifier: Subject | None
+    ) -> list[np.ndarray]:
+        """The pictures themselves."""
+        return list(batch.pictures)
+
+
+@dataclass(frozen=True)
+class Validation(Clean):
+    """Pictures of the validation split as they are; decision rules are fitted on them."""
+
+    family = "validation"
+    split = "val"
+    evaluation_fields = frozenset()
+
+    def parameters(self) -> dict[str, Any]:
+        """Name and split."""
+        return {"name": self.name, "split": "val"}
+
+
+class ModelFree(Perturbation):
+    """A perturbation that changes pictures of one size together, for all classifiers alike."""
+
+    shared = True
+
+    @abstractmethod
+    def changed(
+        self, pictures: np.ndarray, level: str, address: Address, ids: Sequence[str]
+    ) -> np.ndarray:
+        """Perturbed pictures, uint8 (N, H, W, 3), of pictures of one size."""
+
+    def apply(
+        self, batch: Batch, level: str, address: Address, classifier: Subject | None
+    ) -> list[np.ndarray]:
+        """See `Perturbation.apply`."""
+        places: dict[tuple[int, ...], list[int]] = {}
+        for place, picture in enumerate(batch.pictures):
+            places.setdefault(picture.shape, []).append(place)
+        found = list(batch.pictures)
+        for own in places.values():
+            pictures = np.stack([batch.pictures[i] for i in own])
+            changed = self.changed(pictures, level, address, [batch.ids[i] for i in own])
+            for place, picture in zip(own, changed, strict=True):
+                found[place] = picture
+        return found
+
+
+@dataclass(frozen=True)
+class Corruption(ModelFree):
     """A model-free change of pictures at their native size, with severities from 1 on.
 
     Attributes:
@@ -26,6 +240,7 @@ class Corruption:
         levels: The kernel's constants at severities 1, 2, ...
         random: Whether the kernel draws.
         version: Raise when the same picture becomes another one.
+        needs: Says what has to be installed before the kernel can run; empty: nothing.
     """
 
     name: str
@@ -33,6 +248,8 @@ class Corruption:
     levels: tuple[Mapping[str, Any], ...]
     random: bool = False
     version: int = 1
+    needs: Callable[[], str] | None = None
+    family = "corruption"
 
     def __call__(
         self, picture: np.ndarray, severity: int, *, seed: int, dataset: str, sample_id: str
@@ -94,13 +311,84 @@ class Corruption:
         with ThreadPoolExecutor(len(parts)) as pool:
             return np.concatenate(list(pool.map(corrupt, parts)))
 
+    def changed(
+        self, pictures: np.ndarray, level: str, address: Address, ids: Sequence[str]
+    ) -> np.ndarray:
+        """See `batch`."""
+        return self.batch(
+            pictures, int(level), seed=address.seed, dataset=address.dataset, sample_ids=ids
+        )
+
     @property
     def severities(self) -> tuple[int, ...]:
         """1, 2, ..."""
         return tuple(range(1, len(self.levels) + 1))
+
+    @property
+    def usual_levels(self) -> tuple[str, ...]:
+        """All severities."""
+        return tuple(map(str, self.severities))
+
+    def missing(self) -> str:
+        """See `Perturbation.missing`."""
+        return "" if self.needs is None else self.needs()
+
+    def with_constants(self, name: str, constants: Mapping[str, Any]) -> "Corruption":
+        """The same under another name and with other constants.
+
+        Args:
+            name: Of the new one.
+            constants: Some of the kernel's, by name: a list of one per severity, or one for all.
+
+        Raises:
+            ValueError: If the kernel has no such constant or refuses a value, or lists differ in
+                length.
+        """
+        usual, known = self.levels, [key for key in self.levels[0] if key != "parts"]
+        for key in constants:
+            if key not in known:
+                which = ", ".join(known) or "none, as it is a mix of others"
+                raise ValueError(f"{self.name} has no constant {key!r}; it has {which}")
+        given = {k: _given(k, v, [level[k] for level in usual]) for k, v in constants.items()}
+        counts = {len(values) for values in given.values() if isinstance(values, list)}
+        count = max(counts or {len(usual)})
+        if len(counts) > 1 or (count > len(usual) and len(given) < len(known)):
+            raise ValueError(
+                "a list of constants has one value per severity, and all lists the same number; "
+                f"those that are not given have {len(usual)}"
+            )
+        spread = {k: v if isinstance(v, list) else [v] * count for k, v in given.items()}
+        levels = tuple(
+            {**usual[min(i, len(usual) - 1)], **{key: own[i] for key, own in spread.items()}}
+            for i in range(count)
+        )
+        changed = replace(self, name=name, levels=levels)
+        probe = np.full((1, 48, 40, 3), 128, np.uint8)
+        for severity in () if self.missing() else changed.severities:
+            try:
+                changed.batch(probe, severity, seed=0, dataset="", sample_ids=["0"])
+            except Exception as error:
+                raise ValueError(f"severity {severity} is refused: {error}") from error
+        return changed
 
     def parameters(self) -> dict[str, Any]:
         """What determines the pixels, for cell ids and table footers."""
         single = all(len(level) == 1 for level in self.levels)
         levels = [next(iter(lv.values())) if single else dict(lv) for lv in self.levels]
         return {"name": self.name, "levels": levels, "version": self.version}
+
+
+def _given(name: str, value: Any, usual: Sequence[Any]) -> Any:
+    """A constant as a kernel takes it: a list with one value per severity, or one for all."""
+    several = isinstance(usual[0], tuple)  # numbers at a single severity
+    nested = isinstance(value, list) and bool(value) and isinstance(value[0], list)
+    if isinstance(value, list) and (nested or not several):
+        if not value:
+            raise ValueError(f"{name} has no value")
+        return [_given(name, one, usual) for one in value]
+    if isinstance(value, list):
+        return tuple(_given(name, one, usual[0]) for one in value)
+    whole = all(isinstance(one, int) for one in usual)
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        raise ValueError(f"{name} is a {'whole number' if whole else 'number'}, not {value!r}")
+    return value if whole else float(value)

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from bench.perturb import own
+from bench.perturb.base import Address, ModelFree
 from bench.perturb.corruptions import blur
 from bench.perturb.corruptions.pictures import checked
 from bench.util import rng
 
 
 @dataclass(frozen=True)
-class Continuous:
+class Continuous(ModelFree):
     """A perturbation whose strength is a number of a user's choice.
 
     Attributes:
@@ -26,7 +27,8 @@ class Continuous:
         bounds: The least and the greatest level that is accepted.
         meaning: What a level is, in a few words.
         unit: Of a level, in severities; "dB" says that lower is harder
-            (`bench.store.store.Cell.level`). random: Whether the kernel draws.
+            (`bench.store.cells.Cell.level`).
+        random: Whether the kernel draws.
         version: Raise when the same picture becomes another one.
     """
 
@@ -38,20 +40,26 @@ class Continuous:
     unit: str = ""
     random: bool = False
     version: int = 1
+    family = "level"
 
-    def severity(self, level: float) -> str:
+    @property
+    def usual_levels(self) -> tuple[str, ...]:
+        """Mild to strong."""
+        return tuple(map(self.level, self.levels))
+
+    def level(self, asked: float) -> str:
         """A level as cells and tables have it, such as "0.05" or "30 dB"; six digits count.
 
         Raises:
             ValueError: The level is out of bounds.
         """
         low, high = self.bounds
-        if not low <= level <= high:
+        if not low <= asked <= high:
             raise ValueError(
                 f"A level of {self.name} ({self.meaning}) is from {low:g} to {high:g}, not "
-                f"{level:g}."
+                f"{asked:g}."
             )
-        return f"{level + 0.0:g} {self.unit}".strip()
+        return f"{asked + 0.0:g} {self.unit}".strip()
 
     def batch(
         self,
@@ -66,7 +74,7 @@ class Continuous:
 
         Args:
             pictures: uint8 RGB (N, H, W, 3).
-            severity: From `severity`.
+            severity: From `level`.
             seed: Run seed.
             dataset: Name of the data set.
             sample_ids: Of the pictures, (N,).
@@ -88,6 +96,14 @@ class Continuous:
             return self.kernel(pictures, level)
         draws = [rng.generator(seed, dataset, name, self.name, severity) for name in sample_ids]
         return self.kernel(pictures, level, draws)
+
+    def changed(
+        self, pictures: np.ndarray, level: str, address: Address, ids: Sequence[str]
+    ) -> np.ndarray:
+        """See `batch`."""
+        return self.batch(
+            pictures, level, seed=address.seed, dataset=address.dataset, sample_ids=ids
+        )
 
     def parameters(self) -> dict[str, Any]:
         """What determines the pixels besides the severity, for cell ids."""

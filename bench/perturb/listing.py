@@ -72,7 +72,7 @@ def levels_as_json() -> list[dict[str, Any]]:
             **one.parameters(),
             "about": one.meaning,
             "bounds": list(one.bounds),
-            "levels": [one.severity(level) for level in one.levels],
+            "levels": list(one.usual_levels),
         }
         for one in CONTINUOUS.values()
     ]

@@ -1,7 +1,7 @@
 """Named lists of corruptions: which, with which constants, in the words of their sources."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.perturb import face, own, raf_db_c
@@ -27,6 +27,13 @@ class Preset:
     about: str
     corruptions: Mapping[str, Corruption]
     sequences: Mapping[str, PerturbationSequence] = field(default_factory=dict)
+
+    def here(self) -> tuple["Preset", dict[str, str]]:
+        """The preset less what cannot be applied here, and why each of these cannot."""
+        reasons = {name: corruption.missing() for name, corruption in self.corruptions.items()}
+        left_out = {name: reason for name, reason in reasons.items() if reason}
+        kept = {name: own for name, own in self.corruptions.items() if name not in left_out}
+        return replace(self, corruptions=kept), left_out
 
 
 def _levels(names: str | Sequence[str], rows: Sequence[Any]) -> tuple[dict[str, Any], ...]:
@@ -73,7 +80,12 @@ _PACKAGE: dict[str, tuple[Kernel, tuple[Mapping[str, Any], ...]]] = {
 
 def _of_package(prefix: str, names: Sequence[str]) -> dict[str, Corruption]:
     return {
-        prefix + name: Corruption(prefix + name, *_PACKAGE[name], random=name in _RANDOM)
+        prefix + name: Corruption(
+            prefix + name,
+            *_PACKAGE[name],
+            random=name in _RANDOM,
+            needs=weather.frost_missing if name == "frost" else None,
+        )
         for name in names
     }
 

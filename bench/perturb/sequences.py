@@ -9,12 +9,13 @@ is repeated where a frame shows what lies outside, so that no black corner gives
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from bench.perturb import own
+from bench.perturb.base import Address, Batch, Perturbation, Subject
 from bench.perturb.corruptions import blur, colour, noise
 from bench.util import rng
 
@@ -25,7 +26,7 @@ Frame = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
-class PerturbationSequence:
+class PerturbationSequence(Perturbation):
     """Thirty versions of a picture.
 
     Attributes:
@@ -42,6 +43,50 @@ class PerturbationSequence:
     constants: tuple[float, ...]
     noise: bool = False
     version: int = 1
+    family = "sequence"
+    limit = "sequence_limit"
+
+    @property
+    def usual_levels(self) -> tuple[str, ...]:
+        """Its number of frames, of which each is a row."""
+        return (str(FRAMES),)
+
+    def rows(self, sample_ids: Sequence[str]) -> tuple[str, ...]:
+        """All frames of each sample."""
+        return tuple(frame_id(name, number) for name in sample_ids for number in range(FRAMES))
+
+    def sample_of(self, row: str) -> str:
+        """The sample that a frame is of."""
+        return of_frame(row)[0]
+
+    def apply(
+        self, batch: Batch, level: str, address: Address, classifier: Subject | None
+    ) -> list[np.ndarray]:
+        """The frames that the batch's ids name, of the samples' pictures."""
+        return [
+            self.frames(
+                picture,
+                [of_frame(row)[1]],
+                seed=address.seed,
+                dataset=address.dataset,
+                sample_id=self.sample_of(row),
+            )[0]
+            for picture, row in zip(batch.pictures, batch.ids, strict=True)
+        ]
+
+    def measure(
+        self,
+        classifier: Subject,
+        pictures: Sequence[np.ndarray],
+        ids: Sequence[str],
+        level: str,
+        address: Address,
+        rule: Any,
+    ) -> Any:
+        """Frames meet the evaluation noise of their picture, so that no flip is the noise's."""
+        measured = classifier.measure(pictures, [self.sample_of(row) for row in ids], rule)
+        traces = measured.traces and replace(measured.traces, ids=tuple(ids))
+        return replace(measured, traces=traces)
 
     def frames(
         self,

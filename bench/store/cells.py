@@ -196,9 +196,10 @@ class Manifest(_Record):
     command: str = ""
 
 
-def has_other_prompts(inputs: dict[str, Any]) -> bool:
-    """Whether a cell with these inputs measures an EmoDC's null and non-class prompt."""
-    return bool((inputs.get("evaluation") or {}).get("other_prompts"))
+def has_other_prompts(cell: Cell, inputs: dict[str, Any]) -> bool:
+    """Whether an EmoDC's cell with these inputs measures the null and the non-class prompt."""
+    evaluation = inputs.get("evaluation") or {}
+    return cell.family == "clean" and bool(evaluation.get("other_prompts"))
 
 
 def needs_trace(cell: Cell) -> bool:

@@ -164,7 +164,7 @@ class Store:
 
     def is_whole(self, manifest: Manifest) -> bool:
         """Whether every part of a complete cell, and what it rests on, can still be read."""
-        cell, others = manifest.cell, has_other_prompts(manifest.inputs)
+        cell, others = manifest.cell, has_other_prompts(manifest.cell, manifest.inputs)
         shards = range(manifest.shards)
         return all(self.whole_part(cell, shard, others) is not None for shard in shards)
 

@@ -1,10 +1,8 @@
 """From a config to cells, and to the shards that are still to be done."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench.classifiers.views import Views
 from bench.config import (
     BaselineClassifier,
     CheckpointClassifier,
@@ -13,9 +11,10 @@ from bench.config import (
     EmoDCClassifier,
     StagedClassifier,
 )
-from bench.data.base import DataSet, Sample, Split, balanced_subset
-from bench.perturb import CONTINUOUS, CORRUPTIONS, SEQUENCES
-from bench.perturb.sequences import FRAMES, frame_id
+from bench.config.perturbations import Members
+from bench.data.base import DataSet, Sample, balanced_subset
+from bench.perturb.base import Perturbation, Validation
+from bench.perturb.views import Augmentation
 from bench.store.cells import Cell, has_other_prompts
 from bench.store.checkpoints import Card
 from bench.store.store import Store
@@ -35,12 +34,14 @@ class PlannedCell:
         cell: The cell.
         inputs: Everything that determines the rows.
         sample_ids: The samples, in order; of a sequence each of their frames.
+        perturbation: What is done to their pictures.
         other_prompts: Those of them that an EmoDC measures under the prompts that name no class.
     """
 
     cell: Cell
     inputs: dict[str, Any]
     sample_ids: tuple[str, ...]
+    perturbation: Perturbation
     other_prompts: frozenset[str] = frozenset()
 
 
@@ -67,40 +68,23 @@ class Shard:
     file: SharedFile | None = None
 
 
-def levels(config: Config) -> Iterator[tuple[str, str, str]]:
-    """(perturbation, family, severity) of every column, in table order."""
-    yield "clean", "clean", "0"
-    for name, severities in config.perturbations.corruptions.items():
-        for severity in sorted(set(severities)):
-            yield name, "corruption", str(severity)
-    for name, sizes in config.perturbations.levels.items():
-        for text in dict.fromkeys(map(CONTINUOUS[name].severity, sizes)):
-            yield name, "level", text
-    for name, budgets in config.perturbations.attacks.items():
-        for eps in sorted(set(budgets)):
-            yield name, "attack", f"{eps}/255"
-    for name in config.perturbations.sequences:
-        yield name, "sequence", str(FRAMES)
-
-
-def columns(config: Config, name: str) -> list[tuple[str, str, str]]:
-    """(perturbation, family, severity) of every cell of a classifier and training seed.
+def columns(config: Config, name: str) -> list[tuple[Perturbation, str]]:
+    """Perturbation and level of every cell of a classifier and training seed.
 
     What decisions are fitted on comes first: who decides while measuring needs the fit before.
     """
-    own = [("clean", "validation", "0")] if config.validation else []
-    own += levels(config)
+    asked: Members = [(Validation(), Validation().usual_levels)] if config.validation else []
+    asked += config.perturbations.members()
     views = _views(config, name)
-    return [*own, ("clean", "views", str(views))] if views else own
+    if views:
+        asked.append((Augmentation(count=views), Augmentation(count=views).usual_levels))
+    return [(perturbation, level) for perturbation, levels in asked for level in levels]
 
 
-def cell_samples(config: Config, dataset: DataSet, family: str) -> list[Sample]:
+def cell_samples(config: Config, dataset: DataSet, perturbation: Perturbation) -> list[Sample]:
     """The samples of a cell; attacks and sequences have smaller subsets of their own."""
-    split: Split = "val" if family == "validation" else "test"
-    samples = balanced_subset(dataset.samples(split), config.limit)
-    table = config.perturbations
-    limits = {"attack": table.attack_limit, "sequence": table.sequence_limit}
-    return balanced_subset(samples, limits.get(family))
+    samples = balanced_subset(dataset.samples(perturbation.split), config.limit)
+    return balanced_subset(samples, config.perturbations.limit_of(perturbation))
 
 
 def seeds_of(config: Config, name: str) -> list[int]:
@@ -122,36 +106,35 @@ def make_plan(
     plan, precision = [], resolved_precision(config)
     for name, seed in ((n, s) for n in config.classifiers for s in seeds_of(config, n)):
         validation: str | None = None  # id of the cell that rules are fitted on
-        for perturbation, family, severity in columns(config, name):
-            samples = cell_samples(config, dataset, family)
+        for perturbation, level in columns(config, name):
+            samples = cell_samples(config, dataset, perturbation)
             if not samples:
                 continue
             inputs = {
                 "version": RESULT_VERSION,
                 "weights": weights[name, seed],
                 "training_seed": seed,
-                "evaluation": _evaluation(config, name, family),
+                "evaluation": _evaluation(config, name, perturbation),
                 "precision": precision,
                 "data": dataset.digest,
                 "samples": digest([sample.id for sample in samples]),
-                "perturbation": _parameters(perturbation, family) | {"severity": severity},
+                "perturbation": perturbation.inputs(level),
                 "seed": config.seed,
-            } | fitted_on(config, name, family, validation)
+            } | fitted_on(config, name, perturbation.family, validation)
             cell = Cell(
                 id=digest([name, dataset.name, inputs]),
                 classifier=name,
                 dataset=dataset.name,
-                perturbation=perturbation,
-                family=family,
-                severity=severity,
+                perturbation=perturbation.name,
+                family=perturbation.family,
+                severity=level,
                 seed=seed,
                 run_seed=config.seed,
             )
-            validation = cell.id if family == "validation" else validation
-            ids, others = _row_ids(samples, family), _other_prompts(inputs, samples)
-            plan.append(
-                PlannedCell(cell, inputs, ids, others if family == "clean" else frozenset())
-            )
+            validation = cell.id if cell.about.fits else validation
+            ids = perturbation.rows([sample.id for sample in samples])
+            others = _other_prompts(inputs, samples)
+            plan.append(PlannedCell(cell, inputs, ids, perturbation, others))
     return plan
 
 
@@ -172,7 +155,7 @@ def pending(planned: PlannedCell, count: int, store: Store) -> list[Shard]:
         return []  # however it was sharded
     todo = []
     for shard in shards_of(planned, count):
-        others = has_other_prompts(planned.inputs)
+        others = has_other_prompts(cell, planned.inputs)
         part = store.whole_part(cell, shard.number, others)
         if part is None or list(part["sample_id"]) != list(shard.sample_ids):
             todo.append(shard)
@@ -195,21 +178,20 @@ def _views(config: Config, name: str) -> int:
     return config.views
 
 
-def _evaluation(config: Config, name: str, family: str) -> dict[str, Any] | None:
+def _evaluation(config: Config, name: str, perturbation: Perturbation) -> dict[str, Any] | None:
     """How the classifier evaluates, where the config says so."""
     spec = config.classifiers[name]
     plan = getattr(spec, "evaluation", None)
     if plan is None:
         return None
-    # What other families do not measure must not rename their cells.
-    exclude = {"attack": {"other_prompts"}, "clean": {"attack_steps"}}
-    left_out = exclude.get(family, {"attack_steps", "other_prompts"})
+    # What a perturbation does not read must not rename its cells.
+    left_out = {"attack_steps", "other_prompts"} - perturbation.evaluation_fields
     if isinstance(spec, ControlClassifier):
         left_out = left_out | {"other_prompts"}  # it reads none
     if plan.noise_seed is None:
         left_out = left_out | {"noise_seed"}
     # Without a decision everything is measured, as before there were any.
-    deciding = decision_of(config, name, family) is not None
+    deciding = decision_of(config, name, perturbation.family) is not None
     left_out = left_out | ({"other_prompts"} if deciding else {"decision"})
     return dict(plan.model_dump(exclude=left_out))
 
@@ -218,27 +200,3 @@ def _other_prompts(inputs: dict[str, Any], samples: list[Sample]) -> frozenset[s
     """The samples to be measured under the prompts that name no class, from every class alike."""
     count = (inputs["evaluation"] or {}).get("other_prompts", 0)
     return frozenset(sample.id for sample in balanced_subset(samples, count))
-
-
-def _row_ids(samples: list[Sample], family: str) -> tuple[str, ...]:
-    if family == "sequence":
-        return tuple(frame_id(s.id, number) for s in samples for number in range(FRAMES))
-    return tuple(sample.id for sample in samples)
-
-
-def _parameters(perturbation: str, family: str) -> dict[str, Any]:
-    if family == "sequence":
-        return SEQUENCES[perturbation].parameters()
-    if family == "corruption":
-        return CORRUPTIONS[perturbation].parameters()
-    if family == "level":
-        return CONTINUOUS[perturbation].parameters()
-    if family == "attack":
-        from bench.perturb.attacks import ATTACK_CLASSES
-
-        return ATTACK_CLASSES[perturbation]().parameters()
-    if family == "validation":
-        return {"name": perturbation, "split": "val"}
-    if family == "views":
-        return {"name": perturbation, "views": Views.parameters()}
-    return {"name": perturbation}

@@ -3,7 +3,7 @@
 import itertools
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,9 +19,7 @@ from bench.data.base import DataSet, Skipped
 from bench.data.lists import with_lists
 from bench.data.open import open_dataset
 from bench.data.reading.images import UnreadablePicture
-from bench.perturb import CORRUPTIONS, PRESETS
-from bench.perturb.corruptions import weather
-from bench.perturb.sequences import of_frame
+from bench.perturb import PRESETS, Perturbation
 from bench.store import records as dataset_record
 from bench.store.cells import Cell, Manifest
 from bench.store.checkpoints import Card
@@ -76,7 +74,6 @@ def cell_command(arguments: Sequence[str], cell: Cell) -> str:
 _FORWARD = {"emodc": 0.0006, "other": 0.011}  # per evaluation of one step, per picture
 _TRAIN_STEP = {"emodc": 0.15, "baseline": 0.36}  # per step of 64 pictures
 _GRADIENT = 3.0
-_QUERIES = {"fgsm": 1, "pgd": 10}
 _TRAIN_SPEEDUP = 1.7  # of two threads over one
 
 
@@ -97,11 +94,10 @@ def cell_seconds(config: Config, planned: PlannedCell, workers: int) -> float:
         verdict = _FORWARD["emodc"] * evaluation.steps
         gradient = _FORWARD["emodc"] * min(evaluation.attack_steps, evaluation.steps) * _GRADIENT
     else:
-        views = int(planned.cell.severity) if planned.cell.family == "views" else 1
-        verdict = _FORWARD["other"] * views
+        verdict = _FORWARD["other"] * planned.perturbation.looks(planned.cell.severity)
         gradient = verdict * _GRADIENT
-    queries = _QUERIES.get(planned.cell.perturbation, 0)
-    pictures = len(planned.sample_ids) * (verdict + queries * gradient)
+    each = verdict + planned.perturbation.queries * gradient
+    pictures = len(planned.sample_ids) * each
     return (pictures + len(planned.other_prompts) * verdict) / workers
 
 
@@ -139,7 +135,8 @@ class Lost:
         lost = [name for name in planned.sample_ids if name not in measured]
         new = [name for name in lost if name not in self.found]
         for name in new:
-            self.found[name] = Skipped(name, self._reason(name))
+            reason = self._reason(planned.perturbation.sample_of(name))
+            self.found[name] = Skipped(name, reason)
             self.reporter.say(f"not measured: {name}: {self.found[name].reason}")
         if new:
             write_json(_listing(self.store), [vars(one) for one in self.all])
@@ -160,9 +157,8 @@ class Lost:
     def _reason(self, name: str) -> str:
         splits = self.dataset.samples("val"), self.dataset.samples("test")
         known = {one.id: one for split in splits for one in split}
-        sample = known[name if name in known else of_frame(name)[0]]
         try:
-            self.dataset.picture(sample)
+            self.dataset.picture(known[name])
         except UnreadablePicture as error:
             return str(error)
         return "it could not be read for a while"
@@ -189,16 +185,19 @@ class DryRun:
         training: Steps still to be trained, per classifier and training seed.
         seconds: Estimated wall time in all.
         skipped: Files of the data set that could not be read.
+        left_out: Members of presets that cannot be applied here, with the reason.
     """
 
     cells: list[tuple[PlannedCell, bool, float]]
     training: dict[tuple[str, int], int]
     seconds: float
     skipped: int
+    left_out: Mapping[str, str]
 
 
 def dry_run(config: Config, out: Path) -> DryRun:
     """Plan without doing anything."""
+    _require_perturbations(config)
     dataset = with_lists(open_dataset(config.data, config.seed), config.lists, Reporter())
     missing: dict[tuple[str, int], int] = {}
     weights: dict[tuple[str, int], str] = {}
@@ -220,7 +219,7 @@ def dry_run(config: Config, out: Path) -> DryRun:
         done = not pending(planned, config.execution.shards, store)
         cells.append((planned, done, 0.0 if done else cell_seconds(config, planned, workers)))
     seconds = training_seconds(config, missing) + sum(cost for _, _, cost in cells)
-    return DryRun(cells, missing, seconds, len(dataset.skipped))
+    return DryRun(cells, missing, seconds, len(dataset.skipped), config.perturbations.left_out)
 
 
 def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = ()) -> Store:
@@ -236,7 +235,9 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
     Returns:
         The filled store.
     """
-    _require_photographs(config)
+    _require_perturbations(config)
+    for name, reason in config.perturbations.left_out.items():
+        reporter.say(f"left out: {name}: {reason}")
     opened = open_dataset(config.data, config.seed, reporter)
     dataset = with_lists(opened, config.lists, reporter)
     _list_skipped(dataset, out, reporter)
@@ -271,11 +272,12 @@ def _list_skipped(dataset: DataSet, out: Path, reporter: Reporter) -> None:
         write_json(listing, [vars(skipped) for skipped in dataset.skipped])
 
 
-def _require_photographs(config: Config) -> None:
-    """Refuse, before any work, corruptions whose photographs are not installed."""
-    for name in config.perturbations.corruptions:
-        if CORRUPTIONS[name].kernel is weather.frost:
-            weather.frost_photograph(0, 32, 32)
+def _require_perturbations(config: Config) -> None:
+    """Refuse, before any work, perturbations that something has to be installed for."""
+    for perturbation, _ in config.perturbations.members():
+        missing = perturbation.missing()
+        if missing:
+            raise UserError(f"{perturbation.name}: {missing}")
 
 
 def _check_class_orders(config: Config, dataset: DataSet, out: Path, reporter: Reporter) -> None:
@@ -375,7 +377,7 @@ class _Describer:
             validation=classifier.validation,
             training=classifier.training,
             inputs=planned.inputs,
-            environment=_environment(self.worker.device) | _preset(cell.perturbation),
+            environment=_environment(self.worker.device) | _preset(planned.perturbation),
             flops=self._flops[key],
             command=cell_command(self.command, cell),
         )
@@ -411,9 +413,9 @@ def _workers(config: Config) -> int:
     return worker_count(config.execution.workers, pick_device(config.execution.device).type)
 
 
-def _preset(perturbation: str) -> dict[str, str]:
+def _preset(perturbation: Perturbation) -> dict[str, str]:
     """Name and version of the preset that has a corruption, for reports."""
-    has = [preset for preset in PRESETS.values() if perturbation in preset.corruptions]
+    has = [p for p in PRESETS.values() if p.corruptions.get(perturbation.name) == perturbation]
     return {"preset": f"{has[0].name} {has[0].version}"} if has else {}
 
 

@@ -226,9 +226,9 @@ class Sharing:
 
 
 def _name(shard: Shard) -> str | None:
-    """A digest of what determines the corrupted pictures; None for other families."""
+    """A digest of what determines the corrupted pictures; None for those that are not shared."""
     cell, inputs = shard.planned.cell, shard.planned.inputs
-    if cell.family not in ("corruption", "level"):
+    if not shard.planned.perturbation.shared:
         return None
     what = [inputs[field] for field in ("data", "perturbation", "seed")]
     return digest([cell.dataset, *what, list(shard.sample_ids)])

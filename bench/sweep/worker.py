@@ -9,21 +9,17 @@ import numpy as np
 import pandas as pd
 
 from bench.classifiers import Classifier, Measurement, load_classifier
-from bench.classifiers.views import Views
 from bench.config import Config
 from bench.data.base import DataSet, Sample
 from bench.data.reading.images import UnreadablePicture
-from bench.perturb import CONTINUOUS, CORRUPTIONS, SEQUENCES
-from bench.perturb.attacks import ATTACK_CLASSES
-from bench.perturb.sequences import of_frame
+from bench.perturb.base import Address, Batch, Perturbation
 from bench.store.cells import Cell
 from bench.store.store import ROW_SCHEMA, Store
 from bench.store.traces import OtherPrompts, Traces
 from bench.sweep.deciding import Rules
-from bench.sweep.plan import Shard
+from bench.sweep.plan import PlannedCell, Shard
 from bench.sweep.sharing import FOLDER, corrupted
 from bench.util import runtime
-from emodc.decisions.decide import Rule
 
 
 class Worker:
@@ -69,12 +65,15 @@ class Worker:
     def _run(self, shard: Shard) -> int:
         cell = shard.planned.cell
         classifier = self.classifier(cell.classifier, cell.seed)
-        samples = [self._sample(cell, name) for name in shard.sample_ids]
+        perturbation = shard.planned.perturbation
+        samples = [self._sample(perturbation, name) for name in shard.sample_ids]
         frames, traces, others = [], [], []
         chosen, rule = shard.planned.other_prompts, self._rules.of(cell, shard.planned.inputs)
         for batch, pictures in self._batches(shard, samples, classifier):
             names = [sample.id for sample in batch]
-            measured = _measured(cell, classifier, pictures, names, rule)
+            measured = perturbation.measure(
+                classifier, pictures, names, cell.severity, _address(cell), rule
+            )
             frames.append(_rows(batch, measured, classifier.classes))
             if measured.traces is None:
                 continue
@@ -96,53 +95,55 @@ class Worker:
         if traces.info is None:
             return traces
         # What rules are fitted on is kept as measured, for it determines what they decide live.
-        exact = cell.family == "validation"
-        dtype = "float32" if exact else self.config.execution.traces
+        dtype = "float32" if cell.about.fits else self.config.execution.traces
         update = {"config": cell.id, "dtype": dtype}
         return replace(traces, info=traces.info.model_copy(update=update))
 
-    def _sample(self, cell: Cell, name: str) -> Sample:
+    def _sample(self, perturbation: Perturbation, row: str) -> Sample:
         """What a row is about; a frame of a sequence has an id of its own."""
-        if cell.family != "sequence":
-            return self._samples[name]
-        return Sample(name, self._samples[of_frame(name)[0]].label)
+        return replace(self._samples[perturbation.sample_of(row)], id=row)
 
     def _batches(
         self, shard: Shard, samples: Sequence[Sample], classifier: Classifier
     ) -> Iterator[tuple[list[Sample], list[np.ndarray]]]:
         """Samples whose pictures can be read, and these, perturbed; batch by batch."""
-        cell, size = shard.planned.cell, self.config.execution.batch_size
+        size = self.config.execution.batch_size
         folder, budget = self.store.root / FOLDER, self.config.execution.corrupted_cache * 10**6
         with corrupted(folder, shard.file, budget) as source:
             for start in range(0, len(samples), size):
                 batch = samples[start : start + size]
-                generate = partial(self.perturbed, cell, batch, classifier)
+                generate = partial(self.perturbed, shard.planned, batch, classifier)
                 found = source.batch(len(batch), generate)
                 pairs = [(s, p) for s, p in zip(batch, found, strict=True) if p is not None]
                 if pairs:
                     yield [sample for sample, _ in pairs], [picture for _, picture in pairs]
 
     def perturbed(
-        self, cell: Cell, samples: Sequence[Sample], classifier: Classifier
+        self, planned: PlannedCell, samples: Sequence[Sample], classifier: Classifier
     ) -> list[np.ndarray | None]:
-        """The samples' pictures as the classifier will see them, uint8 (H, W, 3).
+        """The samples' pictures as the classifier will see them, (H, W, 3).
 
         Addressed by the run's seed, not by that of training: all trainings see the same pictures.
 
         Returns:
             One per sample; None for one that can no longer be read.
         """
-        if cell.family == "sequence":
-            return [self._frame(cell, sample.id) for sample in samples]
-        pictures = [self._picture(sample) for sample in samples]
-        if cell.family in ("corruption", "level"):
-            return _corrupted(cell, samples, pictures)
-        if cell.perturbation == "clean":
-            return pictures
-        return [
-            None if picture is None else self._attacked(cell, sample, picture, classifier)
-            for sample, picture in zip(samples, pictures, strict=True)
-        ]
+        perturbation, cell = planned.perturbation, planned.cell
+        origins = [perturbation.sample_of(sample.id) for sample in samples]
+        read = {name: self._picture(self._samples[name]) for name in dict.fromkeys(origins)}
+        found = [read[name] for name in origins]
+        whole = [i for i, picture in enumerate(found) if picture is not None]
+        if not whole:
+            return found
+        batch = Batch(
+            [picture for picture in found if picture is not None],
+            [samples[i].id for i in whole],
+            [samples[i].label for i in whole],
+        )
+        changed = perturbation.apply(batch, cell.severity, _address(cell), classifier)
+        for place, picture in zip(whole, changed, strict=True):
+            found[place] = picture
+        return found
 
     def _picture(self, sample: Sample) -> np.ndarray | None:
         try:
@@ -150,80 +151,9 @@ class Worker:
         except UnreadablePicture:
             return None
 
-    def _frame(self, cell: Cell, name: str) -> np.ndarray | None:
-        """A frame of a sequence."""
-        origin, number = of_frame(name)
-        picture = self._picture(self._samples[origin])
-        if picture is None:
-            return None
-        frames = SEQUENCES[cell.perturbation].frames(
-            picture, [number], seed=cell.run_seed, dataset=cell.dataset, sample_id=origin
-        )
-        one: np.ndarray = frames[0]
-        return one
 
-    def _attacked(
-        self, cell: Cell, sample: Sample, picture: np.ndarray, classifier: Classifier
-    ) -> np.ndarray:
-        return ATTACK_CLASSES[cell.perturbation]()(
-            picture,
-            classifier.classes.index(sample.label),
-            classifier.attack_target(sample.id),
-            int(cell.severity.partition("/")[0]),
-            seed=cell.run_seed,
-            dataset=cell.dataset,
-            sample_id=sample.id,
-        )
-
-
-def _corrupted(
-    cell: Cell, samples: Sequence[Sample], pictures: Sequence[np.ndarray | None]
-) -> list[np.ndarray | None]:
-    """All pictures of a size at once."""
-    places: dict[tuple[int, ...], list[int]] = {}
-    for place, picture in enumerate(pictures):
-        if picture is not None:
-            places.setdefault(picture.shape, []).append(place)
-    found: list[np.ndarray | None] = [None] * len(pictures)
-    for own in places.values():
-        changed = _changed(
-            cell,
-            np.stack([picture for i in own if (picture := pictures[i]) is not None]),
-            [samples[i].id for i in own],
-        )
-        for place, picture in zip(own, changed, strict=True):
-            found[place] = picture
-    return found
-
-
-def _changed(cell: Cell, pictures: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Pictures of one size, (N, H, W, 3), corrupted; names are their samples'."""
-    seed, dataset = cell.run_seed, cell.dataset
-    if cell.family == "level":
-        return CONTINUOUS[cell.perturbation].batch(
-            pictures, cell.severity, seed=seed, dataset=dataset, sample_ids=names
-        )
-    return CORRUPTIONS[cell.perturbation].batch(
-        pictures, int(cell.severity), seed=seed, dataset=dataset, sample_ids=names
-    )
-
-
-def _measured(
-    cell: Cell,
-    classifier: Classifier,
-    pictures: Sequence[np.ndarray],
-    names: Sequence[str],
-    rule: Rule | None,
-) -> Measurement:
-    if cell.family == "views":
-        views = Views(int(cell.severity), cell.run_seed, cell.dataset)
-        return classifier.measure_views(pictures, names, views)
-    if cell.family != "sequence":
-        return classifier.measure(pictures, names, rule)
-    # Frames meet the evaluation noise of their picture, so that a flip is none of the noise's.
-    measured = classifier.measure(pictures, [of_frame(name)[0] for name in names], rule)
-    traces = measured.traces and replace(measured.traces, ids=tuple(names))
-    return replace(measured, traces=traces)
+def _address(cell: Cell) -> Address:
+    return Address(cell.run_seed, cell.dataset)
 
 
 def _rows(samples: Sequence[Sample], measured: Measurement, classes: Sequence[str]) -> pd.DataFrame:

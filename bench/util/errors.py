@@ -39,7 +39,8 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     ratios = {}
     for candidate in plain:
         alike.set_seq1(candidate)
-        ratios[candidate] = alike.ratio()
+        bare = candidate.rpartition(".")[2] == name.lower()  # "fog" of "imagecorruptions.fog"
+        ratios[candidate] = 1.0 if bare else alike.ratio()
     least = max(cutoff, max(ratios.values(), default=0.0) - 0.2)
     close = sorted((c for c in plain if ratios[c] >= least), key=lambda c: -ratios[c])[:3]
     return f"Did you mean {' or '.join(plain[found] for found in close)}?" if close else ""

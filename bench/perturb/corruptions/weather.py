@@ -303,8 +303,7 @@ def frost_photograph(number: int, height: int, width: int) -> NDArray[np.uint8]:
     )
 
 
-@lru_cache(maxsize=18)
-def _frost_photograph(number: int, scale: float) -> NDArray[np.uint8]:
+def _frost_folder() -> Path:
     spec = importlib.util.find_spec("imagecorruptions")
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
@@ -312,7 +311,22 @@ def _frost_photograph(number: int, scale: float) -> NDArray[np.uint8]:
             "is not installed: run `pip install --no-deps imagecorruptions-imaug`, or leave frost "
             "out."
         )
-    file = Path(spec.submodule_search_locations[0]) / "frost" / _FROST_FILES[number]
+    return Path(spec.submodule_search_locations[0]) / "frost"
+
+
+def frost_missing() -> str:
+    """Why frost has no photographs here, in a sentence; empty if it has."""
+    try:
+        folder = _frost_folder()
+    except UserError as error:
+        return str(error)
+    lost = next((name for name in _FROST_FILES if not (folder / name).is_file()), None)
+    return "" if lost is None else f"{folder / lost} is not there: install imagecorruptions-imaug."
+
+
+@lru_cache(maxsize=18)
+def _frost_photograph(number: int, scale: float) -> NDArray[np.uint8]:
+    file = _frost_folder() / _FROST_FILES[number]
     photograph = cv2.imread(str(file)) if file.is_file() else None
     if photograph is None:
         raise UserError(

@@ -99,8 +99,8 @@ def test_presets_are_their_members_at_all_severities() -> None:
     given = {"presets": ["raf_db_c"], "corruptions": {"raf_db_c.pixelate": [2], "shot_noise": [1]}}
     found = parse(MINIMAL | {"perturbations": given}, "here").perturbations
     assert found.presets == [] and len(found.corruptions) == 18 + 1
-    assert found.corruptions["raf_db_c.pixelate"] == [2]
-    assert found.corruptions["raf_db_c.shot_noise"] == [1, 2, 3, 4, 5]
+    assert found.corruptions["raf_db_c.pixelate"].severities == [2]
+    assert found.corruptions["raf_db_c.shot_noise"].severities == [1, 2, 3, 4, 5]
     with pytest.raises(UserError, match=r"no preset called 'raf_db_d'.*raf_db_c"):
         parse(MINIMAL | {"perturbations": {"presets": ["raf_db_d"]}}, "here")
 
@@ -109,7 +109,10 @@ def test_a_preset_or_any_corruption_can_be_selected() -> None:
     given = {"corruptions": {"imagecorruptions.fog": [3], "gaussian_noise": [1]}}
     config = parse(MINIMAL | {"perturbations": given}, "here")
     found = config.select(None, ["imagecorruptions"]).perturbations.corruptions
-    assert len(found) == 19 and found["imagecorruptions.fog"] == [3]
-    assert found["imagecorruptions.snow"] == [1, 2, 3, 4, 5]
+    assert len(found) == 19 and found["imagecorruptions.fog"].severities == [3]
+    assert found["imagecorruptions.snow"].severities == [1, 2, 3, 4, 5]
     alone = config.select(None, ["face.mask", "gaussian_noise"]).perturbations.corruptions
-    assert alone == {"gaussian_noise": [1], "face.mask": [1, 2, 3, 4, 5]}
+    assert {name: own.severities for name, own in alone.items()} == {
+        "gaussian_noise": [1],
+        "face.mask": [1, 2, 3, 4, 5],
+    }

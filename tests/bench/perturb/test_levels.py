@@ -32,7 +32,7 @@ def difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("level", [0.01, 0.02, 0.05, 0.06])
 def test_noise_has_its_standard_deviation(pictures: np.ndarray, level: float) -> None:
-    changed = SIGMA.batch(pictures, SIGMA.severity(level), sample_ids=IDS, **ADDRESS)
+    changed = SIGMA.batch(pictures, SIGMA.level(level), sample_ids=IDS, **ADDRESS)
     each = difference(changed, pictures).reshape(3, -1)
     rounding = 1 / 255**2 / 12
     np.testing.assert_allclose(each.std(axis=1), np.sqrt(level**2 + rounding), rtol=0.02)
@@ -43,7 +43,7 @@ def test_noise_has_its_standard_deviation(pictures: np.ndarray, level: float) ->
 def test_noise_has_its_ratio_to_the_power_of_each_picture(
     pictures: np.ndarray, level: float
 ) -> None:
-    changed = SNR.batch(pictures, SNR.severity(level), sample_ids=IDS, **ADDRESS)
+    changed = SNR.batch(pictures, SNR.level(level), sample_ids=IDS, **ADDRESS)
     power = ((pictures / 255) ** 2).mean(axis=(1, 2, 3))
     noise = (difference(changed, pictures) ** 2).mean(axis=(1, 2, 3)) - 1 / 255**2 / 12
     assert np.ptp(power) > 0.1
@@ -52,7 +52,7 @@ def test_noise_has_its_ratio_to_the_power_of_each_picture(
 
 @pytest.mark.parametrize("level", [0.1, 0.5, 1, 2, 7.3])
 def test_blur_is_that_of_scipy(pictures: np.ndarray, level: float) -> None:
-    changed = BLUR.batch(pictures, BLUR.severity(level), sample_ids=IDS, **ADDRESS)
+    changed = BLUR.batch(pictures, BLUR.level(level), sample_ids=IDS, **ADDRESS)
     expected = ndimage.gaussian_filter(pictures.astype(float), (0, level, level, 0), mode="nearest")
     assert np.abs(changed - expected).max() <= 1
     if level >= 0.5:
@@ -61,7 +61,7 @@ def test_blur_is_that_of_scipy(pictures: np.ndarray, level: float) -> None:
 
 @pytest.mark.parametrize("one", CONTINUOUS.values(), ids=CONTINUOUS)
 def test_a_picture_is_changed_alike_alone_and_among_others(one, pictures: np.ndarray) -> None:
-    severity = one.severity(one.levels[1])
+    severity = one.level(one.levels[1])
     together = one.batch(pictures, severity, sample_ids=IDS, **ADDRESS)
     for place in (2, 0, 1):
         alone = one.batch(pictures[[place]], severity, sample_ids=[IDS[place]], **ADDRESS)
@@ -79,7 +79,7 @@ def test_a_picture_is_changed_alike_alone_and_among_others(one, pictures: np.nda
 def test_the_usual_levels_go_from_mild_to_strong(one, pictures: np.ndarray) -> None:
     far = [
         np.abs(
-            difference(one.batch(pictures, one.severity(v), sample_ids=IDS, **ADDRESS), pictures)
+            difference(one.batch(pictures, one.level(v), sample_ids=IDS, **ADDRESS), pictures)
         ).mean()
         for v in one.levels
     ]
@@ -94,11 +94,11 @@ def test_a_black_picture_has_no_power() -> None:
 
 
 def test_levels_as_text_and_their_bounds(pictures: np.ndarray) -> None:
-    assert (SIGMA.severity(0.05), BLUR.severity(1.0), SNR.severity(30)) == ("0.05", "1", "30 dB")
-    assert SNR.severity(-0.0) == "0 dB" and SNR.severity(-2.5) == "-2.5 dB"
+    assert (SIGMA.level(0.05), BLUR.level(1.0), SNR.level(30)) == ("0.05", "1", "30 dB")
+    assert SNR.level(-0.0) == "0 dB" and SNR.level(-2.5) == "-2.5 dB"
     for one, level in ((SIGMA, 0), (SIGMA, 1.1), (BLUR, 0), (SNR, 61), (SNR, float("nan"))):
         with pytest.raises(ValueError, match=one.name):
-            one.severity(level)
+            one.level(level)
     with pytest.raises(ValueError, match="one each"):
         SIGMA.batch(pictures, "0.05", sample_ids=["a"], **ADDRESS)
 
@@ -116,7 +116,7 @@ def test_pixels_stay_what_they_are(one) -> None:
     draws = rng.generator("golden levels")
     pictures = draws.integers(0, 256, (2, 20, 17, 3), dtype=np.uint8)
     found = b"".join(
-        one.batch(pictures, one.severity(v), sample_ids=["a", "b"], **ADDRESS).tobytes()
+        one.batch(pictures, one.level(v), sample_ids=["a", "b"], **ADDRESS).tobytes()
         for v in one.levels
     )
     assert hashlib.blake2b(found, digest_size=8).hexdigest() == GOLDEN[one.name]

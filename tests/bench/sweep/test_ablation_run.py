@@ -11,10 +11,13 @@ from bench.cli import main
 from bench.cli.run import Suite
 from bench.config import load
 from bench.data.open import open_dataset
+from bench.perturb import CORRUPTIONS
 from bench.report import write_report
 from bench.stats import wilson
 from bench.stats.bootstrap import two_level
+from bench.store.cells import Cell
 from bench.store.store import Store
+from bench.sweep.plan import PlannedCell
 from bench.sweep.run import dry_run, run
 from bench.sweep.worker import Worker
 from bench.training import train_missing
@@ -122,10 +125,15 @@ def test_trainings_differ_and_pictures_and_noise_do_not(ablated: Path) -> None:
     opened = [worker.classifier(c.classifier, c.seed) for c in noisy]
     assert [c.model.evaluation.seed for c in opened] == [3, 3]
     assert opened[0].digest != opened[1].digest
-    pictures = [worker.perturbed(c, [sample], opened[0])[0] for c in noisy]
+
+    def shown(cell: Cell) -> np.ndarray | None:
+        planned = PlannedCell(cell, {}, (), CORRUPTIONS[cell.perturbation])
+        return worker.perturbed(planned, [sample], opened[0])[0]
+
+    pictures = [shown(cell) for cell in noisy]
     np.testing.assert_array_equal(*pictures)
     other = noisy[0].model_copy(update={"run_seed": 4})
-    assert not np.array_equal(worker.perturbed(other, [sample], opened[0])[0], pictures[0])
+    assert not np.array_equal(shown(other), pictures[0])
 
 
 def test_nothing_is_left_to_do_and_one_seed_more_trains_only_itself(ablated: Path) -> None:

@@ -17,6 +17,7 @@ from bench.report.spec import AccuracyEstimate
 from bench.stats import wilson
 from bench.store.cells import Cell
 from bench.store.store import Store
+from bench.sweep.plan import PlannedCell
 from bench.sweep.run import run
 from bench.sweep.worker import Worker
 from bench.util.errors import UserError
@@ -123,7 +124,8 @@ def test_a_worker_shows_the_pictures_of_the_address(out: Path, folder: Path) -> 
     dataset = open_dataset(chosen.data, 0)
     worker, samples = Worker(chosen, dataset, out, {}), dataset.samples("test")[:2]
     for cell in level_cells(out):
-        found = worker.perturbed(cell, samples, None)  # type: ignore[arg-type]
+        planned = PlannedCell(cell, {}, (), CONTINUOUS[cell.perturbation])
+        found = worker.perturbed(planned, samples, None)  # type: ignore[arg-type]
         expected = CONTINUOUS[cell.perturbation].batch(
             np.stack([dataset.picture(sample) for sample in samples]),
             cell.severity,

@@ -15,6 +15,7 @@ from bench.report.compare.pairing import Side, pair
 from bench.report.results import read
 from bench.store.store import Store
 from bench.store.traces import Traces
+from bench.sweep.plan import PlannedCell
 from bench.sweep.run import run
 from bench.sweep.worker import Worker
 from bench.util.errors import UserError
@@ -136,11 +137,13 @@ def test_the_order_of_frames_is_that_of_the_pixels(folder: Path, out: Path) -> N
     worker = Worker(chosen, dataset, out, {})
     cell = next(c for c in Store(out).planned() if c.perturbation == "sequences.rotation")
     sample = dataset.samples("test")[0]
-    named = worker._sample(cell, f"{sample.id}#17")
-    expected = SEQUENCES[cell.perturbation].frames(
+    rotation = SEQUENCES[cell.perturbation]
+    named = worker._sample(rotation, f"{sample.id}#17")
+    expected = rotation.frames(
         dataset.picture(sample), [17], seed=0, dataset=dataset.name, sample_id=sample.id
     )
-    (found,) = worker.perturbed(cell, [named], None)  # type: ignore[arg-type]
+    planned = PlannedCell(cell, {}, (), rotation)
+    (found,) = worker.perturbed(planned, [named], None)  # type: ignore[arg-type]
     assert found is not None
     np.testing.assert_array_equal(found, expected[0])
 

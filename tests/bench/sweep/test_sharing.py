@@ -15,7 +15,7 @@ from bench.perturb import base as perturb_base
 from bench.report import write_report
 from bench.store.store import Store
 from bench.sweep import run as sweep
-from bench.sweep.plan import SharedFile, make_plan, shards_of
+from bench.sweep.plan import PlannedCell, SharedFile, make_plan, shards_of
 from bench.sweep.run import run
 from bench.sweep.sharing import FOLDER, Sharing, bytes_of, corrupted
 from bench.sweep.worker import Worker
@@ -93,7 +93,8 @@ def test_batches_of_mixed_sizes_have_the_pixels_of_single_pictures(
     shards, _ = plans(folder)
     cells = dict.fromkeys(s.planned.cell for s in shards if s.planned.cell.family == "corruption")
     for cell in cells:
-        together = worker.perturbed(cell, samples, None)  # type: ignore[arg-type]
+        planned = PlannedCell(cell, {}, (), CORRUPTIONS[cell.perturbation])
+        together = worker.perturbed(planned, samples, None)  # type: ignore[arg-type]
         for sample, picture in zip(samples, together, strict=True):
             alone = CORRUPTIONS[cell.perturbation](
                 dataset.picture(sample), int(cell.severity),

@@ -5,15 +5,18 @@ images, probabilities averaged). The ranges are small enough for a face to stay 
 were set before any result was seen.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
+from bench.perturb.base import Address, Clean, Subject
 from bench.util import rng
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Raise when the same address gives another view.
 VERSION = 1
@@ -43,8 +46,10 @@ class Views:
         """What determines a view besides its address."""
         return {"version": VERSION, "shift": SHIFT, "scale": SCALE, "rotation": ROTATION}
 
-    def of(self, image: Tensor, sample_id: str) -> Tensor:
+    def of(self, image: "Tensor", sample_id: str) -> "Tensor":
         """The views of a float32 image (3, H, W) in [0, 1]: (V, 3, H, W) of the same size."""
+        import torch
+
         pixels = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
         found = np.stack([self._view(pixels, sample_id, number) for number in range(self.count)])
         return torch.from_numpy(found).permute(0, 3, 1, 2).contiguous().to(image.device)
@@ -54,6 +59,45 @@ class Views:
             address = (self.seed, self.dataset, sample_id, "view", number)
             pixels = _moved(pixels, rng.generator(*address).uniform(-1.0, 1.0, 4))
         return pixels[:, ::-1] if number % 2 else pixels
+
+
+@dataclass(frozen=True)
+class Augmentation(Clean):
+    """Test-time augmentation: clean test pictures, each measured in several views.
+
+    Attributes:
+        count: How many views.
+    """
+
+    count: int = 1
+    family = "views"
+    evaluation_fields = frozenset()
+
+    @property
+    def usual_levels(self) -> tuple[str, ...]:
+        """The number of views."""
+        return (str(self.count),)
+
+    def parameters(self) -> dict[str, Any]:
+        """What determines the views."""
+        return {"name": self.name, "views": Views.parameters()}
+
+    def looks(self, level: str) -> int:
+        """Every view is measured."""
+        return int(level)
+
+    def measure(
+        self,
+        classifier: Subject,
+        pictures: Sequence[np.ndarray],
+        ids: Sequence[str],
+        level: str,
+        address: Address,
+        rule: Any,
+    ) -> Any:
+        """See `bench.classifiers.Classifier.measure_views`."""
+        views = Views(int(level), address.seed, address.dataset)
+        return classifier.measure_views(pictures, ids, views)
 
 
 def _moved(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:

@@ -1,0 +1,319 @@
+"""Which perturbations a run has, at which levels and with which parameters.
+
+corruptions:
+gaussian_noise: [1, 3]                                         # severities
+fog: {kind: imagecorruptions.fog, amount: [1, 2, 3, 4, 5]}     # constants of one's own
+my_fog: {kind: python, factory: "my_module:my_fog", severities: [1, 3]}
+attacks:
+pgd: [1, "8/255"]                                              # eps, in 1/255
+pgd_50: {kind: pgd, eps: [4], steps: 50, step_size: "eps/10", restarts: 2}
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from bench.perturb import ATTACKS, CONTINUOUS, CORRUPTIONS, PRESETS, SEQUENCES
+from bench.perturb.attacks import Attack, budget
+from bench.perturb.base import Clean, Corruption, Perturbation
+from bench.perturb.user_code import UserAttack, UserCorruption
+from bench.util.errors import UserError, unknown
+from bench.util.section import Section
+
+Members = list[tuple[Perturbation, tuple[str, ...]]]
+"""Perturbations with their levels, as cells and tables have these."""
+
+_Factory = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+
+
+class CorruptionSettings(Section):
+    """One corruption of a run; further fields are the kernel's constants at each severity."""
+
+    model_config = ConfigDict(extra="allow")
+
+    severities: list[Annotated[int, Field(ge=1)]] | None = None  # all it has
+    kind: str | None = None  # a corruption's name, or "python"; its own name in the config
+    factory: _Factory | None = None  # "module:function", of kind python
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        """A list is short for its severities."""
+        return {"severities": given} if isinstance(given, list | tuple) else given
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: Callable[[Any], dict[str, Any]]) -> Any:
+        found = {key: value for key, value in handler(self).items() if value is not None}
+        return found["severities"] if list(found) == ["severities"] else found
+
+    def made(self, name: str) -> Corruption | UserCorruption:
+        """The corruption, by its name in the config.
+
+        Raises:
+            UserError: If there is none of its kind, or a constant or severity is wrong.
+        """
+        kind, own = self.kind or name, dict(self.model_extra or {})
+        where = f"perturbations.corruptions.{name}"
+        if kind == "python":
+            _nothing_else(where, own)
+            return UserCorruption(name, _required(self.factory, where))
+        if self.factory is not None:
+            raise UserError(f"{where}: `factory` is for `kind: python`.")
+        _require_known("corruption", kind, CORRUPTIONS)
+        corruption = CORRUPTIONS[kind]
+        try:
+            return corruption if kind == name and not own else corruption.with_constants(name, own)
+        except ValueError as error:
+            raise UserError(f"{where}: {error}.") from error
+
+    def levels(self, name: str, corruption: Corruption | UserCorruption) -> tuple[str, ...]:
+        """The severities, mild to strong."""
+        if self.severities is None:
+            return corruption.usual_levels
+        try:
+            return tuple(map(corruption.level, sorted(set(self.severities))))
+        except ValueError as error:
+            raise UserError(f"perturbations.corruptions.{name}: {error}.") from error
+
+
+class AttackSettings(Section):
+    """One attack of a run; further fields are the attack's parameters."""
+
+    model_config = ConfigDict(extra="allow")
+
+    eps: list[Annotated[float, BeforeValidator(budget)]] = Field(min_length=1)  # in 1/255
+    kind: str | None = None  # an attack's name, or "python"; its own name in the config
+    factory: _Factory | None = None  # "module:function", of kind python
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        """A list is short for its budgets."""
+        return {"eps": given} if isinstance(given, list | tuple) else given
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: Callable[[Any], dict[str, Any]]) -> Any:
+        found = {key: value for key, value in handler(self).items() if value is not None}
+        found["eps"] = [int(eps) if eps == int(eps) else eps for eps in found["eps"]]
+        return found["eps"] if list(found) == ["eps"] else found
+
+    def made(self, name: str) -> Attack:
+        """The attack, by its name in the config.
+
+        Raises:
+            UserError: If there is none of its kind, or a parameter is wrong.
+        """
+        kind, own = self.kind or name, dict(self.model_extra or {})
+        where = f"perturbations.attacks.{name}"
+        if kind == "python":
+            _nothing_else(where, own)
+            return UserAttack(name, _required(self.factory, where))
+        if self.factory is not None:
+            raise UserError(f"{where}: `factory` is for `kind: python`.")
+        _require_known("attack", kind, ATTACKS)
+        try:
+            attack: Attack = TypeAdapter(ATTACKS[kind]).validate_python({**own, "name": name})
+        except ValidationError as error:
+            wrong = "; ".join(_parameter(each) for each in error.errors())
+            raise UserError(f"{where}: {wrong}.") from error
+        return attack
+
+    def levels(self) -> tuple[str, ...]:
+        """The budgets, ascending."""
+        return tuple(f"{budget(eps):g}/255" for eps in sorted(set(self.eps)))
+
+
+class Perturbations(Section):
+    """Which perturbations, at which levels. The clean pictures are always measured."""
+
+    presets: list[str] = Field(default_factory=list)  # all members, at all severities
+    corruptions: dict[str, CorruptionSettings] = Field(default_factory=dict)
+    attacks: dict[str, AttackSettings] = Field(default_factory=dict)
+    attack_limit: int | None = Field(None, ge=1)  # test samples attacked
+    levels: dict[str, list[float]] = Field(default_factory=dict)  # sigmas, or SNR in dB
+    sequences: list[str] = Field(default_factory=list)  # such as rotation
+    sequence_limit: int | None = Field(None, ge=1)  # test samples made sequences of
+
+    _left_out: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @field_validator("levels")
+    @classmethod
+    def _within_bounds(cls, table: dict[str, list[float]]) -> dict[str, list[float]]:
+        for name, levels in table.items():
+            if name not in CONTINUOUS:
+                known = unknown("perturbation with continuous levels", name, CONTINUOUS)
+                raise ValueError(str(known))  # as a field's error it is told with the file
+            for level in levels:
+                CONTINUOUS[name].level(level)
+        return table
+
+    @field_validator("sequences")
+    @classmethod
+    def _full_names(cls, names: list[str]) -> list[str]:
+        """As tables have them; "rotation" is short for "sequences.rotation"."""
+        full = [n if n.startswith("sequences.") else f"sequences.{n}" for n in names]
+        for name in full:
+            if name not in SEQUENCES:
+                # As a field's error it is told with the file.
+                raise ValueError(str(unknown("sequence", name, SEQUENCES)))
+        return list(dict.fromkeys(full))
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Members of presets that cannot be applied here, with the reason."""
+        return self._left_out
+
+    def names(self) -> list[str]:
+        """Names of all perturbations."""
+        return [*self.corruptions, *self.levels, *self.attacks, *self.sequences]
+
+    def members(self) -> Members:
+        """Every perturbation with its levels, in table order; clean pictures first.
+
+        Raises:
+            UserError: For a kind, parameter or level that does not exist.
+        """
+        found: Members = [(Clean(), Clean().usual_levels)]
+        for name, corruption in self.corruptions.items():
+            made = corruption.made(name)
+            found.append((made, corruption.levels(name, made)))
+        for name, sizes in self.levels.items():
+            continuous = CONTINUOUS[name]
+            found.append((continuous, tuple(dict.fromkeys(map(continuous.level, sizes)))))
+        found += [(attack.made(name), attack.levels()) for name, attack in self.attacks.items()]
+        found += [(SEQUENCES[name], SEQUENCES[name].usual_levels) for name in self.sequences]
+        return found
+
+    def limit_of(self, perturbation: Perturbation) -> int | None:
+        """At most so many samples of the data set; None: all."""
+        limit: int | None = getattr(self, perturbation.limit) if perturbation.limit else None
+        return limit
+
+    def expanded(self) -> "Perturbations":
+        """The same with the members of presets among `corruptions`, first and in their order.
+
+        A corruption that is named itself, too, has the severities given there. Members of presets
+        that lack something here are left out; see `left_out`.
+
+        Raises:
+            UserError: For a preset, corruption, attack, parameter or level that does not exist.
+        """
+        for name in self.presets:
+            if name not in PRESETS:
+                raise unknown("preset", name, PRESETS)
+        self.members()  # whatever is wrong with one of them is said
+        usual, left_out = usual_corruptions(self.presets)
+        sequences = dict.fromkeys(s for name in self.presets for s in PRESETS[name].sequences)
+        return self._changed(
+            left_out,
+            presets=[],
+            corruptions=usual | self.corruptions,
+            sequences=list(sequences | dict.fromkeys(self.sequences)),
+        )
+
+    def only(self, names: list[str]) -> "Perturbations":
+        """The same with the named perturbations alone; a preset's name stands for its members.
+
+        Known corruptions that are not here are added with all their severities, and continuous
+        levels with their usual ones, so any cell of any run can be asked for.
+
+        Raises:
+            UserError: For a name that is neither here nor known.
+        """
+        known = ["clean", *self.names(), *PRESETS, *CORRUPTIONS, *CONTINUOUS, *SEQUENCES]
+        for name in names:
+            if name not in known:
+                raise unknown("perturbation", name, known)
+        presets = [PRESETS[name] for name in names if name in PRESETS]
+        chosen = set(names).union(
+            *(p.corruptions for p in presets), *(p.sequences for p in presets)
+        )
+        usual, left_out = usual_corruptions(names)
+        table = self.corruptions | {k: v for k, v in usual.items() if k not in self.corruptions}
+        return self._changed(
+            left_out,
+            corruptions={k: v for k, v in table.items() if k in chosen},
+            levels={
+                name: self.levels.get(name, list(one.levels))
+                for name, one in CONTINUOUS.items()
+                if name in chosen
+            },
+            attacks={k: v for k, v in self.attacks.items() if k in chosen},
+            sequences=[name for name in SEQUENCES if name in chosen],
+        )
+
+    def _changed(self, left_out: Mapping[str, str], **update: Any) -> "Perturbations":
+        changed = self.model_copy(update=update)
+        changed._left_out = {k: v for k, v in left_out.items() if k not in changed.corruptions}
+        return changed
+
+
+def usual_corruptions(
+    names: Iterable[str],
+) -> tuple[dict[str, CorruptionSettings], dict[str, str]]:
+    """Named corruptions and the members of named presets, in that order, at all severities.
+
+    Returns:
+        The corruptions, and why members of presets that cannot be applied here are left out.
+    """
+    chosen: dict[str, Corruption] = {}
+    left_out: dict[str, str] = {}
+    for name in names:
+        if name in PRESETS:
+            preset, missing = PRESETS[name].here()
+            left_out |= missing
+            chosen |= preset.corruptions
+        elif name in CORRUPTIONS:
+            chosen[name] = CORRUPTIONS[name]
+    found = {
+        name: CorruptionSettings(severities=list(one.severities)) for name, one in chosen.items()
+    }
+    return found, left_out
+
+
+def _require_known(what: str, kind: str, known: Iterable[str]) -> None:
+    if kind in known:
+        return
+    sections: dict[str, Iterable[str]] = {
+        "corruptions": CORRUPTIONS,
+        "attacks": ATTACKS,
+        "levels": CONTINUOUS,
+        "presets": PRESETS,
+        "sequences": SEQUENCES,
+    }
+    for section, others in sections.items():
+        if kind in others:
+            raise UserError(f"{kind!r} is no {what}; it belongs under `perturbations.{section}`.")
+    raise unknown(what, kind, known)
+
+
+def _required(factory: str | None, where: str) -> str:
+    if factory is None:
+        raise UserError(f'{where}: `kind: python` needs `factory: "module:function"`.')
+    return factory
+
+
+def _nothing_else(where: str, own: Mapping[str, Any]) -> None:
+    if own:
+        raise UserError(
+            f"{where}: unknown field {next(iter(own))!r}; `kind: python` has the parameters that "
+            "its function sets itself."
+        )
+
+
+def _parameter(error: Any) -> str:
+    field = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "unexpected_keyword_argument":
+        return f"unknown field {field!r}"
+    return f"field {field!r}: {error['msg'].removeprefix('Value error, ')}"
