@@ -123,7 +123,8 @@ class AttackSettings(Section):
             raise UserError(f"{where}: `factory` is for `kind: python`.")
         _require_known("attack", kind, ATTACKS)
         try:
-            attack: Attack = TypeAdapter(ATTACKS[kind]).validate_python({**own, "name": name})
+            made: type[Attack] = ATTACKS[kind]
+            attack: Attack = TypeAdapter(made).validate_python({**own, "name": name})
         except ValidationError as error:
             wrong = "; ".join(_parameter(each) for each in error.errors())
             raise UserError(f"{where}: {wrong}.") from error

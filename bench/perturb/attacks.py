@@ -5,7 +5,6 @@ use. Each picture is attacked alone, so the result does not depend on its neighb
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from bench.perturb.base import Address, Batch, Perturbation, Subject
+from bench.perturb.base import Address, Batch, Measurable, Perturbation
 from bench.util import rng
 
 if TYPE_CHECKING:
@@ -30,8 +29,8 @@ def budget(asked: Any) -> float:
     if isinstance(asked, bool) or not isinstance(asked, int | float | str):
         raise ValueError(wrong)
     try:
-        fraction = "/" in str(asked)
-        value = float(Fraction(asked.replace(" ", "")) * 255 if fraction else float(asked))
+        text = str(asked).replace(" ", "")
+        value = float(Fraction(text) * 255) if "/" in text else float(text)
     except (ValueError, ZeroDivisionError):
         raise ValueError(wrong) from None
     if not 0 < value <= 255:
@@ -68,7 +67,7 @@ class Attack(Perturbation):
         return f"{budget(asked):g}/255"
 
     def apply(
-        self, batch: Batch, level: str, address: Address, classifier: Subject | None
+        self, batch: Batch, level: str, address: Address, classifier: Measurable | None
     ) -> list[np.ndarray]:
         """See `Perturbation.apply`; float32 for a budget that is no whole number."""
         assert classifier is not None
@@ -210,4 +209,4 @@ class PGD(Attack):
 
 
 #: By their name in configs.
-ATTACKS: dict[str, Callable[..., Attack]] = {"fgsm": FGSM, "pgd": PGD}
+ATTACKS: dict[str, type[FGSM] | type[PGD]] = {"fgsm": FGSM, "pgd": PGD}

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from bench.perturb.corruptions.pictures import checked
+from bench.store.cells import FamilyName
 from bench.util import rng
 
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -45,7 +46,7 @@ class Address:
     dataset: str
 
 
-class Subject(Protocol):
+class Measurable(Protocol):
     """What perturbations ask of a classifier; see `bench.classifiers.Classifier`."""
 
     classes: tuple[str, ...]
@@ -74,9 +75,7 @@ class Perturbation(ABC):
     """
 
     name: str
-    family: ClassVar[
-        Literal["clean", "corruption", "level", "attack", "sequence", "validation", "views"]
-    ]
+    family: ClassVar[FamilyName]
     split: ClassVar[Literal["val", "test"]] = "test"
     limit: ClassVar[str] = ""
     evaluation_fields: ClassVar[frozenset[str]] = frozenset()
@@ -97,7 +96,7 @@ class Perturbation(ABC):
 
     @abstractmethod
     def apply(
-        self, batch: Batch, level: str, address: Address, classifier: Subject | None
+        self, batch: Batch, level: str, address: Address, classifier: Measurable | None
     ) -> list[np.ndarray]:
         """Perturbed pictures, uint8 (H, W, 3); each depends on itself, its id and address alone.
 
@@ -145,7 +144,7 @@ class Perturbation(ABC):
 
     def measure(
         self,
-        classifier: Subject,
+        classifier: Measurable,
         pictures: Sequence[np.ndarray],
         ids: Sequence[str],
         level: str,
@@ -171,7 +170,7 @@ class Clean(Perturbation):
     """Pictures as they are: of the test split."""
 
     name: str = "clean"
-    family = "clean"
+    family: ClassVar[FamilyName] = "clean"
     evaluation_fields = frozenset({"other_prompts"})
 
     @property
@@ -184,7 +183,7 @@ class Clean(Perturbation):
         return {"name": self.name}
 
     def apply(
-        self, batch: Batch, level: str, address: Address, classifier: Subject | None
+        self, batch: Batch, level: str, address: Address, classifier: Measurable | None
     ) -> list[np.ndarray]:
         """The pictures themselves."""
         return list(batch.pictures)
@@ -215,7 +214,7 @@ class ModelFree(Perturbation):
         """Perturbed pictures, uint8 (N, H, W, 3), of pictures of one size."""
 
     def apply(
-        self, batch: Batch, level: str, address: Address, classifier: Subject | None
+        self, batch: Batch, level: str, address: Address, classifier: Measurable | None
     ) -> list[np.ndarray]:
         """See `Perturbation.apply`."""
         places: dict[tuple[int, ...], list[int]] = {}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.perturb import own
-from bench.perturb.base import Address, Batch, Perturbation, Subject
+from bench.perturb.base import Address, Batch, Measurable, Perturbation
 from bench.perturb.corruptions import blur, colour, noise
 from bench.util import rng
 
@@ -60,7 +60,7 @@ class PerturbationSequence(Perturbation):
         return of_frame(row)[0]
 
     def apply(
-        self, batch: Batch, level: str, address: Address, classifier: Subject | None
+        self, batch: Batch, level: str, address: Address, classifier: Measurable | None
     ) -> list[np.ndarray]:
         """The frames that the batch's ids name, of the samples' pictures."""
         return [
@@ -76,7 +76,7 @@ class PerturbationSequence(Perturbation):
 
     def measure(
         self,
-        classifier: Subject,
+        classifier: Measurable,
         pictures: Sequence[np.ndarray],
         ids: Sequence[str],
         level: str,

@@ -246,9 +246,16 @@ def _attacked_probe(attack: UserAttack, level: str) -> str:
     total = hashlib.sha256()
     for pictures in _probes():
         for number, picture in enumerate(pictures):
-            where = {"seed": 0, "dataset": "probe", "sample_id": str(number)}
-            found = [attack(picture, number, network, budget(level), **where) for _ in range(2)]
-            if not np.array_equal(*found):
+            found = [
+                attack(
+                    *(picture, number, network, budget(level)),
+                    seed=0,
+                    dataset="probe",
+                    sample_id=str(number),
+                )
+                for _ in range(2)
+            ]
+            if not np.array_equal(found[0], found[1]):
                 raise UserError(
                     f"{attack.factory} returned two results for the same image. It must draw from "
                     "torch's, numpy's or Python's global generators, which are seeded for it."

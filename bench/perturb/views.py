@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from bench.perturb.base import Address, Clean, Subject
+from bench.perturb.base import Address, Clean, Measurable
 from bench.util import rng
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Augmentation(Clean):
 
     def measure(
         self,
-        classifier: Subject,
+        classifier: Measurable,
         pictures: Sequence[np.ndarray],
         ids: Sequence[str],
         level: str,

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA = 2
 
+FamilyName = Literal["clean", "corruption", "level", "attack", "sequence", "validation", "views"]
+
 
 @dataclass(frozen=True)
 class Family:
@@ -118,9 +120,8 @@ class Cell(_Record):
     classifier: str
     dataset: str
     perturbation: str
-    family: Literal[
-        "clean", "corruption", "level", "attack", "sequence", "validation", "views"
-    ]  # "validation": clean pictures of that split; "views": several of each clean test picture
+    # "validation": clean pictures of that split; "views": several of each clean test picture
+    family: FamilyName
     # "0" for clean, "1".."5" for a corruption, "0.05" or "30 dB" for a continuous level, "4/255"
     # for an attack; of a sequence its frames, each of which is a row; of views how many.
     severity: str
