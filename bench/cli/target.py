@@ -55,7 +55,7 @@ def data_section(name: str, root: Path | None, options: Sequence[str] | None) ->
 
 
 def files_section(name: str, root: Path | None, options: Sequence[str] | None) -> "Layout":
-    """As `data_section`, of data sets that are files.
+    """The part of a config that the flags stand for, of a data set that is files.
 
     Raises:
         UserError: Also for drawn faces.
@@ -72,7 +72,7 @@ def files_section(name: str, root: Path | None, options: Sequence[str] | None) -
 def chosen_data(
     name: str | None, root: Path | None, options: Sequence[str] | None
 ) -> "DataConfig | None":
-    """As `data_section`; None if the flags name no data set.
+    """The part of a config that the flags stand for; None if they name no data set.
 
     Raises:
         UserError: If there are flags about a data set that is not named.

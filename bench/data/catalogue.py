@@ -91,7 +91,7 @@ def _wrapped(text: str, indent: str, width: int) -> list[str]:
 
 
 def _options(section: Any) -> list[dict[str, Any]]:
-    """Of each field that is a choice: its name, values, default and what it is."""
+    """Name, values, default and description of each field that is a choice."""
     fields = section.model_json_schema()["properties"]
     return [
         {

@@ -56,12 +56,12 @@ class CrossDataSet(DataSet):
         return [sample for sample in found if sample.label in self.classes]
 
     def picture(self, sample: Sample) -> np.ndarray:
-        """From the side that the sample is of."""
+        """The picture, read by the data set that the sample is from."""
         side, own = self._own(sample)
         return side.picture(own)
 
     def size(self, sample: Sample) -> tuple[int, int]:
-        """From the side that the sample is of."""
+        """Height and width, as the data set that the sample is from knows them."""
         side, own = self._own(sample)
         return side.size(own)
 

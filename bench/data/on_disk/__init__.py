@@ -1,11 +1,8 @@
 """Data sets made of files, whatever their layout.
 
-- `dataset`    a layout's listing as a data set: three splits, pictures, digest
-- `agreement`  data sets that are given out under one
-- `examine`    what only opening a picture tells, remembered (`likeness`: what near copies share)
-- `prepare`    fills the cache of decoded pictures, and `packed` reads it
-- `purge`      removes what was remembered and prepared
-- `workers`    long lists worked through by several processes
+`dataset` makes a layout's listing three splits with pictures and a digest, `examine` opens every
+picture once and remembers what it found, `packed` reads decoded pictures that `prepare` wrote,
+`agreement` asks for the terms of gated data.
 """
 
 from bench.data.on_disk.dataset import ClipFilesDataSet, FilesDataSet, open_layout

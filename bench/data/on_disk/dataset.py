@@ -52,7 +52,7 @@ class FilesDataSet(DataSet):
     ) -> None:
         facts = examine(layout, listing, reporter) if facts is None else facts
         self.name, self.kind, self.protocol = layout.name, layout.title, layout.protocol
-        self.synthetic = listing.drawn(layout.root)
+        self.synthetic = layout.generated or listing.drawn(layout.root)
         self.group_values = dict(listing.group_values)  # workers get a copy
         self.base = listing.base
         self._layout = layout
@@ -85,7 +85,7 @@ class FilesDataSet(DataSet):
         return self._splits[split]
 
     def picture(self, sample: Sample) -> np.ndarray:
-        """From the prepared cache, if there is one, else from the sample's file.
+        """The picture, from the prepared cache if it is there, else from the sample's file.
 
         Raises:
             UnreadablePicture: If the file is gone or another since the data set was opened: its

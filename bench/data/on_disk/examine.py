@@ -1,9 +1,12 @@
-"""Hashes by which pictures that only differ in encoding or size are alike.
+"""What only opening a picture can tell: size, hash of the content, likeness, damage.
 
-Both are difference hashes (dHash, N. Krawetz, 2013) with the signs of the differences between
-neighbours in a small grey picture, along rows and along columns. The coarse one is searched, the
-fine one decides: among aligned faces the common 64 bits of one direction are equal for many
-different people.
+Every picture is opened once, by several processes if there are many. What was found is remembered
+in the user's cache folder, with the stamp of the file: hashes and numbers, no pixels, no names.
+
+Likeness is told by difference hashes (dHash, N. Krawetz, 2013): the signs of the differences
+between neighbours in a small grey picture, along rows and along columns. The coarse one is
+searched, the fine one decides: among aligned faces the common 64 bits of one direction are equal
+for many different people.
 """
 
 import os
@@ -129,10 +132,7 @@ def _begin() -> None:
 
 
 # ------------------------------------------------------------------------------------------------
-# What only opening a picture can tell: its size, the hash of its content, whether it is damaged.
-#
-# Every picture is opened once and what was found is remembered, in the user's cache folder, with
-# the size and time of its file. Only hashes and numbers are kept there: no pixels, no names.
+# Facts, remembered.
 
 
 #: Raise when the same picture gives other facts.

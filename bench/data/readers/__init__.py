@@ -1,28 +1,19 @@
-"""Data sets on disk, as their owners ship them: one file each.
+"""Data sets on disk, as their owners ship them: one file for each, its drawn look-alike in it.
 
-- `base`                            what a layout is, and the listing it makes
-- `folder`, `manifest`              one's own: folders of classes, a table (`manifest_rows`)
-- `own_split`                       train and test where the owners have none
-- `raf_db`                          RAF-DB basic and compound
-- `sfew`                            SFEW 2.0, aligned faces and full frames
-- `affectnet`, `affectnet_8labels`  AffectNet's two releases (`affectnet_common`)
-- `fer2013`, `ferplus`              FER2013, and FERPlus's votes on its pictures
-- `expw`                            ExpW
-- `ck_plus`, `jaffe`, `kdef`        posed data sets, split by person (`by_subject`)
-- `dfew`, `ferv39k`, `mafw`         clips, as folders of frames or videos (`clips`)
-- `clip_folder`                     clips of one's own
+`base` says what a layout is, `clips` and `by_subject` have what several share, `folder` and
+`manifest` read data of one's own, `like` writes look-alikes.
 """
 
 from bench.data.readers.affectnet import AffectNet, AffectNet8Labels
 from bench.data.readers.base import Entry, Layout, Listing, PictureFile, Source
 from bench.data.readers.ck_plus import CkPlus
-from bench.data.readers.clip_folder import ClipFolder
 from bench.data.readers.dfew import Dfew
+from bench.data.readers.emonet_face import EmoNetFace
 from bench.data.readers.expw import ExpW
 from bench.data.readers.fer2013 import Fer2013
 from bench.data.readers.ferplus import FerPlus
 from bench.data.readers.ferv39k import Ferv39k
-from bench.data.readers.folder import Folder
+from bench.data.readers.folder import ClipFolder, Folder
 from bench.data.readers.jaffe import Jaffe
 from bench.data.readers.kdef import Kdef
 from bench.data.readers.mafw import Mafw
@@ -42,6 +33,7 @@ LAYOUTS: dict[str, type[Layout]] = {
     "fer2013": Fer2013,
     "ferplus": FerPlus,
     "expw": ExpW,
+    "emonet_face": EmoNetFace,
     "ck_plus": CkPlus,
     "jaffe": Jaffe,
     "kdef": Kdef,

@@ -1,4 +1,4 @@
-"""What both releases of AffectNet share: classes, counts, and what is no AffectNet."""
+"""AffectNet (Mollahosseini, Hasani & Mahoor, 2017), as first given out and as "8 labels"."""
 
 import io
 import os
@@ -113,7 +113,7 @@ def _has_class_folders(folder: Path) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------
-# AffectNet as first given out (Mollahosseini, Hasani & Mahoor, 2017): photographs and lists.
+# As first given out: photographs and lists.
 #
 # Pictures are photographs of people; a sample is the face in the box of its list. The lists are too
 # large to be held whole: each face has 68 landmarks.
@@ -316,7 +316,7 @@ def _list(folder: Path) -> str:
 
 
 # ------------------------------------------------------------------------------------------------
-# AffectNet as given out later, "8 labels": faces of 224x224, four npy files beside each.
+# As given out later, "8 labels": faces of 224x224, four npy files beside each.
 #
 # The numbers of its pictures have gaps and lead back to no file name of the first release.
 

@@ -164,12 +164,14 @@ class Layout(Section, ABC):
         terms: Who may use it, if an agreement is needed; None if none is.
         expects: The layout in words, for errors and `bench data list`.
         clips: Whether samples are clips.
+        generated: Whether its pictures are generated, and so no evidence about real faces.
     """
 
     title: ClassVar[str]
     terms: ClassVar[str | None] = None
     expects: ClassVar[str]
     clips: ClassVar[bool] = False
+    generated: ClassVar[bool] = False
 
     kind: str
     root: UserPath
@@ -327,3 +329,41 @@ def subject_folds(persons: Iterable[str], folds: int) -> dict[str, int]:
     """
     ordered = sorted(set(persons), key=lambda name: hashlib.sha256(name.encode()).digest())
     return {person: place % folds + 1 for place, person in enumerate(ordered)}
+
+
+# ------------------------------------------------------------------------------------------------
+# Where the owners give no test split, 20 % are test, the same for everybody who has these files.
+
+
+TEST_SHARE = 0.2
+
+
+def held_out_pictures(base: Path, pictures: Iterable[tuple[str, str]]) -> set[str]:
+    """The share of each class with the smallest hashes of the files' bytes, and one at least.
+
+    Copies of a picture, and faces of one photograph, have one hash, so they fall on the same side.
+
+    Args:
+        base: What the paths are relative to.
+        pictures: Path and label of each; a path may come several times.
+
+    Returns:
+        Paths of the test split.
+    """
+    hashes: dict[str, bytes] = {}
+    members: dict[str, list[bytes]] = {}
+    for path, label in pictures:
+        if path not in hashes:
+            hashes[path] = hashlib.sha256((base / path).read_bytes()).digest()
+        members.setdefault(label, []).append(hashes[path])
+    chosen: set[bytes] = set()
+    for found in members.values():
+        chosen.update(sorted(found)[: max(1, round(TEST_SHARE * len(found)))])
+    return {path for path, found in hashes.items() if found in chosen}
+
+
+def held_out_persons(persons: Iterable[str]) -> set[str]:
+    """The persons of the test split."""
+    return {
+        name for name, fold in subject_folds(persons, round(1 / TEST_SHARE)).items() if fold == 1
+    }

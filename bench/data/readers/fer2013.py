@@ -129,7 +129,7 @@ def read_rows(base: Path) -> tuple[str, list[Fer2013Row]]:
 
 
 def row_id(place: int) -> str:
-    """Of the picture in a row, counted from 0."""
+    """The id of the picture in a row, counted from 0."""
     return f"row_{place:05d}"
 
 

@@ -1,11 +1,7 @@
 """Drawn faces in the layouts of other data sets: what tests, docs and first tries run on.
 
-- `cast`    drawn faces and clips on demand, by label and number
-- `posed`   what the writers of posed data sets share
-- `folds`   five folds of clips
-- a writer for each layout, by the same name
-
-Each writer follows the published description of its layout, not the reader of the bench.
+The writer of each layout stands beside its reader, but follows the published description and not
+the reader. `cast` draws the faces and clips.
 """
 
 from collections.abc import Callable
@@ -15,8 +11,8 @@ from bench import faces
 from bench.data.readers import (
     affectnet,
     ck_plus,
-    clip_folder,
     dfew,
+    emonet_face,
     expw,
     fer2013,
     ferv39k,
@@ -45,13 +41,14 @@ WRITERS: dict[str, Callable[[Path, Cast, int], None]] = {
     "fer2013": fer2013.write,
     "ferplus": fer2013.write_ferplus,
     "expw": expw.write,
+    "emonet_face": emonet_face.write,
     "ck_plus": ck_plus.write,
     "jaffe": jaffe.write,
     "kdef": kdef.write,
     "dfew": dfew.write,
     "ferv39k": ferv39k.write,
     "mafw": mafw.write,
-    "clip_folder": clip_folder.write,
+    "clip_folder": folder.write_clips,
 }
 
 _NOTICE = (

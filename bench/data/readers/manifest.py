@@ -1,4 +1,4 @@
-"""The rows of a manifest: what each one says of its picture."""
+"""A table of one's own that names pictures and their labels: CSV, TSV or Parquet."""
 
 import csv
 import math
@@ -9,9 +9,16 @@ from typing import ClassVar, Literal, NamedTuple, get_args
 from pydantic import Field
 
 from bench.data.base import Skipped, Split
-from bench.data.readers.base import Entry, Listing, OwnLayout, PictureFile, merged
+from bench.data.readers.base import (
+    Entry,
+    Listing,
+    OwnLayout,
+    PictureFile,
+    held_out_persons,
+    held_out_pictures,
+    merged,
+)
 from bench.data.readers.cast import Cast, save
-from bench.data.readers.own_split import held_out_persons, held_out_pictures
 from bench.data.reading.images import Box
 from bench.data.reading.tables import (
     FORMATS,
@@ -210,7 +217,7 @@ def _pixels(text: str, origin: str, number: int) -> int:
 
 
 # ------------------------------------------------------------------------------------------------
-# A table of one's own that names pictures and their labels: CSV, TSV or Parquet.
+# The layout: rows with their files.
 
 
 _LEAVES = "its path leaves the folder of the pictures (follow_links: true allows it)"
@@ -390,7 +397,7 @@ def _group_values(rows: Sequence[ManifestRow], groups: Sequence[str]) -> dict[st
 
 
 # ------------------------------------------------------------------------------------------------
-# A table of one's own: pictures in one folder, and what is known of them.
+# A drawn look-alike.
 
 
 def write(root: Path, cast: Cast, per_class: int) -> None:

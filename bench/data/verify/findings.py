@@ -1,4 +1,4 @@
-"""Samples per class and split, against the published ones."""
+"""What `bench data verify` finds: counts, copies, damage, and what makes a run refuse the data."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ from bench.util.progress import Reporter
 
 
 def count(listing: Listing, published: Counts) -> tuple[Count, ...]:
-    """Of each split that has samples, or should: the split as a whole, then its classes.
+    """Counts for each split that has samples, or should: the split as a whole, then its classes.
 
     A split of `published` may have its total alone, under "".
     """

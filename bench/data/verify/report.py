@@ -1,4 +1,4 @@
-"""What verifying a data set says."""
+"""What verifying a data set says, for programs and on a terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
