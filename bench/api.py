@@ -7,7 +7,7 @@ import contextlib
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bench.config import Config
     from bench.data.base import DataSet
+    from bench.perturb.base import ModelFree
     from bench.report import Report
     from bench.report.compare import Pairing, Row, Side
     from bench.report.results import Results
@@ -163,6 +164,7 @@ def _models(model: Any, name: str | None) -> dict[str, Any]:
 def _entry(model: Any) -> Any:
     """The config's entry of a model that is named; None for an object of this process."""
     from bench.config import load
+    from bench.plugins import find
     from bench.util.errors import unknown
 
     if isinstance(model, Mapping):
@@ -176,6 +178,8 @@ def _entry(model: Any) -> Any:
     if ":" in str(model):
         return {"kind": "python", "factory": str(model)}
     shipped = load(Path("default")).classifiers
+    if str(model) not in shipped and find("classifier", str(model)) is not None:
+        return {"kind": str(model)}
     if str(model) not in shipped:
         raise unknown("classifier", str(model), shipped)
     return shipped[str(model)].model_dump(mode="json")
@@ -236,18 +240,17 @@ def _with_perturbations(
 def _by_section(wanted: Mapping[str, Sequence[int | float | str]]) -> dict[str, Any]:
     """Levels by name -> a config's perturbations."""
     from bench.perturb import ATTACKS, CONTINUOUS, CORRUPTIONS
+    from bench.plugins import find
     from bench.util.errors import unknown
 
     found: dict[str, Any] = {}
     for name, levels in wanted.items():
         if name in CONTINUOUS:
             found.setdefault("levels", {})[name] = list(levels)
-        elif name in CORRUPTIONS:
+        elif name in CORRUPTIONS or find("corruption", name):
             found.setdefault("corruptions", {})[name] = list(levels)
-        elif name in ATTACKS:
-            found.setdefault("attacks", {})[name] = [
-                level.partition("/")[0] if isinstance(level, str) else level for level in levels
-            ]
+        elif name in ATTACKS or find("attack", name):
+            found.setdefault("attacks", {})[name] = list(levels)
         elif name != "clean":
             raise unknown("perturbation", name, [*CORRUPTIONS, *CONTINUOUS, *ATTACKS])
     return found
@@ -549,11 +552,10 @@ def corrupt(
     """
     import numpy as np
 
-    from bench.perturb import CONTINUOUS, CORRUPTIONS
-    from bench.util.errors import UserError, unknown
+    from bench.perturb.base import Address
+    from bench.util.errors import UserError
 
-    if name not in CORRUPTIONS and name not in CONTINUOUS:
-        raise unknown("corruption", name, [*CORRUPTIONS, *CONTINUOUS])
+    perturbation = _corruption(name)
     pixels = np.asarray(pictures)
     if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or pixels.shape[-1] != 3:
         raise UserError(
@@ -562,15 +564,25 @@ def corrupt(
         )
     batch = pixels[None] if pixels.ndim == 3 else pixels
     names = [str(i) for i in range(len(batch))] if ids is None else list(ids)
-    apply: Callable[..., np.ndarray]
     try:
-        if name in CONTINUOUS:
-            apply, level = CONTINUOUS[name].batch, CONTINUOUS[name].severity(float(severity))
-        elif severity in (own := CORRUPTIONS[name]).severities:
-            apply, level = own.batch, severity
-        else:
-            raise ValueError(f"{name} has severities {own.severities}, not {severity!r}.")
-        found = apply(batch, level, seed=seed, dataset=dataset, sample_ids=names)
+        level = perturbation.level(severity)
+        found = perturbation.changed(batch, level, Address(seed, dataset), names)
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise UserError(f"{str(error).rstrip('.')}.") from error
     return found[0] if pixels.ndim == 3 else found
+
+
+def _corruption(name: str) -> "ModelFree":
+    from bench import plugins
+    from bench.perturb import CONTINUOUS, CORRUPTIONS
+    from bench.perturb.user_code import UserCorruption
+    from bench.util.errors import unknown
+
+    if name in CORRUPTIONS:
+        return CORRUPTIONS[name]
+    if name in CONTINUOUS:
+        return CONTINUOUS[name]
+    factory = plugins.factory("corruption", name)
+    if factory is None:
+        raise unknown("corruption", name, [*CORRUPTIONS, *CONTINUOUS])
+    return UserCorruption(name, factory)

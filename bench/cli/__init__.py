@@ -1,5 +1,6 @@
 """The command line. One file per command; heavy imports happen inside the commands."""
 
+import contextlib
 import errno
 import re
 import sys
@@ -9,11 +10,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from bench import __version__
 from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.data import data
 from bench.cli.decide import decide
+from bench.cli.output import stdout_for_results
 from bench.cli.perturb import perturb
+from bench.cli.plugins import plugins
 from bench.cli.regress import regress
 from bench.cli.report import report
 from bench.cli.run import run
@@ -43,6 +47,7 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
 app.command()(train)
@@ -53,10 +58,21 @@ app.command()(regress)
 app.add_typer(data, name="data")
 app.add_typer(perturb, name="perturb")
 app.add_typer(check, name="check")
+app.add_typer(plugins, name="plugins")
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"bench {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True),
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Read by `main`, which accepts the flag in any place; here it is only documented."""
@@ -67,8 +83,10 @@ def main() -> None:
     given = sys.argv[1:]
     debug = "--debug" in given
     arguments = [_expanded(argument) for argument in given if argument != "--debug"]
+    apart = stdout_for_results() if "--json" in given else contextlib.nullcontext()
     try:
-        app(arguments, standalone_mode=True)
+        with apart:
+            app(arguments, standalone_mode=True)
     except UserError as error:
         _fail(str(error), error.exit_code, debug)
     except OSError as error:

@@ -1,8 +1,12 @@
 """What commands print for programs."""
 
+import contextlib
 import json
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,9 +19,36 @@ Save = Annotated[Path | None, typer.Option(help="Write the table, too: FILE.md, 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
+_results: IO[str] | None = None  # stdout, where it is kept for the result
+
+
+@contextlib.contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """Keep stdout for `print_json`; what else prints, in worker processes too, goes to stderr."""
+    global _results
+    own = sys.stdout
+    real = own is sys.__stdout__ and own is not None
+    if real:
+        own.flush()
+        kept = os.dup(1)
+        os.dup2(2, 1)
+        _results = os.fdopen(os.dup(kept), "w", encoding="utf-8")
+    else:  # as a test has it
+        _results = own
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if real:
+            _results.close()
+            os.dup2(kept, 1)
+            os.close(kept)
+        _results = None
+
+
 def print_json(content: Any) -> None:
     """One JSON document on stdout; numbers that are not finite are an error, not JSON."""
-    typer.echo(json.dumps(content, indent=1, allow_nan=False))
+    typer.echo(json.dumps(content, indent=1, allow_nan=False), file=_results)
 
 
 def report_content(report: "Report") -> dict[str, Any]:

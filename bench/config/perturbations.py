@@ -9,7 +9,7 @@ pgd: [1, "8/255"]                                              # eps, in 1/255
 pgd_50: {kind: pgd, eps: [4], steps: 50, step_size: "eps/10", restarts: 2}
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import (
@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from bench import plugins
 from bench.perturb import ATTACKS, CONTINUOUS, CORRUPTIONS, PRESETS, SEQUENCES
 from bench.perturb.attacks import Attack, budget
 from bench.perturb.base import Clean, Corruption, Perturbation
@@ -70,6 +71,9 @@ class CorruptionSettings(Section):
             return UserCorruption(name, _required(self.factory, where))
         if self.factory is not None:
             raise UserError(f"{where}: `factory` is for `kind: python`.")
+        if kind not in CORRUPTIONS and (brought := plugins.factory("corruption", kind)):
+            _nothing_else(where, own)
+            return UserCorruption(name, brought)
         _require_known("corruption", kind, CORRUPTIONS)
         corruption = CORRUPTIONS[kind]
         try:
@@ -121,6 +125,9 @@ class AttackSettings(Section):
             return UserAttack(name, _required(self.factory, where))
         if self.factory is not None:
             raise UserError(f"{where}: `factory` is for `kind: python`.")
+        if kind not in ATTACKS and (brought := plugins.factory("attack", kind)):
+            _nothing_else(where, own)
+            return UserAttack(name, brought)
         _require_known("attack", kind, ATTACKS)
         try:
             made: type[Attack] = ATTACKS[kind]
@@ -234,7 +241,7 @@ class Perturbations(Section):
         """
         known = ["clean", *self.names(), *PRESETS, *CORRUPTIONS, *CONTINUOUS, *SEQUENCES]
         for name in names:
-            if name not in known:
+            if name not in known and plugins.find("corruption", name) is None:
                 raise unknown("perturbation", name, known)
         presets = [PRESETS[name] for name in names if name in PRESETS]
         chosen = set(names).union(
@@ -261,7 +268,7 @@ class Perturbations(Section):
 
 
 def usual_corruptions(
-    names: Iterable[str],
+    names: Sequence[str],
 ) -> tuple[dict[str, CorruptionSettings], dict[str, str]]:
     """Named corruptions and the members of named presets, in that order, at all severities.
 
@@ -280,7 +287,8 @@ def usual_corruptions(
     found = {
         name: CorruptionSettings(severities=list(one.severities)) for name, one in chosen.items()
     }
-    return found, left_out
+    brought = (n for n in names if n not in found and plugins.find("corruption", n) is not None)
+    return found | {name: CorruptionSettings() for name in brought}, left_out
 
 
 def _require_known(what: str, kind: str, known: Iterable[str]) -> None:

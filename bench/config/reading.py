@@ -1,11 +1,13 @@
 """From YAML to a config, with errors that name the file and the field."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from bench import plugins
 from bench.config.run import Config
 from bench.util import files
 from bench.util.errors import UserError, unknown
@@ -31,8 +33,20 @@ def load(path: Path) -> Config:
     return parse(content, str(found))
 
 
+_MOST_VALUES = 100_000  # of a config; aliases of aliases make more of a few lines
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """Safe YAML in which a key given twice is an error, where plain YAML keeps the last value."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        """The content, refused if its aliases make it too large."""
+        if _values(node, {}) > _MOST_VALUES:
+            raise yaml.YAMLError(
+                f"its aliases (*name) make more than {_MOST_VALUES:,} values of it; write out what "
+                "is meant"
+            )
+        return super().construct_document(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         # Asked before the node's merge keys (`<<`) are resolved: overriding a merged value is fine.
@@ -50,6 +64,16 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _values(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many values a node has with all its aliases written out."""
+    if id(node) not in known:
+        known[id(node)] = math.inf  # of a node that contains itself
+        below = node.value if isinstance(node, yaml.CollectionNode) else []
+        parts = [part for own in below for part in (own if isinstance(own, tuple) else (own,))]
+        known[id(node)] = 1 + sum(_values(part, known) for part in parts)
+    return known[id(node)]
+
+
 def parse(content: Any, origin: str) -> Config:
     """Check a config's content; `origin` names it in errors."""
     if not isinstance(content, dict):
@@ -57,6 +81,24 @@ def parse(content: Any, origin: str) -> Config:
     try:
         config = Config.model_validate(content)
     except ValidationError as error:
+        brought = _brought(content, error)
+        if brought is not None:
+            return parse(brought, origin)
         raise UserError(f"{origin}: {sentences(error)}") from error
     perturbations = config.perturbations.expanded()
     return config.model_copy(update={"perturbations": perturbations})
+
+
+def _brought(content: dict[str, Any], error: ValidationError) -> dict[str, Any] | None:
+    """The content with classifiers whose `kind` is a plugin's as what they stand for, if any is."""
+    entries = dict(content.get("classifiers") or {})
+    found = False
+    for wrong in error.errors():
+        if wrong["type"] != "union_tag_invalid" or wrong["loc"][:1] != ("classifiers",):
+            continue
+        name = wrong["loc"][1]
+        factory = plugins.factory("classifier", str(entries[name]["kind"]))
+        if factory is not None:
+            entries[name] = {**entries[name], "kind": "python", "factory": factory}
+            found = True
+    return {**content, "classifiers": entries} if found else None

@@ -73,6 +73,23 @@ def test_a_key_given_twice_is_named(tmp_path: Path, text: str, lines: str) -> No
         load(config)
 
 
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 8)),
+        "a0: &a0 [x, *a0]\n",
+        "a0: &a0 {b: *a0}\n",
+    ],
+)
+def test_aliases_that_blow_a_file_up_are_refused(tmp_path: Path, bomb: str) -> None:
+    config = tmp_path / "bomb.yaml"
+    config.write_text(bomb)
+    with pytest.raises(UserError, match=r"bomb\.yaml is not YAML: its aliases") as refused:
+        load(config)
+    assert len(str(refused.value)) < 300
+
+
 def test_a_merged_value_may_be_overridden() -> None:
     text = "common: &common {kind: faces, test: 7}\ndata:\n  <<: *common\n  test: 14\n"
     assert yaml.load(text, Loader=_UniqueKeyLoader)["data"] == {"kind": "faces", "test": 14}
