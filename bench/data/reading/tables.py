@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,7 +30,9 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not a text file in UTF-8 ({error.reason}).") from error
+        raise UserError(
+            f"{path}: is not a text file in UTF-8 ({error.reason}). Save it as UTF-8."
+        ) from error
     if "\0" in text:
         raise UserError(f"{path}: is not a text file (it has NUL characters).")
     return text
@@ -47,7 +50,9 @@ def read_lines(path: Path) -> Iterator[str]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not a text file in UTF-8 ({error.reason}).") from error
+        raise UserError(
+            f"{path}: is not a text file in UTF-8 ({error.reason}). Save it as UTF-8."
+        ) from error
 
 
 def lines(text: str) -> Iterator[tuple[int, str]]:
@@ -168,9 +173,8 @@ def column_names(path: Path) -> list[str]:
         UserError: If it is none of `FORMATS`, or not what its suffix says.
     """
     if path.suffix.lower() != ".parquet":
-        first = next((line for line in read_lines(path) if line.strip()), "")
-        _, names = next(csv_rows(first, str(path), _separator(first)), (0, []))
-        return names
+        begin = "".join(islice((line for line in read_lines(path) if line.strip()), 2))
+        return _header(csv_rows(begin, str(path), _separator(begin)))
     try:
         with pa.OSFile(str(path)) as file:
             return [str(name) for name in pq.read_schema(file).names]
@@ -184,6 +188,12 @@ def _separator(text: str) -> str:
     return max(",;\t", key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
 
 
+def _header(rows: Iterator[tuple[int, list[str]]]) -> list[str]:
+    """The names of the columns; Excel reads a line `sep=;` before them, and writes it, too."""
+    _, names = next(rows, (0, []))
+    return next(rows, (0, []))[1] if names and names[0].lower().startswith("sep=") else names
+
+
 def parse_table(text: str, origin: str) -> Table:
     """The table in a text whose first line names the columns, whatever separates them.
 
@@ -192,7 +202,7 @@ def parse_table(text: str, origin: str) -> Table:
     """
     separator = _separator(text)
     rows = csv_rows(text, origin, separator)
-    _, names = next(rows, (0, []))
+    names = _header(rows)
     if not names:
         raise UserError(f"{origin}: the file is empty.")
     _require_distinct(names, origin)

@@ -21,7 +21,8 @@ def test_shipped_configs_are_valid(name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (MINIMAL | {"sed": 1}, "unknown field 'sed'"),
+        (MINIMAL | {"sed": 1}, "unknown field 'sed'. Did you mean seed?"),
+        (MINIMAL | {"xyz": 1}, "unknown field 'xyz'. See docs/configuration.md"),
         (MINIMAL | {"seed": -1}, "field 'seed'"),
         ({"classifiers": {"r": {"kind": "baselin"}}}, "'baseline'"),
         ({"classifiers": {}}, "field 'classifiers'"),

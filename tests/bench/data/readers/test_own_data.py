@@ -351,6 +351,12 @@ def test_tables_of_other_programs_are_read(
     assert dataset.classes == BASIC and counts(dataset) == TABLE_COUNTS
 
 
+def test_a_line_that_names_the_separator_is_none_of_the_table(table: Path) -> None:
+    rewritten(table, same, ";")
+    table.write_text(f"sep=;\n{table.read_text()}")
+    assert counts(opened("manifest", table)) == TABLE_COUNTS
+
+
 def test_absolute_paths_are_read_here_and_told_from_elsewhere(table: Path) -> None:
     rewritten(table, lambda row: row.update(path=f"{table.parent}/{row['path']}"))
     assert counts(opened("manifest", table)) == TABLE_COUNTS
