@@ -93,8 +93,8 @@ def _pairs(model: EmoDC, image: Tensor, name: str) -> tuple[Tensor, Tensor, Tens
     times = timestep_grid(plan.steps, *covering_range(process, own, plan.low, plan.high))
     latent = model.denoiser.encode(image[None])
     noise = step_noise(plan.seed, name, range(plan.steps), tuple(latent.shape[1:]))
-    noisy, target = noised(process, latent, noise, times, own)
-    return noisy, times, target
+    rows = noised(process, latent, noise, times, own)
+    return rows.noisy, times, rows.target
 
 
 def one_by_one(model: EmoDC) -> Contestant:

@@ -90,6 +90,11 @@ class SmallDenoiser(Denoiser):
         return output
 
     @property
+    def predicts_noise(self) -> bool:
+        """See `Denoiser.predicts_noise`."""
+        return not isinstance(self.unet, SharedTrunkClassifier)
+
+    @property
     def keeps_noise_white(self) -> bool:
         """The codec's rows are orthogonal."""
         return True

@@ -119,8 +119,13 @@ class Classifier(ABC):
             )
 
     @abstractmethod
-    def attack_target(self, sample_id: str) -> nn.Module:
-        """What an attack on this sample differentiates: images -> logits."""
+    def attack_target(self, sample_id: str, every_step: bool = False) -> nn.Module:
+        """What an attack on this sample differentiates, in evaluation mode: images -> logits.
+
+        Args:
+            sample_id: The sample.
+            every_step: Of a classifier with steps, let each gradient measure all of them.
+        """
 
     @abstractmethod
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:

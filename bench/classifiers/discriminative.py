@@ -29,7 +29,7 @@ class DiscriminativeClassifier(Classifier):
         self.model = model.to(device).requires_grad_(False).eval()
         self.classes, self.digest = tuple(classes), digest
 
-    def attack_target(self, sample_id: str) -> nn.Module:
+    def attack_target(self, sample_id: str, every_step: bool = False) -> nn.Module:
         """The network itself."""
         return self.model
 

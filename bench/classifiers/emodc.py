@@ -130,9 +130,10 @@ class DiffusionClassifier(Classifier):
             means=means,
         )
 
-    def attack_target(self, sample_id: str) -> nn.Module:
+    def attack_target(self, sample_id: str, every_step: bool = False) -> nn.Module:
         """EmoDC on the verdict's own noise, a different share of its steps at each query."""
-        return _SubsampledEmoDC(self.model, sample_id, self.attack_steps)
+        count = self.model.evaluation.steps if every_step else self.attack_steps
+        return _SubsampledEmoDC(self.model, sample_id, count).eval()
 
     def other_prompts(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> OtherPrompts:
         """See `Classifier.other_prompts`."""

@@ -89,6 +89,7 @@ def _load_checkpoint(
         high=plan.high,
         seed=config.seed if plan.noise_seed is None else plan.noise_seed,
         noise_aware=plan.noise_aware,
+        level_gradient=plan.level_gradient,
         weighting=plan.weighting,
         precision=config.precision,
     )

@@ -104,6 +104,7 @@ class EvaluationConfig(Section):
     low: int = Field(0, ge=0)
     high: int = Field(500, ge=1, le=1000)
     noise_aware: bool = False
+    level_gradient: bool = False  # attacks see how the estimated noise level moves
     weighting: Literal["noise", "target"] = "noise"
     attack_steps: int = Field(20, ge=1)  # of `steps`, per gradient of an attack
     noise_seed: int | None = Field(None, ge=0)  # None: the run's; another is independent noise

@@ -75,7 +75,7 @@ class Attack(Perturbation):
             self(
                 picture,
                 classifier.classes.index(label),
-                classifier.attack_target(name),
+                classifier.attack_target(name, every_step=self.queries == 1),
                 budget(level),
                 seed=address.seed,
                 dataset=address.dataset,

@@ -9,6 +9,7 @@ from bench.config import (
     Config,
     ControlClassifier,
     EmoDCClassifier,
+    EvaluationConfig,
     StagedClassifier,
 )
 from bench.config.perturbations import Members
@@ -24,6 +25,9 @@ from bench.util.files import digest
 
 #: Raise when the same inputs give other rows, so that no stale row is ever reused.
 RESULT_VERSION = 2
+
+#: Raise when noise-aware evaluation gives other errors. 2: scored against eps / sqrt(q).
+NOISE_AWARE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,23 @@ def _evaluation(config: Config, name: str, perturbation: Perturbation) -> dict[s
     # Without a decision everything is measured, as before there were any.
     deciding = decision_of(config, name, perturbation.family) is not None
     left_out = left_out | ({"other_prompts"} if deciding else {"decision"})
-    return dict(plan.model_dump(exclude=left_out))
+    attack = perturbation.family == "attack"
+    if not (attack and plan.level_gradient):
+        left_out = left_out | {"level_gradient"}
+    inputs = dict(plan.model_dump(exclude=left_out))
+    if plan.noise_aware:
+        inputs["noise_aware"] = NOISE_AWARE_VERSION
+    if attack:
+        inputs["attack_steps"] = steps_of_gradient(perturbation, plan)
+    return inputs
+
+
+def steps_of_gradient(attack: Perturbation, plan: EvaluationConfig) -> int:
+    """Of EmoDC's steps, those that each gradient of an attack measures.
+
+    An attack with a single gradient has no later query that would see the other steps.
+    """
+    return max(plan.steps, plan.attack_steps) if attack.queries == 1 else plan.attack_steps
 
 
 def _other_prompts(inputs: dict[str, Any], samples: list[Sample]) -> frozenset[str]:

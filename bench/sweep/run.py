@@ -26,7 +26,7 @@ from bench.store.checkpoints import Card
 from bench.store.store import Store
 from bench.sweep.deciding import phases
 from bench.sweep.executors import execute, worker_count
-from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, shards_of
+from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, shards_of, steps_of_gradient
 from bench.sweep.sharing import Sharing
 from bench.sweep.worker import Worker
 from bench.util import runtime
@@ -92,7 +92,10 @@ def cell_seconds(config: Config, planned: PlannedCell, workers: int) -> float:
     evaluation = getattr(spec, "evaluation", None)
     if evaluation is not None:
         verdict = _FORWARD["emodc"] * evaluation.steps
-        gradient = _FORWARD["emodc"] * min(evaluation.attack_steps, evaluation.steps) * _GRADIENT
+        steps = evaluation.steps
+        if planned.cell.family == "attack":
+            steps = min(steps, steps_of_gradient(planned.perturbation, evaluation))
+        gradient = _FORWARD["emodc"] * steps * _GRADIENT
     else:
         verdict = _FORWARD["other"] * planned.perturbation.looks(planned.cell.severity)
         gradient = verdict * _GRADIENT

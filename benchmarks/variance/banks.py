@@ -16,9 +16,9 @@ from torch import Tensor
 
 from emodc import EmoDC
 from emodc.diffusion.denoiser import Conditions, Denoiser
-from emodc.diffusion.measuring import autocast, prepare
+from emodc.diffusion.measuring import autocast, in_units, prepare
 from emodc.diffusion.noise import step_noise
-from emodc.diffusion.noise_aware import noised
+from emodc.diffusion.noise_aware import Noised, noised
 
 Bank = Literal["independent", "antithetic"]
 BANKS: tuple[Bank, ...] = get_args(Bank)
@@ -87,14 +87,15 @@ def _picture(
     errors = {}
     for bank, seed in product(BANKS, SEEDS):
         noise = _noise(bank, seed, name, len(times), shape)
-        noisy, target = noised(denoiser.process, picture.latent, noise, times, picture.own_noise)
-        found = [
-            denoiser.errors(*part, conditions)
-            for part in zip(*(x.split(rows) for x in (noisy, times, target)), strict=True)
-        ]
+        whole = noised(denoiser.process, picture.latent, noise, times, picture.own_noise)
+        found = []
+        for part in zip(*(x.split(rows) for x in whole), strict=True):
+            own = Noised(*part)
+            raw = denoiser.errors(own.noisy, own.timesteps, own.target, conditions)
+            found.append(in_units(denoiser, model.evaluation, raw, own))
         errors[bank, seed] = torch.cat(found).T.float().numpy()
         if (bank, seed) == ("independent", SEEDS[0]):
-            products = _products(denoiser, noisy, times, target, conditions)
+            products = _products(denoiser, whole.noisy, times, whole.target, conditions)
     return errors, times.numpy(), products.numpy()
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from emodc.diffusion.denoiser import Conditions, Denoiser
+from emodc.diffusion.noise_aware import Noised
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Engine:
 
 def errors_of_rows(
     denoiser: Denoiser,
-    rows: tuple[Tensor, Tensor, Tensor],
+    rows: Noised,
     conditions: Conditions,
     chosen: Tensor | None,
     size: int,
@@ -77,7 +78,7 @@ def errors_of_rows(
 
     Args:
         denoiser: Scores the rows.
-        rows: x_t (n, C, H, W), timesteps (n,) and noise to be predicted, like x_t.
+        rows: n noisy pictures.
         conditions: Of P prompts.
         chosen: The prompts of each row, int64 (n, M); all if None.
         size: Rows of the micro-batch.
@@ -85,12 +86,12 @@ def errors_of_rows(
     Returns:
         float32 (n, M).
     """
-    noisy, times, noise = rows
-    count = len(noisy)
-    padded = torch.arange(size, device=noisy.device).clamp_max(count - 1)
+    count = len(rows.noisy)
+    padded = torch.arange(size, device=rows.noisy.device).clamp_max(count - 1)
     if chosen is not None:
         chosen = chosen[padded]
-    return denoiser.errors(noisy[padded], times[padded], noise[padded], conditions, chosen)[:count]
+    noisy, times, target = rows.noisy[padded], rows.timesteps[padded], rows.target[padded]
+    return denoiser.errors(noisy, times, target, conditions, chosen)[:count]
 
 
 def halved(size: int, error: RuntimeError, least: int = 1) -> int:

@@ -17,7 +17,8 @@ from emodc.decisions.decide import TIE, Decisions, Rule, Seen, look, visited
 from emodc.decisions.engine import Engine, errors_of_rows, halved
 from emodc.decisions.orders import Ints, cell_weights
 from emodc.diffusion.images import Picture, as_tensors, pixel_address
-from emodc.diffusion.measuring import Prepared, Trace, noisy_rows, prepare
+from emodc.diffusion.measuring import Prepared, Trace, in_units, noisy_rows, prepare
+from emodc.diffusion.noise_aware import Noised
 
 if TYPE_CHECKING:
     from emodc.classifier import EmoDC
@@ -255,30 +256,27 @@ class Pool:
             self._noisy(active, [row.step for row in own])
             for active, own in groupby(rows, key=lambda row: row.active)
         ]
-        noisy, times, noise = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        found = Noised(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
         chosen = None
         if not self._shared_trunk:
-            labels = torch.tensor([row.label for row in rows], device=noisy.device)
-            templates = torch.arange(self._templates, device=noisy.device)
+            labels = torch.tensor([row.label for row in rows], device=found.noisy.device)
+            templates = torch.arange(self._templates, device=found.noisy.device)
             chosen = labels[:, None] * self._templates + templates
         with self.model.autocast():
-            errors = errors_of_rows(
-                denoiser, (noisy, times, noise), self._conditions, chosen, self._capacity
-            )
-            errors = errors * denoiser.process.weight(times, plan.weighting)[:, None]
+            errors = errors_of_rows(denoiser, found, self._conditions, chosen, self._capacity)
+            errors = in_units(denoiser, plan, errors, found)
         by_template = errors.unflatten(1, (-1, self._templates))
-        found: NDArray[np.float32] = by_template.mean(dim=2).float().cpu().numpy()
-        return found
+        means: NDArray[np.float32] = by_template.mean(dim=2).float().cpu().numpy()
+        return means
 
-    def _noisy(self, active: Active, steps: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+    def _noisy(self, active: Active, steps: list[int]) -> Noised:
         """Rows of one picture; classes at one step share its noise, which is drawn once."""
         unique = list(dict.fromkeys(steps))
         rows = noisy_rows(self.model.denoiser, self.model.evaluation, active.picture, unique)
         if len(unique) == len(steps):
             return rows
-        at = torch.tensor([unique.index(step) for step in steps], device=rows[0].device)
-        noisy, times, noise = (tensor[at] for tensor in rows)
-        return noisy, times, noise
+        at = torch.tensor([unique.index(step) for step in steps], device=rows.noisy.device)
+        return Noised(*(tensor[at] for tensor in rows))
 
     def _looked(self, actives: list[Active]) -> list[Active]:
         """Look at pictures as often as what is measured allows; those decided."""

@@ -104,6 +104,11 @@ class Denoiser(nn.Module, ABC):
         return None
 
     @property
+    def predicts_noise(self) -> bool:
+        """Whether `errors` are those of predicted noise; the matched control's are not."""
+        return True
+
+    @property
     def keeps_noise_white(self) -> bool:
         """Whether white noise in the picture is white noise in x_0: no nonlinear encoder."""
         return False

@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from emodc.diffusion.denoiser import Conditions, Denoiser
 from emodc.diffusion.noise import step_noise
-from emodc.diffusion.noise_aware import covering_range, latent_noise, noised
+from emodc.diffusion.noise_aware import Noised, covering_range, latent_noise, noised
 from emodc.diffusion.schedule import Weighting, timestep_grid
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -29,6 +29,8 @@ class Evaluation:
         logit_scale: Logits are -logit_scale * mean error.
         noise_aware: Count noise that is in the picture already as a part of the forward process;
             see `emodc.diffusion.noise_aware`.
+        level_gradient: Let gradients pass through the estimate of that noise, too. Without it the
+            estimate is a constant of the picture to whoever differentiates.
         weighting: Units of the errors: those of the noise, or those of the network's own target.
         precision: What the network computes in. "auto" is bfloat16 where the processor multiplies
             it natively, else float32. Noise, schedule and errors are float32 always.
@@ -40,6 +42,7 @@ class Evaluation:
     seed: int = 0
     logit_scale: float = 40.0
     noise_aware: bool = False
+    level_gradient: bool = False
     weighting: Weighting = "noise"
     precision: Precision = "auto"
 
@@ -115,25 +118,29 @@ def prepare(denoiser: Denoiser, plan: Evaluation, image: Tensor, name: str) -> P
     """
     with torch.autocast(image.device.type, enabled=False):
         latent = denoiser.encode(image[None])
-        own_noise = latent_noise(denoiser, image) if plan.noise_aware else None
+        own_noise = None
+        if plan.noise_aware:
+            estimated_on = image if plan.level_gradient else image.detach()
+            own_noise = latent_noise(denoiser, estimated_on)
     low, high = covering_range(denoiser.process, own_noise, plan.low, plan.high)
     return Prepared(name, latent, own_noise, timestep_grid(plan.steps, low, high))
 
 
 def noisy_rows(
     denoiser: Denoiser, plan: Evaluation, picture: Prepared, steps: Sequence[int]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """A picture at some steps of its grid.
-
-    Returns:
-        x_t, float32 (n, C, H, W); timesteps, int64 (n,); the noise to be predicted, like x_t.
-    """
+) -> Noised:
+    """A picture at some n steps of its grid."""
     latent = picture.latent
     times = picture.timesteps[steps].to(latent.device)
     noise = step_noise(plan.seed, picture.name, steps, tuple(latent.shape[1:]))
-    noise = noise.to(latent.device)
-    noisy, target = noised(denoiser.process, latent, noise, times, picture.own_noise)
-    return noisy, times, target
+    return noised(denoiser.process, latent, noise.to(latent.device), times, picture.own_noise)
+
+
+def in_units(denoiser: Denoiser, plan: Evaluation, errors: Tensor, rows: Noised) -> Tensor:
+    """What `Denoiser.errors` found against the rows' targets, (n, P), in the units of the plan."""
+    if denoiser.predicts_noise:
+        errors = errors - rows.excess[:, None]
+    return errors * denoiser.process.weight(rows.timesteps, plan.weighting)[:, None]
 
 
 def errors_at(
@@ -152,9 +159,9 @@ def errors_at(
 
     def measure(latent: Tensor, first: int) -> Tensor:
         own, rows = replace(picture, latent=latent), steps[first : first + chunk]
-        noisy, times, target = noisy_rows(denoiser, plan, own, rows)
-        errors = denoiser.errors(noisy, times, target, conditions)
-        return errors * denoiser.process.weight(times, plan.weighting)[:, None]
+        found = noisy_rows(denoiser, plan, own, rows)
+        errors = denoiser.errors(found.noisy, found.timesteps, found.target, conditions)
+        return in_units(denoiser, plan, errors, found)
 
     firsts = range(0, len(steps), chunk)
     if not torch.is_grad_enabled() or len(firsts) == 1:

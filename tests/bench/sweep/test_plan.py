@@ -8,7 +8,8 @@ from support import TINY
 from bench.config import PythonClassifier, load, parse
 from bench.data.base import Sample, Split, balanced_subset
 from bench.data.drawn import DrawnFaces
-from bench.sweep.plan import make_plan, shards_of
+from bench.perturb.attacks import ATTACKS
+from bench.sweep.plan import make_plan, shards_of, steps_of_gradient
 from bench.util.files import digest
 
 CONFIG = load(TINY)
@@ -100,6 +101,41 @@ def test_fewer_attack_steps_make_other_attacks_only() -> None:
     }
 
 
+def _with_evaluation(**update: object) -> dict[tuple[str, str], str]:
+    spec = CONFIG.classifiers["emodc_base"]
+    changed = spec.model_copy(update={"evaluation": spec.evaluation.model_copy(update=update)})
+    return ids(classifiers=CONFIG.classifiers | {"emodc_base": changed})
+
+
+def test_a_gradient_through_the_noise_level_makes_other_attacks_only() -> None:
+    aware = _with_evaluation(noise_aware=True)
+    through = _with_evaluation(noise_aware=True, level_gradient=True)
+    assert {key for key, value in aware.items() if through[key] != value} == {
+        ("emodc_base", "pgd 4/255")
+    }
+
+
+def test_an_attack_with_one_gradient_measures_every_step() -> None:
+    plan = CONFIG.classifiers["emodc_base"].evaluation.model_copy(
+        update={"steps": 100, "attack_steps": 20}
+    )
+    assert steps_of_gradient(ATTACKS["fgsm"](), plan) == 100
+    assert steps_of_gradient(ATTACKS["pgd"](), plan) == 20
+
+
+def test_another_target_makes_other_cells_of_noise_aware_evaluation_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain, aware = ids(), _with_evaluation(noise_aware=True)
+    monkeypatch.setattr("bench.sweep.plan.NOISE_AWARE_VERSION", 3)
+    assert {key for key, value in plain.items() if ids()[key] != value} == {
+        key for key in plain if key[0] == "emodc_control"
+    }
+    own = {key for key in aware if key[0] in ("emodc_base", "emodc_control")}
+    changed = _with_evaluation(noise_aware=True)
+    assert {key for key, value in aware.items() if changed[key] != value} == own
+
+
 def test_shards_partition_the_samples_in_order() -> None:
     planned = make_plan(CONFIG, FACES, WEIGHTS)[1]
     for count in (1, 2, 5, 100):
@@ -150,22 +186,22 @@ EVERYTHING = {
 #: A digest of the ids of all planned cells, by config and family. They name what is stored.
 PINNED = {
     "default": {
-        "validation": (5, "ca1f916c057a"),
-        "clean": (5, "31274890728a"),
-        "corruption": (50, "293c42719a67"),
-        "attack": (40, "fe54d49affa4"),
+        "validation": (6, "5649ca005b07"),
+        "clean": (6, "b7fb38fd9ca0"),
+        "corruption": (60, "a68116e94953"),
+        "attack": (48, "3c946dc0b6b9"),
     },
     "ablation": {"validation": (27, "bef942d8e9af"), "clean": (27, "0e046af9facd")},
     "smoke": {
         "validation": (4, "910c9ddb255e"),
         "clean": (4, "6cab9269c682"),
         "corruption": (12, "be20551b41a7"),
-        "attack": (8, "27596471a971"),
+        "attack": (8, "7a1e2bebff48"),
     },
     "cross": {
-        "validation": (3, "7067daa7bacc"),
-        "clean": (3, "b55e96359ddf"),
-        "corruption": (30, "1ccf52aad497"),
+        "validation": (4, "77fd7edad445"),
+        "clean": (4, "3a11c14617c8"),
+        "corruption": (40, "bfe3ce9992ea"),
     },
     "everything": {
         "validation": (7, "e541cf8612cd"),
