@@ -28,7 +28,7 @@ def report(
     """Write OUT/report (a page, tables, figures, model cards) from stored results; show a summary.
 
     Reads the store only: no classifier is loaded and nothing is computed again. Cells that are
-    not finished are listed as missing.
+    not finished are listed as missing; so are damaged ones, and then the exit code is 1.
     """
     from rich.console import Console
 
@@ -40,3 +40,4 @@ def report(
         print_json(report_content(written))
     else:
         show(written, Console())
+    written.require_sound()

@@ -126,6 +126,7 @@ def run(
             print_json(report_content(report))
         else:
             show(report, Console())
+        report.require_sound()
 
 
 def configure(

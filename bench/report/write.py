@@ -19,6 +19,7 @@ from bench.report.tables.ablation import ablation_tables
 from bench.report.tables.diagnostics import diagnostic_tables, notes, numbers_csv
 from bench.report.traces.diagnosis import diagnose
 from bench.store.store import Store
+from bench.util.errors import UserError
 from bench.util.files import atomic
 
 
@@ -31,12 +32,25 @@ class Report:
         results: What it shows.
         summary: One row per complete cell (`bench.report.summary`).
         tables: The tables, as written.
+        refused: Why stored files are not believed, a sentence each; nothing of them is shown.
     """
 
     folder: Path
     results: Results
     summary: pd.DataFrame
     tables: tuple[TableSpec, ...]
+    refused: tuple[str, ...] = ()
+
+    def require_sound(self) -> None:
+        """Refuse what was left out because it is damaged; unfinished cells are no fault.
+
+        Raises:
+            UserError: If a file of the store is not believed.
+        """
+        if self.refused:
+            more = len(self.refused) - 1
+            others = f" ({more} more such)" if more else ""
+            raise UserError(f"the report leaves something out: {self.refused[0]}{others}", 1)
 
     @property
     def missing(self) -> tuple[Missing, ...]:
@@ -89,7 +103,8 @@ def write_report(out: Path, reference: str | None = None, workers: int = 1) -> R
         for name, text in texts.items():
             (scratch / name).write_text(text, encoding="utf-8")
         write_page(scratch / "index.html", assemble(out, results, chapters, reference))
-    return Report(folder, results, frame, tuple(specs))
+    refused = tuple(dict.fromkeys([*results.refused, *store.refused.values()]))
+    return Report(folder, results, frame, tuple(specs), refused)
 
 
 def _page(chapters: list[Contents], results: Results) -> str:

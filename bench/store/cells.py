@@ -1,13 +1,17 @@
 """What a store has records of: cells, and the manifests of those that are complete."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-SCHEMA = 2
+from bench.util.files import digest
+
+SCHEMA = 3
+
 
 FamilyName = Literal["clean", "corruption", "level", "attack", "sequence", "validation", "views"]
 
@@ -116,7 +120,7 @@ class Cell(_Record):
     seed uses it for both.
     """
 
-    id: str
+    id: str = Field(pattern=r"^\w[\w.-]*$")
     classifier: str
     dataset: str
     perturbation: str
@@ -134,6 +138,25 @@ class Cell(_Record):
         if isinstance(content, dict) and "seed" in content:
             return {"run_seed": content["seed"]} | content
         return content
+
+    @field_validator("classifier", "dataset")
+    @classmethod
+    def _leads_nowhere_else(cls, name: str, info: ValidationInfo) -> str:
+        """Both become folders of the store; a data set may have one within another."""
+        parts = name.split("/")
+        if {"", ".", ".."} & set(parts) or (info.field_name == "classifier" and len(parts) > 1):
+            raise ValueError(f"{name!r} is no name of a {info.field_name}")
+        return name
+
+    @model_validator(mode="after")
+    def _has_a_level(self) -> "Cell":
+        try:
+            finite = math.isfinite(self.level)
+        except (ValueError, ZeroDivisionError):
+            finite = False
+        if not finite:
+            raise ValueError(f"{self.severity!r} is no severity")
+        return self
 
     @property
     def about(self) -> Family:
@@ -179,6 +202,8 @@ class Manifest(_Record):
             pass at one step; `evaluation`, one class at one step. A decision costs picture + step x
             steps + evaluation x evaluations. Empty where they cannot be counted.
         command: What computes the cell in a folder without results; empty if no command did.
+        files: SHA-256 of each file that the cell consists of, by name; `Store.write_manifest` fills
+            it.
     """
 
     schema_version: int = SCHEMA
@@ -195,6 +220,12 @@ class Manifest(_Record):
     environment: dict[str, str]
     flops: dict[str, float] = Field(default_factory=dict)
     command: str = ""
+    files: dict[str, str] | None = None
+
+
+def identify(classifier: str, dataset: str, inputs: dict[str, Any]) -> str:
+    """The id of the cell that these inputs determine the rows of."""
+    return digest([classifier, dataset, inputs])
 
 
 def has_other_prompts(cell: Cell, inputs: dict[str, Any]) -> bool:

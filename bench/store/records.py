@@ -4,6 +4,8 @@ With them a report can describe the data and split results by group without open
 which may lie on another machine.
 """
 
+import contextlib
+import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import get_args
@@ -13,16 +15,15 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.data.base import DataSet, Split
-from bench.util.files import read_parquet, write_json, write_parquet
+from bench.util.files import read_parquet, read_sealed, write_parquet, write_sealed
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class DatasetRecord(BaseModel):
     """The facts of a data set.
 
     Attributes:
-        schema_version: Of this record.
         name: How tables call it.
         digest: Of samples, labels, splits and pictures; `inputs["data"]` of its cells' manifests.
             A limit of a run chooses among the test samples and leaves it as it is.
@@ -39,7 +40,6 @@ class DatasetRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: int = SCHEMA
     name: str
     digest: str
     kind: str
@@ -91,29 +91,62 @@ def describe(dataset: DataSet) -> tuple[DatasetRecord, pd.DataFrame]:
 def write(root: Path, record: DatasetRecord, samples: pd.DataFrame) -> None:
     """Write both under `root`, unless they are there already. The record last: it counts."""
     schema = _schema(record)
-    stored = read_parquet(_file(root, record.name, record.digest, "parquet"), schema)
     table = pa.Table.from_pandas(samples, schema=schema, preserve_index=False)
-    if read(root, record.name, record.digest) == record and table.equals(stored):
-        return
-    write_parquet(_file(root, record.name, record.digest, "parquet"), samples, schema)
-    write_json(_file(root, record.name, record.digest, "json"), record.model_dump(mode="json"))
+    with contextlib.suppress(ValueError):
+        stored = read_samples(root, record.name, record.digest)
+        same = stored is not None and table.equals(pa.Table.from_pandas(stored, schema=schema))
+        if same and read(root, record.name, record.digest) == record:
+            return
+    path = _file(root, record.name, record.digest, "parquet")
+    write_parquet(path, samples, schema)
+    content = {"record": record.model_dump(mode="json"), "samples": _sha256(path)}
+    content["schema_version"] = SCHEMA
+    write_sealed(_file(root, record.name, record.digest, "json"), content)
 
 
 def read(root: Path, name: str, digest: str) -> DatasetRecord | None:
-    """The record of a data set, None if it is absent or damaged."""
-    try:
-        return DatasetRecord.model_validate_json(_file(root, name, digest, "json").read_bytes())
-    except (OSError, ValidationError):
-        return None
+    """The record of a data set, None if there is none.
+
+    Raises:
+        ValueError: If it is damaged or another's.
+        UserError: If a later version of the bench wrote it.
+    """
+    found = _read(root, name, digest)
+    return None if found is None else found[0]
 
 
 def read_samples(root: Path, name: str, digest: str) -> pd.DataFrame | None:
-    """The table of a data set's test samples, as of `describe`; None if absent or damaged."""
-    record = read(root, name, digest)
-    if record is None:
+    """The table of a data set's test samples, as of `describe`; None and raises like `read`."""
+    found = _read(root, name, digest)
+    if found is None:
         return None
-    table = read_parquet(_file(root, name, digest, "parquet"), _schema(record))
-    return None if table is None else table.to_pandas()
+    record, checksum = found
+    path = _file(root, name, digest, "parquet")
+    if not path.is_file() or _sha256(path) != checksum:
+        raise ValueError(f"{path.name} is missing, or is not the file that was written")
+    table = read_parquet(path, _schema(record))
+    if table is None:
+        raise ValueError(f"{path.name} is damaged")
+    return table.to_pandas(ignore_metadata=True)
+
+
+def _read(root: Path, name: str, digest: str) -> tuple[DatasetRecord, str] | None:
+    """A record, and the checksum of the table beside it."""
+    path = _file(root, name, digest, "json")
+    if not path.exists():
+        return None
+    try:
+        content = read_sealed(path, SCHEMA)
+        record = DatasetRecord.model_validate(content["record"])
+        if (record.name, record.digest) != (name, digest):
+            raise ValueError("it is another data set's")
+        return record, content["samples"]
+    except (OSError, KeyError, ValidationError) as error:
+        raise ValueError("it does not read as a record of a data set") from error
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _schema(record: DatasetRecord) -> pa.Schema:

@@ -1,36 +1,56 @@
 """The store: what a sweep measured, and the only thing a report reads.
 
-    OUT/plan.json                                     the cells that this store stands for
-    OUT/cells/<classifier>/<cell id>/cell.json        manifest, written when the cell is complete
-    OUT/cells/<classifier>/<cell id>/part-00000.parquet    rows of one shard, immutable
-    OUT/cells/<classifier>/<cell id>/trace-00000.parquet   EmoDC's errors of the same samples; of
-                                                           views their surprises
-    OUT/cells/<classifier>/<cell id>/prompts-00000.parquet under prompts that name no class; of a
-                                                           clean cell, for some of the samples
-    OUT/datasets/<name>/<digest>.json                 facts of a data set; the digest is
-    OUT/datasets/<name>/<digest>.parquet              `inputs["data"]` of its cells' manifests;
-                                                      labels and groups of its test samples
+    OUT/plan.json                       the cells that this store stands for
+    OUT/cells/<classifier>/<cell id>/   one cell; of two shards
+        part-00000-of-00002.parquet     rows of a shard, immutable
+        trace-00000-of-00002.parquet    EmoDC's errors of the same samples; of views their surprises
+        prompts-00000-of-00002.parquet  under prompts that name no class; of a clean cell, for some
+                                        of the samples
+        cell.json                       manifest, written when the cell is complete
+    OUT/datasets/<name>/<digest>.json   facts of a data set; the digest is `inputs["data"]` of its
+                                        cells' manifests
+    OUT/datasets/<name>/<digest>.parquet  labels and groups of its test samples
 
 A cell id is a digest of everything that determines the result, so a changed config never meets
-stale rows. Parts carry a checksum per column chunk (Parquet) and are read back before they count.
+stale rows. Nothing is believed because of where it lies: every Parquet file of a cell says which
+cell and shard it is of, the manifest has a SHA-256 of each of them, and all JSON has a checksum of
+itself. Rows must also agree with themselves: predictions with logits, d_p with traces, labels with
+the data set.
 """
 
-import contextlib
+import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from bench.store import records as dataset_record
-from bench.store.cells import SCHEMA, Cell, Gate, Manifest, has_other_prompts, needs_trace
+from bench.store.cells import (
+    SCHEMA,
+    Cell,
+    Gate,
+    Manifest,
+    has_other_prompts,
+    identify,
+    needs_trace,
+)
 from bench.store.records import DatasetRecord
 from bench.store.traces import OtherPrompts, Traces
-from bench.util.errors import UserError
-from bench.util.files import read_parquet, write_json, write_parquet
+from bench.util.errors import LaterVersion, UserError
+from bench.util.files import (
+    parse_parquet,
+    read_sealed,
+    require_no_folder,
+    write_sealed,
+    write_table,
+)
 
 __all__ = ["ROW_SCHEMA", "SCHEMA", "Cell", "Gate", "Manifest", "Store", "has_other_prompts"]
 
@@ -46,12 +66,38 @@ ROW_SCHEMA = pa.schema(
     ]
 )
 
+Kind = Literal["part", "trace", "prompts"]
+
+#: Where the metadata of a Parquet file say what it is of, as JSON.
+_OF = b"emodc_bench"
+
+
+@dataclass(frozen=True)
+class _Unfinished:
+    """What is known of a cell that has no manifest yet."""
+
+    cell: Cell
+    inputs: dict[str, Any]
+    shards: int
+    files: None = None
+    classes: tuple[str, ...] = ()
+
+
+_Known = Manifest | _Unfinished
+
 
 class Store:
-    """The cells under one output folder."""
+    """The cells under one output folder.
+
+    Attributes:
+        root: The folder.
+        refused: Why files were not believed that have been read, one sentence each.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.refused: dict[Path, str] = {}
+        self._known: dict[tuple[str, str], tuple[pa.Array, pa.Array] | None] = {}
 
     def folder(self, cell: Cell) -> Path:
         """Where the cell's files are."""
@@ -66,17 +112,47 @@ class Store:
         rows: pd.DataFrame,
         traces: Traces | None = None,
         others: OtherPrompts | None = None,
+        *,
+        shards: int = 1,
+        classes: Sequence[str] = (),
     ) -> None:
-        """Store one shard: its rows and, for EmoDC, what they rest on. Rows last: they count."""
+        """Store one shard: its rows and, for EmoDC, what they rest on. Rows last: they count.
+
+        Args:
+            cell: The cell.
+            shard: Number of the shard.
+            rows: As of `ROW_SCHEMA`.
+            traces: Of the same samples in the same order.
+            others: Of some of them.
+            shards: How many the cell has.
+            classes: Names in logit order.
+        """
+
+        def write(kind: Kind, table: pa.Table, floats: str | None = None) -> None:
+            of = _of(cell, kind, shard, shards) | ({"classes": list(classes)} if classes else {})
+            metadata = (table.schema.metadata or {}) | {_OF: json.dumps(of).encode()}
+            path = self._file(cell, kind, shard, shards)
+            write_table(path, table.replace_schema_metadata(metadata), floats)
+
         if traces is not None:
-            traces.write(self._file(cell, "trace", shard))
+            write("trace", traces.table(), "errors.list.element")
         if others is not None:
-            others.write(self._file(cell, "prompts", shard))
-        write_parquet(self._file(cell, "part", shard), rows, ROW_SCHEMA)
+            write("prompts", others.table())
+        table = pa.Table.from_pandas(rows, schema=ROW_SCHEMA, preserve_index=False)
+        write("part", table.replace_schema_metadata())
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Declare a cell complete."""
-        write_json(self.folder(manifest.cell) / "cell.json", manifest.model_dump())
+        """Declare a cell complete; of files as they are now, unless the manifest names them."""
+        if manifest.files is None:
+            files = {}
+            for shard in range(manifest.shards):
+                for kind in ("part", "trace", "prompts"):
+                    path = self._file(manifest.cell, kind, shard, manifest.shards)
+                    if path.exists():
+                        require_no_folder(path)
+                        files[path.name] = _sha256(path.read_bytes())
+            manifest = manifest.model_copy(update={"files": files})
+        write_sealed(self.folder(manifest.cell) / "cell.json", manifest.model_dump())
 
     def write_plan(self, cells: Sequence[Cell], config: dict[str, Any]) -> None:
         """Make `cells` what the store stands for, beside cells of other tables planned before.
@@ -85,24 +161,43 @@ class Store:
         all its training seeds: those of other settings have no place in one mean.
         """
         rows: dict[tuple[str, ...], list[Cell]] = {}  # in the order of tables
-        with contextlib.suppress(UserError):  # nothing planned yet, or unreadable: start afresh
-            for cell in self.planned():
-                rows.setdefault(_row_key(cell), []).append(cell)
+        try:
+            before = self.planned()
+        except LaterVersion:
+            raise
+        except UserError:  # nothing planned yet, or unreadable: start afresh
+            before = []
+        for cell in before:
+            rows.setdefault(_row_key(cell), []).append(cell)
         for cell in cells:
             rows[_row_key(cell)] = []
         for cell in cells:
             rows[_row_key(cell)].append(cell)
         content = {"schema_version": SCHEMA, "config": config}
         content["cells"] = [cell.model_dump() for row in rows.values() for cell in row]
-        write_json(self.root / "plan.json", content)
+        write_sealed(self.root / "plan.json", content)
 
     def write_dataset(self, record: DatasetRecord, samples: pd.DataFrame) -> None:
         """Store what is known of a data set (see `dataset_record.describe`), if it is news."""
         dataset_record.write(self.root, record, samples)
 
-    def reopen(self, cell: Cell) -> None:
-        """Take back that a cell is complete, before any of its parts changes."""
-        (self.folder(cell) / "cell.json").unlink(missing_ok=True)
+    def reopen(self, cell: Cell, inputs: dict[str, Any], shards: Sequence[tuple[int, int]]) -> None:
+        """Take back that a cell is complete, before any of its parts changes.
+
+        Args:
+            cell: The cell.
+            inputs: What its id digests.
+            shards: Those that will be measured, as (number, count). Files of them that are not
+                sound are removed: without the manifest they might pass for sound.
+        """
+        for number, count in shards:
+            path = self._file(cell, "part", number, count)
+            require_no_folder(path)
+            if self.stored(cell, inputs, number, count) is None:
+                path.unlink(missing_ok=True)
+        path = self.folder(cell) / "cell.json"
+        require_no_folder(path)
+        path.unlink(missing_ok=True)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -110,82 +205,121 @@ class Store:
         """The cells that this store stands for, finished or not.
 
         Raises:
-            UserError: If there is no readable plan.
+            UserError: If there is no readable plan, or a later version of the bench wrote it.
         """
         path = self.root / "plan.json"
         if not path.exists():
             raise UserError(f"{self.root} holds no run: no plan.json. Start one with `bench run`.")
         try:
-            return [Cell(**cell) for cell in json.loads(path.read_text())["cells"]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path} is not a readable plan ({error}). Run `bench run` again.", 1
-            ) from error
+            return [Cell(**cell) for cell in read_sealed(path, SCHEMA)["cells"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.refused[path] = (
+                f"{path} is not a readable plan ({_in_a_line(error)}). Run `bench run` again."
+            )
+            raise UserError(self.refused[path], 1) from error
 
     def is_drawn(self, manifest: Manifest) -> bool:
         """Whether a cell's pictures are drawn faces, which say nothing about real ones.
 
-        Stores of before data sets had records go by the data set's name.
+        Without a record of the data set its name tells.
         """
         name = manifest.cell.dataset
         record = self.dataset(name, manifest.inputs.get("data", ""))
         return name.startswith("faces") if record is None else record.synthetic
 
     def manifest(self, cell: Cell) -> Manifest | None:
-        """The manifest of a complete cell, None if it is not complete."""
-        try:
-            text = (self.folder(cell) / "cell.json").read_text()
-            return Manifest.model_validate_json(text)
-        except (OSError, ValidationError):
+        """The manifest of a complete cell, None if it is not complete or not this cell's.
+
+        Raises:
+            UserError: If a later version of the bench wrote it.
+        """
+        path = self.folder(cell) / "cell.json"
+        if not path.exists():
             return None
+        try:
+            manifest = Manifest(**read_sealed(path, SCHEMA))
+            if manifest.cell != cell:
+                raise ValueError("it is another cell's")
+            if cell.id != identify(cell.classifier, cell.dataset, manifest.inputs):
+                raise ValueError("its id is not that of its inputs")
+        except (OSError, ValueError) as error:  # a ValidationError is a ValueError
+            self._refuse(path, _in_a_line(error))
+            return None
+        return manifest
 
-    def part(self, cell: Cell, shard: int) -> pd.DataFrame | None:
-        """The rows of one shard, None if they are absent or damaged."""
-        rows = read_parquet(self._file(cell, "part", shard), ROW_SCHEMA)
-        return None if rows is None else rows.to_pandas()
+    def problem(self, manifest: Manifest, samples: Sequence[str] | None = None) -> str | None:
+        """What is wrong with the files of a complete cell, in a sentence; None if nothing is.
 
-    def whole_part(self, cell: Cell, shard: int, others: bool = False) -> pd.DataFrame | None:
-        """Like `part`, and None also if what the rows rest on is absent or damaged.
+        Args:
+            manifest: Of the cell.
+            samples: Those that it must have; None takes any.
+        """
+        try:
+            parts = []
+            for shard in range(manifest.shards):
+                parts.append(self._rows(manifest, shard))
+                self._whole(manifest, shard, parts[-1])
+            names = self._joined(manifest, parts)["sample_id"].to_pylist()
+        except UserError as error:
+            return str(error)
+        if samples is not None and sorted(names) != sorted(samples):
+            return str(_wrong(self.folder(manifest.cell), "holds other samples than are planned"))
+        return None
+
+    def stored(
+        self, cell: Cell, inputs: dict[str, Any], shard: int, shards: int
+    ) -> list[str] | None:
+        """The samples of a shard; None if its files are not sound.
+
+        If the cell has a manifest, they must also be the files that it names.
 
         Args:
             cell: The cell.
+            inputs: What its id digests.
             shard: Number of the shard.
-            others: Whether an EmoDC's shard has errors under the other prompts, too.
+            shards: How many the cell has.
         """
-        rows = self.part(cell, shard)
-        if rows is None or rows.empty or not (needs_trace(cell) or rows["d_p"].notna().any()):
-            return rows
-        traces = Traces.read(self._file(cell, "trace", shard))
-        if traces is None or list(traces.ids) != list(rows["sample_id"]):
+        manifest = self.manifest(cell)
+        known: _Known = _Unfinished(cell, inputs, shards)
+        if manifest is not None and manifest.shards == shards:
+            known = manifest
+        try:
+            rows = self._rows(known, shard)
+            self._whole(known, shard, rows)
+        except UserError:
             return None
-        if others and OtherPrompts.read(self._file(cell, "prompts", shard)) is None:
-            return None
-        return rows
-
-    def is_whole(self, manifest: Manifest) -> bool:
-        """Whether every part of a complete cell, and what it rests on, can still be read."""
-        cell, others = manifest.cell, has_other_prompts(manifest.cell, manifest.inputs)
-        shards = range(manifest.shards)
-        return all(self.whole_part(cell, shard, others) is not None for shard in shards)
+        names: list[str] = rows["sample_id"].to_pylist()
+        return names
 
     def traces(self, manifest: Manifest) -> Traces | None:
         """All errors of a complete cell, ordered by sample id.
 
         Returns:
-            None for a discriminative classifier, or if a trace is absent, damaged or of a later
-            version: a report can do without.
+            None for a discriminative classifier, or if a trace is not sound: a report can do
+            without, and says so (`refused`).
         """
-        files = [self._file(manifest.cell, "trace", shard) for shard in range(manifest.shards)]
-        read = [Traces.read(path) for path in files]
-        parts = [part for part in read if part is not None]
-        if not parts or len(parts) < len(read) or len({p.errors.shape[1:] for p in parts}) > 1:
+        parts = []
+        for shard in range(manifest.shards):
+            try:
+                part = self._traces(manifest, shard, self._rows(manifest, shard))
+            except UserError as error:
+                self._refuse(self._path(manifest, "trace", shard), error)
+                return None
+            if part is None:
+                return None
+            parts.append(part)
+        try:
+            return Traces.joined(parts).ordered()
+        except ValueError:  # of several kinds or shapes
             return None
-        return Traces.joined(parts).ordered()
 
     def other_prompts(self, manifest: Manifest) -> OtherPrompts | None:
         """All errors of a complete cell under prompts that name no class; None if it has none."""
-        files = [self._file(manifest.cell, "prompts", shard) for shard in range(manifest.shards)]
-        read = [OtherPrompts.read(path) for path in files]
+        try:
+            read = [self._prompts(manifest, shard) for shard in range(manifest.shards)]
+        except UserError as error:
+            self._refuse(self.folder(manifest.cell) / "prompts", error)
+            return None
         parts = [part for part in read if part is not None and part.ids]
         if not parts or None in read or len({part.null.shape[1] for part in parts}) > 1:
             return None
@@ -193,39 +327,213 @@ class Store:
 
     def dataset(self, name: str, digest: str) -> DatasetRecord | None:
         """The facts of a data set, None if they are absent or damaged: a report can do without."""
-        return dataset_record.read(self.root, name, digest)
+        try:
+            return dataset_record.read(self.root, name, digest)
+        except ValueError as error:
+            self._refuse(self.root / "datasets" / name / digest, _in_a_line(error))
+            return None
 
     def samples(self, name: str, digest: str) -> pd.DataFrame | None:
         """Labels and groups of a data set's test samples, ordered by id; None like `dataset`."""
-        return dataset_record.read_samples(self.root, name, digest)
+        try:
+            return dataset_record.read_samples(self.root, name, digest)
+        except ValueError as error:
+            self._refuse(self.root / "datasets" / name / digest, _in_a_line(error))
+            return None
 
     def rows(self, manifest: Manifest) -> pd.DataFrame:
         """All rows of a complete cell, ordered by sample id.
 
         Raises:
-            UserError: If a part is missing or damaged.
+            UserError: If a part is missing, damaged or another's, or contradicts itself.
         """
-        return self.table(manifest).to_pandas().sort_values("sample_id", ignore_index=True)
+        frame = self.table(manifest).to_pandas(ignore_metadata=True)
+        return frame.sort_values("sample_id", ignore_index=True)
 
     def table(self, manifest: Manifest) -> pa.Table:
         """All rows of a complete cell as they are stored (`ROW_SCHEMA`), in no order.
 
         Raises:
-            UserError: If a part is missing or damaged.
+            UserError: As of `rows`.
         """
-        parts = []
-        for shard in range(manifest.shards):
-            path = self._file(manifest.cell, "part", shard)
-            part = read_parquet(path, ROW_SCHEMA)
-            if part is None:
-                raise UserError(
-                    f"{path} is missing or damaged. The same `bench run` computes it again.", 1
-                )
-            parts.append(part)
-        return pa.concat_tables(parts)
+        return self._joined(
+            manifest, [self._rows(manifest, shard) for shard in range(manifest.shards)]
+        )
 
-    def _file(self, cell: Cell, kind: Literal["part", "trace", "prompts"], shard: int) -> Path:
-        return self.folder(cell) / f"{kind}-{shard:05d}.parquet"
+    # -- what is believed ------------------------------------------------------------------------
+
+    def _rows(self, manifest: _Known, shard: int) -> pa.Table:
+        """The rows of a shard, if they agree with themselves."""
+        path, cell = self._path(manifest, "part", shard), manifest.cell
+        table = self._read(manifest, "part", shard)
+        if not table.schema.equals(ROW_SCHEMA):
+            raise _wrong(path, "has other columns than rows have")
+        classes = manifest.classes
+        if manifest.files is None:
+            classes = json.loads(table.schema.metadata[_OF]).get("classes", [])
+        reason = _contradiction(table, classes) if len(table) and classes else None
+        reason = reason or self._mislabelled(cell, manifest.inputs, table)
+        if reason is not None:
+            raise _wrong(path, reason)
+        return table
+
+    def _traces(self, manifest: _Known, shard: int, rows: pa.Table) -> Traces | None:
+        """The trace of a shard with these rows, if they agree; None if it has none."""
+        path = self._path(manifest, "trace", shard)
+        if manifest.files is not None:
+            expected = path.name in manifest.files
+        else:
+            measured = needs_trace(manifest.cell) or rows["d_p"].null_count < len(rows)
+            expected = len(rows) > 0 and (measured or path.exists())
+        if not expected:
+            return None
+        traces = Traces.of(self._read(manifest, "trace", shard))
+        if traces is None:
+            raise _wrong(path, "does not agree with its own description")
+        if list(traces.ids) != rows["sample_id"].to_pylist():
+            raise _wrong(path, "is of other samples than the rows")
+        if not traces.surprises and not _d_p_fits(rows, traces):
+            raise _wrong(path, "has other errors than d_p in the rows is the mean of")
+        return traces
+
+    def _prompts(self, manifest: _Known, shard: int, needed: bool = False) -> OtherPrompts | None:
+        """The errors of a shard under other prompts; None if it has none and needs none."""
+        path = self._path(manifest, "prompts", shard)
+        if not needed and (manifest.files is None or path.name not in manifest.files):
+            return None
+        prompts = OtherPrompts.of(self._read(manifest, "prompts", shard))
+        if prompts is None:
+            raise _wrong(path, "has other columns than it should")
+        return prompts
+
+    def _whole(self, manifest: _Known, shard: int, rows: pa.Table) -> None:
+        """Refuse a shard if anything that its rows rest on is not sound."""
+        traces = self._traces(manifest, shard, rows)
+        asked = traces is not None and has_other_prompts(manifest.cell, manifest.inputs)
+        self._prompts(manifest, shard, asked)
+
+    def _read(self, manifest: _Known, kind: Kind, shard: int) -> pa.Table:
+        """A file of a cell, if it is whole and the one that was written."""
+        path, known = self._path(manifest, kind, shard), manifest.files
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise _wrong(path, f"cannot be read ({error.strerror})") from error
+        if known is not None and known.get(path.name) != _sha256(content):
+            raise _wrong(path, "is not the file that was written: damaged, edited or another's")
+        table = parse_parquet(content, verified=known is not None)
+        if table is None:
+            raise _wrong(path, "is damaged")
+        try:
+            of = json.loads((table.schema.metadata or {})[_OF])
+            alike = _of(manifest.cell, kind, shard, manifest.shards).items() <= of.items()
+        except (KeyError, ValueError, AttributeError, RecursionError):
+            alike = False
+        if not alike:
+            raise _wrong(path, "is of another cell or shard")
+        return table
+
+    def _mislabelled(self, cell: Cell, inputs: dict[str, Any], table: pa.Table) -> str | None:
+        """How the labels differ from the data set's, as far as the store has them."""
+        if table["label"].null_count:
+            return "has rows without a label"
+        known = None if cell.about.fits else self._labels(cell, inputs)
+        if known is None:
+            return None
+        ids, labels = known
+        names = table["sample_id"]
+        if cell.about.place == "flips":  # a frame is called after its picture
+            names = pc.replace_substring_regex(names, r"#\d+$", "")
+        place = pc.index_in(names, value_set=ids)
+        if place.null_count:
+            return "has samples that the data set has not"
+        right = pa.chunked_array([labels]).take(place)
+        return None if right.equals(table["label"]) else "has other labels than the data set"
+
+    def _labels(self, cell: Cell, inputs: dict[str, Any]) -> tuple[pa.Array, pa.Array] | None:
+        key = cell.dataset, str(inputs.get("data", ""))
+        if key not in self._known:
+            samples = self.samples(*key)
+            if samples is None:
+                self._known[key] = None
+            else:
+                ids, labels = (pa.array(samples[c], pa.string()) for c in ("sample_id", "label"))
+                self._known[key] = ids, labels
+        return self._known[key]
+
+    def _joined(self, manifest: Manifest, parts: Sequence[pa.Table]) -> pa.Table:
+        """The rows of all shards: as many as were promised, each of another sample."""
+        table = pa.concat_tables([part.replace_schema_metadata() for part in parts])
+        distinct = pc.count_distinct(table["sample_id"]).as_py()
+        if not len(table) == distinct == manifest.n:
+            raise _wrong(
+                self.folder(manifest.cell),
+                f"holds {len(table)} rows of {distinct} samples, promised {manifest.n}",
+            )
+        return table
+
+    def _refuse(self, path: Path, reason: str | Exception) -> None:
+        """Remember why a file is not believed."""
+        known = isinstance(reason, UserError)
+        self.refused[path] = str(reason if known else _wrong(path, f"is not believed: {reason}"))
+
+    def _path(self, manifest: _Known, kind: Kind, shard: int) -> Path:
+        return self._file(manifest.cell, kind, shard, manifest.shards)
+
+    def _file(self, cell: Cell, kind: Kind, shard: int, shards: int) -> Path:
+        # With their number: two runs that cut a cell otherwise do not write one another's files.
+        return self.folder(cell) / f"{kind}-{shard:05d}-of-{shards:05d}.parquet"
+
+
+def _of(cell: Cell, kind: Kind, shard: int, shards: int) -> dict[str, Any]:
+    return {"cell": cell.id, "kind": kind, "shard": shard, "shards": shards}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _wrong(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} {reason}. The same `bench run` measures the cell again.", 1)
+
+
+def _in_a_line(error: Exception) -> str:
+    """Why something could not be read, in one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)
+
+
+def _contradiction(rows: pa.Table, classes: Sequence[str]) -> str | None:
+    """How logits and predictions contradict each other."""
+    logits = rows["logits"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    lengths = pc.list_value_length(rows["logits"])
+    if lengths.null_count or not pc.all(pc.equal(lengths, len(classes))).as_py():
+        return f"has logits that are not of {len(classes)} classes"
+    logits = logits.reshape(len(rows), -1)
+    winners = logits == logits.max(axis=1, keepdims=True)  # NaN wins nothing
+    codes = pc.index_in(rows["prediction"], value_set=pa.array(classes, pa.string()))
+    said = pc.fill_null(codes, -1).to_numpy()
+    tied = winners.sum(axis=1) != 1
+    undecided = rows["prediction"].is_null().to_numpy()
+    agree = np.where(tied, undecided, winners.argmax(axis=1) == said)
+    return None if agree.all() else "has predictions that are not the highest of their logits"
+
+
+def _d_p_fits(rows: pa.Table, traces: Traces) -> bool:
+    """Whether d_p is the mean of the right class's errors, wherever all of them were measured."""
+    place = {name: k for k, name in enumerate(traces.info.classes)}
+    labels = [place.get(label, -1) for label in rows["label"].to_pylist()]
+    if -1 in labels:
+        return False
+    right = traces.errors[np.arange(len(labels)), labels].mean(axis=1, dtype=np.float64)
+    d_p = rows["d_p"].to_numpy(zero_copy_only=False).astype(np.float64)
+    known = np.isfinite(right)
+    rounding = 1e-3 if traces.info.dtype == "float16" else 1e-5
+    return bool(np.isclose(d_p[known], right[known], rtol=rounding, atol=1e-7).all())
 
 
 def _row_key(cell: Cell) -> tuple[str, ...]:

@@ -1,21 +1,18 @@
 """EmoDC's errors of many pictures: in memory, and as a shard's files in the store.
 
 Timesteps stand beside the errors of each picture and not once per cell, because noise-aware
-evaluation measures noisy pictures at later ones. Since version 2 a file says what its numbers are
-(`TraceInfo`); docs/decisions.md describes it for readers without the bench.
+evaluation measures noisy pictures at later ones. A file says what its numbers are (`TraceInfo`);
+docs/decisions.md describes it for readers without the bench.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
-
-from bench.util.files import read_parquet, write_parquet, write_table
 
 Dtype = Literal["float32", "float16"]
 
@@ -72,13 +69,13 @@ class Traces:
         ids: Sample ids, N.
         errors: d[image, class, step], float32 (N, K, S); NaN where nothing was measured.
         timesteps: int32 (N, S); of views their numbers.
-        info: None for files of version 1.
+        info: What they are.
     """
 
     ids: tuple[str, ...]
     errors: np.ndarray
     timesteps: np.ndarray
-    info: TraceInfo | None = None
+    info: TraceInfo
 
     @property
     def complete(self) -> bool:
@@ -88,11 +85,15 @@ class Traces:
     @property
     def surprises(self) -> bool:
         """Whether these are negative log-probabilities, and no noise-prediction errors."""
-        return self.info is not None and self.info.kind == "surprises"
+        return self.info.kind == "surprises"
 
     @classmethod
     def joined(cls, parts: Sequence["Traces"]) -> "Traces":
-        """One after the other; at least one."""
+        """One after the other; at least one.
+
+        Raises:
+            ValueError: If they are not of one kind.
+        """
         ids = tuple(name for part in parts for name in part.ids)
         errors = np.concatenate([part.errors for part in parts])
         timesteps = np.concatenate([part.timesteps for part in parts])
@@ -104,28 +105,25 @@ class Traces:
         ids = tuple(self.ids[i] for i in order)
         return Traces(ids, self.errors[order], self.timesteps[order], self.info)
 
-    def write(self, path: Path) -> None:
-        """Write a shard's file; of version 1 without `info`."""
-        schema = _trace_schema(self.info)
-        flat = self.errors.reshape(len(self.ids), -1).astype(self.info.dtype if self.info else "f4")
+    def table(self) -> pa.Table:
+        """As a shard's file has them."""
+        flat = self.errors.reshape(len(self.ids), -1).astype(self.info.dtype)
         columns = [pa.array(self.ids, pa.string()), _lists(flat), _lists(self.timesteps)]
-        write_table(path, pa.Table.from_arrays(columns, schema=schema), "errors.list.element")
+        return pa.Table.from_arrays(columns, schema=_trace_schema(self.info))
 
     @classmethod
-    def read(cls, path: Path) -> "Traces | None":
-        """Read a shard's file.
+    def of(cls, table: pa.Table) -> "Traces | None":
+        """From a shard's file.
 
         Returns:
-            float32 errors whatever the file keeps; None if it is absent, damaged, of a later
-            version, or without rows of one shape.
+            float32 errors whatever the file keeps; None if it is of another version, or without
+            rows of one shape.
         """
-        table = read_parquet(path)
-        if table is None or not len(table):
+        if not len(table):
             return None
         try:
-            described = (table.schema.metadata or {}).get(INFO_KEY)
-            info = None if described is None else TraceInfo.model_validate_json(described)
-        except ValueError:
+            info = TraceInfo.model_validate_json((table.schema.metadata or {})[INFO_KEY])
+        except (KeyError, ValueError):
             return None
         if not table.schema.equals(_trace_schema(info)):
             return None
@@ -133,7 +131,7 @@ class Traces:
         if timesteps is None or errors is None or errors.shape[1] % timesteps.shape[1]:
             return None
         shaped = errors.astype(np.float32, copy=False).reshape(len(table), -1, timesteps.shape[1])
-        if info is not None and shaped.shape[1:] != (len(info.classes), info.steps):
+        if shaped.shape[1:] != (len(info.classes), info.steps):
             return None
         return cls(tuple(table["sample_id"].to_pylist()), shaped, timesteps, info)
 
@@ -162,18 +160,18 @@ class OtherPrompts:
         null = np.concatenate([part.null for part in parts])
         return cls(ids, null, np.concatenate([part.non_class for part in parts]))
 
-    def write(self, path: Path) -> None:
-        """Write a shard's file, also if none of the shard's samples is among them."""
+    def table(self) -> pa.Table:
+        """As a shard's file has them, also if none of the shard's samples is among them."""
         # As objects: an empty column of numbers is no column of lists.
         columns = {"null": list(self.null), "non_class": list(self.non_class)}
         frame = pd.DataFrame({"sample_id": self.ids, **columns}, dtype=object)
-        write_parquet(path, frame, PROMPTS_SCHEMA)
+        table = pa.Table.from_pandas(frame, schema=PROMPTS_SCHEMA, preserve_index=False)
+        return table.replace_schema_metadata()
 
     @classmethod
-    def read(cls, path: Path) -> "OtherPrompts | None":
-        """Read a shard's file; None if it is absent, damaged or has rows of several shapes."""
-        table = read_parquet(path, PROMPTS_SCHEMA)
-        if table is None:
+    def of(cls, table: pa.Table) -> "OtherPrompts | None":
+        """From a shard's file; None if it has other columns or rows of several shapes."""
+        if not table.schema.equals(PROMPTS_SCHEMA):
             return None
         if not len(table):
             return cls.joined([])
@@ -183,29 +181,28 @@ class OtherPrompts:
         return cls(tuple(table["sample_id"].to_pylist()), null, non_class)
 
 
-def _trace_schema(info: TraceInfo | None) -> pa.Schema:
-    half = info is not None and info.dtype == "float16"
+def _trace_schema(info: TraceInfo) -> pa.Schema:
     return pa.schema(
         [
             ("sample_id", pa.string()),
-            ("errors", pa.list_(pa.float16() if half else pa.float32())),  # class-major, K x S
+            # class-major, K x S
+            ("errors", pa.list_(pa.float16() if info.dtype == "float16" else pa.float32())),
             ("timesteps", pa.list_(pa.int32())),  # S
         ],
-        None if info is None else {INFO_KEY: info.model_dump_json().encode()},
+        {INFO_KEY: info.model_dump_json().encode()},
     )
 
 
-def _common(infos: set[TraceInfo | None]) -> TraceInfo | None:
-    """What is true of all parts; None if they do not agree.
+def _common(infos: set[TraceInfo]) -> TraceInfo:
+    """What is true of all parts.
 
     They may differ in what the files keep, for that may be changed while a cell is unfinished.
     """
-    known = [info for info in infos if info is not None]
-    if len(known) < len(infos):
-        return None
-    dtype: Dtype = "float16" if any(one.dtype == "float16" for one in known) else "float32"
-    alike = {one.model_copy(update={"dtype": dtype}) for one in known}
-    return alike.pop() if len(alike) == 1 else None
+    dtype: Dtype = "float16" if any(one.dtype == "float16" for one in infos) else "float32"
+    alike = {one.model_copy(update={"dtype": dtype}) for one in infos}
+    if len(alike) > 1:
+        raise ValueError("these traces are not of one kind")
+    return alike.pop()
 
 
 def _lists(matrix: np.ndarray) -> pa.ListArray:

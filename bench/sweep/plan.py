@@ -16,7 +16,7 @@ from bench.config.perturbations import Members
 from bench.data.base import DataSet, Sample, balanced_subset
 from bench.perturb.base import Perturbation, Validation
 from bench.perturb.views import Augmentation
-from bench.store.cells import Cell, has_other_prompts
+from bench.store.cells import Cell, identify
 from bench.store.checkpoints import Card
 from bench.store.store import Store
 from bench.sweep.deciding import decision_of, fitted_on
@@ -64,10 +64,11 @@ class SharedFile:
 
 @dataclass(frozen=True)
 class Shard:
-    """A contiguous run of a cell's samples: the unit of work and of resuming."""
+    """A contiguous run of a cell's samples, `number` of `count`: the unit of work and resuming."""
 
     planned: PlannedCell
     number: int
+    count: int
     sample_ids: tuple[str, ...]
     file: SharedFile | None = None
 
@@ -126,7 +127,7 @@ def make_plan(
                 "seed": config.seed,
             } | fitted_on(config, name, perturbation.family, validation)
             cell = Cell(
-                id=digest([name, dataset.name, inputs]),
+                id=identify(name, dataset.name, inputs),
                 classifier=name,
                 dataset=dataset.name,
                 perturbation=perturbation.name,
@@ -147,23 +148,22 @@ def shards_of(planned: PlannedCell, count: int) -> list[Shard]:
     ids = planned.sample_ids
     count = min(count, len(ids))
     bounds = [len(ids) * i // count for i in range(count + 1)]
-    return [Shard(planned, i, ids[bounds[i] : bounds[i + 1]]) for i in range(count)]
+    return [Shard(planned, i, count, ids[bounds[i] : bounds[i + 1]]) for i in range(count)]
 
 
 def pending(planned: PlannedCell, count: int, store: Store) -> list[Shard]:
-    """The shards that are absent, damaged, lack samples, or were cut otherwise and not finished."""
-    cell = planned.cell
-    manifest = store.manifest(cell)
-    whole = manifest is not None and manifest.n == len(planned.sample_ids)
-    if manifest is not None and whole and store.is_whole(manifest):
-        return []  # however it was sharded
-    todo = []
-    for shard in shards_of(planned, count):
-        others = has_other_prompts(cell, planned.inputs)
-        part = store.whole_part(cell, shard.number, others)
-        if part is None or list(part["sample_id"]) != list(shard.sample_ids):
-            todo.append(shard)
-    return todo
+    """The shards that are still to be measured; none of a complete cell, however it was sharded.
+
+    A cell is complete if its files are sound and have the planned samples, each once.
+    """
+    cell, manifest = planned.cell, store.manifest(planned.cell)
+    if manifest is not None and store.problem(manifest, planned.sample_ids) is None:
+        return []
+    return [
+        shard
+        for shard in shards_of(planned, count)
+        if store.stored(cell, planned.inputs, shard.number, shard.count) != list(shard.sample_ids)
+    ]
 
 
 def _views(config: Config, name: str) -> int:

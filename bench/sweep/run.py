@@ -133,8 +133,8 @@ class Lost:
         """
         measured: set[str] = set()
         for shard in shards_of(planned, self.shards):
-            rows = self.store.part(planned.cell, shard.number)
-            measured |= set() if rows is None else set(rows["sample_id"])
+            stored = self.store.stored(planned.cell, planned.inputs, shard.number, shard.count)
+            measured |= set(stored or ())
         lost = [name for name in planned.sample_ids if name not in measured]
         new = [name for name in lost if name not in self.found]
         for name in new:
@@ -256,6 +256,12 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
     store = Store(out)
     store.write_dataset(*dataset_record.describe(dataset))
     store.write_plan([planned.cell for planned in plan], config.model_dump(mode="json"))
+    if out / "plan.json" in store.refused:
+        reporter.say(
+            f"{out / 'plan.json'} was damaged and is written anew with the cells of this run. To "
+            "have those of other runs in the report, run their commands again: nothing that is "
+            "stored is measured twice."
+        )
     todo = [shard for planned in plan for shard in _reopened(planned, config, store, reporter)]
     arguments = (config, dataset, out, folders)
     lost = Lost(dataset, store, config.execution.shards, reporter)
@@ -320,7 +326,7 @@ def _sweep(
     _declare(config, plan, store)
     finished = [p for p in plan if not left[p.cell.id] and store.manifest(p.cell) is None]
     for planned in finished:  # killed between the last shard and the manifest
-        store.write_manifest(describe(planned))
+        _complete(planned, store, describe)
     dataset, out = arguments[1:3]
     sharing = Sharing(out, todo, dataset, config.execution.corrupted_cache * 10**6)
     total = sum(len(shard.sample_ids) for shard in todo)
@@ -335,12 +341,22 @@ def _sweep(
             sharing.done(shard)
             left[planned.cell.id] -= 1
             if not left[planned.cell.id]:
-                store.write_manifest(describe(planned))
+                _complete(planned, store, describe)
             cell = planned.cell
             seed = f", seed {cell.seed}" if len(config.seeds) > 1 else ""
             note = f"{cell.classifier}{seed} {cell.condition} {cell.severity}"
             task.advance(len(shard.sample_ids), note)
     sharing.end()
+
+
+def _complete(planned: PlannedCell, store: Store, describe: "_Describer") -> None:
+    """Write the manifest of a cell whose files are read back before they count."""
+    store.write_manifest(describe(planned))
+    manifest = store.manifest(planned.cell)
+    wrong = None if manifest is None else store.problem(manifest)
+    if wrong is not None:
+        store.reopen(planned.cell, planned.inputs, [])
+        raise UserError(wrong, 1)
 
 
 def _declare(config: Config, plan: list[PlannedCell], store: Store) -> None:
@@ -392,12 +408,13 @@ def _reopened(
     todo = pending(planned, config.execution.shards, store)
     if todo:
         cell, manifest = planned.cell, store.manifest(planned.cell)
+        wrong = store.refused.get(store.folder(cell) / "cell.json")
         if manifest is not None and manifest.n == len(planned.sample_ids):
-            reporter.say(
-                f"measured again: {cell.classifier}, {cell.condition} {cell.severity}: its rows or "
-                "traces are gone, damaged or of a later version of the bench"
-            )
-        store.reopen(planned.cell)
+            wrong = store.problem(manifest, planned.sample_ids)
+        if wrong is not None:
+            what = f"{cell.classifier}, {cell.condition} {cell.severity}"
+            reporter.say(f"measured again: {what}: {wrong}")
+        store.reopen(cell, planned.inputs, [(shard.number, shard.count) for shard in todo])
     return todo
 
 

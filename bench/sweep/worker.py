@@ -63,12 +63,14 @@ class Worker:
             return self._run(shard)
 
     def _run(self, shard: Shard) -> int:
-        cell = shard.planned.cell
+        cell, inputs = shard.planned.cell, shard.planned.inputs
+        if self.store.stored(cell, inputs, shard.number, shard.count) == list(shard.sample_ids):
+            return len(shard.sample_ids)  # another run at the same OUT was here meanwhile
         classifier = self.classifier(cell.classifier, cell.seed)
         perturbation = shard.planned.perturbation
         samples = [self._sample(perturbation, name) for name in shard.sample_ids]
         frames, traces, others = [], [], []
-        chosen, rule = shard.planned.other_prompts, self._rules.of(cell, shard.planned.inputs)
+        chosen, rule = shard.planned.other_prompts, self._rules.of(cell, inputs)
         for batch, pictures in self._batches(shard, samples, classifier):
             names = [sample.id for sample in batch]
             measured = perturbation.measure(
@@ -87,13 +89,13 @@ class Worker:
             pd.concat(frames, ignore_index=True) if frames else _no_rows(),
             self._stamped(cell, Traces.joined(traces)) if traces else None,
             OtherPrompts.joined(others) if traces and chosen else None,
+            shards=shard.count,
+            classes=classifier.classes,
         )
         return len(samples)
 
     def _stamped(self, cell: Cell, traces: Traces) -> Traces:
         """With what the classifier cannot know of itself."""
-        if traces.info is None:
-            return traces
         # What rules are fitted on is kept as measured, for it determines what they decide live.
         dtype = "float32" if cell.about.fits else self.config.execution.traces
         update = {"config": cell.id, "dtype": dtype}

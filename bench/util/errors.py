@@ -17,6 +17,10 @@ class UserError(Exception):
         self.exit_code = exit_code
 
 
+class LaterVersion(UserError):
+    """A file that a later version of the bench wrote, which must not be written over."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """`UserError` for a name that does not exist, with the nearest ones that do."""
     known = set(known)

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.util.errors import UserError
+from bench.util.errors import LaterVersion, UserError
 
 _UMASK = os.umask(0o077)  # it can only be read by setting it
 os.umask(_UMASK)
@@ -140,7 +140,7 @@ def read_sealed(path: Path, schema: int) -> dict[str, Any]:
     Raises:
         OSError: If the file cannot be read.
         ValueError: If it is not as it was written.
-        UserError: If a later version of the bench wrote it.
+        LaterVersion: If a later version of the bench wrote it.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -150,7 +150,7 @@ def read_sealed(path: Path, schema: int) -> dict[str, Any]:
         raise ValueError("it is no JSON object")
     version = content.get("schema_version")
     if isinstance(version, int) and version > schema:
-        raise UserError(
+        raise LaterVersion(
             f"{path} was written by a later version of the bench (schema {version}; this one reads "
             f"{schema}). Use that version, or another --out. If you never used one, the file is "
             "damaged: delete it, and the same command makes it again.",
@@ -160,12 +160,6 @@ def read_sealed(path: Path, schema: int) -> dict[str, Any]:
     if written != digest(content):
         raise ValueError("its checksum does not fit: it was damaged or edited")
     return content
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # ------------------------------------------------------------------------------------------------

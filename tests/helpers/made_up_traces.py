@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from made_up_cells import CLASSES
+from made_up_cells import CLASSES, info, inputs_of, make_cell
 
 from bench.store.cells import Cell, Manifest
 from bench.store.store import ROW_SCHEMA, Store
@@ -43,15 +43,10 @@ def write_traces(
 ) -> Cell:
     """A complete cell with this trace, (N, K, S), of the pictures from number `first` on."""
     n, _, steps = trace.shape
-    cell = Cell(
-        id=f"{family}-{perturbation}-{severity}-{seed}-{run_seed}".replace("/", "_"),
-        classifier=classifier,
-        dataset="faces",
-        perturbation=perturbation,
-        family=family,
-        severity=severity,
-        seed=seed,
-        run_seed=run_seed,
+    inputs = {"data": "d1", "weights": classifier, "perturbation": {"name": perturbation}}
+    inputs = manifest.pop("inputs", inputs)
+    cell = make_cell(
+        classifier, perturbation, severity, "faces", seed, run_seed, family=family, inputs=inputs
     )
     means = np.nanmean(trace.astype(float), axis=2)
     views = family == "views"
@@ -69,7 +64,9 @@ def write_traces(
     )
     rows["d_p"] = rows["d_p"].astype(float)
     grid = np.tile(np.arange(steps, dtype=np.int32) * (1 if views else 10), (n, 1))
-    store.write_part(cell, 0, rows[ROW_SCHEMA.names], Traces(tuple(rows["sample_id"]), trace, grid))
+    kind = info(steps, CLASSES, "surprises" if views else "errors")
+    traces = Traces(tuple(rows["sample_id"]), trace, grid, kind)
+    store.write_part(cell, 0, rows[ROW_SCHEMA.names], traces)
     content = {
         "classes": CLASSES,
         "n": n,
@@ -79,7 +76,7 @@ def write_traces(
         "timesteps": [] if views else grid[0].tolist(),
         "validation": {},
         "training": {},
-        "inputs": {"data": "d1", "weights": classifier, "perturbation": {"name": perturbation}},
+        "inputs": inputs_of(cell, inputs),
         "environment": {},
     }
     store.write_manifest(Manifest(cell=cell, **(content | manifest)))

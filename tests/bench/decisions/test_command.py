@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import assert_refused
+from made_up_cells import restated
 from made_up_traces import errors, write_run, write_traces
 from rich.console import Console
 
@@ -102,8 +103,9 @@ def test_what_cannot_be_replayed_is_refused_or_noted(bench, run: Path, tmp_path:
 
 
 def test_damaged_validation_pictures_take_no_other_rule_along(bench, tmp_path: Path) -> None:
-    (part,) = write_run(tmp_path).glob("cells/emodc/validation-*/part-*.parquet")
-    part.unlink()
+    store = Store(write_run(tmp_path))
+    (cell,) = (cell for cell in store.planned() if cell.family == "validation")
+    next(store.folder(cell).glob("part-*.parquet")).unlink()
     code, out, _ = bench(tmp_path, "--classifier", "emodc")
     assert code == 0 and out.count("emodc, faces, clean, ") == len(RULES)
     assert "emodc: no complete cell of validation pictures" in out
@@ -128,10 +130,10 @@ def test_other_noise_must_be_other_noise_on_the_same_pictures(
     away.write_plan([write_traces(away, "emodc", errors(5), first=500)], {})
     refused(bench(run, *emodc, away.root), "none of its pictures", code=1)
     noisy = write_run(tmp_path / "noisy", noise=1)
-    plan = (noisy / "plan.json").read_text()
-    (noisy / "plan.json").write_text(plan.replace('"run_seed": 0', '"run_seed": 1'))
-    for path in noisy.glob("cells/*/*/cell.json"):
-        path.write_text(path.read_text().replace('"run_seed": 0', '"run_seed": 1'))
+    again = Store(noisy)
+    seeded = [restated(again, cell, cell={"run_seed": 1}) for cell in again.planned()]
+    (noisy / "plan.json").unlink()
+    again.write_plan(seeded, {})
     fog = bench(run, *emodc, noisy, "--perturbation", "fog")
     refused(fog, "run seeds differ", code=1)
     assert bench(run, *emodc, noisy)[0] == 0  # clean pictures of files are the same

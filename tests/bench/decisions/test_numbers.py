@@ -40,7 +40,8 @@ def is_share(found: dict, hits: np.ndarray) -> bool:
 
 def test_smaller_full_decisions_take_the_middles_of_equal_parts(bench, run: Path) -> None:
     # Straight from the file, as anybody could read it.
-    (file,) = run.glob("cells/emodc/clean-clean-0-*/trace-*.parquet")
+    cell = next(c for c in Store(run).planned() if (c.classifier, c.family) == ("emodc", "clean"))
+    (file,) = Store(run).folder(cell).glob("trace-*.parquet")
     table = pq.read_table(file).to_pydict()
     raw = np.array(table["errors"]).reshape(N, K, S)
     full = raw.mean(axis=2).argmin(axis=1)
@@ -160,7 +161,9 @@ def test_cells_are_visited_by_the_seed_of_the_noise_as_live(bench, tmp_path: Pat
     info = TraceInfo(
         kind="errors", classes=tuple(CLASSES), precision="float32", model="w", seed=7, steps=S
     )
-    store.write_part(cell, 0, store.part(cell, 0), replace(traces, info=info))
+    manifest = store.manifest(cell)
+    store.write_part(cell, 0, store.rows(manifest), replace(traces, info=info))
+    store.write_manifest(manifest.model_copy(update={"files": None}))
     store.write_plan([cell], {})
     (row,) = rows(bench, tmp_path, "--rule", "sequential").values()
     costs = [

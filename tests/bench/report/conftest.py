@@ -7,13 +7,13 @@ import matplotlib.figure
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_cells import IGNORES, make_cell
+from made_up_cells import IGNORES, info, inputs_of, make_cell, restated
 from PIL import Image
 
 from bench.report.figures import drawing as files
 from bench.store.cells import Cell, Gate, Manifest
 from bench.store.store import ROW_SCHEMA, Store
-from bench.store.traces import Traces
+from bench.store.traces import OtherPrompts, Traces
 
 CLASSES = ["happy", "sad", "angry"]
 FAILED = Gate(
@@ -58,23 +58,30 @@ class Builder:
         run_seed: int = 0,
         validation: dict[str, float] | None = None,
         training: dict[str, object] | None = None,
+        traces: Traces | None = None,
+        others: OtherPrompts | None = None,
     ) -> Cell:
         """A complete cell with a row per entry of `right`; None is a tie.
 
         Labels cycle through the classes; a wrong prediction is the next class. `order` shuffles
-        rows before they are dealt to shards; `first` numbers the first sample.
+        rows before they are dealt to shards; `first` numbers the first sample. `traces` are of one
+        shard, and d_p is their mean.
         """
         cell = self.plan_only(classifier, perturbation, severity, dataset, seed, run_seed)
-        rows = pd.DataFrame([self._row(i, r, d_p, first) for i, r in enumerate(right)])
+        if traces is not None:
+            d_p = [float(e[i % 3].mean(dtype=np.float64)) for i, e in enumerate(traces.errors)]
+        rows = pd.DataFrame([self._row(i, r, d_p, first, classes) for i, r in enumerate(right)])
         rows = rows.iloc[list(order) if order is not None else slice(None)]
         for shard in range(shards):
             part = rows.iloc[shard::shards].reset_index(drop=True)
-            traces = None
-            if d_p is not None:
+            if d_p is not None and (traces is None or shard):
                 grid = np.tile(np.array([100, 200], np.int32), (len(part), 1))
-                errors = np.zeros((len(part), 3, 2), np.float32)
-                traces = Traces(tuple(part["sample_id"]), errors, grid)
-            self.store.write_part(cell, shard, part[ROW_SCHEMA.names], traces)
+                own = part["d_p"].to_numpy(np.float32)
+                errors = np.broadcast_to(own[:, None, None], (len(part), 3, 2))
+                traces = Traces(tuple(part["sample_id"]), errors, grid, info(2, classes))
+            self.store.write_part(
+                cell, shard, part[ROW_SCHEMA.names], traces, others, shards=shards
+            )
         self.store.write_manifest(
             Manifest(
                 cell=cell,
@@ -86,25 +93,36 @@ class Builder:
                 timesteps=[] if d_p is None else [100, 200],
                 validation=validation or {},
                 training=training or {},
-                inputs={},
+                inputs=inputs_of(cell),
                 environment={},
             )
         )
         return cell
 
     def _row(
-        self, i: int, right: bool | None, d_p: Sequence[float] | None, first: int
+        self,
+        i: int,
+        right: bool | None,
+        d_p: Sequence[float] | None,
+        first: int,
+        classes: list[str],
     ) -> dict[str, object]:
-        wrong = CLASSES[(i + 1) % 3]
+        said = None if right is None else CLASSES[(i if right else i + 1) % 3]
         return {
             "sample_id": f"s{first + i:03d}",
             "label": CLASSES[i % 3],
-            "prediction": None if right is None else CLASSES[i % 3] if right else wrong,
-            "logits": [0.0, 0.0, 0.0],
+            "prediction": said,
+            "logits": [1e-6 * (name == said) for name in classes],  # next to no confidence
             "d_p": None if d_p is None else d_p[i],
             "evaluations": 1 if d_p is None else 6,
             "seconds": 0.1 * (i + 1),
         }
+
+    def restate(self, cell: Cell, **changes: object) -> Cell:
+        """The cell with other fields of its manifest, in its place."""
+        new = restated(self.store, cell, **changes)
+        self.cells[self.cells.index(cell)] = new
+        return new
 
     def plan(self) -> Path:
         self.store.write_plan(self.cells, {})

@@ -29,8 +29,10 @@ def out(tmp_path: Path) -> Path:
     cells = store.planned()
     for name in ("net", "other"):
         clean = write_traces(store, name, errors(50, steps=1), timesteps=[], flops=COST)
-        rows = store.part(clean, 0)
-        store.write_part(clean, 0, rows.assign(evaluations=1, d_p=np.nan))
+        manifest = store.manifest(clean)
+        store.write_part(clean, 0, store.rows(manifest).assign(evaluations=1, d_p=np.nan))
+        next(store.folder(clean).glob("trace-*")).unlink()
+        store.write_manifest(manifest.model_copy(update={"files": None}))
         cells.append(clean)
     store.write_plan(cells, {})
     return root

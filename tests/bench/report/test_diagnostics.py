@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_cells import info
 from PIL import Image
 from scipy import stats
 
@@ -19,7 +20,6 @@ from bench.report.figures.diagnostics import (
 )
 from bench.report.results import read
 from bench.report.traces.diagnosis import Diagnosis, diagnose
-from bench.store.cells import Cell
 from bench.store.store import Store
 from bench.store.traces import OtherPrompts, Traces
 
@@ -35,11 +35,7 @@ def simulated(seed: int, late: bool = False) -> Traces:
     wrong = 0.03 * (np.arange(K) != np.arange(N)[:, None] % K)[:, :, None]
     errors = level + wrong + 0.05 * draws.normal(size=(N, K, S))
     ids = tuple(f"s{i:03d}" for i in range(N))
-    return Traces(ids, errors.astype(np.float32), np.tile(grid, (N, 1)))
-
-
-def file(store: Store, cell: Cell, kind: str) -> Path:
-    return store.folder(cell) / f"{kind}-00000.parquet"
+    return Traces(ids, errors.astype(np.float32), np.tile(grid, (N, 1)), info(S))
 
 
 @pytest.fixture
@@ -55,16 +51,14 @@ def others() -> OtherPrompts:
 @pytest.fixture
 def traced(build, others: OtherPrompts) -> Path:
     """An EmoDC with traces: clean, two severities of noise; a network that noise 2 confuses."""
-    d_p = [0.5] * N
     build.add("net", "clean", "0", [NO, Y, NO, *[Y] * (N - 3)])
     build.add("net", "noise", "1", [NO] * N)
     build.add("net", "noise", "2", [Y, Y, *[NO] * (N - 2)])
     for number, severity in enumerate("012"):
         name = "noise" if number else "clean"
-        cell = build.add("emodc", name, severity, [Y] * N, d_p=d_p)
-        simulated(number, late=number > 0).write(file(build.store, cell, "trace"))
-        if not number:
-            others.write(file(build.store, cell, "prompts"))
+        traces = simulated(number, late=number > 0)
+        prompts = None if number else others
+        build.add("emodc", name, severity, [Y] * N, traces=traces, others=prompts)
     return build.plan()
 
 
@@ -137,9 +131,8 @@ def test_the_example_is_the_networks_first_change(traced: Path) -> None:
 
 def test_without_another_classifier_emodcs_own_change_is_shown(build) -> None:
     for severity, right in (("0", [Y] * N), ("1", [Y, NO, *[Y] * (N - 2)])):
-        cell = build.add("emodc", "noise" if severity == "1" else "clean", severity, right,
-                         d_p=[0.5] * N)  # fmt: skip
-        simulated(0).write(file(build.store, cell, "trace"))
+        name = "noise" if severity == "1" else "clean"
+        build.add("emodc", name, severity, right, traces=simulated(0))
     found = only(build.plan()).example
     assert found is not None and found.sample_id == "s001"
     assert "no other classifier" in found.rule
@@ -196,9 +189,10 @@ def test_a_store_without_traces_still_makes_a_report(traced: Path) -> None:
 
 
 def test_a_trace_of_other_samples_is_not_used(build) -> None:
-    build.add("emodc", "clean", "0", [Y] * 6, d_p=[0.5] * 6)
-    cell = build.cells[0]
-    simulated(0).write(file(build.store, cell, "trace"))  # of 24 samples
+    cell = build.add("emodc", "clean", "0", [Y] * 6, d_p=[0.5] * 6)
+    manifest = build.store.manifest(cell)
+    build.store.write_part(cell, 0, build.store.rows(manifest), simulated(0))  # of 24 samples
+    build.store.write_manifest(manifest.model_copy(update={"files": None}))
     found, absent = diagnose(read(build.plan()), build.store)
     assert not found and len(absent) == 1
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_cells import restated
 from matplotlib.axes import Axes
 
 from bench.report.figures.calibration import calibration_drawings, reliabilities
@@ -13,7 +14,6 @@ from bench.report.figures.forest import conditions, group_drawings, recall_drawi
 from bench.report.groups import ResultSet
 from bench.report.results import read
 from bench.stats import wilson
-from bench.store.cells import Manifest
 from bench.store.records import DatasetRecord
 from bench.store.store import Store
 
@@ -112,12 +112,10 @@ def described(out: Path, group: ResultSet) -> Store:
     )  # fmt: skip
     ids = [f"s{i:03d}" for i in range(N)]
     values = ["with" if i < 10 else "without" for i in range(N)]
-    samples = pd.DataFrame({"sample_id": ids, "label": "happy", "glasses": values})
+    cycled = [["happy", "sad", "angry"][i % 3] for i in range(N)]
+    samples = pd.DataFrame({"sample_id": ids, "label": cycled, "glasses": values})
     store.write_dataset(record, samples)
-    for cell in store.planned():
-        known = store.manifest(cell)
-        assert known is not None
-        store.write_manifest(Manifest(**known.model_dump() | {"inputs": {"data": "abc"}}))
+    store.write_plan([restated(store, c, inputs={"data": "abc"}) for c in store.planned()], {})
     return store
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from made_up_cells import IGNORES
+from made_up_cells import IGNORES, restated
 from scipy.stats import ttest_1samp
 
 from bench.report import display_name
@@ -56,10 +56,10 @@ def test_missing_cells_are_listed_not_fatal(out: Path) -> None:
 def test_a_damaged_part_makes_its_cell_missing(build) -> None:
     build.add("net", "clean", "0", [Y])
     cell = build.add("net", "fog", "1", [Y])
-    (build.store.folder(cell) / "part-00000.parquet").write_bytes(b"PAR1")
+    (build.store.folder(cell) / "part-00000-of-00001.parquet").write_bytes(b"PAR1")
     results = read(build.plan())
     assert [r.cell.perturbation for r in results.complete] == ["clean"]
-    assert "part-00000.parquet is missing or damaged" in str(results.missing[0])
+    assert "part-00000-of-00001.parquet is not the file that was written" in str(results.missing[0])
 
 
 def test_rows_that_were_not_promised_make_a_cell_missing(build) -> None:
@@ -68,15 +68,15 @@ def test_rows_that_were_not_promised_make_a_cell_missing(build) -> None:
     manifest = build.store.manifest(cell)
     build.store.write_manifest(manifest.model_copy(update={"n": 3}))
     (missing,) = read(build.plan()).missing
-    assert "holds 2 rows, promised 3" in missing.reason
+    assert "holds 2 rows of 2 samples, promised 3" in missing.reason
 
 
 def test_a_sample_counted_twice_makes_a_cell_missing(build) -> None:
     build.add("net", "clean", "0", [Y])
     cell = build.add("net", "fog", "1", [Y, Y])
-    part = build.store.part(cell, 0)
-    part["sample_id"] = "s000"
-    build.store.write_part(cell, 0, part, None)
+    manifest = build.store.manifest(cell)
+    build.store.write_part(cell, 0, build.store.rows(manifest).assign(sample_id="s000"))
+    build.store.write_manifest(manifest.model_copy(update={"files": None}))
     (missing,) = read(build.plan()).missing
     assert "2 rows of 1 samples" in missing.reason
 
@@ -85,7 +85,7 @@ def test_a_label_that_is_no_class_makes_a_cell_missing(build) -> None:
     build.add("net", "clean", "0", [Y])
     build.add("net", "fog", "1", [Y, Y, Y], classes=["happy", "sad", "neutral"])
     (missing,) = read(build.plan()).missing
-    assert "angry" in missing.reason
+    assert "predictions that are not the highest of their logits" in missing.reason
 
 
 def test_no_plan_and_nothing_complete_are_user_errors(build, tmp_path: Path) -> None:
@@ -156,20 +156,14 @@ def test_cells_for_decisions_stand_apart_and_are_missed_when_unfinished(build) -
     build.add("net", "fog", "1", [Y, N])
     clean = build.add("emodc_x", "clean", "0", [Y, Y], d_p=[0.1, 0.2])
     for family, severity in (("validation", "0"), ("views", "20")):
-        apart = clean.model_copy(update={"family": family, "severity": severity, "id": family})
-        manifest = build.store.manifest(clean)
-        part = build.store.part(clean, 0)
-        traces = build.store.traces(manifest)
-        build.store.write_part(apart, 0, part, traces)
-        build.store.write_manifest(manifest.model_copy(update={"cell": apart}))
+        apart = restated(build.store, clean, cell={"family": family, "severity": severity})
         unfinished = apart.model_copy(update={"classifier": "net", "id": f"{family}-net"})
         build.cells += [apart, unfinished]
     results = read(build.plan())
     (group,) = results.groups
     assert {r.cell.family for r in results.complete} == {"clean", "corruption"}
     assert {c.family for c in group.planned} == {"clean", "corruption"}
-    assert [r.cell.id for r in group.validation] == ["validation"]
-    assert [r.cell.id for r in group.views] == ["views"]
+    assert [r.cell.family for r in (*group.validation, *group.views)] == ["validation", "views"]
     assert (results.validation, results.views) == (group.validation, group.views)
     assert results.finished == 5
     told = [str(missing) for missing in results.missing]

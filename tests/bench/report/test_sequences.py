@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_cells import CLASSES, make_cell, write_cell
+from made_up_cells import CLASSES, inputs_of, make_cell, restated, write_cell
 
 from bench.report.results import read
 from bench.report.spec import AccuracyEstimate, Number, TableSpec
@@ -22,15 +22,16 @@ def write_sequence(
     store: Store, classifier: str, name: str, decisions: list[str], noise: bool = False
 ) -> Cell:
     """A complete cell; of each picture the classes decided on, a digit per frame."""
-    cell = make_cell(classifier, f"sequences.{name}", "4", "faces", 0)
-    cell = cell.model_copy(update={"family": "sequence"})
+    inputs = {"data": "d1", "perturbation": {"frames": [0, 1, 2, 3], "noise": noise}}
+    what = (classifier, f"sequences.{name}", "4", "faces", 0)
+    cell = make_cell(*what, family="sequence", inputs=inputs)
     rows = pd.DataFrame(
         [
             {
                 "sample_id": f"s{i:03d}#{number:02d}",
                 "label": CLASSES[0],
                 "prediction": None if digit == "-" else CLASSES[int(digit)],
-                "logits": [0.0, 0.0, 0.0],
+                "logits": [1e-6 * (str(k) == digit) for k in range(3)],
                 "d_p": None,
                 "evaluations": 1,
                 "seconds": 0.1,
@@ -51,7 +52,7 @@ def write_sequence(
             timesteps=[],
             validation={},
             training={},
-            inputs={"data": "d1", "perturbation": {"frames": [0, 1, 2, 3], "noise": noise}},
+            inputs=inputs_of(cell, inputs),
             environment={},
         )
     )
@@ -149,13 +150,6 @@ def test_stores_without_sequences_have_no_such_table(tmp_path: Path) -> None:
 
 def test_sequences_without_another_cell_are_told_of(tmp_path: Path) -> None:
     store = made(tmp_path, {"net": {"tilt": [ONCE] * 4}})
-    other = make_cell("net", "sequences.tilt", "4", "elsewhere", 0)
-    other = other.model_copy(update={"family": "sequence"})
-    shown = store.planned()[1]
-    manifest = store.manifest(shown)
-    assert manifest is not None
-    store.write_part(other, 0, store.rows(manifest))
-    store.write_manifest(manifest.model_copy(update={"cell": other}))
-    store.write_plan([other], {})
+    store.write_plan([restated(store, store.planned()[1], cell={"dataset": "elsewhere"})], {})
     (missing,) = read(tmp_path).missing
     assert "no other cell of its data set" in str(missing)

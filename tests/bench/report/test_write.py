@@ -107,10 +107,10 @@ def test_many_missing_cells_are_counted(build) -> None:
 
 
 def test_names_with_markup_are_shown_as_they_are(build) -> None:
-    build.add("[bold]net[/bold]", "clean", "0", [Y])
+    build.add("[bold]net[bold]", "clean", "0", [Y])
     root = build.plan()
     for terminal in (True, False):
-        assert any("[bold]net[/bold]" in line for line in printed(root, terminal=terminal))
+        assert any("[bold]net[bold]" in line for line in printed(root, terminal=terminal))
 
 
 def test_the_command_prints_json_and_nothing_else(

@@ -117,5 +117,7 @@ def test_damaged_files_count_as_absent_until_the_next_run(
         path.write_bytes(content.replace(b"head pose", b"\xffead pose"))  # its footer
     assert store.samples("faces", digest) is None
     assert (store.dataset("faces", digest) is None) == (suffix == "json")
+    # A report does without, but says so; without a record there is nothing to miss.
+    assert bool(store.refused) == (damage != "delete" or suffix == "parquet")
     written(store)
     assert store.samples("faces", digest) is not None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_cells import restated
 from support import write_pictures
 
 from bench.config import Config, parse
@@ -148,12 +149,7 @@ def test_more_levels_are_added_to_a_run(out: Path, folder: Path) -> None:
 
 def test_levels_without_another_cell_are_told_of(out: Path) -> None:
     store = Store(out)
-    cell = level_cells(out)[0]
-    manifest = store.manifest(cell)
-    assert manifest is not None
-    other = cell.model_copy(update={"dataset": "elsewhere", "id": "other"})
-    store.write_part(other, 0, store.rows(manifest))
-    store.write_manifest(manifest.model_copy(update={"cell": other, "shards": 1}))
+    other = restated(store, level_cells(out)[0], cell={"dataset": "elsewhere"})
     store.write_plan([other], {})
     (missing,) = read(out).missing
     assert missing.cell == other and "no other cell of its data set" in str(missing)

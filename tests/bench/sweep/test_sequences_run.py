@@ -125,7 +125,7 @@ def test_sequences_alone_are_told_of_and_not_shown(out: Path) -> None:
     store = Store(out)
     for cell in store.planned():
         if cell.family == "clean":
-            store.reopen(cell)
+            store.reopen(cell, {}, [])
     with pytest.raises(UserError, match="no complete cell"):
         read(out)
 

@@ -35,8 +35,11 @@ def refusal(build, other, changes: dict[str, object]) -> str:
         each.add("net", "clean", "0", [True, False])
     cell = other.add("net", "noise", "1", [True, False])
     build.add("net", "noise", "1", [True, False])
-    manifest = other.store.manifest(cell)
-    other.store.write_manifest(manifest.model_copy(update=changes))
+    if "inputs" in changes:
+        other.restate(cell, **changes)
+    else:
+        manifest = other.store.manifest(cell)
+        other.store.write_manifest(manifest.model_copy(update=changes))
     pairing = pair(*sides(str(build.plan()), str(other.plan()), Path()))
     assert [p.where.perturbation for p in pairing.pairs] == ["clean"]
     ((where, reason),) = pairing.refused.items()
@@ -49,7 +52,7 @@ def refusal(build, other, changes: dict[str, object]) -> str:
     [
         ({"inputs": {"data": "abc"}}, ["contents of the data sets", "None in A, abc in B"]),
         ({"inputs": {"perturbation": {"sigma": 2}}}, ["perturbation's parameters"]),
-        ({"n": 3}, ["2 rows, promised 3"]),
+        ({"n": 3}, ["holds 2 rows of 2 samples, promised 3"]),
     ],
 )
 def test_other_inputs_are_refused(build, new_build, changes, words: list[str]) -> None:
@@ -62,7 +65,7 @@ def test_other_parameters_are_named(build, new_build) -> None:
     for each, sigma in ((build, 1), (other, 2)):
         cell = each.add("net", "noise", "1", [True, False])
         inputs = {"perturbation": {"sigma": sigma, "version": 1}}
-        each.store.write_manifest(each.store.manifest(cell).model_copy(update={"inputs": inputs}))
+        each.restate(cell, inputs=inputs)
     with pytest.raises(UserError, match="sigma: 1 in A, 2 in B") as error:
         pair(*sides(str(build.plan()), str(other.plan()), Path()))
     assert "version" not in str(error.value)
@@ -77,10 +80,11 @@ def test_other_samples_and_labels_are_refused(build, new_build) -> None:
     build.add("net", "noise", "2", [True] * 6)
     # Samples 1 to 6 renamed to 0 to 5: labels no longer belong to their ids.
     cell = other.add("net", "noise", "2", [True] * 7)
-    rows = other.store.part(cell, 0).iloc[1:].copy()
+    manifest = other.store.manifest(cell)
+    rows = other.store.rows(manifest).iloc[1:].copy()
     rows["sample_id"] = [f"s{i:03d}" for i in range(6)]
     other.store.write_part(cell, 0, rows)
-    other.store.write_manifest(other.store.manifest(cell).model_copy(update={"n": 6}))
+    other.store.write_manifest(manifest.model_copy(update={"n": 6, "files": None}))
     pairing = pair(*sides(str(build.plan()), str(other.plan()), Path()))
     assert [p.where.severity for p in pairing.pairs] == ["1"]  # another order of classes is none
     samples, labels = pairing.refused.values()

@@ -4,14 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from made_up_cells import make_cell
 
 from bench.perturb import CORRUPTIONS, PRESETS
 from bench.perturb.listing import in_words
 from bench.report.results import read
 from bench.report.spec import TableSpec
 from bench.report.tables import tables
-from bench.store.cells import Manifest
 from bench.store.store import Store
 
 NAMES = ("raf_db_c.pixelate_low_light_low_contrast", "imagecorruptions.fog", "zoom_blur")
@@ -33,7 +31,8 @@ def specs(build) -> dict[str, TableSpec]:
                 "inputs": {"perturbation": parameters},
                 "environment": {"preset": f"{preset.name} {preset.version}"},
             }
-            store.write_manifest(manifest.model_copy(update=update))
+            build.restate(cell, **update)
+    root = build.plan()
     return {spec.name: spec for spec in tables(read(root), store)}
 
 
@@ -81,11 +80,8 @@ def test_stores_that_say_nothing_have_no_such_table(build) -> None:
 
 def test_constants_that_moved_have_a_row_for_each(build, tmp_path: Path) -> None:
     for severity, version in (("1", 1), ("2", 2)):
-        build.add("net", "fog", severity, [True] * 3)
-        cell = make_cell("net", "fog", severity, "faces", 0)
-        manifest = build.store.manifest(cell)
-        assert isinstance(manifest, Manifest)
+        cell = build.add("net", "fog", severity, [True] * 3)
         inputs = {"perturbation": {"name": "fog", "levels": [1.5, 2.0], "version": version}}
-        build.store.write_manifest(manifest.model_copy(update={"inputs": inputs}))
+        build.restate(cell, inputs=inputs)
     spec = next(s for s in tables(read(build.plan()), Store(build.root)) if s.name == "constants")
     assert [row[1:] for row in spec.rows] == [(None, "1", "1.5, 2"), (None, "2", "1.5, 2")]

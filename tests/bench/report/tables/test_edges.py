@@ -175,7 +175,8 @@ def test_an_attribute_may_have_the_name_of_the_class(make: Maker) -> None:
     )  # fmt: skip
     ids = [f"s{i:03d}" for i in range(40)]
     values = {"class": [halves[i >= 20] for i in range(40)], "flat": "all"}
-    make.store.write_dataset(record, pd.DataFrame({"sample_id": ids, "label": "sad"} | values))
+    labels = [CLASSES[i % 3] for i in range(40)]
+    make.store.write_dataset(record, pd.DataFrame({"sample_id": ids, "label": labels} | values))
     found = make.tables()
     assert found["groups-class"].header[3:-1] == ("happy (n 14)", "sad (n 13)", "angry (n 13)")
     assert found["groups-class-recorded"].header[3:-1] == ("upper (n 20)", "lower (n 20)")
