@@ -87,7 +87,8 @@ class BaselineTrainer(Generic[Network]):
         self.position += 1
         if self.position % self.config.validate_every == 0 or self.position == self.config.steps:
             self._validate()
-        return {"loss": loss, "best_accuracy": self.best_accuracy}
+        known = self.best_accuracy >= 0  # after the first validation
+        return {"loss": loss, **({"best_accuracy": self.best_accuracy} if known else {})}
 
     def _update(self, images: Tensor, labels: Tensor) -> float:
         """Change the weights once; returns the loss before."""

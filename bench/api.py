@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.data.base import DataSet
     from bench.perturb.base import ModelFree
     from bench.report import Report
-    from bench.report.compare import Pairing, Row, Side
+    from bench.report.compare import ComparedRow, Pairing, Side
     from bench.report.results import Results
     from bench.report.spec import TableSpec
 
@@ -322,7 +322,7 @@ class RunResults:
         store, frames = Store(self.out), []
         for result in self.measured.complete:
             cell = result.cell
-            where = {
+            where: dict[str, str | int] = {
                 "classifier": cell.classifier,
                 "perturbation": cell.perturbation,
                 "severity": cell.severity,
@@ -439,7 +439,7 @@ class Comparison:
         rows: A difference each.
     """
 
-    def __init__(self, a: "Side", b: "Side", pairing: "Pairing", rows: "list[Row]") -> None:
+    def __init__(self, a: "Side", b: "Side", pairing: "Pairing", rows: "list[ComparedRow]") -> None:
         self.a, self.b, self.pairing, self.rows = a, b, pairing, rows
 
     def spec(self) -> "TableSpec":

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: tiny models, tiny folders of pictures."""
 
+import fnmatch
 import gc
 import os
 from collections.abc import Iterator
@@ -20,6 +21,38 @@ CLASSES = ("neutral", "happiness", "sadness")
 
 settings.register_profile("bench", deadline=None)  # a busy machine is no failure
 settings.load_profile("bench")
+
+
+#: Whole runs and trainings, killed processes, a browser, and simulations of thousands of data sets.
+SLOW = (
+    "chaos/*",
+    "bench/classifiers/test_pretrained.py",
+    "bench/decisions/test_*.py",
+    "bench/report/test_figures.py",
+    "bench/report/test_page_in_chromium.py",
+    "bench/report/test_seen.py",
+    "bench/stats/test_bootstrap.py",
+    "bench/stats/test_coverage.py",
+    "bench/sweep/test_*_run.py",
+    "bench/sweep/test_end_to_end.py",
+    "bench/sweep/test_lost.py",
+    "bench/sweep/test_sharing.py",
+    "bench/training/*",
+    "bench/test_regression.py",
+    "benchmarks/*",
+    "emodc/decisions/test_decision_errors.py",
+    "emodc/test_adapters.py",
+    "emodc/training/*",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `pytest -m "not slow"` leaves out."""
+    root = Path(__file__).parent
+    for item in items:
+        path = item.path.relative_to(root).as_posix()
+        if any(fnmatch.fnmatch(path, pattern) for pattern in SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

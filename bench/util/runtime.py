@@ -75,7 +75,7 @@ class _Process(SpawnProcess):
         file, spec = main.__dict__.pop("__file__", None), main.__spec__
         main.__spec__ = None
         try:
-            return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+            return SpawnProcess._Popen(process_obj)
         finally:
             main.__spec__ = spec
             if file is not None:
@@ -83,7 +83,7 @@ class _Process(SpawnProcess):
 
 
 class _Spawn(SpawnContext):
-    Process = _Process  # type: ignore[assignment]
+    Process = _Process
 
 
 #: How all worker processes are started.

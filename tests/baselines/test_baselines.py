@@ -49,6 +49,14 @@ def test_an_easy_task_is_learned_and_the_best_weights_are_kept() -> None:
     assert accuracy == subject.best_accuracy > 0.8
 
 
+def test_progress_names_the_best_accuracy_once_there_is_one() -> None:
+    subject = trainer(steps=20)
+    images, labels = tinted(16)
+    told = [subject.step(images.float() / 255, labels) for _ in range(20)]
+    assert set(told[0]) == {"loss"}
+    assert told[-1]["best_accuracy"] == subject.best_accuracy >= 0
+
+
 def test_a_restored_trainer_continues_exactly() -> None:
     undisturbed = trainer()
     run(undisturbed, 6)
