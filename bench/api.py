@@ -471,7 +471,7 @@ class Comparison:
 
     def save(self, path: Path) -> None:
         """Write the table as Markdown, CSV or LaTeX, by the file's name."""
-        from bench.report.compare.table import renderer
+        from bench.report.present import renderer
         from bench.util.files import atomic
 
         render = renderer(path)

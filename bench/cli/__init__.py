@@ -22,7 +22,7 @@ from bench.cli.regress import regress
 from bench.cli.report import report
 from bench.cli.run import run
 from bench.cli.train import train
-from bench.util.errors import UserError, did_you_mean
+from bench.util.errors import UserError, did_you_mean, printable
 
 
 class _Suggesting(TyperGroup):
@@ -109,7 +109,7 @@ def _expanded(argument: str) -> str:
 def _fail(sentence: str, code: int, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    sys.stderr.write(f"bench: {sentence}\n")
+    sys.stderr.write(f"bench: {printable(sentence)}\n")
     sys.exit(code)
 
 

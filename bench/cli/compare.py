@@ -40,7 +40,7 @@ def compare(
     from rich.console import Console
 
     from bench import api
-    from bench.report.compare.table import renderer
+    from bench.report.present import renderer
 
     if save is not None:
         renderer(save)  # refuses the name of a file before the work

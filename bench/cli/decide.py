@@ -67,7 +67,7 @@ def decide(
     from bench.decisions import table
     from bench.decisions import table as terminal
     from bench.decisions.session import chosen_rules, replay_run
-    from bench.report.compare.table import renderer
+    from bench.report.present import renderer
     from bench.util.errors import UserError
     from bench.util.files import atomic
 

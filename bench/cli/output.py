@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from bench.sweep.run import DryRun
 
 #: Options of commands that show one table.
-Save = Annotated[Path | None, typer.Option(help="Write the table, too: FILE.md, .csv or .tex.")]
+Save = Annotated[
+    Path | None, typer.Option(help="Write the table, too: FILE.md, .csv, .json, .tex.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 

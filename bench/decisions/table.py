@@ -5,12 +5,11 @@ from itertools import groupby
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from bench.decisions.session import Place, Session
+from bench.report.present import Column, Line, fitted, say
 from bench.report.spec import AccuracyEstimate, Difference, Number, TableSpec, Value
 from bench.report.tables.common import DRAWN
-from bench.report.terminal import Column, Line, fitted
 from bench.report.traces.compared import Compared
 
 _DIGITS = 6
@@ -148,13 +147,13 @@ def show(session: Session, console: Console) -> None:
             console.print()
         other = [] if session.other is None else [f"{_OTHER} {session.other}."]
         about = [_ABOUT, *other, *([DRAWN] if session.drawn else [])]
-        _say(console, " ".join(about), "dim", wrap=True)
+        say(console, " ".join(about), "dim", wrap=True)
     else:
         for place in session.places:
             for rule in place.rules:
-                _say(console, _line(place, rule))
+                say(console, _line(place, rule))
     for note in session.notes:
-        _say(console, note, "yellow", wrap=console.is_terminal)
+        say(console, note, "yellow", wrap=console.is_terminal)
 
 
 def _lines(places: Sequence[Place]) -> list[Line]:
@@ -197,7 +196,3 @@ def _line(place: Place, rule: Compared) -> str:
         f"{rule.evaluations} evaluations ({rule.share} % of full), {rule.passes} steps{flops}, "
         f"n {rule.n}{f', {rule.seeds} training seeds' if rule.seeds > 1 else ''}"
     )
-
-
-def _say(console: Console, line: str, style: str = "", wrap: bool = False) -> None:
-    console.print(Text(line, style), soft_wrap=not wrap)

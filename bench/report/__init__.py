@@ -7,12 +7,13 @@ attributes.py  groups of pictures; variants.py EmoDC's variants, and pairs of th
 traces/      what stored traces say of an EmoDC
 spec.py      what a table is and what may stand in it
 ranking.py   which number of a column is distinguishable from the others
-tables/      what stands in each table; render/ writes them as Markdown, CSV and LaTeX
+tables/      what stands in each table
+present.py   the one door of a table: Markdown, CSV, JSON, LaTeX (latex.py), terminal
 figures/     what is drawn, one module per kind, as PNG, SVG and PDF
 chapters.py  which tables and figures stand together
 page/        everything on one HTML page
-cards/       a model card per checkpoint
-terminal/    the compact form on a terminal
+cards.py     a model card per checkpoint
+terminal.py  the compact form on a terminal
 summary.py   one row per cell: summary.csv, JSON
 write.py     everything together: OUT/report/
 """

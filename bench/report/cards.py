@@ -22,6 +22,7 @@ from bench.stats import SampleScores
 from bench.store.cells import Conditioning, Manifest
 from bench.store.checkpoints import GATE_FACTOR
 from bench.store.store import Store
+from bench.util.errors import printable
 from emodc.hub.card import DRAWN, LIMITS, USES, escaped, recipe, table
 
 # ------------------------------------------------------------------------------------------------
@@ -220,7 +221,7 @@ def write_cards(results: Results, store: Store, folder: Path) -> list[Path]:
         file = folder / f"{_file_name(subject, found)}.md"
         if file in files:  # names that differ in nothing that a file name may hold
             file = file.with_stem(f"{file.stem}-{len(files)}")
-        file.write_text(card(subject, store), encoding="utf-8")
+        file.write_text(printable(card(subject, store)), encoding="utf-8")
         files.append(file)
     return files
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.report.groups import Result
+from bench.report.present import csv_cell
 from bench.report.spec import AccuracyEstimate, Number
 
 # Decimals of each number; None for text and counts.
@@ -102,7 +103,7 @@ def _bounded(name: str, found: AccuracyEstimate | Number | None) -> dict[str, fl
 def _field(value: str | float | None, digits: int | None) -> str:
     if _absent(value):
         return ""
-    return str(value) if digits is None else f"{value:.{digits}f}"
+    return csv_cell(str(value)) if digits is None else f"{value:.{digits}f}"
 
 
 def _number(value: str | float | None, digits: int | None) -> str | float | None:

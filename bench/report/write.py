@@ -10,7 +10,7 @@ from bench.report.chapters import Contents, contents
 from bench.report.figures import write_figures
 from bench.report.page import write_page
 from bench.report.page.assembly import assemble
-from bench.report.render import markdown, markdown_text, write_tables
+from bench.report.present import markdown, markdown_text, write_tables
 from bench.report.results import Missing, Results, read
 from bench.report.spec import TableSpec
 from bench.report.summary import summary_csv, summary_frame
@@ -64,7 +64,7 @@ def write_report(out: Path, reference: str | None = None, workers: int = 1) -> R
         OUT/report/index.html          everything as one page
         OUT/report/summary.csv         one row per complete cell
         OUT/report/tables.md           all tables and figures, and the cells still missing
-        OUT/report/tables/NAME.md, .csv, .tex; macros.tex, all.tex (`bench.report.render`)
+        OUT/report/tables/NAME.md, .csv, .tex; macros.tex, all.tex (`bench.report.present`)
         OUT/report/figures/NAME.png, .svg, .pdf
         OUT/report/cards/CLASSIFIER.md   a model card per checkpoint
         OUT/report/diagnostics.csv     what the traces say of each EmoDC

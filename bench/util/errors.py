@@ -1,6 +1,7 @@
 """Errors a person can cause, and can mend."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -48,3 +49,23 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     least = max(cutoff, max(ratios.values(), default=0.0) - 0.2)
     close = sorted((c for c in plain if ratios[c] >= least), key=lambda c: -ratios[c])[:3]
     return f"Did you mean {' or '.join(plain[found] for found in close)}?" if close else ""
+
+
+def printable(text: str) -> str:
+    """The text without what moves a cursor, colours a terminal or turns the reading direction.
+
+    Such characters (controls but line breaks and tabs, U+202E and its like) stand as their code
+    point: "[U+001B]". Everything else, of whatever script, stays.
+    """
+    return "".join(f"[U+{ord(char):04X}]" if _steers(char) else char for char in text)
+
+
+def _steers(char: str) -> bool:
+    if char.isascii():
+        return not char.isprintable() and char not in "\n\t"
+    kind = unicodedata.category(char)
+    return (
+        kind in ("Cc", "Zl", "Zp")
+        or (kind == "Cf" and unicodedata.bidirectional(char) not in ("BN", "L"))
+        or char in "\u200e\u200f\u061c"
+    )

@@ -1,40 +1,20 @@
 """A comparison as a table, as JSON and in sentences."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from bench.report.compare.pairing import Pairing, Side
 from bench.report.compare.rows import ComparedRow
-from bench.report.render import csv_text, latex, markdown
+from bench.report.present import Column, Line, fitted, say
 from bench.report.spec import LEVEL, AccuracyEstimate, Difference, Number, TableSpec, Value, p_text
 from bench.report.tables.common import DRAWN, sizes
-from bench.report.terminal import Column, Line, fitted
-from bench.util.errors import UserError
 
 _DIGITS = 6
 _CLASSIFIER, _DATASET = "classifier", "data set"
-_RENDERERS: dict[str, Callable[[TableSpec], str]] = {
-    ".md": markdown,
-    ".csv": csv_text,
-    ".tex": latex,
-}
-
-
-def renderer(path: Path) -> Callable[[TableSpec], str]:
-    """What writes a table in the format that a file's name asks for.
-
-    Raises:
-        UserError: If it is none of these.
-    """
-    if path.suffix not in _RENDERERS:
-        raise UserError(f"{path}: a table is saved as {', '.join(_RENDERERS)}.")
-    return _RENDERERS[path.suffix]
 
 
 def table(first: Side, second: Side, rows: Sequence[ComparedRow]) -> TableSpec:
@@ -241,14 +221,14 @@ def show(
             console.print()
         about = f"A is {first.text}, B is {second.text}, on identical pictures. {_ABOUT}"
         parts = [about, f"{len(rows)} rows.", _LEGEND, *drawn(rows)]
-        _say(console, " ".join(parts), "dim", wrap=True)
+        say(console, " ".join(parts), "dim", wrap=True)
     else:
         for line in as_lines(rows):
-            _say(console, line)
+            say(console, line)
     for sentence in sentences(pairing, rows):
-        _say(console, sentence, wrap=console.is_terminal)
+        say(console, sentence, wrap=console.is_terminal)
     for refusal in refusals(pairing):
-        _say(console, refusal, "yellow", wrap=console.is_terminal)
+        say(console, refusal, "yellow", wrap=console.is_terminal)
 
 
 def _lines(rows: Sequence[ComparedRow]) -> list[Line]:
@@ -268,7 +248,3 @@ def _lines(rows: Sequence[ComparedRow]) -> list[Line]:
         )
         for row in rows
     ]
-
-
-def _say(console: Console, line: str, style: str = "", wrap: bool = False) -> None:
-    console.print(Text(line, style), soft_wrap=not wrap)

@@ -16,8 +16,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from bench.report.render.text import notes
-from bench.report.spec import ABSENT, AccuracyEstimate, Difference, Mark, Number, TableSpec, Value
+from bench.report.spec import (
+    ABSENT,
+    AccuracyEstimate,
+    Difference,
+    Mark,
+    Number,
+    TableSpec,
+    Value,
+    notes,
+)
+from bench.util.errors import printable
 
 
 @dataclass(frozen=True)
@@ -347,6 +356,9 @@ def _environment() -> Environment:
         loader=PackageLoader("bench.report.page", "."),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: (
+            printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        ),
         trim_blocks=True,
         lstrip_blocks=True,
     )

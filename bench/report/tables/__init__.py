@@ -1,4 +1,4 @@
-"""The tables of a report: what stands in them; `bench.report.render` writes them.
+"""The tables of a report: what stands in them; `bench.report.present` writes them.
 
 - `clean`: everything measured on clean pictures; groups of pictures; several data sets side by side
 - `severities`: all corruptions at a glance, each by severity, attacks by budget, continuous levels,
@@ -17,9 +17,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from bench.report.groups import ResultSet
-from bench.report.render.text import unique
 from bench.report.results import Results
-from bench.report.spec import Chapter, TableSpec
+from bench.report.spec import Chapter, TableSpec, unique
 from bench.report.tables.calibration import calibration_table, consistency_tables
 from bench.report.tables.clean import across_tables, clean_table, group_tables
 from bench.report.tables.common import (

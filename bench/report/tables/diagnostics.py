@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from bench.report.present import csv_cell
 from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
 from bench.report.tables import DRAWN
 from bench.report.traces.diagnosis import PROMPTS, Diagnosis
@@ -54,7 +55,7 @@ def numbers_csv(diagnoses: Sequence[Diagnosis]) -> str:
         for condition, quantity, of, found in _numbers(diagnosis):
             if found is not None:
                 numbers = (f"{v:.6g}" for v in (found.value, found.low, found.high))
-                where = (diagnosis.name, cell.dataset, cell.seed, condition)
+                where = (csv_cell(diagnosis.name), csv_cell(cell.dataset), cell.seed, condition)
                 writer.writerow([*where, quantity, of, *numbers, found.n])
     return text.getvalue()
 

@@ -11,7 +11,8 @@ from statsmodels.stats.multitest import multipletests
 
 from bench.report import write_report
 from bench.report.figures.ablation import ablation_figure, points_of
-from bench.report.render import latex, markdown
+from bench.report.latex import latex
+from bench.report.present import markdown
 from bench.report.results import read
 from bench.report.spec import p_text
 from bench.report.tables.ablation import ablation_tables, chosen_on_validation, families

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from bench.report.render import csv_text
+from bench.report.present import csv_text
 from bench.report.results import read
 from bench.report.summary import summary_csv, summary_frame
 from bench.report.tables import tables

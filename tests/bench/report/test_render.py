@@ -11,9 +11,8 @@ import pytest
 from markdown_it import MarkdownIt
 from typeset import fonts, run_pdflatex, typeset
 
-from bench.report.render import csv_text, latex, macros, markdown, write_tables
-from bench.report.render.latex import latex_text
-from bench.report.render.write import cited, plain
+from bench.report.latex import latex, latex_text
+from bench.report.present import cited, csv_cell, csv_text, macros, markdown, plain, write_tables
 from bench.report.results import read
 from bench.report.spec import AccuracyEstimate, Difference, Number, TableSpec
 from bench.report.tables import tables
@@ -119,9 +118,9 @@ def test_csv_gives_hostile_text_back() -> None:
     spec = hostile()
     rows = list(csv.reader(io.StringIO(csv_text(spec), newline="")))
     assert rows[0] == ["&%<b>_", "#$|", "[*]", "[*] low", "[*] high"]
-    assert [row[:2] for row in rows[1:]] == [[text, text] for text in HOSTILE]
+    assert [row[:2] for row in rows[1:]] == [[csv_cell(text)] * 2 for text in HOSTILE]
     frame = pd.read_csv(io.StringIO(csv_text(spec)))
-    assert list(frame["#$|"]) == HOSTILE
+    assert list(frame["#$|"]) == [csv_cell(text) for text in HOSTILE]
     assert set(frame["[*] low"]) == {25.0}
 
 

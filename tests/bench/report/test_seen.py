@@ -12,9 +12,9 @@ from bench.config import BaselineClassifier, Config, PythonClassifier, parse
 from bench.perturb import CORRUPTIONS
 from bench.perturb.seen import alike, known_names, seen, trained_with
 from bench.report import write_report
+from bench.report.latex import latex
 from bench.report.page.build import table
-from bench.report.render.latex import latex
-from bench.report.render.text import csv_text, markdown
+from bench.report.present import csv_text, markdown
 from bench.report.results import read
 from bench.report.spec import TableSpec
 from bench.report.tables import tables

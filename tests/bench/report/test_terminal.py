@@ -9,9 +9,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from bench.report.measures import share
+from bench.report.present import Column, fitted
 from bench.report.results import read
 from bench.report.spec import AccuracyEstimate
-from bench.report.terminal import Column, fitted, show
+from bench.report.terminal import show
 from bench.stats import Interval
 
 Y, N = True, False

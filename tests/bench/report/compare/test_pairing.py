@@ -128,7 +128,7 @@ def test_refusals_are_told_by_reason(bench, run: Path, new_build) -> None:
         (("{run}/cells", "net"), ["holds no run"]),
         (("nowhere:net", "net"), ["nowhere holds no run"]),
         (("{run}", "{strange}"), ["no cell in common", "has third on faces under rain"]),
-        (("net", "other", "--save", "table.pdf"), [".md, .csv, .tex"]),
+        (("net", "other", "--save", "table.pdf"), [".md, .csv, .json, .tex"]),
     ],
 )
 def test_mistakes_are_sentences(bench, run: Path, new_build, arguments, words) -> None:

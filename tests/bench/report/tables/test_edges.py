@@ -8,7 +8,7 @@ import pytest
 from made_up_cells import CLASSES, CONDITIONS, STEPS, write_cell
 
 from bench.report.figures.calibration import reliabilities
-from bench.report.render import csv_text
+from bench.report.present import csv_text
 from bench.report.results import read
 from bench.report.spec import TableSpec
 from bench.report.tables import tables

@@ -6,8 +6,7 @@ import unicodedata
 from math import ceil
 from typing import NamedTuple
 
-from bench.report.render.text import Measured, bold, ends, holds_text, notes
-from bench.report.spec import Difference, TableSpec, Value
+from bench.report.spec import Difference, Measured, TableSpec, Value, bold, ends, holds_text, notes
 
 _ASCII = {
     "\\": r"\textbackslash{}",
