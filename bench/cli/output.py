@@ -86,5 +86,6 @@ def plan_content(plan: "DryRun") -> dict[str, Any]:
         "cells": cells,
         "training": training,
         "skipped": plan.skipped,
+        "left_out": dict(plan.left_out),
         "seconds": round(plan.seconds, 1),
     }

@@ -29,8 +29,9 @@ def budget(asked: Any) -> float:
     if isinstance(asked, bool) or not isinstance(asked, int | float | str):
         raise ValueError(wrong)
     try:
-        text = str(asked).replace(" ", "")
-        value = float(Fraction(text) * 255) if "/" in text else float(text)
+        numerator, slash, denominator = str(asked).replace(" ", "").partition("/")
+        share = Fraction(255) / Fraction(denominator) if slash else 1
+        value = float(Fraction(numerator) * share)
     except (ValueError, ZeroDivisionError):
         raise ValueError(wrong) from None
     if not 0 < value <= 255:

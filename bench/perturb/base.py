@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from bench.perturb.corruptions.pictures import checked
-from bench.store.cells import FamilyName
+from bench.store.cells import FAMILIES, FamilyName
 from bench.util import rng
 
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -115,8 +115,9 @@ class Perturbation(ABC):
         """
         text = str(asked)
         if text not in self.usual_levels:
+            what = FAMILIES[self.family].strength or "level"
             raise ValueError(
-                f"{self.name} has the levels {', '.join(self.usual_levels)}, not {text}"
+                f"{self.name} has no {what} {text}; it has {', '.join(self.usual_levels)}"
             )
         return text
 

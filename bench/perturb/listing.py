@@ -22,6 +22,22 @@ def in_words(parameters: Mapping[str, Any]) -> str:
     )
 
 
+_SAID = ("name", "levels", "version", "severity", "torchattacks", "outputs", "split", "views")
+
+
+def other_parameters(parameters: Mapping[str, Any]) -> str:
+    """Parameters of an attack or of a user's own function, such as "steps 10; step size eps/4".
+
+    Args:
+        parameters: As `bench.perturb.Perturbation.inputs` gives them; of a corruption of the bench
+            the result is empty, for `in_words` has its constants.
+    """
+    own = {name: value for name, value in parameters.items() if name not in _SAID}
+    if "frames" in own:  # of a sequence
+        return ""
+    return "; ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in own.items())
+
+
 def _flat(level: Any) -> Iterable[tuple[str, str]]:
     """Names and values of the constants at one severity; parts of a mix by their own names."""
     if isinstance(level, Mapping):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -254,6 +255,7 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
     plan = make_plan(config, dataset, weights | _given_weights(config))
 
     store = Store(out)
+    _tell_of_changed_code(plan, store, reporter)
     store.write_dataset(*dataset_record.describe(dataset))
     store.write_plan([planned.cell for planned in plan], config.model_dump(mode="json"))
     if out / "plan.json" in store.refused:
@@ -287,6 +289,28 @@ def _require_perturbations(config: Config) -> None:
         missing = perturbation.missing()
         if missing:
             raise UserError(f"{perturbation.name}: {missing}")
+
+
+def _tell_of_changed_code(plan: Sequence[PlannedCell], store: Store, reporter: Reporter) -> None:
+    """Say which perturbations of a user's own changed since the rows of an earlier run."""
+    try:
+        earlier = [manifest for cell in store.planned() if (manifest := store.manifest(cell))]
+    except UserError:  # no run was here
+        return
+    now = {p.cell.perturbation: p.inputs["perturbation"] for p in plan if _of_user(p.inputs)}
+    for name in dict.fromkeys(m.cell.perturbation for m in earlier):
+        source = now.get(name, {}).get("source")
+        known = {
+            m.inputs["perturbation"].get("source")
+            for m in earlier
+            if m.cell.perturbation == name and _of_user(m.inputs)
+        }
+        if source and known and source not in known:
+            reporter.say(f"{name}: its code changed since these rows; they are measured anew")
+
+
+def _of_user(inputs: Mapping[str, Any]) -> bool:
+    return "source" in inputs.get("perturbation", {})
 
 
 def _check_class_orders(config: Config, dataset: DataSet, out: Path, reporter: Reporter) -> None:

@@ -43,9 +43,9 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     alike = difflib.SequenceMatcher(b=name.lower())
     ratios = {}
     for candidate in plain:
-        alike.set_seq1(candidate)
-        bare = candidate.rpartition(".")[2] == name.lower()  # "fog" of "imagecorruptions.fog"
-        ratios[candidate] = 1.0 if bare else alike.ratio()
+        for text in {candidate, candidate.rpartition(".")[2]}:  # "imagecorruptions.fog", "fog"
+            alike.set_seq1(text)
+            ratios[candidate] = max(ratios.get(candidate, 0.0), alike.ratio())
     least = max(cutoff, max(ratios.values(), default=0.0) - 0.2)
     close = sorted((c for c in plain if ratios[c] >= least), key=lambda c: -ratios[c])[:3]
     return f"Did you mean {' or '.join(plain[found] for found in close)}?" if close else ""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 from bench.data.base import Split
-from bench.perturb.listing import in_words
+from bench.perturb.listing import in_words, other_parameters
 from bench.report.attributes import recorded
 from bench.report.groups import Result, ResultSet
 from bench.report.results import Results
@@ -85,13 +85,19 @@ def constants_table(results: Results) -> list[TableSpec]:
     for parameters, preset in _known(results.complete):
         what = parameters["name"].replace("_", " ")
         rows[what, preset, str(parameters.get("version", "")), in_words(parameters)] = None
+    for result in results.complete:
+        parameters = result.manifest.inputs.get("perturbation")
+        other = other_parameters(parameters) if isinstance(parameters, dict) else ""
+        if other:
+            rows[result.cell.perturbation.replace("_", " "), None, "", other] = None
     if not rows:
         return []
     about = (
         "What each corruption was made of, from the manifests of its cells: the preset that has "
         "it and the preset's version, the version of its pixels, and the constants at severities "
         "1, 2 and so on; a single value holds at all of them, and of long lists the ends and the "
-        "count are given. docs/corruptions.md says what they mean."
+        "count are given. Of attacks and of functions of a user's own, what they were set to. "
+        "docs/corruptions.md says what they mean."
     )
     header = ("corruption", "preset", "version", "constants")
     return [TableSpec("constants", TITLE, about, header, tuple(rows))]

@@ -30,7 +30,7 @@ def test_shipped_configs_are_valid(name: str) -> None:
         (MINIMAL | {"perturbations": {"corruptions": {"gaussian_nose": [1]}}}, "gaussian_noise"),
         (
             MINIMAL | {"perturbations": {"corruptions": {"gaussian_noise": [6]}}},
-            "levels 1, 2, 3, 4, 5, not 6",
+            "no severity 6; it has 1, 2, 3, 4, 5",
         ),
         (MINIMAL | {"perturbations": {"attacks": {"pdg": [1]}}}, "Did you mean pgd"),
         ([], "a config is a mapping"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.perturb import CORRUPTIONS, PRESETS
+from bench.perturb import ATTACKS, CORRUPTIONS, PRESETS
 from bench.perturb.listing import in_words
 from bench.report.results import read
 from bench.report.spec import TableSpec
@@ -50,6 +50,26 @@ def test_every_corruption_has_its_constants_in_one_table(specs: dict[str, TableS
     )
     assert rows["zoom blur"][2].startswith("1 to 1.11 (12 values), ")
     assert len(rows) == len(NAMES)
+
+
+def test_parameters_of_attacks_and_functions_of_a_user_are_shown(build) -> None:
+    attack = ATTACKS["pgd"](steps=50, restarts=2).inputs("4/255")
+    own = {"name": "my_fog", "function": "m:fog", "source": "abc", "outputs": "d", "severity": "1"}
+    build.add("net", "clean", "0", [True] * 6)
+    build.add("net", "pgd", "4/255", [True, False] * 3)
+    build.add("net", "my_fog", "1", [True, False] * 3)
+    store, root = Store(build.root), build.plan()
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        assert manifest is not None
+        inputs = {"pgd": attack, "my_fog": own}.get(cell.perturbation, {"name": "clean"})
+        changed = manifest.model_copy(update={"inputs": {"perturbation": inputs}})
+        store.write_manifest(changed)
+    specs = {spec.name: spec for spec in tables(read(root), store)}
+    assert [(row[0], row[3]) for row in specs["constants"].rows] == [
+        ("my fog", "function m:fog; source abc"),
+        ("pgd", "steps 50; step size eps/4; restarts 2"),
+    ]
 
 
 def test_captions_name_presets_and_the_constants_of_their_own_corruption(
