@@ -6,17 +6,21 @@ measured by the same code as one that a config names.
 """
 
 import contextlib
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.util import rng
 from bench.util.errors import UserError
 
 _MODELS: dict[str, nn.Module] = {}
+_SIZES = ((48, 40), (64, 64))  # of the pictures that models are known by
 
 
 def __getattr__(name: str) -> Callable[[], nn.Module]:
@@ -62,16 +66,39 @@ def offered(models: Mapping[str, Any]) -> Iterator[dict[str, dict[str, Any]]]:
     Raises:
         UserError: If one is neither, or a name is taken.
     """
-    taken = _MODELS.keys() & models.keys()
-    if taken:
-        raise UserError(f"a model called {min(taken)!r} is being evaluated already.")
     modules = {name: _module(name, model) for name, model in models.items()}
+    # What a factory is called is in the ids of cells: they follow what the model computes.
+    factories = {name: f"{name}_{_fingerprint(module)}" for name, module in modules.items()}
+    taken = [name for name, factory in factories.items() if factory in _MODELS]
+    if taken:
+        raise UserError(f"the model {taken[0]!r} is being evaluated already.")
     with contextlib.ExitStack() as stack:
         for name, module in modules.items():
             stack.enter_context(_restored(module))
-            _MODELS[name] = module
-            stack.callback(_MODELS.pop, name)
-        yield {name: {"kind": "python", "factory": f"{__name__}:{name}"} for name in modules}
+            _MODELS[factories[name]] = module
+            stack.callback(_MODELS.pop, factories[name])
+        yield {
+            name: {"kind": "python", "factory": f"{__name__}:{factory}"}
+            for name, factory in factories.items()
+        }
+
+
+def _fingerprint(module: nn.Module) -> str:
+    """Twelve hex digits that change with weights, and with outputs on fixed pictures of two sizes.
+
+    A model that raises on them is known by its weights alone; measuring it says what is wrong.
+    """
+    total = hashlib.sha256()
+    for key, tensor in sorted(module.state_dict().items()):
+        total.update(key.encode() + tensor.detach().cpu().double().numpy().tobytes())
+    draws = rng.generator("pictures that models are known by")
+    device = next((own.device for own in module.parameters()), torch.device("cpu"))
+    with _restored(module), rng.fenced("models"), torch.no_grad(), contextlib.suppress(Exception):
+        module.eval()
+        for height, width in _SIZES:
+            image = torch.from_numpy(draws.random((1, 3, height, width), dtype=np.float32))
+            total.update(module(image.to(device)).detach().cpu().double().numpy().tobytes())
+    return total.hexdigest()[:12]
 
 
 def _module(name: str, model: Any) -> nn.Module:

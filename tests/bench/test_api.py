@@ -106,6 +106,29 @@ def test_a_store_is_continued_and_can_be_read_again(model: Mine, tmp_path: Path)
         assert found.to_pandas().equals(first.to_pandas())
 
 
+@pytest.mark.parametrize("kind", ["module", "function"])
+def test_a_model_that_computes_something_else_is_measured_anew(
+    model: Mine, tmp_path: Path, kind: str
+) -> None:
+    """Same name, same weights, same folder; only `forward` differs, as after a cell is edited."""
+
+    class Rolled(Mine):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images).roll(1, 1)
+
+    first, other = (model, Rolled()) if kind == "module" else (model.forward, Rolled().forward)
+
+    def logits(own: object) -> np.ndarray:
+        found = bench.evaluate(
+            own, FACES, [], tmp_path, name="same", class_order=BASIC, limit=7, quiet=True
+        )
+        return np.stack(list(found.rows()["logits"]))
+
+    before = logits(first)
+    np.testing.assert_array_equal(logits(other), np.roll(before, 1, axis=1))
+    np.testing.assert_array_equal(logits(first), before)
+
+
 def test_functions_and_several_models_are_compared(model: Mine) -> None:
     def darker(images: torch.Tensor) -> torch.Tensor:
         return model(0.5 * images)
