@@ -54,7 +54,7 @@ class _Set:
     samples: Sequence[Sample]
 
     def row(self, sample: Sample) -> tuple[str, ...]:
-        """Of the manifest."""
+        """The sample's row of the manifest."""
         where = Path("pictures", self.split, self.corruption, str(self.severity))
         path = (where / _file_name(sample.id)).as_posix()
         return path, sample.label, self.split, self.corruption, str(self.severity), sample.id

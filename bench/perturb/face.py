@@ -2,8 +2,6 @@
 
 from bench.perturb.base import Corruption, Kernel
 from bench.perturb.corruptions import face
-from bench.perturb.corruptions import face as capture
-from bench.perturb.corruptions import face as framing
 
 _RANDOM = {
     "patch", "mask", "sunglasses", "hand", "low_light", "misaligned_rotation", "misaligned_shift",
@@ -14,15 +12,15 @@ _KERNELS: dict[str, Kernel] = {
     "mask": face.mask,
     "sunglasses": face.sunglasses,
     "hand": face.hand,
-    "low_light": capture.low_light,
-    "low_resolution": capture.low_resolution,
-    "jpeg_resave": capture.jpeg_resave,
-    "misaligned_rotation": framing.misaligned_rotation,
-    "misaligned_shift": framing.misaligned_shift,
-    "misaligned_scale": framing.misaligned_scale,
-    "head_crop": framing.head_crop,
+    "low_light": face.low_light,
+    "low_resolution": face.low_resolution,
+    "jpeg_resave": face.jpeg_resave,
+    "misaligned_rotation": face.misaligned_rotation,
+    "misaligned_shift": face.misaligned_shift,
+    "misaligned_scale": face.misaligned_scale,
+    "head_crop": face.head_crop,
 }
-_LEVELS = face.FACE | capture.CAPTURE | framing.FRAMING
+_LEVELS = face.FACE | face.CAPTURE | face.FRAMING
 
 #: By full name.
 CORRUPTIONS: dict[str, Corruption] = {

@@ -122,7 +122,7 @@ _SINGLE: dict[str, tuple[Kernel, bool, tuple[Mapping[str, Any], ...]]] = {
 
 
 def _constants(parts: Sequence[tuple[str, int]]) -> tuple[Part, ...]:
-    """Of a mix at one severity."""
+    """The parts of a mix at one severity, with their constants."""
     return tuple((name, _SINGLE[name][2][severity - 1]) for name, severity in parts)
 
 

@@ -14,7 +14,7 @@ _BY_KIND = {"emodc": ("noise", *_SHIFTED), "control": ("noise", *_SHIFTED), "bas
 
 
 def words(name: str) -> frozenset[str]:
-    """Of a corruption's name, less its preset: "raf_db_c.motion_blur" is motion and blur."""
+    """The words of a corruption's name without its preset: "raf_db_c.motion_blur", motion, blur."""
     return frozenset(name.rpartition(".")[2].split("_"))
 
 

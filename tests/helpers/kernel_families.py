@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 
 from bench.perturb.corruptions import colour, digital, face, weather
-from bench.perturb.corruptions import face as capture
-from bench.perturb.corruptions import face as framing
 from bench.util import rng
 
 TABLES = (
@@ -15,8 +13,8 @@ TABLES = (
     (colour, colour.IMAGECORRUPTIONS),
     (digital, digital.IMAGECORRUPTIONS),
     (face, face.FACE),
-    (framing, framing.FRAMING),
-    (capture, capture.CAPTURE),
+    (face, face.FRAMING),
+    (face, face.CAPTURE),
 )
 KERNELS = {name: getattr(module, name) for module, table in TABLES for name in table}
 CONSTANTS: dict[str, tuple[dict[str, Any], ...]] = {

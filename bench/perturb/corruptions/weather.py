@@ -1,4 +1,4 @@
-"""Loops over pixels for weather, compiled by numba: see `loops`."""
+"""Snow, frost, fog and spatter, with their loops over pixels compiled by numba (see `loops`)."""
 
 import importlib.util
 import math

@@ -3,8 +3,6 @@ import pytest
 from kernel_families import corrupted, scene
 
 from bench.perturb.corruptions import face
-from bench.perturb.corruptions import face as capture
-from bench.perturb.corruptions import face as framing
 from bench.util import rng
 
 GREY = np.full((20, 100, 100, 3), 128, np.uint8)
@@ -43,14 +41,12 @@ def test_things_follow_the_face() -> None:
 
 def test_framing_moves_pixels_as_stated() -> None:
     picture = scene(101, 101)[None]
-    np.testing.assert_array_equal(framing.head_crop(picture, zoom=1.0), picture)
-    np.testing.assert_array_equal(
-        framing.head_crop(picture, zoom=1.7)[0, 50, 50], picture[0, 50, 50]
-    )
-    turned = framing.misaligned_rotation(picture, 90, [rng.generator("turn")])[0]
+    np.testing.assert_array_equal(face.head_crop(picture, zoom=1.0), picture)
+    np.testing.assert_array_equal(face.head_crop(picture, zoom=1.7)[0, 50, 50], picture[0, 50, 50])
+    turned = face.misaligned_rotation(picture, 90, [rng.generator("turn")])[0]
     quarter = [np.rot90(picture[0], k) for k in (1, 3)]
     assert min(np.abs(turned.astype(int) - one).max() for one in quarter) <= 1
-    small = framing.misaligned_scale(picture, 0.5)[0]
+    small = face.misaligned_scale(picture, 0.5)[0]
     np.testing.assert_array_equal(small[50, 50], picture[0, 50, 50])
     np.testing.assert_array_equal(small[26:75, 26:75], picture[0, 2:99:2, 2:99:2])
     np.testing.assert_array_equal(small[0, 0], picture[0, 0, 0])  # the edge is repeated
@@ -60,7 +56,7 @@ def test_shift_is_as_far_as_stated_in_every_direction() -> None:
     y, x = np.indices((100, 100))
     ramp = np.stack([x, y, x], axis=-1).astype(np.uint8)
     draws = [rng.generator("shift", number) for number in range(60)]
-    moved = framing.misaligned_shift(np.stack([ramp] * 60), 0.2, draws)
+    moved = face.misaligned_shift(np.stack([ramp] * 60), 0.2, draws)
     steps = moved[:, 50, 50, :2].astype(float) - 50
     np.testing.assert_allclose(np.hypot(*steps.T), 20, atol=1)
     assert len({(dx > 0, dy > 0) for dx, dy in steps}) == 4
@@ -68,7 +64,7 @@ def test_shift_is_as_far_as_stated_in_every_direction() -> None:
 
 def test_low_light_has_the_stated_light_and_noise() -> None:
     draws = [rng.generator("dark", number) for number in range(20)]
-    dark = capture.low_light(GREY, 2.2, 0.5, 300, 0.004, draws) / 255.0
+    dark = face.low_light(GREY, 2.2, 0.5, 300, 0.004, draws) / 255.0
     light = 0.5 * (128 / 255) ** 2.2
     assert (dark**2.2).mean() == pytest.approx(light, rel=0.01)
     assert (dark**2.2).std() == pytest.approx(np.sqrt(light / 300 + 0.004**2), rel=0.02)
@@ -76,6 +72,6 @@ def test_low_light_has_the_stated_light_and_noise() -> None:
 
 def test_low_resolution_has_few_details_left() -> None:
     noise = rng.generator("details").integers(0, 256, (1, 100, 100, 3), dtype=np.uint8)
-    spectrum = np.abs(np.fft.rfft2(capture.low_resolution(noise, 0.2)[0, ..., 0])) ** 2
+    spectrum = np.abs(np.fft.rfft2(face.low_resolution(noise, 0.2)[0, ..., 0])) ** 2
     assert spectrum[15:86, 15:].sum() < 0.02 * (spectrum.sum() - spectrum[0, 0])
-    np.testing.assert_array_equal(capture.low_resolution(noise, 1.0), noise)
+    np.testing.assert_array_equal(face.low_resolution(noise, 1.0), noise)
