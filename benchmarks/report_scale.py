@@ -21,10 +21,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from bench.store.cells import Cell, Gate, Manifest
+from bench.store.cells import Cell, Gate, Manifest, identify
 from bench.store.records import DatasetRecord
 from bench.store.store import Store
-from bench.store.traces import Traces
+from bench.store.traces import TraceInfo, Traces
 from bench.util import rng
 
 CLASSES = ["neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust"]
@@ -42,6 +42,16 @@ GROUPS = {  # attributes of RAF-DB's annotation, dealt at random
 }
 SHARDS, STEPS, EMODCS = 2, 100, 4
 NAME, DIGEST = "rafdb_like", "made up"
+INFO = TraceInfo(
+    kind="errors",
+    classes=tuple(CLASSES),
+    weighting="noise",
+    prediction="epsilon",
+    precision="float32",
+    model="made up",
+    seed=0,
+    steps=STEPS,
+)
 
 
 def levels() -> Iterator[tuple[str, Literal["clean", "corruption", "attack"], str]]:
@@ -62,8 +72,9 @@ def write_classifier(root: Path, images: int, number: int) -> list[Cell]:
     emodc = number < EMODCS
     cells = []
     for perturbation, family, severity in levels():
+        inputs = {"data": DIGEST, "perturbation": perturbation, "severity": severity}
         cell = Cell(
-            id=f"{perturbation}-{severity}".replace("/", "_"),
+            id=identify(name, NAME, inputs),
             classifier=name,
             dataset=NAME,
             perturbation=perturbation,
@@ -91,8 +102,12 @@ def write_classifier(root: Path, images: int, number: int) -> list[Cell]:
         )
         traced = emodc and (family == "clean" or severity == "5")  # a report reads no others
         for shard, part in enumerate(np.array_split(np.arange(images), SHARDS)):
-            traces = _traces(draws, [ids[i] for i in part], -logits[part]) if traced else None
-            store.write_part(cell, shard, rows.iloc[part], traces)
+            traces, own = None, rows.iloc[part]
+            if traced:
+                traces = _traces(draws, [ids[i] for i in part], -logits[part])
+                d_p = traces.errors[np.arange(len(part)), labels[part]].mean(1, dtype=np.float64)
+                own = own.assign(d_p=d_p)
+            store.write_part(cell, shard, own, traces, shards=SHARDS, classes=CLASSES)
         gate = Gate(passed=True, d_p=0.225, base_d_p=0.22) if emodc else None
         store.write_manifest(
             Manifest(
@@ -105,7 +120,7 @@ def write_classifier(root: Path, images: int, number: int) -> list[Cell]:
                 timesteps=list(range(STEPS)) if emodc else [],
                 validation={},
                 training={},
-                inputs={"data": DIGEST},
+                inputs=inputs,
                 environment={},
             )
         )
@@ -122,7 +137,9 @@ def _sizes(images: int) -> list[int]:
 def _traces(draws: np.random.Generator, ids: list[str], means: np.ndarray) -> Traces:
     noise = draws.normal(scale=0.5, size=(*means.shape, STEPS))
     errors = (0.25 + 0.01 * (means[:, :, None] + noise)).astype(np.float32)
-    return Traces(tuple(ids), errors, np.tile(np.arange(0, 1000, 10, np.int32), (len(ids), 1)))
+    return Traces(
+        tuple(ids), errors, np.tile(np.arange(0, 1000, 10, np.int32), (len(ids), 1)), INFO
+    )
 
 
 def write_store(root: Path, images: int, classifiers: int) -> None:

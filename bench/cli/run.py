@@ -238,10 +238,12 @@ def _print_plan(plan: "DryRun") -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C ends with a sentence."""
+    """Ctrl-C, SIGTERM and SIGHUP end with a sentence; pressed again, they do not disturb that."""
     from bench.util.errors import UserError
+    from bench.util.runtime import ended_once
 
     try:
-        yield
+        with ended_once():
+            yield
     except KeyboardInterrupt as interrupt:
         raise UserError("interrupted. The same command continues from here.", 1) from interrupt

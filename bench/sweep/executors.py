@@ -38,7 +38,7 @@ def execute(
         max_workers=min(workers, len(shards)),
         mp_context=runtime.SPAWN,
         initializer=_start,
-        initargs=worker_arguments,
+        initargs=(os.getpid(), *worker_arguments),
     )
     try:
         running = {pool.submit(_run, shard): shard for shard in shards}
@@ -66,10 +66,10 @@ def worker_count(requested: int | None, device: str) -> int:
     return 1 if device != "cpu" else os.cpu_count() or 1
 
 
-def _start(*worker_arguments: Any) -> None:
+def _start(parent: int, *worker_arguments: Any) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    runtime.die_with_parent()
+    runtime.die_with_parent(parent)
     _worker = Worker(*worker_arguments)
 
 

@@ -5,6 +5,7 @@ import ctypes
 import gc
 import os
 import re
+import signal
 import sys
 import threading
 import time
@@ -50,9 +51,14 @@ def _glibc() -> ctypes.CDLL | None:
     return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
 
 
-def die_with_parent() -> None:
-    """End this worker process when the process that started it is gone (`kill -9` included)."""
-    parent = os.getppid()
+def die_with_parent(parent: int | None = None) -> None:
+    """End this worker process when the process that started it is gone (`kill -9` included).
+
+    Args:
+        parent: Its id, as it knew it: while this process started, it may have gone already. If not
+            given, the parent of now.
+    """
+    parent = os.getppid() if parent is None else parent
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -60,6 +66,44 @@ def die_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+_ENDING = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP"):
+    _ENDING.append(signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def ended_once() -> Iterator[None]:
+    """Let the first of Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt; ignore further ones.
+
+    Files are then cleaned up and workers stopped in peace. Afterwards the signals stay ignored: all
+    that is left to do is to say so and to exit.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # What is ignored stays ignored, as `nohup` and background jobs want it.
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    before = {n: h for n, h in before.items() if h not in (None, signal.SIG_IGN)}
+    for number in before:
+        signal.signal(number, _end)
+    try:
+        yield
+    except KeyboardInterrupt:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+        raise
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is _end:
+                signal.signal(number, handler)
+
+
+def _end(*_: object) -> None:
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 class _Process(SpawnProcess):

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -192,7 +193,12 @@ def test_debug_shows_the_traceback(bench, tmp_path: Path) -> None:
     assert "Traceback" in text
 
 
-def test_ctrl_c_says_that_the_same_command_continues(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "signals", [["SIGINT"], ["SIGINT", "SIGINT"], ["SIGTERM"], ["SIGHUP", "SIGINT"]]
+)
+def test_an_interrupted_run_says_that_the_same_command_continues(
+    tmp_path: Path, signals: list[str]
+) -> None:
     command = [sys.executable, "-m", "bench", "run", "robustness", "-c", str(TINY)]
     command += ["--out", str(tmp_path / "out")]
     # Started from a background shell, a process would ignore Ctrl-C.
@@ -200,13 +206,17 @@ def test_ctrl_c_says_that_the_same_command_continues(tmp_path: Path) -> None:
         command,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: [
+            signal.signal(getattr(signal, name), signal.SIG_DFL) for name in set(signals)
+        ],
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("train"):
                 break
-        process.send_signal(signal.SIGINT)
+        for name in signals:
+            process.send_signal(getattr(signal, name))
+            time.sleep(0.05)
         text = process.stderr.read()
     assert process.returncode == 1, text
     assert "interrupted. The same command continues" in text
