@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.classifiers import flops
 from bench.classifiers.base import Classifier, Measurement
-from bench.config import PythonClassifier
+from bench.classifiers.kinds.python import PythonClassifier
 from bench.labels import class_names
 from bench.perturb.views import Views
 from bench.store.traces import TraceInfo, Traces

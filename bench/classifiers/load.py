@@ -1,24 +1,17 @@
-"""From a config's entry to a classifier."""
+"""From a checkpoint to a classifier."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import baselines
 import baselines.checkpoints
 from bench.classifiers.base import Classifier
-from bench.classifiers.discriminative import DiscriminativeClassifier, load_python
+from bench.classifiers.discriminative import DiscriminativeClassifier
 from bench.classifiers.emodc import DiffusionClassifier, MatchedControl
-from bench.config import (
-    BaselineClassifier,
-    CheckpointClassifier,
-    ClassifierConfig,
-    Config,
-    EvaluationConfig,
-    PythonClassifier,
-    StagedClassifier,
-)
+from bench.classifiers.kinds.base import Kind
+from bench.classifiers.kinds.emodc import EvaluationConfig
+from bench.config import Config
 from bench.store.checkpoints import Card
 from bench.util.errors import UserError
 from emodc import CheckpointError, EmoDC, Engine, Evaluation
@@ -31,48 +24,26 @@ NEEDS_WHITE_NOISE = (
 )
 
 
-def load_classifier(
-    name: str, spec: ClassifierConfig, folder: Path | None, config: Config, device: torch.device
+def from_checkpoint(
+    name: str, spec: Kind, folder: Path | None, config: Config, device: torch.device
 ) -> Classifier:
-    """Open a classifier.
-
-    Args:
-        name: Its name in the config.
-        spec: Its entry in the config.
-        folder: Its checkpoint, for the kinds that have one.
-        config: The run.
-        device: Where it computes.
+    """Open a checkpoint; see `Kind.load`.
 
     Raises:
-        UserError: If the checkpoint is damaged or the factory fails.
+        UserError: If it is damaged, or does not fit what the config asks of it.
     """
-    if isinstance(spec, PythonClassifier):
-        own = load_python(name, spec, device)
-        own.training = declared(spec)
-        return own
     if folder is None:
         raise ValueError(f"{name} needs a checkpoint")
     card = Card.verified(folder)
-    classifier = _load_checkpoint(name, spec, folder, card, config, device)
+    classifier = _opened(name, spec, folder, card, config, device)
     classifier.validation = card.validation
     made_by = {key: value for key, value in card.recipe.items() if key not in ("data", "classes")}
-    classifier.training = made_by | {"seconds": card.seconds} | declared(spec)
+    classifier.training = made_by | {"seconds": card.seconds} | spec.declared()
     return classifier
 
 
-def declared(spec: ClassifierConfig) -> dict[str, Any]:
-    """What the config says of a training that it did not make, for manifests."""
-    names = getattr(spec, "trained_with", [])
-    return {"trained_with": list(names)} if names else {}
-
-
-def _load_checkpoint(
-    name: str,
-    spec: BaselineClassifier | CheckpointClassifier | StagedClassifier,
-    folder: Path,
-    card: Card,
-    config: Config,
-    device: torch.device,
+def _opened(
+    name: str, spec: Kind, folder: Path, card: Card, config: Config, device: torch.device
 ) -> Classifier:
     try:
         if card.kind == "baseline":
@@ -82,7 +53,7 @@ def _load_checkpoint(
         emodc = EmoDC.from_pretrained(folder)
     except (CheckpointError, baselines.BaselineCheckpointError) as error:
         raise UserError(f"classifier {name!r}: {error}", 1) from error
-    plan = EvaluationConfig() if isinstance(spec, BaselineClassifier) else spec.evaluation
+    plan: EvaluationConfig = getattr(spec, "evaluation", EvaluationConfig())
     emodc.evaluation = Evaluation(
         steps=plan.steps,
         low=plan.low,
@@ -105,11 +76,8 @@ def _load_checkpoint(
     return DiffusionClassifier(emodc, card.weights, card.gate, plan.attack_steps, device, engine)
 
 
-def _require_no_decision(
-    name: str, spec: BaselineClassifier | CheckpointClassifier | StagedClassifier
-) -> None:
-    evaluation = getattr(spec, "evaluation", None)
-    if evaluation is not None and evaluation.decision is not None:
+def _require_no_decision(name: str, spec: Kind) -> None:
+    if spec.decision is not None:
         raise UserError(
             f"classifier {name!r}: its checkpoint is a baseline, which has no steps to decide "
             "after. Remove `evaluation.decision`."

@@ -170,7 +170,7 @@ def for_steps(config: "Config", clean: bool) -> "Config":
     from bench.util.errors import UserError
 
     for name, spec in config.classifiers.items():
-        if getattr(getattr(spec, "evaluation", None), "decision", None) is not None:
+        if spec.decision is not None:
             raise UserError(
                 f"`bench run steps` needs all errors, and {name!r} stops early: leave "
                 "`evaluation.decision` out of its config."

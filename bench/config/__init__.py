@@ -3,36 +3,25 @@
 run.py      the whole run
 data.py     its data
 perturbations.py    which, at which levels, with which parameters
-emodc.py    an EmoDC: objectives, stages, prompts, evaluation
 reading.py  from YAML, with errors that name the field
 
-Every field that determines a result goes into cell ids; the fields of `Execution` do not.
+Classifiers are in `bench.classifiers.kinds`. Every field that determines a result goes into cell
+ids; the fields of `Execution` do not.
 """
 
-from bench.config.emodc import (
-    ControlClassifier,
-    EmoDCClassifier,
-    EvaluationConfig,
-    PromptTexts,
-    Stage,
-    StagedClassifier,
-)
+from bench.classifiers.kinds.baseline import BaselineClassifier
+from bench.classifiers.kinds.checkpoint import CheckpointClassifier
+from bench.classifiers.kinds.control import ControlClassifier
+from bench.classifiers.kinds.emodc import EmoDCClassifier, EvaluationConfig
+from bench.classifiers.kinds.python import PythonClassifier
 from bench.config.perturbations import Perturbations
 from bench.config.reading import load, parse
-from bench.config.run import (
-    BaselineClassifier,
-    CheckpointClassifier,
-    ClassifierConfig,
-    Config,
-    Execution,
-    PythonClassifier,
-)
+from bench.config.run import Config, Execution
 from bench.data.config import ClipsData, CrossData, DataConfig, FacesData
 
 __all__ = [
     "BaselineClassifier",
     "CheckpointClassifier",
-    "ClassifierConfig",
     "ClipsData",
     "Config",
     "ControlClassifier",
@@ -43,10 +32,7 @@ __all__ = [
     "Execution",
     "FacesData",
     "Perturbations",
-    "PromptTexts",
     "PythonClassifier",
-    "Stage",
-    "StagedClassifier",
     "load",
     "parse",
 ]

@@ -1,87 +1,17 @@
 """The whole run in a config."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
-from bench import labels
-from bench.config.emodc import ControlClassifier, EmoDCClassifier, EvaluationConfig
+from bench.classifiers.kinds import ClassifierConfig
 from bench.config.perturbations import Perturbations
 from bench.data.config import DataConfig, FacesData
-from bench.perturb import CORRUPTIONS
-from bench.perturb.seen import known_names
-from bench.util import files, runtime
-from bench.util.errors import UserError, unknown
+from bench.util import runtime
+from bench.util.errors import unknown
 from bench.util.section import Section, UserPath
 
 Precision = Literal["auto", "float32", "bfloat16"]
-
-
-class BaselineClassifier(Section):
-    """A discriminative network, trained from scratch."""
-
-    kind: Literal["baseline"]
-    architecture: str
-    steps: int = Field(625, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    batch_size: int = Field(64, ge=1)
-
-
-def _known_corruption(name: str) -> str:
-    known = known_names(CORRUPTIONS)
-    if name not in known:
-        raise ValueError(str(unknown("corruption or kind", name, known)))
-    return name
-
-
-#: Corruptions, or the kinds "noise" and "blur", that a classifier met in training.
-TrainedWith = list[Annotated[str, AfterValidator(_known_corruption)]]
-
-
-class CheckpointClassifier(Section):
-    """A trained EmoDC or baseline, from a folder that a run of the bench wrote."""
-
-    kind: Literal["checkpoint"]
-    path: UserPath  # beside the working folder, or shipped with the bench
-    evaluation: EvaluationConfig = EvaluationConfig()
-    trained_with: TrainedWith = Field(default_factory=list)
-
-    @property
-    def folder(self) -> Path:
-        """The folder that `path` means."""
-        return self.path if self.path.exists() else files.find(self.path) or self.path
-
-
-class PythonClassifier(Section):
-    """Your own classifier: `factory` is "module:function" and returns a torch module."""
-
-    kind: Literal["python"]
-    factory: str = Field(pattern=r"^[\w.]+:\w+$")
-    class_order: str | list[str] | None = None  # a name in `labels.ORDERS`, or the names; None:
-    # the module's attribute `classes`
-    trained_with: TrainedWith = Field(default_factory=list)
-    check_class_order: bool = True  # on validation pictures, before the sweep
-
-    @field_validator("class_order")
-    @classmethod
-    def _known(cls, value: str | list[str] | None) -> str | list[str] | None:
-        if value is not None:
-            try:
-                labels.class_names(value)
-            except UserError as error:  # as a field's error it is told with the file
-                raise ValueError(str(error)) from error
-        return value
-
-
-ClassifierConfig = Annotated[
-    EmoDCClassifier
-    | ControlClassifier
-    | BaselineClassifier
-    | CheckpointClassifier
-    | PythonClassifier,
-    Field(discriminator="kind"),
-]
 
 
 class EngineSettings(Section):

@@ -1,16 +1,10 @@
 """Which corruptions resemble what a classifier was trained with: "seen in training".
 
 A table that compares a classifier which met noise in training with one that did not compares
-trainings, too, and has to say so.
+trainings, too, and has to say so. What a training shows is in `bench.classifiers.kinds`.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-#: What training in this bench shows besides clean pictures. A denoiser, and its control on the same
-#: trunk, learn from pictures in Gaussian noise, and pictures are moved by a few pixels.
-_SHIFTED = ("shift", "translation")
-_BY_KIND = {"emodc": ("noise", *_SHIFTED), "control": ("noise", *_SHIFTED), "baseline": _SHIFTED}
+from collections.abc import Iterable
 
 
 def words(name: str) -> frozenset[str]:
@@ -27,20 +21,6 @@ def alike(declared: str, corruption: str) -> bool:
             and a mix is alike each of its parts.
     """
     return words(declared) <= words(corruption)
-
-
-def trained_with(training: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a manifest's `training` says was seen besides clean pictures.
-
-    What a user has declared, and what the recipe's kind implies.
-    """
-    declared: Iterable[str] = training.get("trained_with", ())
-    return tuple(dict.fromkeys([*declared, *_BY_KIND.get(training.get("kind", ""), ())]))
-
-
-def seen(training: Mapping[str, Any], corruption: str) -> bool:
-    """Whether a classifier of this training has seen a corruption, or one alike."""
-    return any(alike(declared, corruption) for declared in trained_with(training))
 
 
 def known_names(corruptions: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from bench import stats as metrics
+from bench.classifiers.kinds import kind_of
 from bench.report.attributes import attributes, recorded
 from bench.report.groups import Result, ResultSet
 from bench.report.logits import factors_of, forecasts_of
@@ -170,14 +171,6 @@ _UNMEASURED = (
     "Others, and stronger attacks, may do worse."
 )
 
-_KINDS = {
-    "emodc": "An EmoDC: a diffusion model that answers with the class whose prompt lets it predict "
-    "the noise of a picture best.",
-    "control": "The matched control of EmoDC: the same trunk, noised inputs, steps and budget with "
-    "a cross-entropy head. It predicts no noise.",
-    "baseline": "A discriminative classifier.",
-}
-
 
 @dataclass(frozen=True, eq=False)
 class Subject:
@@ -325,7 +318,7 @@ def _head(subject: Subject) -> dict[str, Any]:
 
 def _about(subject: Subject) -> str:
     manifest = subject.manifest
-    kind = _KINDS.get(manifest.training.get("kind", ""), "A classifier that was brought along.")
+    kind = kind_of(manifest.training).text
     failed = manifest.gate is not None and not manifest.gate.passed
     warning = " **Its gate failed: it is no longer a denoiser.**" if failed else ""
     conditioning = None if manifest.gate is None else manifest.gate.conditioning

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.perturb.seen import seen
+from bench.classifiers.kinds import seen
 from bench.report.measures import Metrics, measure_seeds, share
 from bench.report.outcomes import Flips, Outcomes, recognised, same_samples, shared_samples
 from bench.report.spec import AccuracyEstimate

@@ -6,7 +6,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from bench.perturb.seen import seen
+from bench.classifiers.kinds import seen
 from bench.report.groups import Result, ResultSet
 from bench.report.measures import share
 from bench.report.present import Column, Line, fitted, say

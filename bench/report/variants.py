@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.classifiers.kinds import kind_of
 from bench.report.groups import Pooled, ResultSet
 from bench.report.measures import difference
 from bench.report.outcomes import Outcomes, recognised, shared_samples
@@ -88,7 +89,7 @@ class Variant:
     @property
     def control(self) -> bool:
         """Whether it is the matched control, which has a head of its own and predicts no noise."""
-        return bool(self.training["kind"] == "control")
+        return not kind_of(self.training).reads_prompts
 
     @property
     def plain(self) -> bool:
@@ -198,7 +199,7 @@ def variants(group: ResultSet) -> list[Variant]:
         if clean is None:
             continue
         made_by = [r.manifest.training for r in clean.results]
-        if all(m.get("kind") in ("emodc", "control") and m.get("stages") for m in made_by):
+        if all(kind_of(m).staged and m.get("stages") for m in made_by):
             found.append(Variant(classifier, clean))
     return found if sum(not variant.control for variant in found) > 1 else []
 

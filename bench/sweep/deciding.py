@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.config import Config, ControlClassifier
-from bench.config.decision import DecisionConfig, SequentialDecision
+from bench.config import Config
+from bench.rules import DecisionConfig, SequentialDecision
 from bench.store.cells import FAMILIES, Cell
 from bench.store.fitted import fitted
 from bench.store.store import Store
@@ -24,11 +24,7 @@ def decision_of(config: Config, name: str, family: str) -> DecisionConfig | None
 
     What decisions are fitted on, or replayed on for comparison, is measured completely.
     """
-    evaluation = getattr(config.classifiers[name], "evaluation", None)
-    if evaluation is None or FAMILIES[family].for_decisions:
-        return None
-    decision: DecisionConfig | None = evaluation.decision
-    return decision
+    return None if FAMILIES[family].for_decisions else config.classifiers[name].decision
 
 
 def fitted_on(config: Config, name: str, family: str, validation: str | None) -> dict[str, Any]:
@@ -46,8 +42,8 @@ def fitted_on(config: Config, name: str, family: str, validation: str | None) ->
     decision = decision_of(config, name, family)
     if not isinstance(decision, SequentialDecision):
         return {}
-    if isinstance(config.classifiers[name], ControlClassifier):
-        validation = None  # its validation cell keeps no trace
+    if not config.classifiers[name].keeps_trace:
+        validation = None
     bounded = decision.bet == "bounded"
     if bounded and validation is None:
         raise UserError(

@@ -3,21 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bench.config import (
-    BaselineClassifier,
-    CheckpointClassifier,
-    Config,
-    ControlClassifier,
-    EmoDCClassifier,
-    EvaluationConfig,
-    StagedClassifier,
-)
+from bench.config import Config
 from bench.config.perturbations import Members
 from bench.data.base import DataSet, Sample, balanced_subset
 from bench.perturb.base import Perturbation, Validation
 from bench.perturb.views import Augmentation
 from bench.store.cells import Cell, identify
-from bench.store.checkpoints import Card
 from bench.store.store import Store
 from bench.sweep.deciding import decision_of, fitted_on
 from bench.training.recipe import resolved_precision
@@ -25,9 +16,6 @@ from bench.util.files import digest
 
 #: Raise when the same inputs give other rows, so that no stale row is ever reused.
 RESULT_VERSION = 2
-
-#: Raise when noise-aware evaluation gives other errors. 2: scored against eps / sqrt(q).
-NOISE_AWARE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -80,7 +68,7 @@ def columns(config: Config, name: str) -> list[tuple[Perturbation, str]]:
     """
     asked: Members = [(Validation(), Validation().usual_levels)] if config.validation else []
     asked += config.perturbations.members()
-    views = _views(config, name)
+    views = config.classifiers[name].views(config.views) if config.views else 0
     if views:
         asked.append((Augmentation(count=views), Augmentation(count=views).usual_levels))
     return [(perturbation, level) for perturbation, levels in asked for level in levels]
@@ -94,8 +82,7 @@ def cell_samples(config: Config, dataset: DataSet, perturbation: Perturbation) -
 
 def seeds_of(config: Config, name: str) -> list[int]:
     """The training seeds of a classifier; the run's seed for one that is not trained here."""
-    trained = isinstance(config.classifiers[name], StagedClassifier | BaselineClassifier)
-    return config.seeds if trained else [config.seed]
+    return config.seeds if config.classifiers[name].trained_here else [config.seed]
 
 
 def make_plan(
@@ -119,7 +106,10 @@ def make_plan(
                 "version": RESULT_VERSION,
                 "weights": weights[name, seed],
                 "training_seed": seed,
-                "evaluation": _evaluation(config, name, perturbation),
+                "evaluation": config.classifiers[name].evaluated(
+                    perturbation,
+                    decision_of(config, name, perturbation.family) is not None,
+                ),
                 "precision": precision,
                 "data": dataset.digest,
                 "samples": digest([sample.id for sample in samples]),
@@ -164,56 +154,6 @@ def pending(planned: PlannedCell, count: int, store: Store) -> list[Shard]:
         for shard in shards_of(planned, count)
         if store.stored(cell, planned.inputs, shard.number, shard.count) != list(shard.sample_ids)
     ]
-
-
-def _views(config: Config, name: str) -> int:
-    """How many views a classifier has of each picture: as many as the config says, or its steps.
-
-    EmoDC's steps are in its traces, so it has none.
-    """
-    spec = config.classifiers[name]
-    if not config.views or isinstance(spec, EmoDCClassifier):
-        return 0
-    if isinstance(spec, ControlClassifier):
-        return spec.evaluation.steps
-    if isinstance(spec, CheckpointClassifier):
-        made_as = str(Card.verified(spec.folder).recipe.get("kind"))
-        return {"control": spec.evaluation.steps, "baseline": config.views}.get(made_as, 0)
-    return config.views
-
-
-def _evaluation(config: Config, name: str, perturbation: Perturbation) -> dict[str, Any] | None:
-    """How the classifier evaluates, where the config says so."""
-    spec = config.classifiers[name]
-    plan = getattr(spec, "evaluation", None)
-    if plan is None:
-        return None
-    # What a perturbation does not read must not rename its cells.
-    left_out = {"attack_steps", "other_prompts"} - perturbation.evaluation_fields
-    if isinstance(spec, ControlClassifier):
-        left_out = left_out | {"other_prompts"}  # it reads none
-    if plan.noise_seed is None:
-        left_out = left_out | {"noise_seed"}
-    # Without a decision everything is measured, as before there were any.
-    deciding = decision_of(config, name, perturbation.family) is not None
-    left_out = left_out | ({"other_prompts"} if deciding else {"decision"})
-    attack = perturbation.family == "attack"
-    if not (attack and plan.level_gradient):
-        left_out = left_out | {"level_gradient"}
-    inputs = dict(plan.model_dump(exclude=left_out))
-    if plan.noise_aware:
-        inputs["noise_aware"] = NOISE_AWARE_VERSION
-    if attack:
-        inputs["attack_steps"] = steps_of_gradient(perturbation, plan)
-    return inputs
-
-
-def steps_of_gradient(attack: Perturbation, plan: EvaluationConfig) -> int:
-    """Of EmoDC's steps, those that each gradient of an attack measures.
-
-    An attack with a single gradient has no later query that would see the other steps.
-    """
-    return max(plan.steps, plan.attack_steps) if attack.queries == 1 else plan.attack_steps
 
 
 def _other_prompts(inputs: dict[str, Any], samples: list[Sample]) -> frozenset[str]:

@@ -12,10 +12,9 @@ from typing import Any
 import torch
 
 from bench import training
-from bench.classifiers import Classifier, load_python
+from bench.classifiers.base import Classifier
 from bench.classifiers.class_order import require_class_order
-from bench.classifiers.load import declared
-from bench.config import BaselineClassifier, CheckpointClassifier, Config, PythonClassifier
+from bench.config import Config
 from bench.data.base import DataSet, Skipped
 from bench.data.lists import with_lists
 from bench.data.open import open_dataset
@@ -27,7 +26,7 @@ from bench.store.checkpoints import Card
 from bench.store.store import Store
 from bench.sweep.deciding import phases
 from bench.sweep.executors import execute, worker_count
-from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, shards_of, steps_of_gradient
+from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, shards_of
 from bench.sweep.sharing import Sharing
 from bench.sweep.worker import Worker
 from bench.util import runtime
@@ -71,10 +70,6 @@ def cell_command(arguments: Sequence[str], cell: Cell) -> str:
 # What a run will cost. Estimates for two CPU cores, good to a factor of two.
 
 
-# Seconds on one core, measured on the default models at 64 px; gradients cost about three forwards.
-_FORWARD = {"emodc": 0.0006, "other": 0.011}  # per evaluation of one step, per picture
-_TRAIN_STEP = {"emodc": 0.15, "baseline": 0.36}  # per step of 64 pictures
-_GRADIENT = 3.0
 _TRAIN_SPEEDUP = 1.7  # of two threads over one
 
 
@@ -82,24 +77,14 @@ def training_seconds(config: Config, untrained: dict[tuple[str, int], int]) -> f
     """Wall time to train; `untrained` holds the steps still to do, by name and seed."""
     total = 0.0
     for (name, _), steps in untrained.items():
-        kind = "baseline" if isinstance(config.classifiers[name], BaselineClassifier) else "emodc"
-        total += steps * _TRAIN_STEP[kind] / _TRAIN_SPEEDUP
+        total += steps * config.classifiers[name].train_step_seconds / _TRAIN_SPEEDUP
     return total
 
 
 def cell_seconds(config: Config, planned: PlannedCell, workers: int) -> float:
     """Wall time of one cell."""
     spec = config.classifiers[planned.cell.classifier]
-    evaluation = getattr(spec, "evaluation", None)
-    if evaluation is not None:
-        verdict = _FORWARD["emodc"] * evaluation.steps
-        steps = evaluation.steps
-        if planned.cell.family == "attack":
-            steps = min(steps, steps_of_gradient(planned.perturbation, evaluation))
-        gradient = _FORWARD["emodc"] * steps * _GRADIENT
-    else:
-        verdict = _FORWARD["other"] * planned.perturbation.looks(planned.cell.severity)
-        gradient = verdict * _GRADIENT
+    verdict, gradient = spec.seconds(planned.perturbation, planned.cell.severity)
     each = verdict + planned.perturbation.queries * gradient
     pictures = len(planned.sample_ids) * each
     return (pictures + len(planned.other_prompts) * verdict) / workers
@@ -212,7 +197,7 @@ def dry_run(config: Config, out: Path) -> DryRun:
             if folder.exists():
                 weights[key] = Card.verified(folder, recipe).weights
                 continue
-            steps = recipe.get("steps") or recipe["stages"][-1]["steps"]
+            steps = config.classifiers[key[0]].training_steps(recipe)
             missing[key] = missing.get(key, 0) + (0 if folder in counted else steps)
             counted.add(folder)
     weights |= dict.fromkeys(missing, "") | _given_weights(config)
@@ -249,7 +234,7 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
     folders = training.train_missing(config, dataset, out, reporter)
     runtime.release_freed_memory()
     for name, spec in config.classifiers.items():
-        if isinstance(spec, CheckpointClassifier):
+        if spec.folder is not None:
             folders[name, config.seed] = spec.folder
     weights = {key: Card.verified(folder).weights for key, folder in folders.items()}
     plan = make_plan(config, dataset, weights | _given_weights(config))
@@ -318,17 +303,14 @@ def _check_class_orders(config: Config, dataset: DataSet, out: Path, reporter: R
 
     Before anything is trained, so that a mistake costs no hours.
     """
-    brought = {
-        name: spec
-        for name, spec in config.classifiers.items()
-        if isinstance(spec, PythonClassifier) and spec.check_class_order
-    }
+    brought = {name: spec for name, spec in config.classifiers.items() if spec.wants_order_check}
     alone = config.model_copy(update={"classifiers": brought})
     plan, store = make_plan(alone, dataset, _given_weights(alone)), Store(out)
     unfinished = {p.cell.classifier for p in plan if pending(p, config.execution.shards, store)}
     for name in brought:
         if name in unfinished:
-            classifier = load_python(name, brought[name], pick_device(config.execution.device))
+            device = pick_device(config.execution.device)
+            classifier = brought[name].load(name, brought[name].folder, config, device)
             classifier.require_classes(dataset.classes, name)
             reporter.say(f"check the class order of {name}")
             require_class_order(name, classifier, dataset)
@@ -390,7 +372,7 @@ def _declare(config: Config, plan: list[PlannedCell], store: Store) -> None:
         if manifest is None:
             continue
         kept = {k: v for k, v in manifest.training.items() if k != "trained_with"}
-        training = kept | declared(config.classifiers[planned.cell.classifier])
+        training = kept | config.classifiers[planned.cell.classifier].declared()
         if training != manifest.training:
             store.write_manifest(manifest.model_copy(update={"training": training}))
 
@@ -446,10 +428,9 @@ def _given_weights(config: Config) -> dict[tuple[str, int], str]:
     """Digests of the classifiers that are not trained here."""
     weights = {}
     for name, spec in config.classifiers.items():
-        if isinstance(spec, CheckpointClassifier):
-            weights[name, config.seed] = Card.verified(spec.folder).weights
-        elif isinstance(spec, PythonClassifier):
-            weights[name, config.seed] = load_python(name, spec, torch.device("cpu")).digest
+        identity = spec.identity(name)
+        if identity is not None:
+            weights[name, config.seed] = identity
     return weights
 
 

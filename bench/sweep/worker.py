@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench.classifiers import Classifier, Measurement, load_classifier
+from bench.classifiers.base import Classifier, Measurement
 from bench.config import Config
 from bench.data.base import DataSet, Sample
 from bench.data.reading.images import UnreadablePicture
@@ -49,7 +49,7 @@ class Worker:
         key = name, seed
         if self._open is None or self._open[0] != key:
             spec = self.config.classifiers[name]
-            loaded = load_classifier(name, spec, self.folders.get(key), self.config, self.device)
+            loaded = spec.load(name, self.folders.get(key), self.config, self.device)
             loaded.require_classes(self.dataset.classes, name)
             self._open = (key, loaded)
         return self._open[1]

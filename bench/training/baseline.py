@@ -6,7 +6,7 @@ from typing import Any
 import baselines
 import baselines.checkpoints
 from baselines.train import BaselineTrainConfig, BaselineTrainer
-from bench.config import BaselineClassifier
+from bench.classifiers.kinds.baseline import BaselineClassifier
 from bench.data.batches import Batches
 from bench.store.checkpoints import Card
 from bench.training.data import TrainingData

@@ -6,14 +6,12 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 
-from bench.config import BaselineClassifier, Config, StagedClassifier
+from bench.config import Config
 from bench.data.base import DataSet
 from bench.store.checkpoints import Card
-from bench.training.baseline import train_baseline
 from bench.training.data import TrainingData
 from bench.training.loop import Loop
 from bench.training.recipe import checkpoint_folder, recipes
-from bench.training.stage import train_stage
 from bench.util.progress import Reporter
 from bench.util.runtime import pick_device
 
@@ -23,8 +21,7 @@ def train_missing(
 ) -> dict[tuple[str, int], Path]:
     """Train every (classifier, training seed) of `config` that has no checkpoint yet.
 
-    Under `accelerate launch` the processes train EmoDCs together; a baseline, which is small, is
-    trained by the main process while the others wait.
+    Under `accelerate launch` the processes work together, as the kind of the classifier says.
 
     Returns:
         The checkpoint folder of each.
@@ -52,13 +49,8 @@ def train_missing(
             folder = checkpoint_folder(out, recipe)
             if folder in there:
                 Card.verified(folder, recipe)
-            elif isinstance(spec, StagedClassifier):
-                train_stage(label, spec, chain, number, out, data, loop, config.execution.trackers)
-            elif isinstance(spec, BaselineClassifier):
-                if accelerator.is_main_process:
-                    train_baseline(label, spec, recipe, folder, data, loop)
-                else:
-                    accelerator.wait_for_everyone()
+            else:
+                spec.train(label, chain, number, out, data, loop, config.execution.trackers)
             there.add(folder)
         folders[name, seed] = checkpoint_folder(out, chain[-1])
     return folders

@@ -13,8 +13,8 @@ from accelerate.utils import is_tensorboard_available, is_wandb_available
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.classifiers.kinds.emodc import PromptTexts, Stage, StagedClassifier
 from bench.classifiers.load import NEEDS_WHITE_NOISE
-from bench.config import EmoDCClassifier, PromptTexts, Stage, StagedClassifier
 from bench.data.base import DataSet
 from bench.data.batches import Batches
 from bench.store.checkpoints import Card, conditioning_check, judge, split_errors
@@ -27,7 +27,6 @@ from bench.util.files import digest
 from bench.util.progress import Reporter
 from emodc import CheckpointError, Denoiser, EmoDC, Evaluation, Prompts
 from emodc.diffusion.measuring import Precision
-from emodc.small import small_control, small_denoiser
 from emodc.training.objectives import OBJECTIVES, Objective
 from emodc.training.trainer import EmoDCTrainer, TrainConfig
 
@@ -272,11 +271,8 @@ def train_stage(
     recipe, stage = chain[number], spec.stages[number]
     folder = checkpoint_folder(out, recipe)
     previous = checkpoint_folder(out, chain[number - 1]) if number else None
-    control = not isinstance(spec, EmoDCClassifier)
-    # The control reads no prompts; it needs one per class to keep its place.
-    as_named = PromptTexts(words={label: label for label in data.dataset.classes})
-    texts = spec.prompts if isinstance(spec, EmoDCClassifier) else as_named
-    prompts = make_prompts(texts, data.dataset)
+    control = not spec.reads_prompts
+    prompts = make_prompts(spec.texts(data.dataset.classes), data.dataset)
     denoiser = _starting_point(name, spec, recipe, previous, prompts, data).to(loop.device)
     _require_sense(name, spec, stage, denoiser, loop)
     training = _train_config(spec, stage, number, recipe)
@@ -345,7 +341,7 @@ def _judged(
     before: Card | None,
 ) -> Card:
     """The card of a trained stage: validation on the whole split, and the gate."""
-    control = spec.kind == "control"
+    control = not spec.reads_prompts
     high = spec.evaluation.high
     model.evaluation = Evaluation(steps=_VALIDATION_STEPS, high=high, precision=precision)
     images, labels = validation
@@ -400,7 +396,7 @@ def make_prompts(texts: PromptTexts, dataset: DataSet) -> Prompts:
 def _train_config(
     spec: StagedClassifier, stage: Stage, number: int, recipe: dict[str, Any]
 ) -> TrainConfig:
-    control = spec.kind == "control"  # its head reads no prompts
+    control = not spec.reads_prompts
     return TrainConfig(
         objective=make_objective(stage),
         steps=stage.steps,
@@ -433,20 +429,13 @@ def _starting_point(
     try:
         if previous is not None:
             return EmoDC.from_pretrained(previous).denoiser
-        if isinstance(spec, EmoDCClassifier) and spec.pretrained is not None:
-            return EmoDC.from_pretrained(spec.pretrained, prompts=prompts).denoiser
+        if spec.starts_from is not None:
+            return EmoDC.from_pretrained(spec.starts_from, prompts=prompts).denoiser
     except CheckpointError as error:
         raise UserError(f"classifier {name!r}: {error}", 1) from error
     images, _ = data.split("train")
-    make = small_control if spec.kind == "control" else small_denoiser
     with rng.fenced(recipe["seed"], "weights", "emodc"):
-        return make(
-            images[:1024],
-            prompts,
-            whitening=spec.whitening,
-            block_out_channels=spec.block_out_channels,
-            head_channels=spec.head_channels,
-        )
+        return spec.untrained(images[:1024], prompts)
 
 
 def _latent_batches(

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.lines import Line2D
 
+from bench.classifiers.kinds import kind_of
 from bench.report.groups import Pooled, ResultSet
 from bench.report.spec import AccuracyEstimate, Chapter
 from bench.report.tables import DRAWN, setting
@@ -224,7 +225,7 @@ def small_type(figure: Figure, text: str) -> None:
 def is_emodc(result: Pooled) -> bool:
     """Whether it is an EmoDC, or the control that shares its trunk."""
     manifests = [r.manifest for r in result.results]
-    return any(m.timesteps or m.training.get("kind") in ("emodc", "control") for m in manifests)
+    return any(m.timesteps or kind_of(m.training).staged for m in manifests)
 
 
 # ------------------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ from math import inf
 
 import numpy as np
 
-from bench.config.decision import FULL, DecisionConfig
 from bench.report.measures import bootstrapped, difference, share
 from bench.report.spec import AccuracyEstimate, Difference, Number
 from bench.report.traces.replay import Floats, Replayed, TraceSource, replay
+from bench.rules import FULL, DecisionConfig
 from emodc.decisions.fit import TimestepWeights
 
 

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from bench.config.decision import (
+from bench.report.groups import Result, ResultSet
+from bench.report.spec import AccuracyEstimate
+from bench.report.traces.compared import Compared, compare
+from bench.report.traces.replay import TraceReader, TraceSource, aligned
+from bench.rules import (
     FULL,
     DecisionConfig,
     FullDecision,
@@ -15,10 +19,6 @@ from bench.config.decision import (
     TTestDecision,
     VoteDecision,
 )
-from bench.report.groups import Result, ResultSet
-from bench.report.spec import AccuracyEstimate
-from bench.report.traces.compared import Compared, compare
-from bench.report.traces.replay import TraceReader, TraceSource, aligned
 from bench.store.store import Store
 from bench.util.errors import UserError
 

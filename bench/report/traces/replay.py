@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.config.decision import DecisionConfig, FullDecision
+from bench.classifiers.kinds import kind_of
 from bench.report.outcomes import Outcomes
 from bench.report.results import checked
+from bench.rules import DecisionConfig, FullDecision
 from bench.store.cells import Cell, Manifest
 from bench.store.fitted import fitted
 from bench.store.store import Store
@@ -214,7 +215,7 @@ class TraceReader:
             timesteps=traces.timesteps,
             seed=cell.run_seed if traces.info is None else traces.info.seed,
             together=views,
-            views=views and manifest.training.get("kind") != "control",
+            views=views and not kind_of(manifest.training).staged,
             flops=self.flops(manifest),
             fit=None if views else self._fit(cell),
         )

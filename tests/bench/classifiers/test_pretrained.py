@@ -7,7 +7,6 @@ import pytest
 from pipelines import latent_unet
 
 from bench import training
-from bench.classifiers import load_classifier
 from bench.config import Config, parse
 from bench.data.drawn import DrawnFaces
 from bench.util import rng
@@ -64,7 +63,7 @@ def test_low_rank_then_text_and_a_verdict(published: Path, tmp_path: Path) -> No
     }
     assert moved and all(".to_" in name for name in moved)  # attention's projections, merged
     spec, device = chosen.classifiers["tuned"], pick_device("cpu")
-    classifier = load_classifier("tuned", spec, folder, chosen, device)
+    classifier = spec.load("tuned", folder, chosen, device)
     sample = faces.samples("test")[0]
     measured = classifier.measure([faces.picture(sample)], [sample.id])
     assert measured.logits.shape == (1, 7)
@@ -78,7 +77,7 @@ def test_noise_aware_behind_a_vae_is_said(published: Path, tmp_path: Path) -> No
     aware = spec.evaluation.model_copy(update={"noise_aware": True})
     spec = spec.model_copy(update={"evaluation": aware})
     with pytest.raises(UserError, match="noise_aware to false"):
-        load_classifier("tuned", spec, folder, chosen, pick_device("cpu"))
+        spec.load("tuned", folder, chosen, pick_device("cpu"))
 
 
 def test_the_recipe_follows_the_content_and_not_the_place(published: Path, tmp_path: Path) -> None:

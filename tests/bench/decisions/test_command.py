@@ -12,9 +12,9 @@ from made_up_cells import restated
 from made_up_traces import errors, write_run, write_traces
 from rich.console import Console
 
-from bench.config.decision import RULES
 from bench.decisions import table as terminal
 from bench.decisions.session import chosen_rules, replay_run
+from bench.rules import RULES
 from bench.store.store import Store
 
 

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from bench.classifiers.kinds import seen, trained_with
 from bench.classifiers.load import declared
 from bench.config import BaselineClassifier, Config, PythonClassifier, parse
 from bench.perturb import CORRUPTIONS
-from bench.perturb.seen import alike, known_names, seen, trained_with
+from bench.perturb.seen import alike, known_names
 from bench.report import write_report
 from bench.report.latex import latex
 from bench.report.page.build import table

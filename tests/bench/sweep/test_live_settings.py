@@ -7,7 +7,6 @@ import torch
 from support import TINY
 
 from bench import training
-from bench.classifiers import load_classifier
 from bench.config import CheckpointClassifier, load, parse
 from bench.data.open import open_dataset
 from bench.util.errors import UserError
@@ -31,9 +30,9 @@ def test_a_baseline_has_no_steps_to_decide_after(folders: dict[str, Path]) -> No
     path = folders["test_resnet"]
     spec = CheckpointClassifier(kind="checkpoint", path=path, evaluation=evaluation)
     with pytest.raises(UserError, match=r"'mine'.*no steps to decide after"):
-        load_classifier("mine", spec, path, load(TINY), CPU)
+        spec.load("mine", path, load(TINY), CPU)
     plain = CheckpointClassifier(kind="checkpoint", path=path)
-    classifier = load_classifier("mine", plain, path, load(TINY), CPU)
+    classifier = plain.load("mine", path, load(TINY), CPU)
     with pytest.raises(TypeError, match="no steps to decide after"):
         classifier.measure([], [], FullGrid())
 
@@ -46,7 +45,7 @@ def test_compiling_without_a_compiler_names_the_field(
     compiled = parse(content | {"execution": {"engine": {"compile": True}}}, "compiled.yaml")
     spec, folder = compiled.classifiers["emodc_base"], folders["emodc_base"]
     with pytest.raises(UserError, match=r"execution\.engine: .*C\+\+ compiler"):
-        load_classifier("emodc_base", spec, folder, compiled, CPU)
+        spec.load("emodc_base", folder, compiled, CPU)
 
 
 def test_a_decision_of_an_unknown_kind_names_the_field() -> None:

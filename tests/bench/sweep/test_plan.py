@@ -9,7 +9,7 @@ from bench.config import PythonClassifier, load, parse
 from bench.data.base import Sample, Split, balanced_subset
 from bench.data.drawn import DrawnFaces
 from bench.perturb.attacks import ATTACKS
-from bench.sweep.plan import make_plan, shards_of, steps_of_gradient
+from bench.sweep.plan import make_plan, shards_of
 from bench.util.files import digest
 
 CONFIG = load(TINY)
@@ -119,15 +119,15 @@ def test_an_attack_with_one_gradient_measures_every_step() -> None:
     plan = CONFIG.classifiers["emodc_base"].evaluation.model_copy(
         update={"steps": 100, "attack_steps": 20}
     )
-    assert steps_of_gradient(ATTACKS["fgsm"](), plan) == 100
-    assert steps_of_gradient(ATTACKS["pgd"](), plan) == 20
+    assert plan.gradient_steps(ATTACKS["fgsm"]()) == 100
+    assert plan.gradient_steps(ATTACKS["pgd"]()) == 20
 
 
 def test_another_target_makes_other_cells_of_noise_aware_evaluation_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plain, aware = ids(), _with_evaluation(noise_aware=True)
-    monkeypatch.setattr("bench.sweep.plan.NOISE_AWARE_VERSION", 3)
+    monkeypatch.setattr("bench.classifiers.kinds.emodc.NOISE_AWARE_VERSION", 3)
     assert {key for key, value in plain.items() if ids()[key] != value} == {
         key for key in plain if key[0] == "emodc_control"
     }

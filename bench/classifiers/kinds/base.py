@@ -1,0 +1,225 @@
+"""What the bench asks of any kind of classifier, and the register of kinds.
+
+A kind is the classifier's entry in a config, and all that the bench knows of it:
+
+    @register
+    class Mine(Kind):
+        kind: Literal["mine"]
+        path: Path
+
+        def identity(self, name): ...
+        def load(self, name, folder, config, device): ...
+
+Kinds are imported whenever a config is read, so they import torch and networks in their methods.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args
+
+from pydantic import AfterValidator
+
+from bench.perturb import CORRUPTIONS
+from bench.perturb.seen import alike, known_names
+from bench.util.errors import unknown
+from bench.util.section import Section
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.classifiers.base import Classifier
+    from bench.config import Config
+    from bench.perturb.base import Perturbation
+    from bench.rules import DecisionConfig
+    from bench.training.data import TrainingData
+    from bench.training.loop import Loop
+
+
+class Kind(Section):
+    """A classifier's entry in a config.
+
+    Attributes:
+        kind: Name of the kind, in configs, recipes and manifests.
+        trained_here: Whether a run trains it, once with each training seed.
+        staged: Whether it is EmoDC or its control: trained in stages, measured in steps.
+        reads_prompts: Whether classes are prompts, whose errors are noise-prediction errors.
+        saw: What its training shows besides clean pictures, as `trained_with` names it.
+        text: What it is, for model cards.
+        train_step_seconds: Seconds on one core of a training step of 64 pictures.
+    """
+
+    kind: str
+    trained_here: ClassVar[bool] = False
+    staged: ClassVar[bool] = False
+    reads_prompts: ClassVar[bool] = False
+    saw: ClassVar[tuple[str, ...]] = ()
+    text: ClassVar[str] = "A classifier that was brought along."
+    train_step_seconds: ClassVar[float] = 0.0
+
+    # What it is, for planning: nothing here computes with a network.
+
+    @property
+    def decision(self) -> "DecisionConfig | None":
+        """The rule that decides while it is measured; None measures everything."""
+        return None
+
+    @property
+    def keeps_trace(self) -> bool:
+        """Whether its validation cell has a trace that a rule can be fitted on."""
+        return False
+
+    @property
+    def folder(self) -> Path | None:
+        """The checkpoint that it brings along."""
+        return None
+
+    @property
+    def wants_order_check(self) -> bool:
+        """Whether its class order is to be checked on validation pictures before a run."""
+        return False
+
+    def views(self, count: int) -> int:
+        """Views of a picture that it is measured on when a run asks for `count`; 0 for none."""
+        return count
+
+    def evaluated(self, perturbation: "Perturbation", decides: bool) -> dict[str, Any] | None:
+        """How it measures a cell, for the cell's id; None if the config says nothing.
+
+        Args:
+            perturbation: Of the cell.
+            decides: Whether a rule decides while measuring.
+        """
+        return None
+
+    def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
+        """Seconds on one core of a verdict and of a gradient at 64 px, good to a factor of two."""
+        verdict = 0.011 * perturbation.looks(level)
+        return verdict, GRADIENT * verdict
+
+    def declared(self) -> dict[str, Any]:
+        """What the config says of a training that the bench did not make, for manifests."""
+        names = getattr(self, "trained_with", [])
+        return {"trained_with": list(names)} if names else {}
+
+    # Training, of the kinds that are trained here.
+
+    def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What determines the weights of each of its checkpoints, in order.
+
+        Args:
+            common: What all recipes of a run and training seed hold.
+        """
+        return []
+
+    @classmethod
+    def stem(cls, recipe: Mapping[str, Any]) -> str:
+        """How the folder of a recipe's checkpoint begins."""
+        raise TypeError(f"{cls.__name__} is not trained")
+
+    @classmethod
+    def training_steps(cls, recipe: Mapping[str, Any]) -> int:
+        """Optimiser steps from the checkpoint before to the one of this recipe."""
+        raise TypeError(f"{cls.__name__} is not trained")
+
+    def train(
+        self,
+        name: str,
+        chain: list[dict[str, Any]],
+        number: int,
+        out: Path,
+        data: "TrainingData",
+        loop: "Loop",
+        trackers: Sequence[str],
+    ) -> None:
+        """Train checkpoint `number` of the chain of recipes. All processes call it.
+
+        Args:
+            name: Names the classifier in messages.
+            chain: The recipes of all its checkpoints.
+            number: Which one.
+            out: Folder of the run.
+            data: The splits.
+            loop: Runs the steps.
+            trackers: Names of trackers.
+        """
+        raise TypeError(f"{type(self).__name__} is not trained")
+
+    # Measuring.
+
+    def identity(self, name: str) -> str | None:
+        """A digest of what it computes; None for what is trained here.
+
+        Args:
+            name: Names the classifier in errors.
+        """
+        return None
+
+    def load(
+        self, name: str, folder: Path | None, config: "Config", device: "torch.device"
+    ) -> "Classifier":
+        """Open it.
+
+        Args:
+            name: Its name in the config.
+            folder: Its checkpoint, for the kinds that have one.
+            config: The run.
+            device: Where it computes.
+
+        Raises:
+            UserError: If it cannot be opened.
+        """
+        raise NotImplementedError
+
+
+#: Seconds of a gradient, over those of a verdict.
+GRADIENT = 3.0
+
+
+# ------------------------------------------------------------------------------------------------
+# The register.
+
+
+#: Every kind, by its name.
+KINDS: dict[str, type[Kind]] = {}
+
+_K = TypeVar("_K", bound=type[Kind])
+
+
+def register(cls: _K) -> _K:
+    """Make a kind known; its name is the literal of its field `kind`."""
+    (name,) = get_args(cls.model_fields["kind"].annotation)
+    KINDS[name] = cls
+    return cls
+
+
+def kind_of(training: Mapping[str, Any]) -> type[Kind]:
+    """The kind that a manifest's `training` or a recipe tells of; `Kind` if it tells of none."""
+    return KINDS.get(training.get("kind", ""), Kind)
+
+
+# ------------------------------------------------------------------------------------------------
+# What a classifier met in training.
+
+
+def _known_corruption(name: str) -> str:
+    known = known_names(CORRUPTIONS)
+    if name not in known:
+        raise ValueError(str(unknown("corruption or kind", name, known)))
+    return name
+
+
+#: Corruptions, or the kinds "noise" and "blur", that a classifier met in training.
+TrainedWith = list[Annotated[str, AfterValidator(_known_corruption)]]
+
+
+def trained_with(training: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a manifest's `training` says was seen besides clean pictures.
+
+    What a user has declared, and what the recipe's kind implies.
+    """
+    return tuple(dict.fromkeys([*training.get("trained_with", ()), *kind_of(training).saw]))
+
+
+def seen(training: Mapping[str, Any], corruption: str) -> bool:
+    """Whether a classifier of this training has seen a corruption, or one alike."""
+    return any(alike(declared, corruption) for declared in trained_with(training))

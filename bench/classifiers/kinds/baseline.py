@@ -1,0 +1,75 @@
+"""A discriminative network, trained from scratch."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from bench.classifiers.kinds.base import Kind, register
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.classifiers.base import Classifier
+    from bench.config import Config
+    from bench.training.data import TrainingData
+    from bench.training.loop import Loop
+
+
+@register
+class BaselineClassifier(Kind):
+    """A discriminative network, trained from scratch."""
+
+    kind: Literal["baseline"]
+    architecture: str
+    steps: int = Field(625, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    batch_size: int = Field(64, ge=1)
+
+    trained_here: ClassVar[bool] = True
+    saw: ClassVar[tuple[str, ...]] = ("shift", "translation")  # moved by a few pixels
+    text: ClassVar[str] = "A discriminative classifier."
+    train_step_seconds: ClassVar[float] = 0.36
+
+    def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """See `Kind.recipes`."""
+        return [{**common, **self.model_dump()}]
+
+    @classmethod
+    def stem(cls, recipe: Mapping[str, Any]) -> str:
+        """See `Kind.stem`."""
+        return str(recipe["architecture"])
+
+    @classmethod
+    def training_steps(cls, recipe: Mapping[str, Any]) -> int:
+        """See `Kind.training_steps`."""
+        return int(recipe["steps"])
+
+    def train(
+        self,
+        name: str,
+        chain: list[dict[str, Any]],
+        number: int,
+        out: Path,
+        data: "TrainingData",
+        loop: "Loop",
+        trackers: Sequence[str],
+    ) -> None:
+        """See `Kind.train`. It is small: the main process trains it while the others wait."""
+        from bench.training.baseline import train_baseline
+        from bench.training.recipe import checkpoint_folder
+
+        if loop.accelerator.is_main_process:
+            folder = checkpoint_folder(out, chain[number])
+            train_baseline(name, self, chain[number], folder, data, loop)
+        else:
+            loop.accelerator.wait_for_everyone()
+
+    def load(
+        self, name: str, folder: Path | None, config: "Config", device: "torch.device"
+    ) -> "Classifier":
+        """See `Kind.load`."""
+        from bench.classifiers.load import from_checkpoint
+
+        return from_checkpoint(name, self, folder, config, device)

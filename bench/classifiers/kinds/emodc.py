@@ -1,0 +1,314 @@
+"""EmoDC, and what it shares with its matched control: objectives, stages, evaluation."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from bench.classifiers.kinds.base import GRADIENT, Kind, register
+from bench.rules import DecisionConfig
+from bench.util.section import Section
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.classifiers.base import Classifier
+    from bench.config import Config
+    from bench.perturb.base import Perturbation
+    from bench.training.data import TrainingData
+    from bench.training.loop import Loop
+    from emodc import Denoiser, Prompts
+
+
+#: Raise when noise-aware evaluation gives other errors. 2: scored against eps / sqrt(q).
+NOISE_AWARE_VERSION = 2
+
+
+class BaseObjective(Section):
+    """Plain denoising."""
+
+    kind: Literal["base"]
+
+
+class _Discrepancy(Section):
+    """What objectives with wrong prompts share; see `emodc.training.objectives.Discrepancy`."""
+
+    weight: float = Field(5.0, ge=0)
+    negatives: Annotated[int, Field(ge=1)] | Literal["all"] = "all"  # drawn per sample
+    reduce: Literal["mean", "hardest"] = "mean"
+    limit: float | None = Field(None, gt=0)
+
+
+class HardNegativeObjective(_Discrepancy):
+    """Clipped hard negatives on batch means."""
+
+    kind: Literal["hard_negative"]
+    weight: float = Field(0.9, ge=0, le=1)  # above 1 it diverges
+
+
+class MarginObjective(_Discrepancy):
+    """Fixed margin."""
+
+    kind: Literal["margin"]
+    margin: float = Field(0.05, ge=0)
+
+
+class AMDiTObjective(_Discrepancy):
+    """Adaptive margin discrepancy training."""
+
+    kind: Literal["amdit"]
+    alpha: float = Field(0.2, ge=0)
+    c_nn: Literal["positive", "null", "non_class"] = "positive"
+    detach_margin: bool = True
+
+
+class CrossEntropyObjective(Section):
+    """Denoising, and cross-entropy over the errors."""
+
+    kind: Literal["cross_entropy"]
+    weight: float = Field(0.1, ge=0)
+    scale: float = Field(40.0, gt=0)
+
+
+class EarlyStop(Section):
+    """End a stage when a validation trace stops getting better; keep the best weights."""
+
+    every: int = Field(200, ge=1)  # steps
+    patience: int = Field(5, ge=1)  # validations without a better accuracy
+
+
+class Stage(Section):
+    """One training stage of an EmoDC; it starts from the weights of the stage before."""
+
+    objective: Annotated[
+        BaseObjective
+        | HardNegativeObjective
+        | MarginObjective
+        | AMDiTObjective
+        | CrossEntropyObjective,
+        Field(discriminator="kind"),
+    ]
+    steps: int = Field(ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    batch_size: int = Field(64, ge=1)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup: int = Field(50, ge=0)
+    ema: float = Field(0.998, ge=0, lt=1)
+    null_share: float = Field(0.1, ge=0, lt=1)
+    non_class_share: float = Field(0.05, ge=0, lt=1)
+    weighting: Literal["noise", "target"] = "noise"
+    trained: Literal["all", "lora", "text"] = "all"
+    lora_rank: int = Field(8, ge=1)
+    accumulate: int = Field(1, ge=1)
+    checkpointing: bool = False
+    balanced: bool = False  # every class equally often
+    cache_latents: bool = False  # encode every picture and its mirror image once, on disk
+    early_stop: EarlyStop | None = None
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.null_share + self.non_class_share >= 1:
+            raise ValueError("null_share and non_class_share leave nothing for the class prompts")
+        return self
+
+
+class EvaluationConfig(Section):
+    """How EmoDC measures errors."""
+
+    steps: int = Field(100, ge=1)
+    low: int = Field(0, ge=0)
+    high: int = Field(500, ge=1, le=1000)
+    noise_aware: bool = False
+    level_gradient: bool = False  # attacks see how the estimated noise level moves
+    weighting: Literal["noise", "target"] = "noise"
+    attack_steps: int = Field(20, ge=1)  # of `steps`, per gradient of an attack
+    noise_seed: int | None = Field(None, ge=0)  # None: the run's; another is independent noise
+    other_prompts: int = Field(300, ge=0)  # clean samples measured under null and non-class, too
+    decision: DecisionConfig | None = None  # decide while measuring; None measures everything
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        return self
+
+    def inputs(self, perturbation: "Perturbation", decides: bool) -> dict[str, Any]:
+        """What determines a cell's rows; see `Kind.evaluated`."""
+        # What a perturbation does not read must not rename its cells.
+        left_out = {"attack_steps", "other_prompts"} - perturbation.evaluation_fields
+        if self.noise_seed is None:
+            left_out = left_out | {"noise_seed"}
+        # Without a decision everything is measured, as before there were any.
+        left_out = left_out | ({"other_prompts"} if decides else {"decision"})
+        attack = perturbation.family == "attack"
+        if not (attack and self.level_gradient):
+            left_out = left_out | {"level_gradient"}
+        inputs = self.model_dump(exclude=left_out)
+        if self.noise_aware:
+            inputs["noise_aware"] = NOISE_AWARE_VERSION
+        if attack:
+            inputs["attack_steps"] = self.gradient_steps(perturbation)
+        return inputs
+
+    def gradient_steps(self, attack: "Perturbation") -> int:
+        """Of the steps, those that each gradient of an attack measures.
+
+        An attack with a single gradient has no later query that would see the other steps.
+        """
+        return max(self.steps, self.attack_steps) if attack.queries == 1 else self.attack_steps
+
+    def seconds(self, perturbation: "Perturbation") -> tuple[float, float]:
+        """See `Kind.seconds`; measured with the default network."""
+        step, steps = 0.0006, self.steps
+        if perturbation.family == "attack":
+            steps = min(steps, self.gradient_steps(perturbation))
+        return step * self.steps, step * steps * GRADIENT
+
+
+class PromptTexts(Section):
+    """How classes are worded; see `emodc.prompts.Prompts`."""
+
+    templates: list[Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")]] = Field(
+        ["a photo of a {} face"], min_length=1
+    )
+    non_class: str = "a photo of a face"
+    null: str = ""
+    words: dict[str, str] = Field(default_factory=dict)
+
+
+class StagedClassifier(Kind):
+    """What EmoDC and its matched control have in common: the small network, stages, evaluation."""
+
+    stages: list[Stage] = Field(min_length=1)
+    whitening: float = Field(0.0, ge=0, le=1)
+    block_out_channels: tuple[int, int, int] = (32, 64, 96)
+    head_channels: int = 48
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    trained_here: ClassVar[bool] = True
+    staged: ClassVar[bool] = True
+    # Pictures in Gaussian noise, moved by a few pixels.
+    saw: ClassVar[tuple[str, ...]] = ("noise", "shift", "translation")
+    train_step_seconds: ClassVar[float] = 0.15
+
+    @property
+    def decision(self) -> DecisionConfig | None:
+        """See `Kind.decision`."""
+        return self.evaluation.decision
+
+    @property
+    def keeps_trace(self) -> bool:
+        """See `Kind.keeps_trace`."""
+        return self.reads_prompts
+
+    def evaluated(self, perturbation: "Perturbation", decides: bool) -> dict[str, Any]:
+        """See `Kind.evaluated`."""
+        return self.evaluation.inputs(perturbation, decides)
+
+    def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
+        """See `Kind.seconds`."""
+        return self.evaluation.seconds(perturbation)
+
+    def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """See `Kind.recipes`: one per stage, so that variants that begin alike share stages."""
+        network = self.model_dump(exclude={"stages", "evaluation"})
+        network["timesteps"] = [0, self.evaluation.high]
+        stages = [stage.model_dump() for stage in self.stages]
+        return [
+            {**common, **network, "stages": stages[: count + 1]} for count in range(len(stages))
+        ]
+
+    @classmethod
+    def training_steps(cls, recipe: Mapping[str, Any]) -> int:
+        """See `Kind.training_steps`."""
+        return int(recipe["stages"][-1]["steps"])
+
+    def train(
+        self,
+        name: str,
+        chain: list[dict[str, Any]],
+        number: int,
+        out: Path,
+        data: "TrainingData",
+        loop: "Loop",
+        trackers: Sequence[str],
+    ) -> None:
+        """See `Kind.train`."""
+        from bench.training.stage import train_stage
+
+        train_stage(name, self, chain, number, out, data, loop, trackers)
+
+    def load(
+        self, name: str, folder: Path | None, config: "Config", device: "torch.device"
+    ) -> "Classifier":
+        """See `Kind.load`."""
+        from bench.classifiers.load import from_checkpoint
+
+        return from_checkpoint(name, self, folder, config, device)
+
+    # What a stage's training asks; see `bench.training.stage`.
+
+    def texts(self, classes: Sequence[str]) -> PromptTexts:
+        """How the classes are worded."""
+        raise NotImplementedError
+
+    @property
+    def starts_from(self) -> str | None:
+        """A diffusers folder or hub id that the first stage starts from."""
+        return None
+
+    def untrained(self, images: "torch.Tensor", prompts: "Prompts") -> "Denoiser":
+        """A new network, its codec fitted to uint8 images (N, 3, S, S)."""
+        from emodc import small_control, small_denoiser
+
+        make = small_denoiser if self.reads_prompts else small_control
+        return make(
+            images,
+            prompts,
+            whitening=self.whitening,
+            block_out_channels=self.block_out_channels,
+            head_channels=self.head_channels,
+        )
+
+
+@register
+class EmoDCClassifier(StagedClassifier):
+    """An EmoDC, trained in stages."""
+
+    kind: Literal["emodc"]
+    pretrained: str | None = None  # a diffusers folder or hub id to start from
+    prompts: PromptTexts = PromptTexts()
+
+    reads_prompts: ClassVar[bool] = True
+    text: ClassVar[str] = (
+        "An EmoDC: a diffusion model that answers with the class whose prompt lets it predict the "
+        "noise of a picture best."
+    )
+
+    def views(self, count: int) -> int:
+        """See `Kind.views`: its steps are in its traces."""
+        return 0
+
+    def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """See `Kind.recipes`; a pretrained folder is named by its content."""
+        from bench.store.checkpoints import fingerprint
+
+        chain = super().recipes(common)
+        if self.pretrained is None or not Path(self.pretrained).is_dir():  # of the hub
+            return chain
+        return [recipe | {"pretrained": fingerprint(Path(self.pretrained))} for recipe in chain]
+
+    @classmethod
+    def stem(cls, recipe: Mapping[str, Any]) -> str:
+        """See `Kind.stem`."""
+        return f"emodc-{recipe['stages'][-1]['objective']['kind']}"
+
+    def texts(self, classes: Sequence[str]) -> PromptTexts:
+        """See `StagedClassifier.texts`."""
+        return self.prompts
+
+    @property
+    def starts_from(self) -> str | None:
+        """See `StagedClassifier.starts_from`."""
+        return self.pretrained

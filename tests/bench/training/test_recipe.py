@@ -1,0 +1,33 @@
+"""Recipes of the shipped configs, pinned: checkpoints on disk are found by them.
+
+Whoever changes a shipped config or a recipe changes them on purpose, and trains anew.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from bench import training
+from bench.config import load
+from bench.data.open import open_dataset
+from bench.util.files import digest
+
+PINNED = {
+    "ablation": (54, "1d237bba115a"),
+    "accurate": (5, "400a14e4c027"),
+    "cross": (5, "63ba8fe055af"),
+    "default": (8, "9a3b53342ae1"),
+    "reference": (4, "13bb701d0c34"),
+    "regression": (0, "4f53cda18c2b"),
+    "smoke": (5, "4e7ed6220a74"),
+}
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_the_checkpoints_of_a_shipped_config_keep_their_names(name: str) -> None:
+    config = load(Path(name))
+    cpu = config.execution.model_copy(update={"device": "cpu"})
+    config = config.model_copy(update={"execution": cpu})
+    chains = training.recipes(config, open_dataset(config.data, config.seed)).values()
+    folders = [training.checkpoint_folder(Path(), recipe).name for c in chains for recipe in c]
+    assert (len(folders), digest(folders)) == PINNED[name]
