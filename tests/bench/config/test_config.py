@@ -24,7 +24,7 @@ def test_shipped_configs_are_valid(name: str) -> None:
         (MINIMAL | {"sed": 1}, "unknown field 'sed'. Did you mean seed?"),
         (MINIMAL | {"xyz": 1}, "unknown field 'xyz'. See docs/configuration.md"),
         (MINIMAL | {"seed": -1}, "field 'seed'"),
-        ({"classifiers": {"r": {"kind": "baselin"}}}, "'baseline'"),
+        ({"classifiers": {"r": {"kind": "baselin"}}}, "did you mean baseline"),
         ({"classifiers": {}}, "field 'classifiers'"),
         ({"classifiers": {"A b": {"kind": "python", "factory": "m:f"}}}, "A b"),
         (MINIMAL | {"perturbations": {"corruptions": {"gaussian_nose": [1]}}}, "gaussian_noise"),

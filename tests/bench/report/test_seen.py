@@ -8,7 +8,6 @@ import pytest
 from rich.console import Console
 
 from bench.classifiers.kinds import seen, trained_with
-from bench.classifiers.load import declared
 from bench.config import BaselineClassifier, Config, PythonClassifier, parse
 from bench.perturb import CORRUPTIONS
 from bench.perturb.seen import alike, known_names
@@ -65,9 +64,9 @@ def test_every_noise_and_blur_is_of_its_kind() -> None:
 def test_what_is_declared_is_checked() -> None:
     mine = {"kind": "python", "factory": "m:f", "trained_with": ["gaussian_noise", "blur"]}
     config = parse({"classifiers": {"mine": mine}}, "x")
-    assert declared(config.classifiers["mine"]) == {"trained_with": ["gaussian_noise", "blur"]}
-    assert declared(PythonClassifier(kind="python", factory="m:f")) == {}
-    assert declared(BaselineClassifier(kind="baseline", architecture="resnet18")) == {}
+    assert config.classifiers["mine"].declared() == {"trained_with": ["gaussian_noise", "blur"]}
+    assert PythonClassifier(kind="python", factory="m:f").declared() == {}
+    assert BaselineClassifier(kind="baseline", architecture="resnet18").declared() == {}
     with pytest.raises(UserError, match="gaussian_noise"):
         parse({"classifiers": {"mine": mine | {"trained_with": ["gausian_noise"]}}}, "x")
 
