@@ -1,10 +1,11 @@
 """EmoDC, and what it shares with its matched control: objectives, stages, evaluation."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bench.classifiers.kinds.base import GRADIENT, Kind, register
 from bench.rules import DecisionConfig
@@ -277,7 +278,8 @@ class EmoDCClassifier(StagedClassifier):
     """An EmoDC, trained in stages."""
 
     kind: Literal["emodc"]
-    pretrained: str | None = None  # a diffusers folder or hub id to start from
+    # A diffusers folder or hub id to start from.
+    pretrained: Annotated[str, AfterValidator(os.path.expanduser)] | None = None
     prompts: PromptTexts = PromptTexts()
 
     reads_prompts: ClassVar[bool] = True
