@@ -14,9 +14,9 @@ from bench.util.files import digest
 
 PINNED = {
     "ablation": (54, "1d237bba115a"),
-    "accurate": (5, "400a14e4c027"),
-    "cross": (5, "63ba8fe055af"),
-    "default": (8, "9a3b53342ae1"),
+    "accurate": (7, "c3f46de5986e"),
+    "cross": (7, "6bc08831e56c"),
+    "default": (10, "36d6592fcd86"),
     "reference": (4, "13bb701d0c34"),
     "regression": (0, "4f53cda18c2b"),
     "smoke": (5, "4e7ed6220a74"),
