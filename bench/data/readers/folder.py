@@ -29,7 +29,7 @@ DEEPER = "in a folder inside that of a class"
 _EMPTY = "a folder without files"
 
 
-class _Found(NamedTuple):
+class _ClassFolders(NamedTuple):
     """A file, or an empty folder, in the folder of a class.
 
     Attributes:
@@ -144,14 +144,14 @@ class Folder(OwnLayout):
 
     def _in_classes(
         self, base: Path, paths: Sequence[str], splits: Mapping[str, Split]
-    ) -> tuple[list[_Found], list[Skipped]]:
+    ) -> tuple[list[_ClassFolders], list[Skipped]]:
         """What is in folders of classes, in natural order; and pictures that are in none."""
         placed: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
         for path in paths:
             # A backslash in a file of a folder is one; in the base's, it was to make folders.
             above = tuple((path.split("/") if "/" in path else parts_of(path))[:-1])
             placed.setdefault(above[0] if splits and above else "", []).append((path, above))
-        found: list[_Found] = []
+        found: list[_ClassFolders] = []
         strays = []
         for top, members in placed.items():
             split = splits.get(top, "train")
@@ -168,7 +168,7 @@ class Folder(OwnLayout):
             for path, above in members:
                 if len(above) > level and (not splits or top in splits):
                     reason = _unread(path) or (DEEPER if len(above) > level + 1 else "")
-                    found.append(_Found(path, split, above[: level + 1], reason))
+                    found.append(_ClassFolders(path, split, above[: level + 1], reason))
                     parents.add(above[:level])
                 elif _is_picture(path):
                     strays.append(Skipped(path, STRAY))
@@ -177,7 +177,7 @@ class Folder(OwnLayout):
                 for name in sorted(child.name for child in folders(base.joinpath(*parent))):
                     if (*parent, name) not in known:
                         place = (*parent, name)
-                        found.append(_Found("/".join(place), split, place, _EMPTY))
+                        found.append(_ClassFolders("/".join(place), split, place, _EMPTY))
         return found, strays
 
     def _is_class(self, name: str) -> bool:
