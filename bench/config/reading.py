@@ -7,7 +7,6 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from bench import plugins
 from bench.config.run import Config
 from bench.util import files
 from bench.util.errors import UserError, unknown
@@ -81,24 +80,6 @@ def parse(content: Any, origin: str) -> Config:
     try:
         config = Config.model_validate(content)
     except ValidationError as error:
-        brought = _brought(content, error)
-        if brought is not None:
-            return parse(brought, origin)
         raise UserError(f"{origin}: {sentences(error)}") from error
     perturbations = config.perturbations.expanded()
     return config.model_copy(update={"perturbations": perturbations})
-
-
-def _brought(content: dict[str, Any], error: ValidationError) -> dict[str, Any] | None:
-    """The content with classifiers whose `kind` is a plugin's as what they stand for, if any is."""
-    entries = dict(content.get("classifiers") or {})
-    found = False
-    for wrong in error.errors():
-        if wrong["type"] != "union_tag_invalid" or wrong["loc"][:1] != ("classifiers",):
-            continue
-        name = wrong["loc"][1]
-        factory = plugins.factory("classifier", str(entries[name]["kind"]))
-        if factory is not None:
-            entries[name] = {**entries[name], "kind": "python", "factory": factory}
-            found = True
-    return {**content, "classifiers": entries} if found else None

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, SerializeAsAny
 
+from bench import plugins
 from bench.classifiers.kinds.base import KINDS, Kind, kind_of, seen, trained_with
 from bench.util.errors import unknown
 
@@ -21,9 +22,13 @@ def _of_its_kind(content: Any) -> Any:
         return content
     if not isinstance(content, dict) or "kind" not in content:
         raise ValueError(f"a classifier is a mapping with a kind: {', '.join(KINDS)}")
-    if content["kind"] not in KINDS:
-        raise ValueError(str(unknown("kind of classifier", str(content["kind"]), KINDS)))
-    return KINDS[content["kind"]].model_validate(content)
+    kind = str(content["kind"])
+    if kind in KINDS:
+        return KINDS[kind].model_validate(content)
+    factory = plugins.factory("classifier", kind)  # of an installed distribution
+    if factory is None:
+        raise ValueError(str(unknown("kind of classifier", kind, KINDS)))
+    return KINDS["python"].model_validate({**content, "kind": "python", "factory": factory})
 
 
 ClassifierConfig = Annotated[SerializeAsAny[Kind], BeforeValidator(_of_its_kind)]
