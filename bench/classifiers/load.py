@@ -1,6 +1,7 @@
 """From a checkpoint to a classifier."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -11,21 +12,19 @@ from bench.classifiers.discriminative import DiscriminativeClassifier
 from bench.classifiers.emodc import DiffusionClassifier, MatchedControl
 from bench.classifiers.kinds.base import Kind
 from bench.classifiers.kinds.emodc import EvaluationConfig
-from bench.config import Config
 from bench.store.checkpoints import Card
 from bench.util.errors import UserError
 from emodc import CheckpointError, EmoDC, Engine, Evaluation
 from emodc.decisions.engine import require_compiler
+from emodc.diffusion.noise_aware import NEEDS_WHITE_NOISE
 from emodc.unet import SharedTrunkClassifier
 
-NEEDS_WHITE_NOISE = (
-    "noise_aware needs an encoder that keeps white noise white (the small network's, or pixels); "
-    "this one has a VAE. Set noise_aware to false."
-)
+if TYPE_CHECKING:
+    from bench.config import Config
 
 
 def from_checkpoint(
-    name: str, spec: Kind, folder: Path | None, config: Config, device: torch.device
+    name: str, spec: Kind, folder: Path | None, config: "Config", device: torch.device
 ) -> Classifier:
     """Open a checkpoint; see `Kind.load`.
 
@@ -43,7 +42,7 @@ def from_checkpoint(
 
 
 def _opened(
-    name: str, spec: Kind, folder: Path, card: Card, config: Config, device: torch.device
+    name: str, spec: Kind, folder: Path, card: Card, config: "Config", device: torch.device
 ) -> Classifier:
     try:
         if card.kind == "baseline":
@@ -84,7 +83,7 @@ def _require_no_decision(name: str, spec: Kind) -> None:
         )
 
 
-def _engine(config: Config, device: torch.device) -> Engine:
+def _engine(config: "Config", device: torch.device) -> Engine:
     settings = config.execution.engine
     if settings.compile:
         try:

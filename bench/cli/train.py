@@ -34,8 +34,8 @@ def train(
     )
     settle_agreement(chosen.data, agreed)
 
+    from bench.classifiers.checkpoints import train_missing
     from bench.data.open import open_dataset
-    from bench.training import train_missing
     from bench.util import runtime
     from bench.util.progress import Reporter
 

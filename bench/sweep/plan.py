@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from bench.classifiers.checkpoints import resolved_precision
 from bench.config import Config
 from bench.config.perturbations import Members
 from bench.data.base import DataSet, Sample, balanced_subset
@@ -11,7 +12,6 @@ from bench.perturb.views import Augmentation
 from bench.store.cells import Cell, identify
 from bench.store.store import Store
 from bench.sweep.deciding import decision_of, fitted_on
-from bench.training.recipe import resolved_precision
 from bench.util.files import digest
 
 #: Raise when the same inputs give other rows, so that no stale row is ever reused.

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from bench import training
+from bench.classifiers import checkpoints
 from bench.classifiers.base import Classifier
 from bench.classifiers.class_order import require_class_order
 from bench.config import Config
@@ -191,9 +191,9 @@ def dry_run(config: Config, out: Path) -> DryRun:
     missing: dict[tuple[str, int], int] = {}
     weights: dict[tuple[str, int], str] = {}
     counted: set[Path] = set()  # a stage that two classifiers share is trained once
-    for key, chain in training.recipes(config, dataset).items():
+    for key, chain in checkpoints.recipes(config, dataset).items():
         for recipe in chain:
-            folder = training.checkpoint_folder(out, recipe)
+            folder = checkpoints.checkpoint_folder(out, recipe)
             if folder.exists():
                 weights[key] = Card.verified(folder, recipe).weights
                 continue
@@ -231,7 +231,7 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
     dataset = with_lists(opened, config.lists, reporter)
     _list_skipped(dataset, out, reporter)
     _check_class_orders(config, dataset, out, reporter)
-    folders = training.train_missing(config, dataset, out, reporter)
+    folders = checkpoints.train_missing(config, dataset, out, reporter)
     runtime.release_freed_memory()
     for name, spec in config.classifiers.items():
         if spec.folder is not None:

@@ -1,12 +1,11 @@
 """Training a discriminative network."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import baselines
 import baselines.checkpoints
 from baselines.train import BaselineTrainConfig, BaselineTrainer
-from bench.classifiers.kinds.baseline import BaselineClassifier
 from bench.data.batches import Batches
 from bench.store.checkpoints import Card
 from bench.training.data import TrainingData
@@ -14,10 +13,13 @@ from bench.training.loop import Loop
 from bench.util import rng
 from bench.util.errors import UserError
 
+if TYPE_CHECKING:
+    from bench.classifiers.kinds.baseline import BaselineClassifier
+
 
 def train_baseline(
     name: str,
-    spec: BaselineClassifier,
+    spec: "BaselineClassifier",
     recipe: dict[str, Any],
     folder: Path,
     data: TrainingData,

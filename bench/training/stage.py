@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -13,22 +13,23 @@ from accelerate.utils import is_tensorboard_available, is_wandb_available
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.classifiers.kinds.emodc import PromptTexts, Stage, StagedClassifier
-from bench.classifiers.load import NEEDS_WHITE_NOISE
 from bench.data.base import DataSet
 from bench.data.batches import Batches
 from bench.store.checkpoints import Card, conditioning_check, judge, split_errors
 from bench.training.data import LatentBatches, TrainingData, cached_latents
 from bench.training.loop import Loop
-from bench.training.recipe import checkpoint_folder
 from bench.util import rng
 from bench.util.errors import UserError
 from bench.util.files import digest
 from bench.util.progress import Reporter
 from emodc import CheckpointError, Denoiser, EmoDC, Evaluation, Prompts
 from emodc.diffusion.measuring import Precision
+from emodc.diffusion.noise_aware import NEEDS_WHITE_NOISE
 from emodc.training.objectives import OBJECTIVES, Objective
 from emodc.training.trainer import EmoDCTrainer, TrainConfig
+
+if TYPE_CHECKING:
+    from bench.classifiers.kinds.emodc import PromptTexts, Stage, StagedClassifier
 
 
 class Trackers:
@@ -104,7 +105,7 @@ class StageTrainer:
     def __init__(
         self,
         trainer: EmoDCTrainer,
-        stage: Stage,
+        stage: "Stage",
         validation: tuple[Tensor, Tensor],
         control: bool,
         trackers: Trackers,
@@ -245,9 +246,10 @@ _VALIDATION_STEPS = 20
 
 def train_stage(
     name: str,
-    spec: StagedClassifier,
+    spec: "StagedClassifier",
     chain: list[dict[str, Any]],
     number: int,
+    folders: Sequence[Path],
     out: Path,
     data: TrainingData,
     loop: Loop,
@@ -260,6 +262,7 @@ def train_stage(
         spec: Its config.
         chain: The recipes of all its stages.
         number: Which stage.
+        folders: The checkpoint folder of each recipe.
         out: Folder of the run.
         data: The splits.
         loop: Runs the steps.
@@ -269,8 +272,7 @@ def train_stage(
         UserError: If the stage asks for something that its network cannot do.
     """
     recipe, stage = chain[number], spec.stages[number]
-    folder = checkpoint_folder(out, recipe)
-    previous = checkpoint_folder(out, chain[number - 1]) if number else None
+    folder, previous = folders[number], folders[number - 1] if number else None
     control = not spec.reads_prompts
     prompts = make_prompts(spec.texts(data.dataset.classes), data.dataset)
     denoiser = _starting_point(name, spec, recipe, previous, prompts, data).to(loop.device)
@@ -318,7 +320,7 @@ def train_stage(
 
 
 def _require_sense(
-    name: str, spec: StagedClassifier, stage: Stage, denoiser: Denoiser, loop: Loop
+    name: str, spec: "StagedClassifier", stage: "Stage", denoiser: Denoiser, loop: Loop
 ) -> None:
     """Refuse before training what would fail after it."""
     processes = loop.accelerator.num_processes
@@ -333,7 +335,7 @@ def _require_sense(
 
 def _judged(
     model: EmoDC,
-    spec: StagedClassifier,
+    spec: "StagedClassifier",
     recipe: dict[str, Any],
     number: int,
     validation: tuple[Tensor, Tensor],
@@ -366,7 +368,7 @@ def _judged(
     )
 
 
-def make_objective(stage: Stage) -> Objective:
+def make_objective(stage: "Stage") -> Objective:
     """The objective that a stage's config describes."""
     fields = stage.objective.model_dump(exclude={"kind"})
     if "negatives" in fields:
@@ -375,7 +377,7 @@ def make_objective(stage: Stage) -> Objective:
     return OBJECTIVES[stage.objective.kind](**fields)
 
 
-def make_prompts(texts: PromptTexts, dataset: DataSet) -> Prompts:
+def make_prompts(texts: "PromptTexts", dataset: DataSet) -> Prompts:
     """The prompts of a data set's classes.
 
     Raises:
@@ -394,7 +396,7 @@ def make_prompts(texts: PromptTexts, dataset: DataSet) -> Prompts:
 
 
 def _train_config(
-    spec: StagedClassifier, stage: Stage, number: int, recipe: dict[str, Any]
+    spec: "StagedClassifier", stage: "Stage", number: int, recipe: dict[str, Any]
 ) -> TrainConfig:
     control = not spec.reads_prompts
     return TrainConfig(
@@ -419,7 +421,7 @@ def _train_config(
 
 def _starting_point(
     name: str,
-    spec: StagedClassifier,
+    spec: "StagedClassifier",
     recipe: dict[str, Any],
     previous: Path | None,
     prompts: Prompts,
@@ -439,7 +441,7 @@ def _starting_point(
 
 
 def _latent_batches(
-    stage: Stage,
+    stage: "Stage",
     denoiser: Denoiser,
     recipe: dict[str, Any],
     seed: int,

@@ -50,7 +50,7 @@ Index = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Kind:
+class PipelineKind:
     """One build of pipeline.
 
     Attributes:
@@ -81,7 +81,7 @@ _CLIP = {"text_encoder": ("CLIPTextModel",), "tokenizer": _TOKENIZERS}
 _EMPTY = [None, None]
 
 KINDS = (
-    Kind(
+    PipelineKind(
         "a small EmoDC, or its matched control",
         "EmoDCPipeline",
         {
@@ -92,7 +92,7 @@ KINDS = (
         },
         SmallDenoiser,
     ),
-    Kind(
+    PipelineKind(
         "a latent U-Net (Stable Diffusion 1.x, 2.x)",
         "StableDiffusionPipeline",
         {
@@ -109,13 +109,13 @@ KINDS = (
             ("requires_safety_checker", False),
         ),
     ),
-    Kind(
+    PipelineKind(
         "a pixel-space U-Net",
         "EmoDCPipeline",
         {"unet": ("UNet2DConditionModel",), "vae": ("Pixels",), "scheduler": _DIFFUSIONS, **_CLIP},
         UNetDenoiser,
     ),
-    Kind(
+    PipelineKind(
         "a flow transformer (Stable Diffusion 3.x)",
         "StableDiffusion3Pipeline",
         {
@@ -136,7 +136,7 @@ KINDS = (
 )
 
 
-def kind_of(index: Index, where: str) -> Kind:
+def kind_of(index: Index, where: str) -> PipelineKind:
     """The kind of folder that a `model_index.json` describes.
 
     Raises:
@@ -172,7 +172,7 @@ def parts_of(index: Index) -> dict[str, tuple[str, str]]:
     }
 
 
-def kind_of_denoiser(denoiser: Denoiser) -> Kind:
+def kind_of_denoiser(denoiser: Denoiser) -> PipelineKind:
     """The kind of folder that a denoiser is saved as.
 
     Raises:

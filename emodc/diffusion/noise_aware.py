@@ -41,6 +41,12 @@ from torch import Tensor
 from emodc.diffusion.denoiser import Denoiser
 from emodc.diffusion.schedule import Process
 
+#: Why a denoiser behind a VAE cannot be evaluated so.
+NEEDS_WHITE_NOISE = (
+    "noise_aware needs an encoder that keeps white noise white (the small network's, or pixels); "
+    "this one has a VAE. Set noise_aware to false."
+)
+
 #: Share of the timestep range that is kept for measuring however noisy the picture is.
 KEPT = 0.2
 

@@ -182,10 +182,10 @@ GRADIENT = 3.0
 #: Every kind, by its name.
 KINDS: dict[str, type[Kind]] = {}
 
-_K = TypeVar("_K", bound=type[Kind])
+_K = TypeVar("_K", bound=Kind)
 
 
-def register(cls: _K) -> _K:
+def register(cls: type[_K]) -> type[_K]:
     """Make a kind known; its name is the literal of its field `kind`."""
     (name,) = get_args(cls.model_fields["kind"].annotation)
     KINDS[name] = cls

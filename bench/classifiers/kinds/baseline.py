@@ -57,8 +57,8 @@ class BaselineClassifier(Kind):
         trackers: Sequence[str],
     ) -> None:
         """See `Kind.train`. It is small: the main process trains it while the others wait."""
+        from bench.classifiers.checkpoints import checkpoint_folder
         from bench.training.baseline import train_baseline
-        from bench.training.recipe import checkpoint_folder
 
         if loop.accelerator.is_main_process:
             folder = checkpoint_folder(out, chain[number])

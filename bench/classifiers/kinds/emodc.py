@@ -236,9 +236,11 @@ class StagedClassifier(Kind):
         trackers: Sequence[str],
     ) -> None:
         """See `Kind.train`."""
+        from bench.classifiers.checkpoints import checkpoint_folder
         from bench.training.stage import train_stage
 
-        train_stage(name, self, chain, number, out, data, loop, trackers)
+        folders = [checkpoint_folder(out, recipe) for recipe in chain]
+        train_stage(name, self, chain, number, folders, out, data, loop, trackers)
 
     def load(
         self, name: str, folder: Path | None, config: "Config", device: "torch.device"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pipelines import latent_unet
 
-from bench import training
+from bench.classifiers import checkpoints
 from bench.config import Config, parse
 from bench.data.drawn import DrawnFaces
 from bench.util import rng
@@ -52,9 +52,9 @@ def test_low_rank_then_text_and_a_verdict(published: Path, tmp_path: Path) -> No
     amdit = {"kind": "amdit", "negatives": 1, "c_nn": "null"}
     text = STAGE | {"trained": "text", "objective": amdit, "cache_latents": True}
     chosen, faces = config(published, lora, text), DrawnFaces(FACES)
-    chain = training.recipes(chosen, faces)["tuned", 0]
-    folder = training.train_missing(chosen, faces, tmp_path, Reporter())["tuned", 0]
-    first = EmoDC.from_pretrained(training.checkpoint_folder(tmp_path, chain[0]))
+    chain = checkpoints.recipes(chosen, faces)["tuned", 0]
+    folder = checkpoints.train_missing(chosen, faces, tmp_path, Reporter())["tuned", 0]
+    first = EmoDC.from_pretrained(checkpoints.checkpoint_folder(tmp_path, chain[0]))
     start = EmoDC.from_pretrained(published, prompts=first.prompts)
     moved = {
         name
@@ -72,7 +72,7 @@ def test_low_rank_then_text_and_a_verdict(published: Path, tmp_path: Path) -> No
 
 def test_noise_aware_behind_a_vae_is_said(published: Path, tmp_path: Path) -> None:
     chosen, faces = config(published, STAGE), DrawnFaces(FACES)
-    folder = training.train_missing(chosen, faces, tmp_path, Reporter())["tuned", 0]
+    folder = checkpoints.train_missing(chosen, faces, tmp_path, Reporter())["tuned", 0]
     spec = chosen.classifiers["tuned"]
     aware = spec.evaluation.model_copy(update={"noise_aware": True})
     spec = spec.model_copy(update={"evaluation": aware})
@@ -82,15 +82,15 @@ def test_noise_aware_behind_a_vae_is_said(published: Path, tmp_path: Path) -> No
 
 def test_the_recipe_follows_the_content_and_not_the_place(published: Path, tmp_path: Path) -> None:
     faces = DrawnFaces(FACES)
-    here = training.recipes(config(published, STAGE), faces)
+    here = checkpoints.recipes(config(published, STAGE), faces)
     moved = published.rename(tmp_path / "elsewhere")
-    assert training.recipes(config(moved, STAGE), faces) == here
+    assert checkpoints.recipes(config(moved, STAGE), faces) == here
     (moved / "unet" / "config.json").write_text("{}")
-    assert training.recipes(config(moved, STAGE), faces) != here
+    assert checkpoints.recipes(config(moved, STAGE), faces) != here
 
 
 def test_a_pipeline_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="tuned"):
-        training.train_missing(
+        checkpoints.train_missing(
             config(tmp_path / "nothing", STAGE), DrawnFaces(FACES), tmp_path, Reporter()
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.classifiers.checkpoints import recipes
 from bench.config import load, parse
 from bench.data.base import DataSet, Sample, Split
 from bench.data.cross import CrossDataSet
@@ -15,7 +16,6 @@ from bench.data.on_disk import open_layout
 from bench.data.readers import Folder
 from bench.report import write_report
 from bench.sweep.run import run
-from bench.training.recipe import recipes
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 

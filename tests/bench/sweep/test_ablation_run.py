@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.classifiers.checkpoints import train_missing
 from bench.cli import main
 from bench.cli.run import Suite
 from bench.config import load
@@ -20,7 +21,6 @@ from bench.store.store import Store
 from bench.sweep.plan import PlannedCell
 from bench.sweep.run import dry_run, run
 from bench.sweep.worker import Worker
-from bench.training import train_missing
 from bench.util.progress import Reporter
 
 TINY = Path(__file__).parents[2] / "tiny_ablation.yaml"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from support import TINY
 
-from bench import training
+from bench.classifiers import checkpoints
 from bench.config import CheckpointClassifier, load, parse
 from bench.data.open import open_dataset
 from bench.util.errors import UserError
@@ -21,7 +21,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A trained baseline and an EmoDC."""
     config = load(TINY).select(["test_resnet", "emodc_base"])
     dataset = open_dataset(config.data, 0)
-    found = training.train_missing(config, dataset, tmp_path_factory.mktemp("made"), Reporter())
+    found = checkpoints.train_missing(config, dataset, tmp_path_factory.mktemp("made"), Reporter())
     return {name: folder for (name, _), folder in found.items()}
 
 

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from support import TINY
 from torch import Tensor
 
-from bench import training
+from bench.classifiers import checkpoints
 from bench.config import load, parse
 from bench.data.batches import choose
 from bench.data.drawn import DrawnFaces
@@ -102,7 +102,7 @@ def test_recipes_change_with_whatever_determines_the_weights() -> None:
     config = load(TINY)
 
     def final(**changes: object) -> dict[str, Any]:
-        chains = training.recipes(config.model_copy(update=changes), faces)
+        chains = checkpoints.recipes(config.model_copy(update=changes), faces)
         return {name: chain[-1] for (name, _), chain in chains.items()}
 
     reference = final()
@@ -125,16 +125,16 @@ def test_more_evaluation_steps_need_no_training() -> None:
     spec = config.classifiers["emodc_amdit"]
     finer = spec.model_copy(update={"evaluation": spec.evaluation.model_copy(update={"steps": 50})})
     other = config.model_copy(update={"classifiers": config.classifiers | {"emodc_amdit": finer}})
-    assert training.recipes(other, faces) == training.recipes(config, faces)
+    assert checkpoints.recipes(other, faces) == checkpoints.recipes(config, faces)
 
 
 def test_every_training_seed_has_a_recipe_of_its_own() -> None:
     faces = DrawnFaces({"train": 28, "val": 14, "test": 21})
     config = load(TINY).model_copy(update={"training_seeds": [4, 5]})
-    chains = training.recipes(config, faces)
+    chains = checkpoints.recipes(config, faces)
     assert {seed for _, seed in chains} == {4, 5}
     assert chains["emodc_base", 4] != chains["emodc_base", 5]
-    assert training.recipes(load(TINY), faces).keys() == {(name, 0) for name, _ in chains}
+    assert checkpoints.recipes(load(TINY), faces).keys() == {(name, 0) for name, _ in chains}
 
 
 # -- stages --------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def train(out: Path, stages: list[dict[str, Any]], **fields: Any) -> Path:
         "test",
     )
     faces = DrawnFaces({"train": 28, "val": 14, "test": 7})
-    folders = training.train_missing(config, faces, out, Reporter())
+    folders = checkpoints.train_missing(config, faces, out, Reporter())
     return folders["model", 0]
 
 
@@ -273,7 +273,7 @@ def test_the_control_learns_the_class_from_noised_inputs(tmp_path: Path) -> None
         "test",
     )
     faces = DrawnFaces({"train": 28, "val": 14, "test": 7})
-    folder = training.train_missing(config, faces, tmp_path, Reporter())["emodc_control", 0]
+    folder = checkpoints.train_missing(config, faces, tmp_path, Reporter())["emodc_control", 0]
     losses = [record["nll"] for record in records(folder) if "nll" in record]
     assert not any("d_p" in record for record in records(folder))
     assert sum(losses[-5:]) / 5 < 1.7  # log 7 = 1.946 is chance

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import training
+from bench.classifiers import checkpoints
 from bench.config import load
 from bench.data.open import open_dataset
 from bench.util.files import digest
@@ -28,6 +28,6 @@ def test_the_checkpoints_of_a_shipped_config_keep_their_names(name: str) -> None
     config = load(Path(name))
     cpu = config.execution.model_copy(update={"device": "cpu"})
     config = config.model_copy(update={"execution": cpu})
-    chains = training.recipes(config, open_dataset(config.data, config.seed)).values()
-    folders = [training.checkpoint_folder(Path(), recipe).name for c in chains for recipe in c]
+    chains = checkpoints.recipes(config, open_dataset(config.data, config.seed)).values()
+    folders = [checkpoints.checkpoint_folder(Path(), recipe).name for c in chains for recipe in c]
     assert (len(folders), digest(folders)) == PINNED[name]

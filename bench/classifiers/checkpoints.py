@@ -1,0 +1,111 @@
+"""The checkpoints that the classifiers of a config need: their recipes, folders, and trainings.
+
+A recipe is everything that determines a checkpoint's weights; its digest names the folder. An EmoDC
+is a chain of stages, each with a folder of its own, so variants that begin alike (Base, and AMDiT
+from Base) share what they have in common.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.classifiers.kinds.base import kind_of
+from bench.data.base import DataSet
+from bench.store.checkpoints import Card
+from bench.util.files import digest
+from bench.util.progress import Reporter
+from bench.util.runtime import pick_device
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import Accelerator
+
+    from bench.config import Config
+
+#: Raise when training gives other weights for the same config.
+RECIPE_VERSION = 2
+
+
+def recipes(config: "Config", dataset: DataSet) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    """For each (classifier, training seed): the recipe of each of its checkpoints, in order."""
+    common = {
+        "version": RECIPE_VERSION,
+        "data": dataset.training_digest,
+        "classes": list(dataset.classes),
+        "precision": resolved_precision(config),
+    }
+    chains: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for name, spec in config.classifiers.items():
+        for seed in config.seeds:
+            if chain := spec.recipes(common | {"seed": seed}):
+                chains[name, seed] = chain
+    return chains
+
+
+def resolved_precision(config: "Config") -> str:
+    """What networks compute in on the device of a run: "float32" or "bfloat16"."""
+    from emodc.diffusion.measuring import resolve_precision
+
+    dtype = resolve_precision(config.precision, pick_device(config.execution.device))
+    return str(dtype).removeprefix("torch.")
+
+
+def checkpoint_folder(out: Path, recipe: dict[str, Any]) -> Path:
+    """Where the checkpoint of a recipe is, or will be."""
+    stem = kind_of(recipe).stem(recipe)
+    return out / "checkpoints" / f"{stem}-{digest(recipe)}"
+
+
+def train_missing(
+    config: "Config", dataset: DataSet, out: Path, reporter: Reporter
+) -> dict[tuple[str, int], Path]:
+    """Train every (classifier, training seed) of `config` that has no checkpoint yet.
+
+    Under `accelerate launch` the processes work together, as the kind of the classifier says.
+
+    Returns:
+        The checkpoint folder of each.
+
+    Raises:
+        UserError: If an existing checkpoint is damaged.
+    """
+    from bench.training.data import TrainingData
+    from bench.training.loop import Loop
+
+    accelerator, device = _processes(pick_device(config.execution.device))
+    data = TrainingData(dataset)
+    loop = Loop(accelerator, device, reporter, config.execution.save_every)
+    chains = recipes(config, dataset)
+    # All processes look before any of them writes, and so go through the same list.
+    there = {
+        folder
+        for chain in chains.values()
+        for folder in (checkpoint_folder(out, recipe) for recipe in chain)
+        if folder.exists()
+    }
+    accelerator.wait_for_everyone()
+    folders: dict[tuple[str, int], Path] = {}
+    for (name, seed), chain in chains.items():
+        spec = config.classifiers[name]
+        label = name if len(config.seeds) == 1 else f"{name} seed {seed}"
+        for number, recipe in enumerate(chain):
+            folder = checkpoint_folder(out, recipe)
+            if folder in there:
+                Card.verified(folder, recipe)
+            else:
+                spec.train(label, chain, number, out, data, loop, config.execution.trackers)
+            there.add(folder)
+        folders[name, seed] = checkpoint_folder(out, chain[-1])
+    return folders
+
+
+def _processes(device: "torch.device") -> "tuple[Accelerator, torch.device]":
+    """The processes that train together, and where this one computes."""
+    import torch
+    from accelerate import Accelerator, InitProcessGroupKwargs
+
+    if device.index is not None:
+        torch.cuda.set_device(device)  # accelerate asks torch which GPU is the current one
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))  # while the main one works alone
+    accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[patience])
+    return accelerator, accelerator.device if accelerator.num_processes > 1 else device
