@@ -15,6 +15,7 @@ from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.data import data
 from bench.cli.decide import decide
+from bench.cli.models import models
 from bench.cli.output import stdout_for_results
 from bench.cli.perturb import perturb
 from bench.cli.plugins import plugins
@@ -58,6 +59,7 @@ app.command()(regress)
 app.add_typer(data, name="data")
 app.add_typer(perturb, name="perturb")
 app.add_typer(check, name="check")
+app.add_typer(models, name="models")
 app.add_typer(plugins, name="plugins")
 
 
