@@ -301,7 +301,7 @@ def _caption(spec: TableSpec, index: int, count: int) -> list[str]:
         again = rf"\textbf{{{title}}}, part {index + 1} of {count}."
         return [r"  \addtocounter{table}{-1}", rf"  \caption[]{{{again}}}"]
     more = f" Part 1 of {count}." if count > 1 else ""
-    whole = rf"\textbf{{{title}.}} {latex_text(spec.caption)}{more}"
+    whole = rf"\textbf{{{title}.}} {latex_text(spec.about)}{more}"
     return [rf"  \caption[{{{title}}}]{{{whole}}}", rf"  \label{{tab:\benchrun {spec.name}}}"]
 
 

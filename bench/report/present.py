@@ -41,8 +41,8 @@ from bench.util.errors import UserError, printable
 # Tables as Markdown, in the dialect with pipes that GitHub and most others read.
 
 
-def markdown(spec: TableSpec) -> str:
-    """A heading, the table, its caption and what its signs mean."""
+def markdown(spec: TableSpec, signs: bool = True) -> str:
+    """A heading, the table, its caption and remarks, and what its signs mean unless not asked."""
     columns = range(len(spec.header))
     rules = ["---" if holds_text(spec, column) else "---:" for column in columns]
     lines = [f"### {markdown_text(spec.title)}", "", _markdown_row(map(markdown_text, spec.header))]
@@ -51,7 +51,8 @@ def markdown(spec: TableSpec) -> str:
         _markdown_row(_markdown_value(spec, row, column) for column in columns)
         for row in range(len(spec.rows))
     ]
-    about = markdown_text(" ".join([spec.caption, *notes(spec, range(len(spec.rows)), columns)]))
+    meant = notes(spec, range(len(spec.rows)), columns) if signs else []
+    about = markdown_text(" ".join([spec.about, *meant]))
     lines += ["", f"*{about}*", ""]
     return "\n".join(lines)
 
@@ -174,7 +175,7 @@ def json_text(spec: TableSpec) -> str:
     content = {
         "name": spec.name,
         "title": printable(spec.title),
-        "caption": printable(spec.caption),
+        "caption": printable(spec.about),
         "rows": [dict(zip(header, row, strict=True)) for row in rows],
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

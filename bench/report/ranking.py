@@ -69,26 +69,20 @@ class Ranking:
     detectable: float | None = None
 
     @property
-    def note(self) -> str:
-        """How marks are to be read, for the caption; nothing where nothing was compared."""
-        parts = []
-        if self.tests:
-            found = "no difference" if self.detectable is None else "a difference of about "
-            if self.detectable is not None:
-                found += f"{100 * self.detectable:.1f} points"
-            trainings = " Each training has to agree, and the two-level interval of the difference."
-            parts.append(
-                "Best is what is the highest of its column and distinguishable from every other, "
-                "by tests on identical samples: McNemar's exact one, for means a paired t, "
-                f"adjusted by Holm over all pairs of this table's columns ({self.tests} tests), "
-                f"level {LEVEL}.{trainings if self.several else ''} With a power of 80% that finds "
-                f"{found} between a pair of median disagreement."
-            )
-        if self.unranked:
-            parts.append(f"Columns with under {FEWEST} samples are not ranked.")
+    def short(self) -> str:
+        """How much was tested, for the caption; nothing where nothing was compared."""
+        if not self.tests:
+            return ""
+        found = "none" if self.detectable is None else f"{100 * self.detectable:.1f} points"
+        return f"{self.tests} tests; detectable difference: {found}"
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was not ranked."""
+        few = [f"Columns with under {FEWEST} samples are not ranked."] if self.unranked else []
         if self.apart:
-            parts.append(f"Not ranked, on other samples or trainings: {', '.join(self.apart)}.")
-        return " ".join(parts)
+            few.append(f"Not ranked, on other samples or trainings: {', '.join(self.apart)}.")
+        return tuple(few)
 
 
 def rank(columns: Mapping[int, Sequence[RankedScores | None]], names: Sequence[str]) -> Ranking:

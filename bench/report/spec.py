@@ -145,12 +145,13 @@ class TableSpec:
     Attributes:
         name: Base of its file names, unique in a report.
         title: A few words.
-        caption: Whatever is needed to read the numbers: data set, n, classes, intervals, seed.
+        caption: What is shown, n, intervals; at most 40 words. Methods are in docs/statistics.md.
         header: Column names, (C,).
         rows: Values, each row (C,).
         marks: By (row, column), what a number is among those of its column.
         chapter: Where it stands in a report.
         seen: By (row, column), numbers under a corruption that the classifier met in training.
+        remarks: Sentences on what is particular to these rows, such as what was left out.
     """
 
     name: str
@@ -161,6 +162,12 @@ class TableSpec:
     marks: Mapping[tuple[int, int], Mark] = field(default_factory=dict)
     chapter: Chapter = "provenance"
     seen: frozenset[tuple[int, int]] = frozenset()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def about(self) -> str:
+        """Caption and remarks."""
+        return " ".join([self.caption, *self.remarks])
 
 
 # ------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from bench.report.present import markdown, markdown_text, write_tables
 from bench.report.results import Missing, Results, read
 from bench.report.spec import TableSpec
 from bench.report.summary import summary_csv, summary_frame
-from bench.report.tables import tables
+from bench.report.tables import how_to_read, tables
 from bench.report.tables.ablation import ablation_tables
 from bench.report.tables.diagnostics import diagnostic_tables, notes, numbers_csv
 from bench.report.traces.diagnosis import diagnose
@@ -109,12 +109,13 @@ def write_report(out: Path, reference: str | None = None, workers: int = 1) -> R
 
 def _page(chapters: list[Contents], results: Results) -> str:
     """All chapters as Markdown."""
-    parts = ["# Robustness\n"]
+    parts = ["# Robustness\n\n## How to read\n"]
+    parts += ["".join(f"- {markdown_text(line)}\n" for line in how_to_read(results.groups))]
     for own in chapters:
         parts.append(f"## {own.title}\n")
         parts += [f"{markdown_text(note)}\n" for note in own.notes]
-        parts += [markdown(spec) for spec in own.tables]
-        parts += [f"![{markdown_text(f.alt)}](figures/{f.name}.png)\n" for f in own.figures]
+        parts += [markdown(spec, signs=False) for spec in own.tables]
+        parts += [f"![{markdown_text(f.title)}](figures/{f.name}.png)\n" for f in own.figures]
     if results.missing:
         listed = "\n".join(f"- {markdown_text(str(missing))}" for missing in results.missing)
         count = f"{len(results.missing)} of {len(results.missing) + results.finished}"

@@ -11,7 +11,7 @@ from bench.report.compare.pairing import Pairing, Side
 from bench.report.compare.rows import ComparedRow
 from bench.report.present import Column, Line, fitted, say
 from bench.report.spec import LEVEL, AccuracyEstimate, Difference, Number, TableSpec, Value, p_text
-from bench.report.tables.common import DRAWN, sizes
+from bench.report.tables.common import DRAWN, caption, sizes
 
 _DIGITS = 6
 _CLASSIFIER, _DATASET = "classifier", "data set"
@@ -49,7 +49,9 @@ def table(first: Side, second: Side, rows: Sequence[ComparedRow]) -> TableSpec:
         for row in rows
     ]
     title = f"{second.text} against {first.text}"
-    return TableSpec("comparison", title, caption(first, second, rows), header, tuple(body))
+    return TableSpec(
+        "comparison", title, about(first, second, rows), header, tuple(body), remarks=drawn(rows)
+    )
 
 
 def _values(rows: Sequence[ComparedRow], column: str) -> set[str]:
@@ -66,29 +68,21 @@ def who(row: ComparedRow) -> str:
     return second if first == second else f"{second} less {first}"
 
 
-def caption(first: Side, second: Side, rows: Sequence[ComparedRow]) -> str:
-    """Whatever is needed to read the numbers."""
-    seeds = sorted({row.where.run_seed for row in rows})
-    parts = [
-        f"A is {first.text}, B is {second.text}, on identical pictures (run seed "
-        f"{', '.join(map(str, seeds))}).",
-        "Accuracies in percent and differences in points, with 95% intervals; those of differences "
-        "are bootstrap intervals over pictures, and training seeds where there are several. A mean "
-        "over cells counts each picture once.",
-        "p: exact test of the pictures that one of the two recognises oftener (McNemar's; of means "
-        "and of several trainings its sign-flip form), adjusted by Holm over the "
-        f"{len(rows)} rows.",
-        f"A difference is distinguishable if its interval leaves 0 out and p is below {LEVEL}.",
-        f"Detectable: the smallest difference found with a power of 80% at level {LEVEL} / "
-        f"{len(rows)} and the observed share of disagreement; – if none would be.",
-        "UAR differences have no test.",
-    ]
-    return " ".join([*parts, *drawn(rows)])
+def about(first: Side, second: Side, rows: Sequence[ComparedRow]) -> str:
+    """What is compared, on what; docs/statistics.md explains the tests."""
+    seeds = ", ".join(map(str, sorted({row.where.run_seed for row in rows})))
+    return caption(
+        f"A is {first.text}, B is {second.text}, on identical pictures: accuracies in percent, "
+        "differences in points",
+        f"Run seed {seeds}",
+        "95% intervals",
+        f"Exact tests, Holm over the {len(rows)} rows",
+    )
 
 
-def drawn(rows: Sequence[ComparedRow]) -> list[str]:
+def drawn(rows: Sequence[ComparedRow]) -> tuple[str, ...]:
     """The sentence that drawn faces need, if there are any."""
-    return [DRAWN] if any(row.drawn for row in rows) else []
+    return (DRAWN,) if any(row.drawn for row in rows) else ()
 
 
 def sentences(pairing: Pairing, rows: Sequence[ComparedRow]) -> list[str]:

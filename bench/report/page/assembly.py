@@ -11,7 +11,7 @@ from bench.report.outcomes import Flips
 from bench.report.page.build import Command, FigureFile, Page, PageSection
 from bench.report.results import Results
 from bench.report.spec import TableSpec, Value
-from bench.report.tables import DRAWN, interval_name, setting
+from bench.report.tables import caption, how_to_read, interval_name, setting
 
 
 def assemble(
@@ -30,6 +30,7 @@ def assemble(
     return Page(
         title="Robustness",
         intro=_intro(results),
+        how_to_read=tuple(how_to_read(results.groups)),
         summary=summary_table(results.groups),
         sections=(
             *(_section(own) for own in chapters if own.chapter != "provenance"),
@@ -59,16 +60,12 @@ def summary_table(groups: Sequence[ResultSet]) -> TableSpec:
                 row.append(None if strongest is None else strongest.metrics.accuracy)
             rows.append(tuple(row))
     intervals = " or ".join(dict.fromkeys(map(interval_name, groups)))
-    about = [
-        f"Accuracy in percent with {intervals} intervals: on clean pictures, under each corruption "
-        "as the mean over its severities, under each attack at its largest budget. n: clean "
-        "pictures; attacks run on some of them, and the sections below say on how many."
-    ]
-    if any(value is None for row in rows for value in row):
-        about.append("–: not applicable or not measured.")
-    if any(group.drawn for group in groups):
-        about.append(DRAWN)
-    return TableSpec("summary", "All classifiers", " ".join(about), header, tuple(rows))
+    about = (
+        "Accuracy in percent: clean (n), mean over severities of each corruption, largest budget "
+        "of each attack (on some of the pictures)"
+    )
+    text = caption(about, intervals=f"{intervals} intervals")
+    return TableSpec("summary", "All classifiers", text, header, tuple(rows))
 
 
 def cells_table(results: Results) -> TableSpec:
@@ -83,8 +80,7 @@ def cells_table(results: Results) -> TableSpec:
         where = cell.dataset, cell.perturbation, cell.severity, str(cell.seed)
         rows.append((result.name, *where, str(m.n), m.accuracy, m.uar, m.macro_f1, m.d_p, cell.id))
     about = (
-        "Every complete cell, with 95% Wilson intervals. Its rows and its manifest lie in "
-        "cells/CLASSIFIER/CELL of the run's folder."
+        "Every complete cell, 95% Wilson intervals. Its files: cells/CLASSIFIER/CELL of the run."
     )
     return TableSpec("cells", "All cells", about, header, tuple(rows))
 
@@ -97,10 +93,7 @@ def commands_tables(results: Results) -> list[TableSpec]:
         cell, command = result.cell, result.manifest.command
         if command:
             rows[result.name, cell.dataset, cell.perturbation] = command
-    about = (
-        "What computes the cells of a row, at all their severities and training seeds. Paths are "
-        "as they were typed, from where the command was given."
-    )
+    about = "What computes the cells of a row; paths are as they were typed."
     header = ("classifier", "data set", "perturbation", "command")
     body = tuple((*where, command) for where, command in rows.items())
     return (

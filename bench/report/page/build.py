@@ -24,7 +24,6 @@ from bench.report.spec import (
     Number,
     TableSpec,
     Value,
-    notes,
 )
 from bench.util.errors import printable
 
@@ -85,6 +84,7 @@ class Page:
     Attributes:
         title: Of the document, and its only first heading.
         intro: Plain sentences below it.
+        how_to_read: What holds for all tables: intervals, signs, checks.
         summary: What most readers came for; stands first.
         sections: The rest, in order.
         classifiers: Names as tables show them. A row that has one among its values belongs to that
@@ -102,6 +102,7 @@ class Page:
     missing: tuple[str, ...] = ()
     provenance: tuple[TableSpec, ...] = ()
     commands: tuple[Command, ...] = ()
+    how_to_read: tuple[str, ...] = ()
 
 
 # ------------------------------------------------------------------------------------------------
@@ -220,7 +221,6 @@ class PageTable:
         spec: What it was made of.
         kinds: Of the columns, (C,): prose has long texts, which need room to be read.
         rows: All of them.
-        legend: What bold type and the sign of ties mean in it; empty if it has neither.
         filtered: Whether it has a filter of its own.
         tall: Whether it scrolls below its header.
     """
@@ -229,7 +229,6 @@ class PageTable:
     spec: TableSpec
     kinds: tuple[Kind, ...]
     rows: tuple[PageRow, ...]
-    legend: str
     filtered: bool
     tall: bool
 
@@ -251,7 +250,6 @@ def table(spec: TableSpec, anchor: str, classifiers: Sequence[str]) -> PageTable
         spec,
         tuple(map(_kind, columns)),
         tuple(rows),
-        legend=" ".join(notes(spec, range(len(spec.rows)), range(len(spec.header)))),
         filtered=len(rows) >= _FILTER_FROM,
         tall=len(rows) >= _SCROLL_FROM,
     )

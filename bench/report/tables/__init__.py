@@ -24,6 +24,8 @@ from bench.report.tables.clean import across_tables, clean_table, group_tables
 from bench.report.tables.common import (
     DRAWN,
     SEEDS,
+    caption,
+    how_to_read,
     interval_name,
     seeds_text,
     setting,
@@ -43,7 +45,17 @@ from bench.report.tables.severities import (
 )
 from bench.store.store import Store
 
-__all__ = ["DRAWN", "SEEDS", "interval_name", "seeds_text", "setting", "sizes", "tables"]
+__all__ = [
+    "DRAWN",
+    "SEEDS",
+    "caption",
+    "how_to_read",
+    "interval_name",
+    "seeds_text",
+    "setting",
+    "sizes",
+    "tables",
+]
 
 
 def tables(results: Results, store: Store, reference: str | None = None) -> list[TableSpec]:

@@ -6,19 +6,10 @@ from statistics import fmean
 
 from bench.report.groups import ResultSet
 from bench.report.results import Results
-from bench.report.spec import LEVEL, Difference, Number, TableSpec, Value, p_text
-from bench.report.tables import DRAWN, SEEDS, interval_name, setting
+from bench.report.spec import Difference, Number, TableSpec, Value, p_text
+from bench.report.tables import caption, interval_name, setting
 from bench.report.variants import Variant, VariantPair, base_of, variants
 from bench.stats import detectable_difference, holm
-from bench.store.checkpoints import GATE_FACTOR
-
-_RELATIVE = (
-    "d_p / Base and the difference to Base (in points) are against the plain denoiser of equal "
-    "budget, on the same training seeds and pictures, with paired bootstrap intervals."
-)
-_POOLING = (
-    "Training seeds share their pictures, so that McNemar's test on their pooled rows is not valid"
-)
 
 
 def ablation_tables(results: Results) -> list[TableSpec]:
@@ -84,19 +75,12 @@ def ablation_table(group: ResultSet, found: Sequence[Variant]) -> TableSpec:
                 None if pair is None else p_text(largest[variant.classifier]),
             )
         )
-    about = (
-        f"EmoDC's variants on clean pictures: accuracy in percent with its {interval_name(group)} "
-        f"interval. {_RELATIVE} A difference is distinguishable if its interval leaves 0 out and p "
-        f"is below {LEVEL}. "
-        f"{_about_validation(group)} Gate: seeds whose validation d_p is at most {GATE_FACTOR} "
-        "times that of the Base stage they started from. Steps as planned and seconds of training, "
-        "all stages, mean over seeds. "
-        f"McNemar p: exact, for each seed on its own, adjusted by Holm over the {len(tests)} tests "
-        f"of this table; the largest of the row's seeds is shown. {_POOLING}."
-    )
+    about = "EmoDC's variants on clean pictures, against the Base of equal budget"
+    tested = f"McNemar's test of each seed, Holm over the {len(tests)} tests of this table"
+    text = _caption(group, about, found, tested)
     name, title = group.file_name("ablation"), f"Ablation, {group.slug}"
     return TableSpec(
-        name, title, _caption(group, about, found, rows), header, tuple(rows), chapter="ablation"
+        name, title, text, header, tuple(rows), chapter="ablation", remarks=_remarks(group)
     )
 
 
@@ -132,14 +116,8 @@ def margins_table(group: ResultSet, found: Sequence[Variant]) -> TableSpec:
             row += [m.accuracy, _relative(pairs.get(best.classifier)), str(best.steps)]
             row += [None] * 3
         rows.append(tuple(row))
-    about = (
-        "Fixed against adaptive margins. Of each family's candidates (adaptive: d_nn of the right "
-        "prompt) those whose every seed passed the gate count, and of them the one with the best "
-        "mean validation accuracy is chosen: the choice rests on the validation split alone. The "
-        "two are compared on the test pictures, adaptive less fixed, in points, with a paired "
-        f"bootstrap interval. {_about_validation(group)} McNemar's exact test is for each seed on "
-        f"its own, adjusted by Holm over the seeds. {_POOLING}."
-    )
+    about = "Fixed and adaptive margins, chosen on the validation split alone"
+    remarks = list(_remarks(group))
     fixed, adaptive = chosen
     if fixed is not None and adaptive is not None:
         pair = VariantPair(adaptive, fixed)
@@ -147,11 +125,12 @@ def margins_table(group: ResultSet, found: Sequence[Variant]) -> TableSpec:
             adjusted = holm(pair.p_values)
             texts = (", ".join(map(p_text, ps)) for ps in (pair.p_values, adjusted))
             rows[1] = (*rows[1][:-3], _tested(pair, max(adjusted)), *texts)
-            about += f" {_power(pair)}"
+            remarks.append(_power(pair))
     used = [variant for variant in chosen if variant is not None]
     name, title = group.file_name("margins"), f"Fixed and adaptive margins, {group.slug}"
+    text = _caption(group, about, used, "McNemar's test of each seed, Holm over seeds")
     return TableSpec(
-        name, title, _caption(group, about, used, rows), header, tuple(rows), chapter="ablation"
+        name, title, text, header, tuple(rows), chapter="ablation", remarks=tuple(remarks)
     )
 
 
@@ -190,11 +169,6 @@ def _validation(variant: Variant) -> str:
     return text if len(figures) == 1 else f"{text} ({min(figures):.1f} to {max(figures):.1f})"
 
 
-def _about_validation(group: ResultSet) -> str:
-    ranged = ", mean and range over seeds" if group.several else ""
-    return f"Validation: accuracy in percent on the validation split{ranged}."
-
-
 def _relative(pair: VariantPair | None) -> Number | None:
     if pair is None or pair.relative_d_p is None:
         return None
@@ -220,16 +194,11 @@ def _power(pair: VariantPair) -> str:
     )
 
 
-def _caption(
-    group: ResultSet, about: str, used: Sequence[Variant], rows: Sequence[tuple[Value, ...]]
-) -> str:
-    parts = [about]
-    if used:
-        parts.append(f"{setting(group, [variant.clean for variant in used])}.")
-    if group.several:
-        parts.append(SEEDS)
-    else:
-        parts.append("With one seed, intervals and tests say nothing about another training.")
-    if any(value is None for row in rows for value in row):
-        parts.append("–: not applicable or not measured.")
-    return " ".join([*parts, *([DRAWN] if group.drawn else [])])
+def _caption(group: ResultSet, about: str, used: Sequence[Variant], tested: str) -> str:
+    where = setting(group, [variant.clean for variant in used]) if used else ""
+    return caption(about, where, f"{interval_name(group)} intervals", tested)
+
+
+def _remarks(group: ResultSet) -> tuple[str, ...]:
+    one = "With one seed, intervals and tests say nothing about another training."
+    return () if group.several else (one,)

@@ -11,12 +11,11 @@ import numpy as np
 from bench import stats as metrics
 from bench.report.groups import Pooled, ResultSet
 from bench.report.logits import Factors, factors_of, forecasts_of, with_logits
-from bench.report.measures import ALIKE, bootstrapped
+from bench.report.measures import bootstrapped
 from bench.report.outcomes import Outcomes
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.common import (
     Swept,
-    bootstrap_name,
     captioned,
     counts,
     counts_header,
@@ -25,14 +24,6 @@ from bench.report.tables.common import (
     sizes,
 )
 from bench.stats import Forecasts, Interval, SampleScores, wilson
-
-_ABOUT = (
-    "Error consistency (Cohen's kappa; Geirhos et al., 2020) of pairs of classifiers {where}: 0 "
-    "where they err on the same pictures as often as chance would have it at their accuracies, 1 "
-    "where always. Intervals are {bootstrap}. There is no number for classifiers "
-    "of other pictures or training seeds, and for two that are always right or always wrong. "
-    f"{ALIKE}"
-)
 
 
 def consistency_tables(group: ResultSet, swept: Mapping[str, Swept]) -> list[TableSpec]:
@@ -69,8 +60,10 @@ def _table(
         own = swept[classifier]
         rows.append((group.names[classifier], *counts(group, own), *found, *empty))
     used = [entry for own in entries.values() for entry in own]
-    about = _ABOUT.format(where=where, bootstrap=bootstrap_name(group))
-    return captioned(group, name, title, about, used, header, rows)
+    about = f"Error consistency (Cohen's kappa) of pairs of classifiers {where}"
+    return captioned(
+        group, name, title, about, used, header, rows, intervals="95% bootstrap intervals"
+    )
 
 
 def kappa(first: Sequence[Pooled], second: Sequence[Pooled]) -> Number | None:
@@ -133,10 +126,15 @@ def calibration_table(group: ResultSet, swept: Mapping[str, Swept]) -> TableSpec
             for suffix, values in _versions(kept, fitted[classifier]):
                 row = (own.name, pictures + suffix, *counts, *values)
                 rows.append(row[: len(header)])
-    about = _about(group, swept, fitted)
+    remarks = [*_remarks(group, swept, fitted), reasons(swept)]
     if excluded:
-        about += f" Pictures without finite logits are left out: {', '.join(excluded)}."
-    return captioned(group, "calibration", "Calibration", about, used, header, rows)
+        remarks.append(f"Pictures without finite logits are left out: {', '.join(excluded)}.")
+    return captioned(
+        group,
+        *("calibration", "Calibration", _ABOUT, used, header, rows),
+        intervals="95% bootstrap intervals; none of binned errors (ECE)",
+        remarks=remarks,
+    )
 
 
 def _versions(
@@ -157,55 +155,26 @@ def _conditions(own: Swept) -> list[tuple[str, list[Pooled]]]:
     return found
 
 
-def _about(
+_ABOUT = "Confidences against what came true; lower is better in all columns but accuracy"
+
+
+def _remarks(
     group: ResultSet, swept: Mapping[str, Swept], fitted: Mapping[str, Factors | None]
-) -> str:
-    return (
-        "Softmax probabilities of the logits against what came true. NLL: negative log-likelihood "
-        "in nats. Brier: summed over classes, 0 to 2. AURC: mean error over all coverages. "
-        f"Accuracy of the {100 * COVERAGE:.0f}% most confident pictures, at the threshold that "
-        "makes them so. ECE: 15 bins of equal width; adaptive ECE: of equal mass. For all but "
-        f"accuracy lower is better. Intervals are {bootstrap_name(group)}; the binned errors "
-        "have none, for they are biased upwards and a bootstrap would add to the bias. "
-        f"{ALIKE}{_about_corrupted(swept)}{_about_calibrated(group, swept, fitted)}"
-        f"{_about_emodc(group, swept)}{reasons(swept)}"
-    )
-
-
-def _about_corrupted(swept: Mapping[str, Swept]) -> str:
-    if not any(own.complete for own in swept.values()):
-        return ""
-    return " Strongest severity: means over corruptions, each at its strongest."
-
-
-def _about_calibrated(
-    group: ResultSet, swept: Mapping[str, Swept], fitted: Mapping[str, Factors | None]
-) -> str:
+) -> Iterator[str]:
+    """What factors were fitted on, and which were not."""
     known = [factors for factors in fitted.values() if factors is not None]
     if not known:
-        return ""
+        return
     each = " of each training" if group.several else ""
-    lacking = [swept[classifier].name for classifier, factors in fitted.items() if factors is None]
-    return (
-        " Calibrated: the logits times a factor, the reciprocal of a temperature, that was fitted "
-        f"for the least NLL of {sizes([factors.n for factors in known])} clean pictures of the "
-        f"validation split{each}, and is kept for corrupted ones; no decision changes. ECE ratio: "
-        "in units of the ECE in the row above."
-        + (" A factor held at the confidence that so many pictures can show has no interval."
-           if any(factors.held for factors in known) else "")
-        + (f" Without results on validation pictures to fit: {', '.join(lacking)}."
-           if lacking else "")
-    )  # fmt: skip
-
-
-def _about_emodc(group: ResultSet, swept: Mapping[str, Swept]) -> str:
-    traced = {r.cell.classifier for r in group.results if r.manifest.timesteps}
-    if not traced & swept.keys():
-        return ""
-    return (
-        " EmoDC's logits are negative mean errors times a constant: another one would change these "
-        "numbers, and not its decisions."
+    yield (
+        f"Calibrated: factor fitted for the least NLL of {sizes([f.n for f in known])} clean "
+        f"pictures of the validation split{each}."
     )
+    if any(factors.held for factors in known):
+        yield ("A factor held at the confidence that so many pictures can show has no interval.")
+    lacking = [swept[classifier].name for classifier, factors in fitted.items() if factors is None]
+    if lacking:
+        yield f"Without results on validation pictures to fit: {', '.join(lacking)}."
 
 
 def _values(found: Conditions) -> tuple[Value, ...]:

@@ -11,13 +11,12 @@ from bench.report.ranking import FEWEST, RankedScores
 from bench.report.results import Results
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.common import (
-    SEEDS,
     Swept,
     behind,
+    caption,
     captioned,
     counts,
     counts_header,
-    ending,
     interval_name,
     reasons,
     seeds_text,
@@ -52,15 +51,15 @@ def clean_table(group: ResultSet) -> TableSpec:
         costs = (_number(m.evaluations, 1), _number(m.seconds, 4))
         counts = (str(m.n), str(m.seeds)) if group.several else (str(m.n),)
         rows.append((name, *counts, m.accuracy, *means, *costs))
-    about = f"Clean pictures: accuracy (WAR) in percent with its {interval_name(group)} interval."
-    if not group.several:
-        about += (
-            " UAR and macro-F1 have Wilson's at the effective number of pictures, d_p Student's."
-        )
+    about = "Clean pictures: accuracy (WAR), UAR and macro-F1, d_p, cost"
     ranked = {
         "accuracy %": [RankedScores.of(group.clean(classifier)) for classifier in group.names]
     }
-    return captioned(group, "clean", "Clean pictures", about, used, header, rows, ranked)
+    return captioned(
+        group,
+        *("clean", "Clean pictures", about, used, header, rows, ranked),
+        intervals=f"{interval_name(group)} intervals",
+    )
 
 
 def _number(value: float | None, digits: int) -> Number | None:
@@ -92,12 +91,13 @@ def gaps_table(
         for pictures, scores in _conditions(own):
             gaps = (_gap([scores[:, mask] for mask in each]) for each in masks)
             rows.append((own.name, pictures, *counts(group, own), *gaps))
-    about = (
-        "Accuracy of the best group of pictures less that of the worst, in points, by attribute "
-        f"(the tables of groups have them one by one). {_ABOUT_GAPS}{_about_corrupted(swept)}"
-        f"{reasons(swept)}"
+    about = "Accuracy of the best group of pictures less that of the worst, in points, by attribute"
+    return captioned(
+        group,
+        *("gaps", "Gaps between groups", about, behind(group), header, rows),
+        intervals="95% simultaneous intervals",
+        remarks=[reasons(swept)],
     )
-    return captioned(group, "gaps", "Gaps between groups", about, behind(group), header, rows)
 
 
 def group_table(group: ResultSet, swept: Mapping[str, Swept], attribute: Attribute) -> TableSpec:
@@ -113,35 +113,25 @@ def group_table(group: ResultSet, swept: Mapping[str, Swept], attribute: Attribu
             each = [share(part) if part.size else None for part in parts]
             rows.append((own.name, pictures, *counts(group, own), *each, _gap(parts)))
     what = "Recall of each class" if attribute.name == CLASS else "Accuracy by group of pictures"
-    about = (
-        f"{what} in percent with {interval_name(group)} intervals; n in the header. Gap: the best "
-        f"less the worst, in points. {_ABOUT_GAPS}{_about_corrupted(swept)}"
-        f"{reasons(swept)}"
-    )
+    about = f"{what} in percent; gap: the best less the worst, in points"
+    remarks = [reasons(swept)]
     small = [v for v, c in zip(attribute.values, each_n, strict=True) if min(c) < FEWEST]
     if small:
-        about += f" Not in the gap, with under {FEWEST} pictures: {', '.join(small)}."
+        remarks.append(f"Not in the gap, with under {FEWEST} pictures: {', '.join(small)}.")
     lacking = max(
         len(own.ids) - int(np.any(masks[classifier], axis=0).sum())
         for classifier, own in swept.items()
     )
     if lacking:
-        about += f" {lacking} pictures have no {attribute.name} and are in no group."
+        remarks.append(f"{lacking} pictures have no {attribute.name} and are in no group.")
     title = f"Groups by {attribute.name}"
     name = f"groups-{attribute.name}"
-    return captioned(group, name, title, about, behind(group), header, rows)
-
-
-_ABOUT_GAPS = (
-    "A gap's interval holds whichever groups are best and worst (Newcombe's of all pairs, at "
-    "Bonferroni's level), so it is wide; a gap of several groups is above 0 by chance alone. "
-    "It is over pictures, for the trainings at hand."
-)
-
-
-def _about_corrupted(swept: Mapping[str, Swept]) -> str:
-    complete = any(own.complete for own in swept.values())
-    return " All severities: the mean over all corruptions and severities." if complete else ""
+    return captioned(
+        group,
+        *(name, title, about, behind(group), header, rows),
+        intervals=f"{interval_name(group)} intervals, of gaps simultaneous",
+        remarks=remarks,
+    )
 
 
 def _conditions(own: Swept) -> list[tuple[str, SampleScores]]:
@@ -211,10 +201,10 @@ def _table(
     intervals = " or ".join(dict.fromkeys(map(interval_name, kept)))
     seeds = "; ".join(f"{group.slug}: {seeds_text(group)}" for group in kept)
     about = (
-        f"Accuracy on clean pictures in percent with {intervals} intervals, by data set. Numbers "
-        "of classes differ, so columns are not comparable with each other. A classifier may have "
-        f"been trained for each data set: see the checkpoints under provenance. {seeds}."
+        "Accuracy on clean pictures in percent by data set, n in the header; classes differ, so "
+        "columns are not comparable"
     )
-    notes = [SEEDS] if any(group.several for group in kept) else []
-    caption = " ".join([about, *notes, *ending(kept, found)])
-    return TableSpec(name, title, caption, (*first, *columns), tuple(found))
+    text = caption(about, intervals=f"{intervals} intervals")
+    return TableSpec(
+        name, title, text, (*first, *columns), tuple(found), remarks=(f"Seeds: {seeds}.",)
+    )

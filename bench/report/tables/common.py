@@ -10,17 +10,45 @@ from numpy.typing import NDArray
 from bench.report.groups import Pooled, Result, ResultSet
 from bench.report.outcomes import same_samples
 from bench.report.ranking import RankedScores, rank
-from bench.report.spec import TableSpec, Value
+from bench.report.spec import ABSENT, SEEN, SEEN_NOTE, TIED, TIED_NOTE, TableSpec, Value
 from bench.stats import SampleScores
+from bench.store.checkpoints import GATE_FACTOR
 
 DRAWN = "Drawn faces are not evidence about real faces."
 SEEDS = (
-    "Numbers are means over training seeds, with intervals of a two-level bootstrap over seeds and "
-    "pictures, unless said otherwise; those of two seeds cover less than 95%. A single seed has "
-    "Wilson's."
+    "With several training seeds, numbers are means over them with two-level bootstrap intervals "
+    "over seeds and pictures; those of two seeds cover less than 95%."
 )
-#: Where marks of `TableSpec.seen` stand.
-SEEN_IN_MEANS = "Means and ratios count corruptions that were seen in training like all others."
+
+
+def how_to_read(groups: Sequence[ResultSet]) -> list[str]:
+    """What holds for every table of a report, said once: intervals, signs, checks."""
+    several, drawn = any(g.several for g in groups), any(g.drawn for g in groups)
+    return [
+        "Intervals are 95%: Wilson's for shares, Student's for d_p, bootstraps over pictures for "
+        "the rest; what all pictures agree on has none.",
+        *([SEEDS] if several else []),
+        "Bold: the best of its column, distinguishable from every other in paired tests (Holm); "
+        f"{TIED}: {TIED_NOTE} A bold difference is distinguishable from 0.",
+        f"{SEEN}: {SEEN_NOTE} Means count it like any other. {ABSENT}: not applicable or not "
+        "measured.",
+        "Denoiser check failed: validation d_p, the error under the right prompt, exceeds "
+        f"{GATE_FACTOR} times its Base's. Ignores its prompt: another prompt changes nothing.",
+        *([DRAWN] if drawn else []),
+        "Methods: docs/statistics.md.",
+    ]
+
+
+def caption(what: str, where: str = "", intervals: str = "", tested: str = "") -> str:
+    """The caption of any table: what is shown, n, intervals, and how much was tested.
+
+    Args:
+        what: A few words, without a full stop.
+        where: Data set, n, seeds, such as `setting`.
+        intervals: Such as "95% Wilson intervals".
+        tested: Such as `Ranking.short`.
+    """
+    return " ".join(f"{part}." for part in (what, where, intervals, tested) if part)
 
 
 def captioned(
@@ -33,6 +61,9 @@ def captioned(
     rows: Sequence[tuple[Value, ...]],
     ranked: Mapping[str, Sequence[RankedScores | None]] | None = None,
     under: Mapping[str, str] | None = None,
+    *,
+    intervals: str = "",
+    remarks: Sequence[str] = (),
 ) -> TableSpec:
     """A group's table whose caption says what the numbers rest on.
 
@@ -47,17 +78,20 @@ def captioned(
         ranked: By column name, what its numbers rest on, (rows,); their best are marked.
         under: By column name, the corruption that its numbers were measured under; those that a
             row's classifier met in training are marked. Rows are those of `group.names`.
+        intervals: Which the numbers have.
+        remarks: What is particular to these rows; empty ones are left out.
     """
     seen = seen_cells(group, {header.index(c): name for c, name in (under or {}).items()}, rows)
     ranking = rank(
         {header.index(column): own for column, own in (ranked or {}).items()},
         [str(row[0]) for row in rows],
     )
-    parts = [about, *([ranking.note] if ranking.note else []), f"{setting(group, used)}."]
-    parts += [SEEN_IN_MEANS] if seen else []
-    parts += [*([SEEDS] if group.several else []), *ending([group], rows)]
-    file_name, full, caption = group.file_name(name), f"{title}, {group.slug}", " ".join(parts)
-    return TableSpec(file_name, full, caption, header, tuple(rows), ranking.marks, seen=seen)
+    text = caption(about, setting(group, used), intervals, ranking.short)
+    file_name, full = group.file_name(name), f"{title}, {group.slug}"
+    said = tuple(remark for remark in (*remarks, *ranking.remarks) if remark)
+    return TableSpec(
+        file_name, full, text, header, tuple(rows), ranking.marks, seen=seen, remarks=said
+    )
 
 
 def seen_cells(
@@ -78,13 +112,6 @@ def seen_cells(
     )
 
 
-def ending(groups: Sequence[ResultSet], rows: Sequence[tuple[Value, ...]]) -> list[str]:
-    """The last sentences of a caption."""
-    empty = any(value is None for row in rows for value in row)
-    drawn = any(group.drawn for group in groups)
-    return [*(["–: not applicable or not measured."] if empty else []), *([DRAWN] if drawn else [])]
-
-
 def setting(group: ResultSet, used: Sequence[Result | Pooled]) -> str:
     """What the numbers were measured on: data set, n, classes, seeds."""
     n = sizes([result.metrics.n for result in used])
@@ -102,12 +129,6 @@ def seeds_text(group: ResultSet) -> str:
 def interval_name(group: ResultSet) -> str:
     """Which intervals accuracies have."""
     return "95%" if group.several else "95% Wilson"
-
-
-def bootstrap_name(group: ResultSet) -> str:
-    """Which intervals other numbers have."""
-    seeds = " and training seeds" if group.several else ""
-    return f"95% bootstraps over pictures{seeds}"
 
 
 def counts_header(group: ResultSet) -> tuple[str, ...]:
@@ -220,14 +241,14 @@ def a_row_each(
 
 
 def reasons(swept: Mapping[str, Swept]) -> str:
-    """For captions: why which classifier lacks numbers, empty if none does."""
+    """For remarks: why which classifier lacks numbers, empty if none does."""
     found: dict[str, list[str]] = {}
     for own in swept.values():
         for corruption, reason in own.why_not.items():
             why = f"{corruption.replace('_', ' ')} {reason}"
             found.setdefault(why, []).append(own.name)
     said = "; ".join(f"{why}: {', '.join(who)}" for why, who in found.items())
-    return f" Left out: {said}." if said else ""
+    return f"Left out: {said}." if said else ""
 
 
 def _swept(group: ResultSet, classifier: str) -> Swept | None:

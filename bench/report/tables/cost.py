@@ -1,6 +1,6 @@
 """What a decision costs: rules replayed on traces, for every classifier."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import isclose
 
 from bench.report.groups import Pooled, ResultSet
@@ -50,8 +50,17 @@ def cost_table(group: ResultSet, store: Store) -> TableSpec | None:
             counts = (str(m.n), str(m.seeds)) if group.several else (str(m.n),)
             cost = (Number(one.evaluations, 1), None, _number(one.flops, 3), _number(m.seconds, 4))
             rows.append((name, "as it is", *counts, *cost, one.accuracy, None, None))
-    about = _about(group, curves, flops)
-    return captioned(group, "steps", "Accuracy against cost", about, used, header, rows)
+    unit = "FLOPs" if flops else "evaluations"
+    about = (
+        "Clean pictures: accuracy in percent against the cost of a decision, by replayed rules; "
+        f"mean over costs: over {unit} between the cheapest and the dearest"
+    )
+    return captioned(
+        group,
+        *("steps", "Accuracy against cost", about, used, header, rows),
+        intervals=f"{interval_name(group)} intervals",
+        remarks=list(_remarks(group, curves)),
+    )
 
 
 def _row(rule: Compared, seconds: Number | None) -> tuple[Value, ...]:
@@ -87,27 +96,11 @@ def _cost(rule: Compared, flops: bool) -> float:
     return rule.flops.value if flops and rule.flops is not None else rule.evaluations.value
 
 
-def _about(group: ResultSet, curves: Mapping[str, CostCurve], flops: bool) -> str:
-    unit = "FLOPs" if flops else "evaluations"
-    parts = [
-        f"Clean pictures: accuracy in percent against what a decision costs, with "
-        f"{interval_name(group)} intervals, by rules replayed on stored traces. Full decisions are "
-        "by the lowest mean error, from all steps or the middles of that many equal parts of them; "
-        "those from views, by the mean log-probability, begin with the picture itself. Agreement: "
-        "with the full decision from all steps.",
-        "Evaluations: one class at one step; of classifiers that score all classes at once, one "
-        "pass of the network. Costs are means over pictures, with bootstrap intervals where "
-        "pictures differ. Seconds were measured for whole decisions only, without an interval, as "
-        "they say more of the machine than of the pictures.",
-        "Mean over costs: the area under the line of full decisions, accuracy over the logarithm "
-        f"of {unit} between the cheapest and the dearest one of all classifiers; before its "
-        "cheapest a classifier guesses, beyond its dearest its accuracy stays.",
-    ]
+def _remarks(group: ResultSet, curves: Mapping[str, CostCurve]) -> Iterator[str]:
     without = [c for c, curve in curves.items() if curve.errors and not curve.profile]
     if without:
         names = ", ".join(group.names[c] for c in without)
-        parts.append(f"Sequential tests without a gap profile of validation pictures: {names}.")
-    return " ".join(parts)
+        yield f"Sequential tests without a gap profile of validation pictures: {names}."
 
 
 def _number(value: float | None, digits: int) -> Number | None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from bench.report.present import csv_cell
 from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
-from bench.report.tables import DRAWN
+from bench.report.tables import caption
 from bench.report.traces.diagnosis import PROMPTS, Diagnosis
 from bench.stats import Interval
 from emodc.analysis.estimates import Estimate
@@ -72,10 +72,7 @@ def correlation_table(diagnosis: Diagnosis) -> TableSpec:
         )
         for name, found in diagnosis.correlations.items()
     ]
-    about = (
-        "Errors of clean pictures, averaged over the steps. r: Pearson's, with the interval of "
-        "Fisher's z. Difference: with Student's interval."
-    )
+    about = "Errors of clean pictures, mean over steps: Pearson's r with d_p, and difference to it"
     return _spec(diagnosis, "correlation", "Errors under other prompts", about, header, rows)
 
 
@@ -90,12 +87,7 @@ def timestep_table(diagnosis: Diagnosis) -> TableSpec:
             accuracy, separation = found[number]
             row += [_percent(accuracy), _count(accuracy), _number(separation, 2)]
         rows.append(tuple(row))
-    about = (
-        "Decisions from the steps of one timestep bin alone, with Wilson intervals; d' is the mean "
-        "over pictures of the gap (d_n averaged over wrong classes, minus d_p) in units of its "
-        "standard deviation, with the delta method's interval. No step of a noisy picture lies in "
-        "the bins before its own noise, which noise-aware evaluation leaves out."
-    )
+    about = "Decisions from one timestep bin alone: accuracy, and separation d' of d_n from d_p"
     return _spec(diagnosis, "timesteps", "Timesteps", about, ("timesteps", *names), rows)
 
 
@@ -107,10 +99,7 @@ def margin_table(diagnosis: Diagnosis) -> TableSpec:
         fixed, adaptive = found.kept("fixed", part), found.kept("adaptive", part)
         rows.append((name, _count(fixed), _percent(fixed), _percent(adaptive)))
     header = ("pictures", "n", f"d_p + {found.fixed:.4f} %", f"{1 + found.alpha:g} d_p %")
-    about = (
-        "Clean pictures whose lowest d_n is at least d_p and a margin, with Wilson intervals. "
-        "Thirds by d_p. The fixed margin is what the adaptive one asks on average."
-    )
+    about = "Clean pictures whose lowest d_n exceeds d_p by a margin, in thirds by d_p"
     return _spec(diagnosis, "margins", "Margins", about, header, rows)
 
 
@@ -143,11 +132,10 @@ def _spec(
     header: tuple[str, ...],
     rows: list[tuple[Value, ...]],
 ) -> TableSpec:
-    drawn = f" {DRAWN}" if diagnosis.group.drawn else ""
     return TableSpec(
         diagnosis.file_name(what),
         f"{title}, {diagnosis.name}, {diagnosis.group.slug}",
-        f"{about} {diagnosis.where}.{drawn}",
+        caption(about, diagnosis.where, "95% intervals"),
         header,
         tuple(rows),
         chapter="diagnostics",

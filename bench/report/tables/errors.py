@@ -10,7 +10,7 @@ import numpy as np
 
 from bench import stats as metrics
 from bench.report.groups import ResultSet
-from bench.report.measures import ALIKE, above_zero, bootstrapped_ratio
+from bench.report.measures import above_zero, bootstrapped_ratio
 from bench.report.outcomes import same_samples
 from bench.report.results import Results
 from bench.report.spec import Number, TableSpec, Value
@@ -18,7 +18,6 @@ from bench.report.tables.common import (
     Swept,
     a_row_each,
     behind,
-    bootstrap_name,
     captioned,
     counts_header,
     reasons,
@@ -44,23 +43,20 @@ def errors_table(group: ResultSet, swept: Mapping[str, Swept], reference: str) -
         return [_shown(r, own is unit.swept) for r in (_mean(ces), _mean(rces), *ces)]
 
     rows = a_row_each(group, swept, len(header), row)
-    about = (
-        f"Errors under corruption in units of those of {shown}, in percent: CE is the sum of the "
-        "errors at all severities over that sum of the reference, mCE the mean of the CEs "
-        "(Hendrycks and Dietterich, 2019). The relative mCE is the same of what a corruption adds "
-        f"to the error on clean pictures. Lower is better; {shown} has 100 by definition. A low "
-        "relative mCE alone is no merit: a classifier that is poor on clean pictures has little to "
-        "lose. "
-        f"Intervals are {bootstrap_name(group)}, of both classifiers and all severities "
-        "together, on the logarithmic scale where a ratio can be told from 0. "
-        f"{ALIKE}{unit.caveat(names)}{reasons(swept)}"
-    )
+    about = f"Errors under corruption in percent of those of {shown}; lower is better"
+    remarks = [*unit.caveats(names), reasons(swept)]
     strangers = [own.name for own in swept.values() if not same_samples(own.ids, unit.swept.ids)]
     if strangers:
-        about += f" Classifiers of other pictures have no numbers: {', '.join(strangers)}."
+        remarks.append(f"Classifiers of other pictures have no numbers: {', '.join(strangers)}.")
     title = "Corruption errors"
     under, used = dict(zip(each, names, strict=True)), behind(group)
-    return captioned(group, "corruption-errors", title, about, used, header, rows, under=under)
+    return captioned(
+        group,
+        *("corruption-errors", title, about, used, header, rows),
+        under=under,
+        intervals="95% bootstrap intervals",
+        remarks=remarks,
+    )
 
 
 def reference_of(group: ResultSet, swept: Mapping[str, Swept], wanted: str | None) -> str | None:
@@ -123,17 +119,18 @@ class _Unit:
         scores = metrics.ratio_scores(added[corruption], self._like(own, self.added[corruption]))
         return None if value is None else (value, scores)
 
-    def caveat(self, names: Sequence[str]) -> str:
-        """What the caption has to say of this unit."""
-        said = ""
+    def caveats(self, names: Sequence[str]) -> list[str]:
+        """What is to be said of this unit."""
+        said = []
         if len(self.swept.seeds) > 1:
-            said += " Classifiers with other training seeds are measured in its mean over seeds."
+            said.append("Other training seeds are measured in its mean over seeds.")
         known = [name for name in names if name in self.swept.entries]
         for what, units in (("error", self.errors), ("added error", self.added)):
             lost = [name.replace("_", " ") for name in known if name not in units]
             if lost:
-                said += (
-                    f" Its {what} cannot be told from 0 under {', '.join(lost)}, and is no unit."
+                said.append(
+                    f"{self.swept.name}'s {what} cannot be told from 0 under {', '.join(lost)}, "
+                    "and is no unit."
                 )
         return said
 

@@ -1,6 +1,6 @@
 """The data sets behind a report."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, get_args
 
 from bench.data.base import Split
@@ -9,9 +9,8 @@ from bench.report.attributes import recorded
 from bench.report.groups import Result, ResultSet
 from bench.report.results import Results
 from bench.report.spec import TableSpec, Value
-from bench.report.tables.common import captioned, ending, sizes
+from bench.report.tables.common import caption, captioned, sizes
 from bench.store.cells import Conditioning
-from bench.store.checkpoints import GATE_FACTOR
 from bench.store.records import DatasetRecord
 from bench.store.store import Store
 
@@ -36,18 +35,12 @@ def datasets_table(results: Results, store: Store) -> TableSpec:
             counts = record.counts["test"]
             each = ", ".join(f"{label} {counts[label]}" for label in record.classes)
             listed.append(f"{group.data}: {each}.")
-    about = (
-        "Data sets: pictures in each split, and how many of the test split were measured on clean "
-        "pictures; of the test split the fewest and most pictures of a class, the accuracy of "
-        "guessing (chance) and of always naming the largest class (majority), and heights x "
-        "widths; the attributes that its groups of pictures rest on. Counts and shares of the "
-        "whole split, so without intervals."
-    )
-    parts = [about, *(["Test pictures per class: " + " ".join(listed)] if listed else [])]
+    about = "Pictures in each split; of the test split classes, chance, largest class, groups"
+    remarks = ["Test pictures per class: " + " ".join(listed)] if listed else []
     if unknown:
-        parts.append(f"The store holds no record of {', '.join(unknown)}: from cells alone.")
-    caption = " ".join([*parts, *ending(list(shown.values()), rows)])
-    return TableSpec("datasets", "Data sets", caption, header, tuple(rows))
+        remarks.append(f"The store holds no record of {', '.join(unknown)}: from cells alone.")
+    text = caption(about, intervals="Counts of the whole split, so without intervals")
+    return TableSpec("datasets", "Data sets", text, header, tuple(rows), remarks=tuple(remarks))
 
 
 def _row(group: ResultSet, record: DatasetRecord | None) -> tuple[Value, ...]:
@@ -92,37 +85,9 @@ def constants_table(results: Results) -> list[TableSpec]:
             rows[result.cell.perturbation.replace("_", " "), None, "", other] = None
     if not rows:
         return []
-    about = (
-        "What each corruption was made of, from the manifests of its cells: the preset that has "
-        "it and the preset's version, the version of its pixels, and the constants at severities "
-        "1, 2 and so on; a single value holds at all of them, and of long lists the ends and the "
-        "count are given. Of attacks and of functions of a user's own, what they were set to. "
-        "docs/corruptions.md says what they mean."
-    )
+    about = "Presets, versions and constants by severity, from the cells' manifests"
     header = ("corruption", "preset", "version", "constants")
-    return [TableSpec("constants", TITLE, about, header, tuple(rows))]
-
-
-def presets_note(group: ResultSet, corruptions: Sequence[str]) -> str:
-    """For captions over many corruptions: their presets; empty if no manifest has one."""
-    known = _known(r for r in group.results if r.cell.perturbation in corruptions)
-    presets = dict.fromkeys(preset for _, preset in known if preset)
-    if not presets:
-        return ""
-    plural = "s" if len(presets) > 1 else ""
-    return f' Preset{plural} {", ".join(presets)}; constants: table "{TITLE}".'
-
-
-def constants_note(group: ResultSet, corruption: str) -> str:
-    """For the caption of one corruption: preset, version and constants."""
-    said = dict.fromkeys(
-        (f"Preset {preset}, v" if preset else "V")
-        + f"ersion {parameters.get('version')} of the corruption; {in_words(parameters)}"
-        for parameters, preset in _known(
-            r for r in group.results if r.cell.perturbation == corruption
-        )
-    )
-    return "".join(f" {text}." for text in said)
+    return [TableSpec("constants", TITLE, caption(about), header, tuple(rows))]
 
 
 def _known(results: Iterable[Result]) -> list[tuple[dict[str, Any], str | None]]:
@@ -158,14 +123,13 @@ def provenance_table(group: ResultSet) -> TableSpec:
                 _each(_gap(gate.conditioning) for gate in gates if gate.conditioning is not None),
             )
         )
-    about = (
-        "What stands behind the numbers: digest of the checkpoint, steps of a trace, and the gate, "
-        f"which fails an EmoDC checkpoint whose d_p exceeds {GATE_FACTOR} times that of its Base. "
-        "Conditioning fails if the interval of d_n - d_p on validation pictures (95%, Student's t) "
-        "or that of the accuracy there (Wilson) reaches down to 0 or to chance. "
-        f"{_class_orders(group)}"
+    about = "Digest of the checkpoint, steps, denoiser check and conditioning (validation pictures)"
+    return captioned(
+        group,
+        *("provenance", "Provenance", about, group.results, header, rows),
+        intervals="95% Student's intervals of d_n - d_p",
+        remarks=[_class_orders(group)],
     )
-    return captioned(group, "provenance", "Provenance", about, group.results, header, rows)
 
 
 def _gap(own: Conditioning) -> str:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from bench import stats as metrics
 from bench.report.groups import ResultSet
-from bench.report.measures import ALIKE, above_zero, bootstrapped_ratio, share
+from bench.report.measures import above_zero, bootstrapped_ratio, share
 from bench.report.outcomes import Flips, same_samples, shared
 from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
-from bench.report.tables.common import SEEDS, counts_header, ending, seeds_text, seen_cells, sizes
+from bench.report.tables.common import caption, counts_header, seeds_text, seen_cells, sizes
 from bench.stats import SampleScores
 from bench.stats.bootstrap import two_level
 
@@ -62,18 +62,13 @@ def sequences_table(group: ResultSet, wanted: str | None) -> TableSpec | None:
         mean = _probability(np.mean(complete, axis=0)) if len(complete) == len(names) else None
         probabilities = [None if one is None else _probability(one) for one in each]
         body.append((name, *counts, mean, _rate(own, unit, names), *probabilities))
-    about = (
-        "Flip probability (FP): the share of a sequence's frames whose decision, right or wrong, "
-        "is another than that of the frame before; in sequences of noise, than that of the clean "
-        "picture (Hendrycks and Dietterich, 2019). Lower is better, and a classifier that always "
-        "says the same never flips: read it beside accuracy. mFR: the mean over sequences of the "
-        f"FP in units of that of {unit.name}. Intervals are 95% bootstraps over pictures"
-        f"{' and training seeds' if group.several else ''}, a picture with all its frames being "
-        f"one unit; an FP that all pictures agree on has Wilson's. {ALIKE} "
-        f"Data set {group.data}, n = {sizes([len(row.ids) for row in rows.values()])} pictures, "
-        f"{len(group.classes)} classes, {seeds_text(group)}."
+    about = caption(
+        f"Flip probability (FP) by sequence; mean flip rate (mFR) in units of {unit.name}; lower "
+        "is better",
+        f"Data set {group.data}, n = {sizes([len(row.ids) for row in rows.values()])}, "
+        f"{len(group.classes)} classes, {seeds_text(group)}",
+        "95% bootstrap intervals",
     )
-    about = " ".join([about, *([SEEDS] if group.several else []), *ending([group], body)])
     title = f"Perturbation sequences, {group.slug}"
     first = len(header) - len(names)
     seen = seen_cells(group, dict(enumerate(names, first)), body)

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench import stats as metrics
 from bench.report.groups import Pooled, ResultSet
-from bench.report.measures import ALIKE, above_zero, bootstrapped, share
+from bench.report.measures import above_zero, bootstrapped, share
 from bench.report.ranking import RankedScores
 from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
 from bench.report.tables.common import (
@@ -21,7 +21,6 @@ from bench.report.tables.common import (
     reasons,
     sizes,
 )
-from bench.report.tables.provenance import constants_note, presets_note
 from bench.stats import Interval, SampleScores
 from bench.stats.bootstrap import two_level
 
@@ -34,12 +33,7 @@ def corruption_table(group: ResultSet, perturbation: str) -> TableSpec:
         (*row, group.mean(classifier, perturbation))
         for classifier, row in _sweep_rows(group, perturbation)
     ]
-    about = (
-        f"Accuracy in percent with {interval_name(group)} intervals under {perturbation}, by "
-        "severity. The mean is over the severities; its interval counts each image once"
-        f"{'' if group.several else ' and is conservative'}."
-        f"{constants_note(group, perturbation)}"
-    )
+    about = f"Accuracy in percent under {perturbation} by severity, and their mean"
     ranked = {s: _scores(group, perturbation, s) for s in severities}
     ranked["clean"] = [RankedScores.of(group.clean(classifier)) for classifier in group.names]
     complete = (group.under(classifier, perturbation) for classifier in group.names)
@@ -56,10 +50,7 @@ def attack_table(group: ResultSet, perturbation: str) -> TableSpec:
     budgets = (f"eps {s}" for s in severities)
     header = ("classifier", *counts_header(group), "d_p (clean)", "clean", *budgets)
     rows = [row for _, row in _sweep_rows(group, perturbation)]
-    about = (
-        f"Accuracy in percent with {interval_name(group)} intervals under the attack "
-        f"{perturbation}, by budget eps. The clean columns are over the attacked samples only."
-    )
+    about = f"Accuracy in percent under attack {perturbation} by budget; clean: the same pictures"
     ranked = {f"eps {s}": _scores(group, perturbation, s) for s in severities}
     return _sweep_table(group, perturbation, about, header, rows, ranked)
 
@@ -105,7 +96,11 @@ def _sweep_table(
     title = f"{kind} {perturbation.replace('_', ' ')}"
     under = dict.fromkeys([*group.severities(perturbation), *header[-1:]], perturbation)
     own = under if kind == "Corruption" else {}
-    return captioned(group, perturbation, title, about, used, header, rows, ranked, own)
+    return captioned(
+        group,
+        *(perturbation, title, about, used, header, rows, ranked, own),
+        intervals=f"{interval_name(group)} intervals",
+    )
 
 
 # ------------------------------------------------------------------------------------------------
@@ -124,14 +119,7 @@ def grid_table(group: ResultSet, swept: Mapping[str, Swept]) -> TableSpec:
         return [_share(own.clean), _share(own.mean), _drop(own), *each]
 
     rows = a_row_each(group, swept, len(header), row)
-    about = (
-        f"Accuracy in percent with {interval_name(group)} intervals: clean, and under each "
-        "corruption the mean over its severities. Mean: over all corruptions, each alike. Relative "
-        "drop: the share of the clean accuracy that is lost in that mean; its interval is a "
-        "bootstrap over pictures, clean and corrupted together. Intervals count each picture once "
-        f"in all cells{'' if group.several else ', and those of means are conservative'}."
-        f" {ALIKE}{reasons(swept)}{presets_note(group, names)}"
-    )
+    about = "Accuracy in percent: clean, mean over severities of each corruption, mean of all"
     columns: dict[str, Callable[[Swept], metrics.SampleScores | None]] = {
         "clean": lambda own: own.clean,
         "mean": lambda own: own.mean,
@@ -140,7 +128,12 @@ def grid_table(group: ResultSet, swept: Mapping[str, Swept]) -> TableSpec:
     ranked = {column: [_grid_scores(own, of) for own in entries] for column, of in columns.items()}
     used = behind(group)
     under = dict(zip(shown, names, strict=True))
-    return captioned(group, "corruptions", "Corruptions", about, used, header, rows, ranked, under)
+    return captioned(
+        group,
+        *("corruptions", "Corruptions", about, used, header, rows, ranked, under),
+        intervals=f"{interval_name(group)} intervals, of the drop bootstraps",
+        remarks=[reasons(swept)],
+    )
 
 
 def _share(scores: metrics.SampleScores | None) -> AccuracyEstimate | None:
@@ -185,19 +178,16 @@ def curves_table(group: ResultSet, swept: Mapping[str, Swept]) -> TableSpec:
         return _area(own, levels), _half_drop(own, list(levels.values())), _changed(own)
 
     rows = a_row_each(group, swept, len(header), row)
-    about = (
-        "Curves of accuracy against severity, from clean pictures (severity 0) on, means over all "
-        f"{len(names)} corruptions. Area: the mean height of the curve, trapezoidal. Half drop: "
-        "the severity at which the mean curve, linear between severities, has lost half of what "
-        "lies between the clean accuracy and that of always naming the largest class; its interval "
-        "is where the curve's pointwise two-level band crosses. Changed decisions: those that "
-        "differ from the decision on the clean picture, right or wrong. "
-        f"Intervals of shares are {interval_name(group)} ones that "
-        f"count each picture once.{reasons(swept)}"
-    )
+    remarks = [reasons(swept)]
     if len(set(levels.values())) > 1:
-        about += " Corruptions differ in their severities, so there is no mean curve to halve."
-    return captioned(group, "curves", "Severity curves", about, behind(group), header, rows)
+        remarks.append("Corruptions differ in severities: no mean curve to halve.")
+    about = "Accuracy against severity, mean over corruptions: area, half drop, changed decisions"
+    return captioned(
+        group,
+        *("curves", "Severity curves", about, behind(group), header, rows),
+        intervals=f"{interval_name(group)} intervals, of the half drop two-level",
+        remarks=remarks,
+    )
 
 
 def _levels(group: ResultSet, corruption: str) -> Levels:
@@ -287,19 +277,18 @@ def levels_table(group: ResultSet) -> TableSpec:
             counts.append(sizes([m.seeds for m in known]) if known else None)
         accuracies = [None if pooled is None else pooled.metrics.accuracy for pooled in each]
         rows.append((name, *counts, *accuracies))
-    about = (
-        f"Accuracy in percent with {interval_name(group)} intervals at continuous levels, mild to "
-        "strong. Sigma of noise: its standard deviation, pixels being 0 to 1. Sigma of blur: its "
-        "standard deviation in pixels of the picture. SNR: the mean of a picture's squared values "
-        "over the variance of the noise, in dB."
-    )
+    about = "Accuracy in percent at continuous levels, mild to strong"
     ranked = {"clean": [RankedScores.of(group.clean(classifier)) for classifier in group.names]}
     for place, column in enumerate(columns):
         ranked[column] = [RankedScores.of(swept[classifier][place]) for classifier in group.names]
     used = [pooled for own in swept.values() for pooled in own if pooled is not None]
     under = {column: perturbation for column, (perturbation, _) in columns.items()}
     title = "Continuous levels"
-    return captioned(group, "levels", title, about, used, header, rows, ranked, under)
+    return captioned(
+        group,
+        *("levels", title, about, used, header, rows, ranked, under),
+        intervals=f"{interval_name(group)} intervals",
+    )
 
 
 def _columns(group: ResultSet) -> dict[str, _Level]:

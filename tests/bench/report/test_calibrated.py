@@ -111,19 +111,19 @@ def test_the_table_has_calibrated_rows(group: ResultSet) -> None:
         assert isinstance(better["factor on logits"], Number)
         severe = values(spec, classifier, names[3])
         assert severe["factor on logits"] == better["factor on logits"]
-    assert f"least NLL of {N} clean pictures of the validation split" in spec.caption
-    assert "not fitted" not in spec.caption and "no interval." in spec.caption
+    assert f"least NLL of {N} clean pictures of the validation split" in spec.about
+    assert "fit: " not in spec.about and "no interval." not in spec.about
 
 
 def test_a_classifier_without_validation_pictures_has_no_calibrated_rows(group: ResultSet) -> None:
     part = replace(group, validation=tuple(r for r in group.validation if r.name == "net"))
     spec = calibration_table(part, sweeps(part))
     assert [row[0] for row in spec.rows] == ["net"] * 4 + ["emodc"] * 2
-    assert "Without results on validation pictures to fit: emodc." in spec.caption
+    assert "Without results on validation pictures to fit: emodc." in spec.about
     bare = replace(group, validation=())
     spec = calibration_table(bare, sweeps(bare))
     assert len(spec.rows) == 4 and "factor on logits" not in spec.header
-    assert "Calibrated" not in spec.caption
+    assert "Calibrated" not in spec.about
     assert len(reliabilities(bare, "net")) == 2
 
 
@@ -134,7 +134,7 @@ def test_each_training_has_its_own_factor(tmp_path: Path) -> None:
     assert both.each[0] != both.each[1]
     assert both.number.value == pytest.approx(np.mean(both.each))
     spec = calibration_table(full, sweeps(full))
-    assert "validation split of each training" in spec.caption
+    assert "validation split of each training" in spec.about
     lacking = replace(full, validation=full.validation[:1])
     assert factors_of(lacking, "net", [0, 1]) is None
 
@@ -148,7 +148,7 @@ def test_a_classifier_that_is_always_right_is_held(group: ResultSet) -> None:
     assert found is not None and found.held and found.number.interval is None
     given = forecasts_of([right.outcomes], found)[0]
     assert given.confidence.mean() == pytest.approx((N + 1) / (N + 2))
-    caption = calibration_table(part, sweeps(part)).caption
+    caption = calibration_table(part, sweeps(part)).about
     assert "A factor held at the confidence" in caption
 
 

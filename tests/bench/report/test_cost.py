@@ -139,7 +139,7 @@ def test_incomplete_or_absent_traces_leave_a_single_decision(tmp_path: Path) -> 
     (group,) = read(tmp_path).groups
     spec = cost_table(group, store)
     assert spec.rows[-1][:2] == ("stopped", "as it is")
-    assert "without a gap profile of validation pictures: emodc." in spec.caption
+    assert "without a gap profile of validation pictures: emodc." in spec.about
     overview = next(cost_drawings(group, store))
     assert "evaluations" in overview.figure.axes[0].get_xlabel()  # FLOPs are unknown
     store.write_plan(cells[1:], {})

@@ -81,4 +81,4 @@ def test_the_table_names_what_it_rests_on(run: Path) -> None:
     rows = compare(pair(first, second).pairs)
     spec = table.table(first, second, rows)
     assert spec.header == ("cell", "n", "A %", "B %", "B - A", "p", "detectable", "UAR, B - A")
-    assert "7 rows" in spec.caption and "Drawn faces" in spec.caption
+    assert "7 rows" in spec.caption and "Drawn faces" in spec.about

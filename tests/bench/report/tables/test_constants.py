@@ -72,16 +72,6 @@ def test_parameters_of_attacks_and_functions_of_a_user_are_shown(build) -> None:
     ]
 
 
-def test_captions_name_presets_and_the_constants_of_their_own_corruption(
-    specs: dict[str, TableSpec],
-) -> None:
-    own = specs["faces-imagecorruptions.fog"].caption
-    assert "Preset imagecorruptions 1, version 1 of the corruption; amount 1.5, 2," in own
-    whole = specs["faces-corruptions"].caption
-    assert "Presets raf_db_c 1, imagecorruptions 1, noise_blur 1; constants: table" in whole
-    assert "amount" not in whole
-
-
 def test_no_caption_grows_with_lists_of_constants() -> None:
     said = {name: in_words(c.parameters()) for name, c in CORRUPTIONS.items()}
     longest = {name: len(words) for name, words in said.items()}
@@ -95,7 +85,7 @@ def test_stores_that_say_nothing_have_no_such_table(build) -> None:
     build.add("net", "fog", "1", [True, False] * 3)
     store, root = Store(build.root), build.plan()
     found = {spec.name: spec for spec in tables(read(root), store)}
-    assert "constants" not in found and "reset" not in found["faces-fog"].caption
+    assert "constants" not in found and "reset" not in found["faces-fog"].about
 
 
 def test_constants_that_moved_have_a_row_for_each(build, tmp_path: Path) -> None:

