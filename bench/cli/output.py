@@ -54,8 +54,8 @@ def print_json(content: Any) -> None:
 
 
 def report_content(report: "Report") -> dict[str, Any]:
-    """Of `bench run` and `bench report`: the summary, what is missing, and where the report is."""
-    from bench.report.summary import summary_rows
+    """Of `bench run` and `bench report`: the summary, checks, what is missing, and the folder."""
+    from bench.report.summary import gate_rows, summary_rows
 
     missing = [
         {**cell.cell.model_dump(exclude={"id"}), "reason": cell.reason} for cell in report.missing
@@ -63,6 +63,7 @@ def report_content(report: "Report") -> dict[str, Any]:
     return {
         "report": str(report.folder),
         "summary": summary_rows(report.summary),
+        "gates": gate_rows(report.results.complete),
         "missing": missing,
     }
 

@@ -14,6 +14,7 @@ from bench.report.traces.compared import Compared, compare
 from bench.report.traces.replay import TraceReader, TraceSource, aligned, replayable
 from bench.rules import RULES, DecisionConfig, SequentialDecision
 from bench.store.cells import Cell, Manifest
+from bench.store.checkpoints import Bases
 from bench.store.store import Store
 from bench.util.errors import UserError, unknown
 from bench.util.section import sentences
@@ -252,8 +253,9 @@ def replay_run(
         raise UserError(f"{other} has no cells.")
     asked = _Asked(reader, rules, weights, twins)
     places, drawn = [], False
+    bases = Bases.of(store)
     for own in chosen:
-        found = [m for m in map(store.manifest, own) if m is not None]
+        found = [bases.judged(m) for m in map(store.manifest, own) if m is not None]
         if not any(map(replayable, found)):
             continue
         try:

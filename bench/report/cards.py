@@ -91,17 +91,25 @@ def calibration(group: ResultSet) -> str:
     )
 
 
+_REFERENCES = {
+    "equal_budget": "the Base of equal budget",
+    "first_stage": "the Base it started from, which has had fewer steps",
+}
+
+
 def gate(manifest: Manifest) -> str:
     """Whether it is still a denoiser, empty for a classifier that is none."""
     own = manifest.gate
     if own is None:
         return ""
     if own.base_d_p is None:
-        detail = f"Validation d_p {own.d_p:.4f}; it started from no Base."
+        detail = f"Validation d_p {own.d_p:.4f}; there is no Base to compare it with."
+    elif own.reference == "itself":
+        detail = f"Validation d_p {own.d_p:.4f}; it is a Base, trained by plain denoising alone."
     else:
         detail = (
             f"Validation d_p {own.d_p:.4f}, {own.d_p / own.base_d_p:.2f} times the "
-            f"{own.base_d_p:.4f} of the Base it started from; up to {GATE_FACTOR} passes."
+            f"{own.base_d_p:.4f} of {_REFERENCES[own.reference]}; up to {GATE_FACTOR} passes."
         )
     verdict = "passed" if own.passed else "failed: it is no longer a denoiser"
     return f"## Gate\n\n{verdict.capitalize()}. {escaped(detail)}{_conditioning(own.conditioning)}"

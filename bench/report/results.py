@@ -8,6 +8,7 @@ from bench.report.groups import Result, ResultSet
 from bench.report.measures import measure
 from bench.report.outcomes import Flips, Outcomes, flips_of
 from bench.store.cells import FAMILIES, Cell, Gate, Manifest, pictures_of
+from bench.store.checkpoints import Bases
 from bench.store.store import Store
 from bench.util.errors import UserError
 
@@ -83,7 +84,9 @@ def read(root: Path) -> Results:
     """
     store = Store(root)
     planned = report_order(store.planned())
-    manifests = {cell: store.manifest(cell) for cell in planned}
+    bases = Bases.of(store)
+    stored = {cell: store.manifest(cell) for cell in planned}
+    manifests = {cell: own and bases.judged(own) for cell, own in stored.items()}
     names = _names(planned, manifests)
     measured, flips, missing = _measured(store, planned, names, manifests)
     complete = tuple(result for result in measured if result.cell.about.place == "results")

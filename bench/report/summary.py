@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -89,6 +90,20 @@ def summary_rows(frame: pd.DataFrame) -> list[dict[str, str | float | None]]:
         {name: _number(row[name], digits) for name, digits in COLUMNS.items()}
         for row in frame.to_dict("records")
     ]
+
+
+def gate_rows(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """The checks of EmoDC checkpoints for JSON: a mapping per checkpoint, as `Gate` has them.
+
+    `reference` says which Base gave `base_d_p`: "equal_budget", "first_stage" or "itself".
+    """
+    rows: dict[tuple[str, int, str], dict[str, Any]] = {}
+    for result in results:
+        cell, gate, checkpoint = result.cell, result.manifest.gate, result.manifest.checkpoint
+        if gate is not None:
+            named = {"classifier": result.name, "seed": cell.seed, "checkpoint": checkpoint}
+            rows[cell.classifier, cell.seed, checkpoint] = named | gate.model_dump()
+    return list(rows.values())
 
 
 def _bounded(name: str, found: AccuracyEstimate | Number | None) -> dict[str, float | None]:

@@ -19,6 +19,7 @@ from bench.report.outcomes import Outcomes, recognised, shared_samples
 from bench.report.spec import AccuracyEstimate, Difference
 from bench.stats import mcnemar
 from bench.stats.bootstrap import two_level_ratio
+from bench.store.checkpoints import nearest_base
 
 _KINDS = {
     "base": "plain denoising",
@@ -66,11 +67,6 @@ class Variant:
         return sum(stage["steps"] for stage in self.training["stages"])
 
     @property
-    def budget(self) -> int:
-        """Pictures seen in training, as planned."""
-        return sum(stage["steps"] * stage.get("batch_size", 1) for stage in self.training["stages"])
-
-    @property
     def seconds(self) -> float:
         """Training time of all stages, mean over seeds."""
         return fmean(r.manifest.training["seconds"] for r in self.clean.results)
@@ -92,12 +88,6 @@ class Variant:
         return not kind_of(self.training).reads_prompts
 
     @property
-    def plain(self) -> bool:
-        """Whether it was trained by nothing but plain denoising."""
-        kinds = {stage["objective"]["kind"] for stage in self.training["stages"]}
-        return kinds == {"base"} and not self.control
-
-    @property
     def words(self) -> str:
         """The last stage's objective in words, with its parameters."""
         if self.control:
@@ -115,11 +105,9 @@ class Variant:
         return ", ".join(parts)
 
     @property
-    def setting(self) -> Any:
-        """What comparable variants share: network, prompts, precision, evaluation."""
-        own = {"kind", "stages", "seed", "seconds"}
-        shared = {key: value for key, value in self.training.items() if key not in own}
-        return shared, self.clean.results[0].manifest.inputs.get("evaluation")
+    def evaluation(self) -> Any:
+        """How its errors are measured."""
+        return self.clean.results[0].manifest.inputs.get("evaluation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,16 +193,19 @@ def variants(group: ResultSet) -> list[Variant]:
 
 
 def base_of(variant: Variant, found: Sequence[Variant]) -> Variant | None:
-    """The first plain denoiser of equal budget, equal but for its stages, with a shared seed.
+    """The `nearest_base` with a shared seed, evaluated alike.
 
     Returns:
         None if there is no such, or it is the variant itself.
     """
-    for other in found:
-        equal = other.budget == variant.budget and other.setting == variant.setting
-        if other.plain and equal and set(other.clean.seeds) & set(variant.clean.seeds):
-            return None if other is variant else other
-    return None
+    alike = [
+        other
+        for other in found
+        if other.evaluation == variant.evaluation
+        and set(other.clean.seeds) & set(variant.clean.seeds)
+    ]
+    at = nearest_base(variant.training, [other.training for other in alike])
+    return None if at is None or alike[at] is variant else alike[at]
 
 
 def _d_p(several: Sequence[Outcomes]) -> NDArray[np.float64]:

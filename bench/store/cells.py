@@ -96,6 +96,10 @@ class Conditioning(_Record):
     gap_high: float
 
 
+#: Which Base a checkpoint's d_p is compared with.
+Reference = Literal["itself", "equal_budget", "first_stage"]
+
+
 class Gate(_Record):
     """The checks of an EmoDC checkpoint on the validation split.
 
@@ -104,12 +108,16 @@ class Gate(_Record):
         d_p: Of the checkpoint.
         base_d_p: Of the Base that it is judged by; None if there is none.
         conditioning: The conditioning check; None if the checkpoint was made before there was one.
+        reference: Which Base that is: the run's plain denoiser of equal budget, which is found
+            where results are read (`bench.store.checkpoints.Bases`), else the first stage, which
+            is what training knows. A plain denoiser is judged by itself.
     """
 
     passed: bool
     d_p: float
     base_d_p: float | None
     conditioning: Conditioning | None = None
+    reference: Reference = "first_stage"
 
 
 class Cell(_Record):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy.stats import t as student_t
 
 from bench.stats import wilson
-from bench.store.cells import Conditioning, Gate
+from bench.store.cells import Conditioning, Gate, Manifest, Reference
+from bench.store.store import Store
 from bench.util.errors import UserError
 from bench.util.files import read_sealed, write_sealed
 
@@ -40,7 +42,8 @@ class Card(BaseModel):
         recipe: Everything that determined the weights.
         weights: `fingerprint` of the folder.
         validation: Figures measured on the validation split.
-        gate: For EmoDC.
+        gate: For EmoDC, judged by its first stage: which other checkpoints a run has is not known
+            to the training.
         seconds: Training time of this stage and of those before it.
     """
 
@@ -126,13 +129,117 @@ def _determining(path: Path) -> bytes:
     return (json.dumps(content, indent=2, sort_keys=True) + "\n").encode()
 
 
-def judge(d_p: float, base_d_p: float | None, conditioning: Conditioning | None = None) -> Gate:
-    """The gate of a checkpoint with validation error `d_p`, trained from a Base with `base_d_p`.
+# ------------------------------------------------------------------------------------------------
+# The checks: is it still a denoiser, and does its prompt matter?
+
+
+def judge(
+    d_p: float,
+    base_d_p: float | None,
+    conditioning: Conditioning | None = None,
+    reference: Reference = "first_stage",
+) -> Gate:
+    """The gate of a checkpoint with validation error `d_p`, beside a Base with `base_d_p`.
 
     Without a Base to compare with, a checkpoint trained by anything but plain denoising fails.
     """
     passed = base_d_p is not None and d_p <= GATE_FACTOR * base_d_p
-    return Gate(passed=passed, d_p=d_p, base_d_p=base_d_p, conditioning=conditioning)
+    return Gate(
+        passed=passed,
+        d_p=d_p,
+        base_d_p=base_d_p,
+        conditioning=conditioning,
+        reference=reference,
+    )
+
+
+class Bases:
+    """The plain denoisers of a run, by which its other EmoDCs are judged.
+
+    A first stage has had fewer steps than the checkpoint that began with it, and is the worse
+    denoiser for it; so the gate compares with a Base of equal budget where the run has one. That
+    may be trained before or after, so cards and manifests keep what training knew, and results
+    are judged when they are read.
+
+    Args:
+        manifests: Of the run; None is passed over.
+    """
+
+    def __init__(self, manifests: Iterable[Manifest | None]) -> None:
+        self._known: dict[tuple[Any, ...], list[Manifest]] = {}
+        for manifest in manifests:
+            if manifest is not None and manifest.gate is not None and is_plain(manifest.training):
+                self._known.setdefault(_trained_on(manifest), []).append(manifest)
+
+    @classmethod
+    def of(cls, store: Store) -> "Bases":
+        """Those of a store that have clean pictures among its planned cells."""
+        return cls(store.manifest(cell) for cell in store.planned() if cell.about.clean)
+
+    def judged(self, manifest: Manifest) -> Manifest:
+        """The manifest with its gate by the Base of equal budget, where there is one."""
+        gate, own = manifest.gate, manifest.training
+        if gate is None or not own.get("stages"):
+            return manifest
+        judged = gate
+        if is_plain(own):
+            judged = judge(gate.d_p, gate.d_p, gate.conditioning, "itself")
+        else:
+            known = self._known.get(_trained_on(manifest), [])
+            found = nearest_base(own, [base.training for base in known])
+            base = None if found is None else known[found].gate
+            if base is not None:
+                judged = judge(gate.d_p, base.d_p, gate.conditioning, "equal_budget")
+        return manifest.model_copy(update={"gate": judged})
+
+
+def nearest_base(training: dict[str, Any], known: Sequence[dict[str, Any]]) -> int | None:
+    """Which of some trainings is the plain denoiser that `training` is compared with.
+
+    Args:
+        training: Of a manifest.
+        known: Of other manifests.
+
+    Returns:
+        Position of the one of equal budget that differs in its stages alone, if possible in their
+        objectives alone; the first of several; None if there is none.
+    """
+    found = [i for i, other in enumerate(known) if _is_base(other, training)]
+    return min(found, key=lambda i: _plan(known[i]) != _plan(training), default=None)
+
+
+def is_plain(training: dict[str, Any]) -> bool:
+    """Whether a manifest's `training` is of an EmoDC, and nothing but plain denoising."""
+    stages = training.get("stages") or []
+    kinds = {stage["objective"]["kind"] for stage in stages}
+    return kinds == {"base"} and training.get("kind") == "emodc"
+
+
+def _is_base(base: dict[str, Any], training: dict[str, Any]) -> bool:
+    equal = budget(base) == budget(training) and setting(base) == setting(training)
+    return is_plain(base) and equal
+
+
+def budget(training: dict[str, Any]) -> int:
+    """Pictures seen in a training, as planned: optimiser steps x batch size of all stages."""
+    return sum(stage["steps"] * stage.get("batch_size", 1) for stage in training["stages"])
+
+
+def setting(training: dict[str, Any]) -> dict[str, Any]:
+    """What comparable trainings share: network, prompts, precision."""
+    own = {"kind", "stages", "seed", "seconds", "trained_with"}
+    return {key: value for key, value in training.items() if key not in own}
+
+
+def _plan(training: dict[str, Any]) -> list[dict[str, Any]]:
+    """Steps, batches, rates and so on of the stages, whatever their objectives."""
+    return [{**stage, "objective": None} for stage in training["stages"]]
+
+
+def _trained_on(manifest: Manifest) -> tuple[Any, ...]:
+    """The data set and the seed of training."""
+    seed = manifest.training.get("seed", manifest.cell.seed)
+    return manifest.cell.dataset, manifest.inputs.get("data"), seed
 
 
 def split_errors(

@@ -357,7 +357,10 @@ def _judged(
         plain = all(stage.objective.kind == "base" for stage in spec.stages[: number + 1])
         base_d_p = before.gate.base_d_p if before and before.gate else None
         conditioning = conditioning_check(errors, labels.numpy())
-        gate = judge(d_p, d_p if plain else base_d_p, conditioning)
+        if plain:
+            gate = judge(d_p, d_p, conditioning, "itself")
+        else:
+            gate = judge(d_p, base_d_p, conditioning)
     return Card(
         kind="emodc",
         recipe=recipe,

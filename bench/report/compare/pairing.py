@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bench.report.outcomes import Outcomes, recognised
 from bench.report.results import checked, display_name, report_order
 from bench.store.cells import Cell, Manifest, pictures_of
+from bench.store.checkpoints import Bases
 from bench.store.store import Store
 from bench.util.errors import UserError, unknown
 
@@ -168,9 +169,10 @@ def pair(first: Side, second: Side) -> Pairing:
     shared = [where for where in one if where in other]
     found = Pairing(alone=(len(one) - len(shared), len(other) - len(shared)))
     like: dict[str, Outcomes] = {}  # by family: cells of one mostly have the same samples
+    bases = Bases.of(stores[0]), Bases.of(stores[1])
     for where in shared:
         try:
-            found.pairs.append(_paired(where, stores, (one[where], other[where]), like))
+            found.pairs.append(_paired(where, stores, bases, (one[where], other[where]), like))
         except (_Refusal, UserError) as reason:
             found.refused[where] = str(reason)
     if not found.pairs:
@@ -197,6 +199,7 @@ def _cells(store: Store, side: Side, both: tuple[Side, Side]) -> dict[Where, lis
 def _paired(
     where: Where,
     stores: tuple[Store, Store],
+    bases: tuple[Bases, Bases],
     cells: tuple[list[Cell], list[Cell]],
     like: dict[str, Outcomes],
 ) -> Pair:
@@ -215,8 +218,8 @@ def _paired(
     _identical([*read[0], *read[1]])
     some = read[0][0]
     shown = [
-        display_name(name, (manifest.gate for manifest in manifests))
-        for name, manifests in zip(where.classifiers, chosen, strict=True)
+        display_name(name, (known.judged(manifest).gate for manifest in manifests))
+        for name, known, manifests in zip(where.classifiers, bases, chosen, strict=True)
     ]
     return Pair(
         where,

@@ -106,9 +106,19 @@ def _known(results: Iterable[Result]) -> list[tuple[dict[str, Any], str | None]]
 # The table of what stands behind the numbers.
 
 
+_REFERENCES = {
+    "itself": "itself",
+    "equal_budget": "of equal budget",
+    "first_stage": "the first stage",
+}
+
+
 def provenance_table(group: ResultSet) -> TableSpec:
     """What stands behind each classifier's numbers: checkpoint, steps, gate, class order."""
-    header = ("classifier", "checkpoint", "steps", "gate d_p", "Base d_p", "d_n - d_p")
+    header = (
+        *("classifier", "checkpoint", "steps", "gate d_p", "Base d_p", "Base is"),
+        "d_n - d_p",
+    )
     rows: list[tuple[Value, ...]] = []
     for classifier, name in group.names.items():
         behind = [r.manifest for r in group.results if r.cell.classifier == classifier]
@@ -120,6 +130,7 @@ def provenance_table(group: ResultSet) -> TableSpec:
                 _each(str(len(m.timesteps)) for m in behind if m.timesteps),
                 _each(f"{gate.d_p:.4f}" for gate in gates),
                 _each(f"{gate.base_d_p:.4f}" for gate in gates if gate.base_d_p is not None),
+                _each(_REFERENCES[gate.reference] for gate in gates if gate.base_d_p is not None),
                 _each(_gap(gate.conditioning) for gate in gates if gate.conditioning is not None),
             )
         )

@@ -9,16 +9,21 @@ from ablation_store import OBJECTIVES, SEEDS, N, column, fill, grid, outcomes, s
 from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
+from bench.decisions.session import EVERY_RULE, replay_run
 from bench.report import write_report
+from bench.report.cards import write_cards
+from bench.report.compare.pairing import Side, pair
 from bench.report.figures.ablation import ablation_figure, points_of
 from bench.report.latex import latex
 from bench.report.present import markdown
 from bench.report.results import read
 from bench.report.spec import p_text
+from bench.report.tables import tables
 from bench.report.tables.ablation import ablation_tables, chosen_on_validation, families
 from bench.report.variants import Variant, variants
 from bench.stats.bootstrap import two_level_difference, two_level_ratio
 from bench.store.cells import Gate
+from bench.store.store import Store
 
 
 @pytest.fixture
@@ -121,6 +126,26 @@ def test_margins_are_chosen_on_validation_among_those_that_passed(specs) -> None
     caption = specs["faces-margins"].about
     assert "chosen on the validation split alone" in caption
     assert "finds a difference of" in caption
+
+
+def test_the_gate_is_judged_by_the_base_of_equal_budget(ablated: Path, tmp_path: Path) -> None:
+    """In tables, names and cards; by the first stage, which training knows, all had passed."""
+    results = read(ablated)
+    own = {(r.cell.classifier, r.cell.seed): r.manifest.gate for r in results.complete}
+    assert not own["margin_large", 0].passed and own["margin_large", 1].passed
+    assert {gate.reference for gate in own.values() if gate} == {"itself", "equal_budget"}
+    provenance = next(s for s in tables(results, Store(ablated)) if s.name == "faces-provenance")
+    assert column(provenance, "Base is")["margin_large"] == "of equal budget"
+    assert column(provenance, "Base is")["base"] == "itself"
+    write_cards(results, Store(ablated), tmp_path / "cards")
+    text = (tmp_path / "cards" / "margin_large-seed0.md").read_text()
+    assert "1.23 times the 0.3000 of the Base of equal budget" in text
+    assert "trained by plain denoising alone" in (tmp_path / "cards" / "base-seed0.md").read_text()
+    # Other readers of the store say the same.
+    sides = [Side(name, ablated, name) for name in ("margin_large", "base")]
+    assert pair(*sides).pairs[0].names == ("margin_large (gate failed)", "base")
+    replayed = replay_run(ablated, lambda _: list(EVERY_RULE), ["margin_large"])
+    assert replayed.places[0].name == "margin_large (gate failed)"
 
 
 def test_test_accuracy_never_chooses(ablated: Path) -> None:

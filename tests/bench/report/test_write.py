@@ -120,6 +120,9 @@ def test_the_command_prints_json_and_nothing_else(
     content = json.loads(capsys.readouterr().out)
     assert content["summary"][4]["classifier"] == "emodc_x (gate failed)"
     assert content["missing"][0]["reason"] == "not finished"
+    (gate,) = content["gates"]
+    assert gate["classifier"] == "emodc_x (gate failed)"
+    assert (gate["d_p"], gate["base_d_p"], gate["reference"]) == (0.5, 0.25, "first_stage")
     assert (out / "report" / "summary.csv").exists()
 
 

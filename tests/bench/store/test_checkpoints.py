@@ -5,10 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from made_up_cells import IGNORES, inputs_of, make_cell
 
 from bench.stats import wilson
-from bench.store.checkpoints import GATE_FACTOR, Card, conditioning_check, fingerprint, judge
+from bench.store.cells import Manifest
+from bench.store.checkpoints import (
+    GATE_FACTOR,
+    Bases,
+    Card,
+    conditioning_check,
+    fingerprint,
+    judge,
+)
 from bench.util import rng
 from bench.util.errors import UserError
 
@@ -20,6 +30,95 @@ from bench.util.errors import UserError
 def test_the_gate(d_p: float, base: float | None, passed: bool) -> None:
     assert GATE_FACTOR == 1.2
     assert judge(d_p, base).passed is passed
+
+
+def manifest_of(
+    name: str, seed: int, d_p: float, *objectives: str, first_d_p: float | None = None, **other: Any
+) -> Manifest:
+    """Of an EmoDC's clean cell. `other` are fields of its training; `data` is what it is about."""
+    cell = make_cell(name, "clean", "0", "faces", seed)
+    stages = [{"objective": {"kind": kind}, "steps": 1000, "batch_size": 64} for kind in objectives]
+    training = {"kind": "emodc", "seed": seed, "precision": "float32", "stages": stages}
+    data = {"data": other.pop("data", "d1")}
+    return Manifest(
+        cell=cell, classes=["a", "b"], n=1, shards=1, checkpoint=f"{name}-{seed}",
+        gate=judge(d_p, first_d_p), timesteps=[1], validation={"d_p": d_p},
+        training=training | {"seconds": d_p} | other, inputs=inputs_of(cell, data), environment={},
+    )  # fmt: skip
+
+
+SUMMARY = Path(__file__).parents[3] / "results/ablation/report/summary.csv"
+FIRST_STAGE = 1.07  # its d_p is that much worse than that of the Base of equal budget
+
+
+def test_the_published_fixed_margin_fails_by_the_base_of_equal_budget() -> None:
+    """It passes by the first stage, on all three seeds; the figures are the committed ones."""
+    frame = pd.read_csv(SUMMARY).set_index(["classifier", "seed"])["d_p"]
+    manifests, verdicts, ratios = [], {}, {}
+    for name, last in (("emodc_base", "base"), ("emodc_margin_06", "margin"),
+                       ("emodc_amdit_01", "amdit")):  # fmt: skip
+        for seed in range(3):
+            first = FIRST_STAGE * frame["emodc_base", seed]
+            own = manifest_of(name, seed, frame[name, seed], "base", last, first_d_p=first)
+            assert own.gate is not None and own.gate.passed
+            manifests.append(own)
+    bases = Bases(manifests)
+    for own in manifests:
+        gate = bases.judged(own).gate
+        verdicts.setdefault(own.cell.classifier, []).append((gate.passed, gate.reference))
+        ratios.setdefault(own.cell.classifier, []).append(round(gate.d_p / gate.base_d_p, 3))
+    assert ratios["emodc_margin_06"] == [1.246, 1.236, 1.222]
+    assert verdicts == {
+        "emodc_base": [(True, "itself")] * 3,
+        "emodc_margin_06": [(False, "equal_budget")] * 3,
+        "emodc_amdit_01": [(True, "equal_budget")] * 3,
+    }
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        manifest_of("base", 1, 0.2, "base", "base"),
+        manifest_of("base", 0, 0.2, "base"),
+        manifest_of("base", 0, 0.2, "base", "base", "base"),
+        manifest_of("base", 0, 0.2, "hard_negative", "base"),
+        manifest_of("base", 0, 0.2, "base", "base", kind="control"),
+        manifest_of("base", 0, 0.2, "base", "base", network="late"),
+        manifest_of("base", 0, 0.2, "base", "base", precision="bfloat16"),
+        manifest_of("base", 0, 0.2, "base", "base", data="d2"),
+        None,
+    ],
+    ids=["seed", "fewer steps", "more steps", "objective", "control", "network", "precision",
+         "data", "none"],
+)  # fmt: skip
+def test_without_a_base_of_equal_budget_the_first_stage_judges(base: Manifest | None) -> None:
+    own = manifest_of("amdit", 0, 0.26, "base", "amdit", first_d_p=0.23)
+    assert Bases([own, base]).judged(own) == own
+    assert own.gate is not None and (own.gate.passed, own.gate.reference) == (True, "first_stage")
+
+
+def test_which_base_judges_does_not_hang_on_the_order_of_training() -> None:
+    own = manifest_of("amdit", 0, 0.26, "base", "amdit", first_d_p=0.23)
+    base = manifest_of("base", 0, 0.2, "base", "base", trained_with=["fog"], seconds=9.0)
+    other = manifest_of("faster", 0, 0.25, "base", "base")
+    for stage in other.training["stages"]:  # as many pictures in fewer steps
+        stage.update(steps=500, batch_size=128)
+    for known in ([base, other, own], [own, other, base]):
+        gate = Bases(known).judged(own).gate
+        assert gate is not None and (gate.passed, gate.base_d_p) == (False, 0.2)
+    gate = Bases([own, other]).judged(own).gate
+    assert gate is not None and (gate.passed, gate.base_d_p) == (True, 0.25)
+
+
+def test_judging_keeps_the_conditioning_and_what_is_no_emodc() -> None:
+    base = manifest_of("base", 0, 0.2, "base", "base")
+    own = manifest_of("amdit", 0, 0.26, "base", "amdit", first_d_p=0.23)
+    assert own.gate is not None
+    own = own.model_copy(update={"gate": own.gate.model_copy(update={"conditioning": IGNORES})})
+    gate = Bases([base]).judged(own).gate
+    assert gate is not None and gate.conditioning == IGNORES
+    net = own.model_copy(update={"gate": None, "training": {}})
+    assert Bases([base]).judged(net) == net
 
 
 def errors_of(accuracy: float, gap: float, n: int = 200) -> tuple[np.ndarray, np.ndarray]:

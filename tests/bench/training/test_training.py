@@ -186,6 +186,7 @@ def test_the_gate_compares_with_base_however_many_stages_follow(tmp_path: Path) 
     first = Card.verified(train(tmp_path, [STAGE])).gate
     assert first is not None
     assert last.base_d_p == first.d_p == first.base_d_p
+    assert (first.reference, last.reference) == ("itself", "first_stage")
     assert last.d_p != first.d_p
     for gate in (first, last):  # the conditioning check stands beside it
         assert gate.conditioning is not None and gate.conditioning.n == 14
