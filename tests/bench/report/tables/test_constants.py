@@ -56,15 +56,10 @@ def test_parameters_of_attacks_and_functions_of_a_user_are_shown(build) -> None:
     attack = ATTACKS["pgd"](steps=50, restarts=2).inputs("4/255")
     own = {"name": "my_fog", "function": "m:fog", "source": "abc", "outputs": "d", "severity": "1"}
     build.add("net", "clean", "0", [True] * 6)
-    build.add("net", "pgd", "4/255", [True, False] * 3)
-    build.add("net", "my_fog", "1", [True, False] * 3)
+    for name, level, inputs in (("pgd", "4/255", attack), ("my_fog", "1", own)):
+        cell = build.add("net", name, level, [True, False] * 3)
+        build.restate(cell, inputs={"perturbation": inputs})
     store, root = Store(build.root), build.plan()
-    for cell in store.planned():
-        manifest = store.manifest(cell)
-        assert manifest is not None
-        inputs = {"pgd": attack, "my_fog": own}.get(cell.perturbation, {"name": "clean"})
-        changed = manifest.model_copy(update={"inputs": {"perturbation": inputs}})
-        store.write_manifest(changed)
     specs = {spec.name: spec for spec in tables(read(root), store)}
     assert [(row[0], row[3]) for row in specs["constants"].rows] == [
         ("my fog", "function m:fog; source abc"),
