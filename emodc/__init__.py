@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from emodc.diffusion.schedule import Process
     from emodc.errors import CheckpointError
     from emodc.hub.pipeline import EmoDCPipeline
+    from emodc.late import LateConditionedUNet, UNetClassifier
     from emodc.latents import PatchPCA
     from emodc.prompts import Prompts
     from emodc.small import SmallDenoiser, small_control, small_denoiser
@@ -34,6 +35,7 @@ __all__ = [
     "Engine",
     "Evaluation",
     "FlowDenoiser",
+    "LateConditionedUNet",
     "PatchPCA",
     "Pixels",
     "Process",
@@ -42,6 +44,7 @@ __all__ = [
     "SharedTrunkUNet",
     "SmallDenoiser",
     "Trace",
+    "UNetClassifier",
     "UNetDenoiser",
     "Verdict",
     "open_pipeline",
@@ -56,6 +59,7 @@ _MODULES = {
     "decisions.engine": ("Engine",),
     "errors": ("CheckpointError",),
     "diffusion.measuring": ("Evaluation", "Trace"),
+    "late": ("LateConditionedUNet", "UNetClassifier"),
     "latents": ("PatchPCA",),
     "decisions.live": ("Verdict",),
     "hub.pipeline": ("EmoDCPipeline",),

@@ -1,24 +1,30 @@
-"""The small denoiser: trained from scratch on two CPU cores, all prompts in one pass.
+"""The small denoiser: trained from scratch on two CPU cores.
 
-A U-Net with a shared trunk over principal components of patches, conditioned by a two-layer CLIP
-text model on a word-level tokenizer. On disk it is an ordinary diffusers folder.
+A U-Net over principal components of patches, conditioned by a two-layer CLIP text model on a
+word-level tokenizer. A prompt enters it at the last layer (`emodc.unet`) or in the decoder
+(`emodc.late`). On disk it is an ordinary diffusers folder.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerBase
 
 from emodc.diffusion.denoiser import Conditions, Denoiser
 from emodc.diffusion.schedule import Process, cosine_scheduler
+from emodc.late import LateConditionedUNet, UNetClassifier
 from emodc.latents import PatchPCA
 from emodc.prompts import Prompts, word_tokenizer
 from emodc.unet import SharedTrunkClassifier, SharedTrunkUNet
 
+SmallUNet = SharedTrunkUNet | SharedTrunkClassifier | LateConditionedUNet | UNetClassifier
+#: Where a prompt enters: see `emodc.unet` and `emodc.late`.
+SmallNetwork = Literal["last_layer", "late"]
+
 
 class SmallDenoiser(Denoiser):
-    """`SharedTrunkUNet` on `PatchPCA` latents.
+    """A small U-Net on `PatchPCA` latents.
 
     Args:
         unet: Predicts noise from (noisy latents, timestep, text hidden states).
@@ -34,7 +40,7 @@ class SmallDenoiser(Denoiser):
 
     def __init__(
         self,
-        unet: SharedTrunkUNet | SharedTrunkClassifier,
+        unet: SmallUNet,
         text_encoder: CLIPTextModel,
         tokenizer: PreTrainedTokenizerBase,
         vae: PatchPCA,
@@ -48,7 +54,7 @@ class SmallDenoiser(Denoiser):
         text_encoder.set_attn_implementation("eager")
         self.process = Process.of_scheduler(scheduler)
         if self.process.prediction != "epsilon":
-            raise ValueError("the small U-Net predicts noise: its errors have a closed form")
+            raise ValueError("the small U-Net predicts noise")
 
     def parts(self) -> dict[str, Any]:
         """See `Denoiser.parts`."""
@@ -63,9 +69,9 @@ class SmallDenoiser(Denoiser):
     @property
     def text_modules(self) -> list[nn.Module]:
         """The text model and the layer that reads it; the control reads no text."""
-        if isinstance(self.unet, SharedTrunkClassifier):
+        if isinstance(self.unet, SharedTrunkClassifier | UNetClassifier):
             return []
-        return [self.text_encoder, self.unet.prompt_head]
+        return [self.text_encoder, *self.unet.text_layers]
 
     @property
     def network(self) -> nn.Module:
@@ -92,7 +98,12 @@ class SmallDenoiser(Denoiser):
     @property
     def predicts_noise(self) -> bool:
         """See `Denoiser.predicts_noise`."""
-        return not isinstance(self.unet, SharedTrunkClassifier)
+        return self.unet.predicts_noise
+
+    @property
+    def free_prompts(self) -> bool:
+        """See `Denoiser.free_prompts`."""
+        return self.unet.free_prompts
 
     @property
     def keeps_noise_white(self) -> bool:
@@ -111,15 +122,16 @@ class SmallDenoiser(Denoiser):
         conditions: Conditions,
         chosen: Tensor | None = None,
     ) -> Tensor:
-        """See `Denoiser.errors`; one trunk pass scores every prompt."""
-        errors: Tensor = self.unet.errors(noisy, timesteps, conditions.hidden, noise)
-        return errors if chosen is None else errors.gather(1, chosen)
+        """See `Denoiser.errors`; what prompts share is computed once per row."""
+        errors: Tensor = self.unet.errors(noisy, timesteps, conditions.hidden, noise, chosen)
+        return errors
 
 
 def small_denoiser(
     images: Tensor,
     prompts: Prompts,
     *,
+    network: SmallNetwork = "last_layer",
     whitening: float = 0.0,
     block_out_channels: tuple[int, int, int] = (32, 64, 96),
     head_channels: int = 48,
@@ -130,15 +142,20 @@ def small_denoiser(
     Args:
         images: uint8 (N, 3, H, W) to fit the latents on.
         prompts: Their words make the tokenizer's vocabulary.
+        network: Where a prompt enters.
         whitening: See `PatchPCA`.
         block_out_channels: Widths of the U-Net.
-        head_channels: Width of the features that the prompts read.
+        head_channels: Width of the features that the prompts read at the last layer.
         text_width: Width of the text encoder.
     """
-    unet = SharedTrunkUNet(
-        block_out_channels=block_out_channels,
-        head_channels=head_channels,
-        cross_attention_dim=text_width,
+    unet = (
+        LateConditionedUNet(block_out_channels=block_out_channels, cross_attention_dim=text_width)
+        if network == "late"
+        else SharedTrunkUNet(
+            block_out_channels=block_out_channels,
+            head_channels=head_channels,
+            cross_attention_dim=text_width,
+        )
     )
     return _assembled(unet, images, whitening, prompts, text_width)
 
@@ -147,21 +164,25 @@ def small_control(
     images: Tensor,
     prompts: Prompts,
     *,
+    network: SmallNetwork = "last_layer",
     whitening: float = 0.0,
     block_out_channels: tuple[int, int, int] = (32, 64, 96),
     head_channels: int = 48,
 ) -> SmallDenoiser:
     """The untrained matched control of `small_denoiser`; arguments as there."""
-    unet = SharedTrunkClassifier(
-        num_classes=len(prompts.classes),
-        block_out_channels=block_out_channels,
-        head_channels=head_channels,
+    count = len(prompts.classes)
+    unet = (
+        UNetClassifier(count, block_out_channels=block_out_channels)
+        if network == "late"
+        else SharedTrunkClassifier(
+            count, block_out_channels=block_out_channels, head_channels=head_channels
+        )
     )
     return _assembled(unet, images, whitening, prompts, text_width=16)
 
 
 def _assembled(
-    unet: SharedTrunkUNet | SharedTrunkClassifier,
+    unet: SmallUNet,
     images: Tensor,
     whitening: float,
     prompts: Prompts,
@@ -183,4 +204,12 @@ def _assembled(
             eos_token_id=tokenizer.eos_token_id,
         )
     )
-    return SmallDenoiser(unet, text_encoder, tokenizer, vae, cosine_scheduler())
+    denoiser = SmallDenoiser(unet, text_encoder, tokenizer, vae, cosine_scheduler())
+    if isinstance(unet, LateConditionedUNet | UNetClassifier):
+        unet.linear.fit(vae.encode(images.float() / 255.0), denoiser.process)
+    if isinstance(unet, LateConditionedUNet):
+        # As large as what the layers add: from the start it is the words that hidden states differ
+        # by, and the prompt that names no class is the origin.
+        nn.init.normal_(text_encoder.get_input_embeddings().weight)
+        unet.center(denoiser.encode_texts([prompts.non_class]).hidden)
+    return denoiser

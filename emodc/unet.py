@@ -5,12 +5,14 @@ runs on a few CPU cores. The picture and the timestep go through the network onc
 enters at the very end, where the text embedding makes the weights of the last convolution. One
 trunk pass therefore serves all classes, in training (all negatives at once) and in evaluation.
 
-Nothing is lost in what it can express: the optimal denoisers eps(x_t, t, c) of K classes are K
-functions of (x_t, t), and K output layers over shared features can represent any K functions.
+That is a restriction: the predictions for two classes differ by a 1x1 map of `head_channels` shared
+features, the same at every place and timestep. Plain denoising hardly trains such prompts; see
+`emodc.late` for a network whose decoder reads them.
 """
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -36,23 +38,32 @@ def timestep_embedding(timesteps: Tensor, width: int) -> Tensor:
 
 
 class ResBlock(nn.Module):
-    """Two 3x3 convolutions around a scale and shift by the timestep (FiLM)."""
+    """Two 3x3 convolutions around a scale and shift by an embedding (FiLM)."""
 
-    def __init__(self, channels: int, time_width: int) -> None:
+    def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(8, channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.film = nn.Linear(time_width, 2 * channels)
+        self.film = nn.Linear(width, 2 * channels)
         nn.init.zeros_(self.conv2.weight)  # a block starts as the identity
         assert self.conv2.bias is not None
         nn.init.zeros_(self.conv2.bias)
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """Features (B, C, H, W) and timestep embedding (B, T) -> features."""
-        scale, shift = self.film(time)[:, :, None, None].chunk(2, dim=1)
-        h = self.conv1(F.silu(self.norm(x)))
-        return x + self.conv2(F.silu(torch.addcmul(shift, h, 1 + scale)))
+    def unconditioned(self, x: Tensor) -> Tensor:
+        """The half before the embedding comes in."""
+        h: Tensor = self.conv1(F.silu(self.norm(x)))
+        return h
+
+    def conditioned(self, x: Tensor, h: Tensor, embedding: Tensor) -> Tensor:
+        """The other half, of features x (B, C, H, W), their first half h, and (B, E)."""
+        scale, shift = self.film(embedding)[:, :, None, None].chunk(2, dim=1)
+        out: Tensor = x + self.conv2(F.silu(torch.addcmul(shift, h, 1 + scale)))
+        return out
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Features (B, C, H, W) and an embedding (B, E) -> features."""
+        return self.conditioned(x, self.unconditioned(x), embedding)
 
 
 class Trunk(nn.Module):
@@ -117,6 +128,9 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
         time_channels: Width of the timestep embedding.
     """
 
+    predicts_noise: ClassVar[bool] = True
+    free_prompts: ClassVar[bool] = True
+
     @register_to_config
     def __init__(
         self,
@@ -133,6 +147,11 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.shared_head.weight)
         nn.init.normal_(self.prompt_head.weight, std=0.02 / math.sqrt(cross_attention_dim))
         nn.init.zeros_(self.prompt_head.bias)
+
+    @property
+    def text_layers(self) -> list[nn.Module]:
+        """The layers that only the conditioning passes through."""
+        return [self.prompt_head]
 
     def forward(
         self,
@@ -159,7 +178,12 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
         return UNetOutput(sample=noise) if return_dict else (noise,)
 
     def errors(
-        self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, noise: Tensor
+        self,
+        sample: Tensor,
+        timestep: Tensor,
+        encoder_hidden_states: Tensor,
+        noise: Tensor,
+        chosen: Tensor | None = None,
     ) -> Tensor:
         """Mean squared noise-prediction error of every prompt on every row.
 
@@ -175,9 +199,10 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
             timestep: int64 (B,).
             encoder_hidden_states: Text hidden states of the prompts (P, L, D).
             noise: float32 (B, C, H, W).
+            chosen: Which prompts to score on each row, int64 (B, M); all P if not given.
 
         Returns:
-            float32 (B, P).
+            float32 (B, M).
         """
         features = self.trunk(sample, timestep)
         residual = (self.shared_head(features).float() - noise).flatten(2)  # (B, C, HW)
@@ -189,7 +214,8 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
             linear = outer.flatten(1) @ w.flatten(1).T
             quadratic = gram.flatten(1) @ (w.mT @ w).flatten(1).T
             total = residual.square().sum(dim=(1, 2))[:, None] + 2.0 * linear + quadratic
-        return total / noise[0].numel()
+        errors = total / noise[0].numel()
+        return errors if chosen is None else errors.gather(1, chosen)
 
     def prompt_weights(self, encoder_hidden_states: Tensor) -> Tensor:
         """The prompt's own 1x1 output convolution, (P, C, head_channels)."""
@@ -213,6 +239,9 @@ class SharedTrunkClassifier(ModelMixin, ConfigMixin):
         time_channels: See there.
     """
 
+    predicts_noise: ClassVar[bool] = False
+    free_prompts: ClassVar[bool] = True
+
     @register_to_config
     def __init__(
         self,
@@ -227,13 +256,19 @@ class SharedTrunkClassifier(ModelMixin, ConfigMixin):
         self.class_head = nn.Linear(16 * head_channels, num_classes)
 
     def errors(
-        self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, noise: Tensor
+        self,
+        sample: Tensor,
+        timestep: Tensor,
+        encoder_hidden_states: Tensor,
+        noise: Tensor,
+        chosen: Tensor | None = None,
     ) -> Tensor:
-        """-log p(class | x_t), float32 (B, P), from what `SharedTrunkUNet.errors` takes.
+        """-log p(class | x_t), float32 (B, M), from what `SharedTrunkUNet.errors` takes.
 
         The first K prompts are the classes, one each; prompts that name none cost nothing (zero).
         """
         # Means over a 4x4 grid: behind a GroupNorm the mean over the whole picture says little.
         pooled = F.adaptive_avg_pool2d(self.trunk(sample, timestep), 4).flatten(1)
         surprise = -F.log_softmax(self.class_head(pooled).float(), dim=1)
-        return F.pad(surprise, (0, len(encoder_hidden_states) - surprise.shape[1]))
+        errors = F.pad(surprise, (0, len(encoder_hidden_states) - surprise.shape[1]))
+        return errors if chosen is None else errors.gather(1, chosen)

@@ -18,7 +18,6 @@ from emodc import CheckpointError, EmoDC, Prompts
 from emodc.diffusion.images import as_tensors
 from emodc.selftest.check import SelfTestReport
 from emodc.selftest.check import check as self_test
-from emodc.unet import SharedTrunkClassifier
 
 
 def run(source: str, classes: tuple[str, ...], image: Path | None, pictures: int) -> SelfTestReport:
@@ -36,7 +35,7 @@ def run(source: str, classes: tuple[str, ...], image: Path | None, pictures: int
     images = _images(image, pictures)
     try:
         model = _load(source, classes)
-        if isinstance(model.denoiser.network, SharedTrunkClassifier):
+        if not model.denoiser.predicts_noise:
             raise UserError(f"{source} is a matched control: it has no denoiser to test.")
     except (CheckpointError, ValueError) as error:
         raise UserError(f"cannot check {source}: {error}") from error

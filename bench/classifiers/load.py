@@ -17,7 +17,6 @@ from bench.util.errors import UserError
 from emodc import CheckpointError, EmoDC, Engine, Evaluation
 from emodc.decisions.engine import require_compiler
 from emodc.diffusion.noise_aware import NEEDS_WHITE_NOISE
-from emodc.unet import SharedTrunkClassifier
 
 if TYPE_CHECKING:
     from bench.config import Config
@@ -70,7 +69,7 @@ def _opened(
     except ValueError as error:
         raise UserError(f"classifier {name!r}: {error}.") from error
     engine = _engine(config, device)
-    if isinstance(emodc.denoiser.network, SharedTrunkClassifier):
+    if not emodc.denoiser.predicts_noise:
         return MatchedControl(emodc, card.weights, plan.attack_steps, device, engine)
     return DiffusionClassifier(emodc, card.weights, card.gate, plan.attack_steps, device, engine)
 

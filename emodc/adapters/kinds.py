@@ -15,6 +15,7 @@ from emodc.adapters.flow import FlowDenoiser
 from emodc.adapters.unet import UNetDenoiser
 from emodc.diffusion.denoiser import Denoiser
 from emodc.errors import CheckpointError
+from emodc.late import LateConditionedUNet, UNetClassifier
 from emodc.latents import PatchPCA
 from emodc.small import SmallDenoiser
 from emodc.unet import SharedTrunkClassifier, SharedTrunkUNet
@@ -40,7 +41,8 @@ _DIFFUSIONS = (
     "PNDMScheduler",
     "UniPCMultistepScheduler",
 )
-_OURS = {cls.__name__: cls for cls in (SharedTrunkUNet, SharedTrunkClassifier, PatchPCA, Pixels)}
+_NETWORKS = (SharedTrunkUNet, SharedTrunkClassifier, LateConditionedUNet, UNetClassifier)
+_OURS = {cls.__name__: cls for cls in (*_NETWORKS, PatchPCA, Pixels)}
 _LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
 
 #: Parts of published pipelines that draw or filter pictures and say nothing about errors.
@@ -85,7 +87,7 @@ KINDS = (
         "a small EmoDC, or its matched control",
         "EmoDCPipeline",
         {
-            "unet": ("SharedTrunkUNet", "SharedTrunkClassifier"),
+            "unet": tuple(network.__name__ for network in _NETWORKS),
             "vae": ("PatchPCA",),
             "scheduler": _DIFFUSIONS,
             **_CLIP,

@@ -43,7 +43,7 @@ class Denoiser(nn.Module, ABC):
     """The parts of a diffusers folder, and the errors they make together.
 
     Attributes:
-        shared_trunk: Whether one network pass serves all prompts of a picture.
+        shared_trunk: Whether one row scores all prompts, for less than a row each.
         rows: Network rows of one pass without gradients; bounds memory.
         network_method: Name of the network's method that scores rows; what is compiled.
         process: The forward process and the prediction type.
@@ -107,6 +107,11 @@ class Denoiser(nn.Module, ABC):
     def predicts_noise(self) -> bool:
         """Whether `errors` are those of predicted noise; the matched control's are not."""
         return True
+
+    @property
+    def free_prompts(self) -> bool:
+        """Whether all prompts of a row cost about what one costs; training then scores them all."""
+        return False
 
     @property
     def keeps_noise_white(self) -> bool:

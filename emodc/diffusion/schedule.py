@@ -135,6 +135,15 @@ class Process(nn.Module):
         return self.signal[timesteps][rows], self.noise[timesteps][rows]
 
 
+def best_multiple(signal: Tensor, noise: Tensor, variance: Tensor) -> Tensor:
+    """The factor of x_t that predicts eps best: noise / (signal^2 variance + noise^2).
+
+    No linear prediction is better where the elements of x_0 are independent, with mean 0 and this
+    variance; if they are Gaussian, no prediction is.
+    """
+    return noise / (signal.square() * variance + noise.square())
+
+
 def cosine_scheduler(num_timesteps: int = 1000) -> DDPMScheduler:
     """The schedule of Nichol & Dhariwal (2021), eq. 17, with noise (epsilon) prediction."""
     return DDPMScheduler(

@@ -17,7 +17,7 @@ from emodc.diffusion.denoiser import Conditions, Denoiser
 from emodc.diffusion.measuring import Evaluation, autocast
 from emodc.diffusion.noise import step_noise
 from emodc.diffusion.philox import philox
-from emodc.diffusion.schedule import Prediction, Process
+from emodc.diffusion.schedule import Prediction, Process, best_multiple
 
 Reading = Callable[[Tensor, Tensor, Tensor], Tensor]  # output, x_t, timesteps -> eps
 
@@ -93,7 +93,7 @@ class Probe:
         """Error of the best multiple of x_t, (N, bins); what a network has to beat."""
         signal, level = process.signal[self.timesteps], process.noise[self.timesteps]
         power = self.latents.square().flatten(1).mean(1)
-        factor = level / (signal.square() * power + level.square())
+        factor = best_multiple(signal, level, power)
         wrong = factor[:, None, None, None] * self.noisy - self.noise
         return self._by_bin(wrong.square().flatten(1).mean(1))
 

@@ -1,7 +1,7 @@
 """One batch of training: what is drawn for it, and the errors that its objective asks for.
 
-Where all prompts come with one pass (`Denoiser.shared_trunk`), every prompt is scored, and the null
-and non-class prompts enter the loss by their shares. Where every prompt costs a pass, only the
+Where a pass scores all prompts (`Denoiser.free_prompts`), every prompt is scored, and the null
+and non-class prompts enter the loss by their shares. Where every prompt has a cost, only the
 prompts that the objective needs are scored; on a share of the rows the positive prompt is replaced
 by the null or the non-class prompt and plain denoising is trained (prompt dropout). The
 first is the mean of what the second samples, but for the shares: it adds them to a whole objective,
@@ -113,7 +113,7 @@ def prompted_errors(
 
     `conditions` are those of all prompts.
     """
-    score = _score_all if denoiser.shared_trunk else _score_some
+    score = _score_all if denoiser.free_prompts else _score_some
     return score(denoiser, prompts, conditions, noisy, draws, config)
 
 

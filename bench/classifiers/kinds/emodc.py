@@ -183,6 +183,7 @@ class StagedClassifier(Kind):
 
     stages: list[Stage] = Field(min_length=1)
     whitening: float = Field(0.0, ge=0, le=1)
+    network: Literal["last_layer", "late"] = "last_layer"  # where a prompt enters
     block_out_channels: tuple[int, int, int] = (32, 64, 96)
     head_channels: int = 48
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -192,6 +193,13 @@ class StagedClassifier(Kind):
     # Pictures in Gaussian noise, moved by a few pixels.
     saw: ClassVar[tuple[str, ...]] = ("noise", "shift", "translation")
     train_step_seconds: ClassVar[float] = 0.15
+
+    @model_validator(mode="after")
+    def _no_head(self) -> Self:
+        usual = type(self).model_fields["head_channels"].default
+        if self.network == "late" and self.head_channels != usual:
+            raise ValueError("network: late has no head_channels; remove one of the two")
+        return self
 
     @property
     def decision(self) -> DecisionConfig | None:
@@ -214,6 +222,8 @@ class StagedClassifier(Kind):
     def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
         """See `Kind.recipes`: one per stage, so that variants that begin alike share stages."""
         network = self.model_dump(exclude={"stages", "evaluation"})
+        # The default is not written: recipes are what they were before there was a choice.
+        del network["network" if self.network == "last_layer" else "head_channels"]
         network["timesteps"] = [0, self.evaluation.high]
         stages = [stage.model_dump() for stage in self.stages]
         return [
@@ -269,6 +279,7 @@ class StagedClassifier(Kind):
         return make(
             images,
             prompts,
+            network=self.network,
             whitening=self.whitening,
             block_out_channels=self.block_out_channels,
             head_channels=self.head_channels,
@@ -289,6 +300,12 @@ class EmoDCClassifier(StagedClassifier):
         "An EmoDC: a diffusion model that answers with the class whose prompt lets it predict the "
         "noise of a picture best."
     )
+
+    @model_validator(mode="after")
+    def _own_network(self) -> Self:
+        if self.pretrained is not None and self.network != "last_layer":
+            raise ValueError("pretrained brings its own network; remove one of the two")
+        return self
 
     def views(self, count: int) -> int:
         """See `Kind.views`: its steps are in its traces."""

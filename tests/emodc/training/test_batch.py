@@ -1,4 +1,5 @@
 import dataclasses
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -26,12 +27,9 @@ def errors_of(
     noisy = denoiser.process.noised(latents, draws.noise, draws.timesteps)
     conditions = denoiser.encode_texts(model.prompts.texts())
     table = denoiser.errors(noisy, draws.timesteps, draws.noise, conditions)
-    type(denoiser).shared_trunk = shared
-    try:
+    with patch.object(type(denoiser.unet), "free_prompts", shared):
         found = prompted_errors(denoiser, model.prompts, conditions, noisy, draws, config)
-        return found, draws, table
-    finally:
-        type(denoiser).shared_trunk = True
+    return found, draws, table
 
 
 @pytest.mark.parametrize("shared", [True, False])
