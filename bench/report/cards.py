@@ -111,6 +111,8 @@ def gate(manifest: Manifest) -> str:
             f"Validation d_p {own.d_p:.4f}, {own.d_p / own.base_d_p:.2f} times the "
             f"{own.base_d_p:.4f} of {_REFERENCES[own.reference]}; up to {GATE_FACTOR} passes."
         )
+    if own.linear_d_p is not None:
+        detail += f" The best linear denoiser has {own.linear_d_p:.4f}."
     verdict = "passed" if own.passed else "failed: it is no longer a denoiser"
     return f"## Gate\n\n{verdict.capitalize()}. {escaped(detail)}{_conditioning(own.conditioning)}"
 

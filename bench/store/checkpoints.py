@@ -190,6 +190,7 @@ class Bases:
             base = None if found is None else known[found].gate
             if base is not None:
                 judged = judge(gate.d_p, base.d_p, gate.conditioning, "equal_budget")
+        judged = judged.model_copy(update={"linear_d_p": gate.linear_d_p})
         return manifest.model_copy(update={"gate": judged})
 
 

@@ -23,8 +23,10 @@ from bench.util.errors import UserError
 from bench.util.files import digest
 from bench.util.progress import Reporter
 from emodc import CheckpointError, Denoiser, EmoDC, Evaluation, Prompts
+from emodc.diffusion.linear import measured_linear_error
 from emodc.diffusion.measuring import Precision
 from emodc.diffusion.noise_aware import NEEDS_WHITE_NOISE
+from emodc.diffusion.schedule import timestep_grid
 from emodc.training.objectives import OBJECTIVES, Objective
 from emodc.training.trainer import EmoDCTrainer, TrainConfig
 
@@ -231,6 +233,31 @@ def validation_errors(model: EmoDC, images: Tensor) -> NDArray[np.float64]:
     return torch.cat(errors).numpy()
 
 
+@torch.no_grad()
+def linear_floor(model: EmoDC, train: Tensor, validation: Tensor) -> float | None:
+    """Error of the best linear denoiser beside which a validation d_p stands; see `emodc`.
+
+    Args:
+        model: Whose latents and schedule; at the timesteps of the validation.
+        train: uint8 (N, 3, S, S), of which some thousands are enough.
+        validation: uint8 (M, 3, S, S).
+
+    Returns:
+        None if there are too few pictures.
+    """
+    if len(train) < 4:
+        return None
+    denoiser, high = model.denoiser, model.evaluation.high
+    chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:_LINEAR]
+    latents = [
+        torch.cat([denoiser.encode(p.to(denoiser.device).float() / 255.0) for p in own.split(64)])
+        for own in (train[chosen], validation)
+    ]
+    times = timestep_grid(_VALIDATION_STEPS, 0, high).to(denoiser.device)
+    process = denoiser.process
+    return measured_linear_error(*latents, process.signal[times], process.noise[times])
+
+
 def accuracy_and_d_p(errors: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, float]:
     """Accuracy, of which ties are errors, and mean d_p; of errors (N, K) and labels (N,)."""
     positive, others = split_errors(errors, labels)
@@ -242,6 +269,7 @@ def accuracy_and_d_p(errors: NDArray[np.float64], labels: NDArray[np.int64]) -> 
 
 
 _VALIDATION_STEPS = 20
+_LINEAR = 2048  # training pictures that a linear denoiser is learned from: a few seconds
 
 
 def train_stage(
@@ -301,6 +329,11 @@ def train_stage(
     model = EmoDC(denoiser, prompts).eval()
     before = Card.verified(previous) if previous else None
     card = _judged(model, spec, recipe, number, split, training.precision, before)
+    if card.gate is not None and denoiser.keeps_noise_white:
+        pictures, _ = data.split("train", denoiser.image_size)
+        floor = linear_floor(model, pictures, split[0])
+        gate = card.gate.model_copy(update={"linear_d_p": floor})
+        card = card.model_copy(update={"gate": gate})
     figures = "  ".join(f"{key} {value:.4f}" for key, value in card.validation.items())
     verdict = ""
     if card.gate is not None and not card.gate.passed:

@@ -117,7 +117,7 @@ def provenance_table(group: ResultSet) -> TableSpec:
     """What stands behind each classifier's numbers: checkpoint, steps, gate, class order."""
     header = (
         *("classifier", "checkpoint", "steps", "gate d_p", "Base d_p", "Base is"),
-        "d_n - d_p",
+        *("linear d_p", "d_n - d_p"),
     )
     rows: list[tuple[Value, ...]] = []
     for classifier, name in group.names.items():
@@ -131,6 +131,7 @@ def provenance_table(group: ResultSet) -> TableSpec:
                 _each(f"{gate.d_p:.4f}" for gate in gates),
                 _each(f"{gate.base_d_p:.4f}" for gate in gates if gate.base_d_p is not None),
                 _each(_REFERENCES[gate.reference] for gate in gates if gate.base_d_p is not None),
+                _each(f"{gate.linear_d_p:.4f}" for gate in gates if gate.linear_d_p is not None),
                 _each(_gap(gate.conditioning) for gate in gates if gate.conditioning is not None),
             )
         )

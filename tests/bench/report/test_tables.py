@@ -97,8 +97,8 @@ def test_provenance_names_checkpoint_steps_gate_and_class_order(
     spec = specs["faces-provenance"]
     net, emodc = shown(spec)
     assert net[1] == "weights-of-net"
-    assert net[2:] == [DASH] * 5
-    assert emodc[2:] == ["2", "0.5000", "0.2500", "the first stage", "1e-05 [-2e-05, 4e-05]"]
+    assert net[2:] == [DASH] * 6
+    assert emodc[2:] == ["2", "0.5000", "0.2500", "the first stage", DASH, "1e-05 [-2e-05, 4e-05]"]
     assert "Class order: happy, sad, angry." in spec.about
 
 

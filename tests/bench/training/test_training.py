@@ -225,6 +225,9 @@ def test_the_gate_compares_with_base_however_many_stages_follow(tmp_path: Path) 
     assert first is not None
     assert last.base_d_p == first.d_p == first.base_d_p
     assert (first.reference, last.reference) == ("itself", "first_stage")
+    # Of the data alone, whatever was trained.
+    assert first.linear_d_p is not None and 0 < first.linear_d_p < 1
+    assert last.linear_d_p == first.linear_d_p
     assert last.d_p != first.d_p
     for gate in (first, last):  # the conditioning check stands beside it
         assert gate.conditioning is not None and gate.conditioning.n == 14
