@@ -1,8 +1,8 @@
 """Sharpness-aware minimisation, SAM (Foret et al. 2021, arXiv 2010.01412).
 
 A step has two passes. The first finds the gradient g at the weights w, and moves to the point
-w + rho g / |g| where the loss is about highest nearby (their equation 2). The second finds the
-gradient there; the base optimiser applies it at w:
+w + rho g / |g|, where the loss is about the highest within rho of w (their equation 2). The second
+finds the gradient there; the base optimiser applies it at w:
 
     loss(model).backward()
     sharpness = sam.ascend()
@@ -10,8 +10,7 @@ gradient there; the base optimiser applies it at w:
         loss(model).backward()
     sam.descend()
 
-Nothing lives from one step to the next but the base optimiser's state, so saving that is enough to
-continue exactly.
+Between steps only the base optimiser has a state; saving that is enough to continue exactly.
 """
 
 from collections.abc import Iterator
@@ -74,18 +73,17 @@ class SharpnessAware:
 def frozen_statistics(model: nn.Module) -> Iterator[None]:
     """BatchNorm normalises by the batch as usual, and does not update its running statistics.
 
-    The second pass runs at weights that are not kept: its statistics are not the model's.
+    The weights of the second pass are not kept, so its statistics are not the model's.
     """
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    counts = [norm.num_batches_tracked for norm in norms]
-    saved = [None if count is None else count.clone() for count in counts]
+    norms = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
+    ]
     for norm in norms:
-        norm.momentum = 0.0
+        norm.track_running_stats = False
     try:
         yield
     finally:
-        for norm, momentum, count, before in zip(norms, momenta, counts, saved, strict=True):
-            norm.momentum = momentum
-            if count is not None and before is not None:
-                count.copy_(before)
+        for norm in norms:
+            norm.track_running_stats = True

@@ -24,7 +24,7 @@ from baselines.clips.x3d import X3D
 
 
 class _Torchvision(nn.Module):
-    """A video ResNet of torchvision with its pooled features at hand."""
+    """A video ResNet of torchvision that also returns its pooled features."""
 
     def __init__(self, make: Callable[..., nn.Module], num_classes: int) -> None:
         super().__init__()
@@ -58,14 +58,14 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 
 
 class ClipClassifier(nn.Module):
-    """A clip network behind the bench's contract: clips in [0, 1] of any size in, logits out.
+    """A network that takes clips in [0, 1] of any size and returns logits.
 
     Args:
         architecture: A name of `NETWORKS`.
         classes: Class names in logit order.
         frames: T of the clips.
         size: Side in pixels that frames are resized to.
-        options: Of the network, such as `variant` of x3d_dam.
+        options: Arguments of the network; those of x3d_dam are `DistributionalAttention`'s.
 
     Raises:
         ValueError: If the architecture is unknown.
@@ -97,7 +97,7 @@ class ClipClassifier(nn.Module):
         return logits.float()
 
     def logits_and_features(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-        """Both from one pass, for losses that need them."""
+        """`forward(clips)` and `features(clips)` from one pass."""
         pooled = self.network.features(self._prepared(clips))
         dropout = getattr(self.network, "dropout", nn.Identity())
         return self.network.classify(dropout(pooled)).float(), pooled.float()
@@ -109,4 +109,4 @@ class ClipClassifier(nn.Module):
                 frames.flatten(0, 1), (self.size, self.size), mode="bilinear", antialias=True
             )
             clips = resized.unflatten(0, frames.shape[:2]).transpose(1, 2)
-        return (clips - 0.5) / 0.25
+        return (clips - 0.45) / 0.225  # as X3D's published weights expect

@@ -1,15 +1,16 @@
 """DAM, the time-frequency distributional attention of HDF (arXiv 2507.15765).
 
-Written from the paper's figure and the formulas of the authors' released module; it goes behind
-each stage of a 3D network. Two branches look at the same maps X (B, C, T, H, W):
+Written from the paper's figure and the formulas of the authors' released module. A 3D network has
+one behind each stage. Two branches compute gates from the same maps X (B, C, T, H, W):
 
-    frequency   S (B, 1, H, W): which places carry which spatial frequencies
-    time        g (B, T): which frames differ from the others
+    frequency   S (B, 1, H, W): a weight per place, from the spatial frequencies around it
+    time        g (B, T): a weight per frame, from its difference to the other frames
     output      (w_t (X g + X) + w_s (X S + X)) / 2
 
-`variant="released"` keeps a reading of the released code that the paper's words contradict: it
-takes differences between neighbouring *channel bins* where the text speaks of frames. The default
-takes them between frames. The projections of the self-attention are inferred: linear, with bias.
+The default takes the time branch's differences between neighbouring frames, as the paper says;
+`variant="released"` takes them between neighbouring channel bins, as the released code does.
+Inferred, because neither source states it: the projections of the self-attention (linear, with
+bias), and in the frequency branch the unbiased standard deviation plus 1e-5.
 """
 
 from math import pi
@@ -41,13 +42,18 @@ def dct_basis(size: int = WINDOW) -> Tensor:
 class FrequencyGate(nn.Module):
     """The gate S (B, 1, H, W) of the time mean's local spatial frequencies.
 
-    D are the 49 DCT coefficients around each place, of the sum over channels. They are perturbed
-    along their sign, by a learnable noise and by their spread over space (distributionally robust
-    optimisation is the paper's motive), squashed, and mixed to one map.
+    D (B, 49, H, W) are the DCT coefficients of the 7 x 7 window around each place, of the maps
+    averaged over time and summed over channels:
+
+        P  = (n a + .05 b |D - mean D|) sign(D)         norm and mean over space, n, a, b per k
+        D' = (alpha D + beta (D + P)) / 2
+        S  = sigmoid(conv7x7(tanh(slope D' / std_k D') gain + offset))
+
+    The paper's motive for P is distributionally robust optimisation.
 
     Args:
-        perturbation: Whether the perturbation's parameters follow the loss down, as in the
-            released code, or up, as an adversary's would.
+        perturbation: Whether n, a and b are trained to lower the loss ("descent", as in the
+            released code) or to raise it ("ascent", as an adversary does).
     """
 
     basis: Tensor
@@ -86,14 +92,21 @@ class FrequencyGate(nn.Module):
 class TimeGate(nn.Module):
     """The gate g (B, T): a weight per frame from T x T pooled statistics.
 
+    A and M (B, T, T) are the mean and the maximum of each frame in each of T bins of channels:
+
+        G = sigmoid(gamma (alpha A + beta M) + delta |A - mean A| - |change of A|)
+        g = sigmoid(mean over bins of attention(linear over time(G)))
+
+    Norm and mean are over the bins; frames are the tokens of the attention.
+
     Args:
-        frames: T that the learnable maps are made for. Clips of another length get them resized.
-        variant: Between what differences are taken: frames ("time") or channel bins ("released").
+        frames: T that the learnable weights are made for. Clips of another length get them resized.
+        variant: What the change is between: frames ("time") or channel bins ("released").
     """
 
     def __init__(self, frames: int, variant: Variant = "time") -> None:
         super().__init__()
-        self.frames, self.variant = frames, variant
+        self.variant = variant
         self.mean_weight = nn.Parameter(torch.tensor(0.5))
         self.max_weight = nn.Parameter(torch.tensor(0.5))
         self.statistics_scale = nn.Parameter(torch.ones(frames, frames))
@@ -115,29 +128,14 @@ class TimeGate(nn.Module):
         start = means.narrow(axis, 0, 1)
         change = means.diff(dim=axis, prepend=start).abs()
         gated = torch.sigmoid(
-            self._map(self.statistics_scale, count) * statistics
-            + self._map(self.spread_scale, count) * spread
+            _resized(self.statistics_scale, count) * statistics
+            + _resized(self.spread_scale, count) * spread
             - change
         )
-        tokens = F.linear(gated.transpose(1, 2), self._map(self.over_time.weight, count))
-        tokens = tokens.transpose(1, 2)  # (B, T, bins)
-        query, key, value = (
-            F.linear(tokens, self._map(layer.weight, count), self._line(layer.bias, count))
-            for layer in (self.query, self.key, self.value)
-        )
+        tokens = _linear(self.over_time, gated.transpose(1, 2)).transpose(1, 2)  # (B, T, bins)
+        query, key, value = (_linear(part, tokens) for part in (self.query, self.key, self.value))
         attention = torch.softmax(query @ key.transpose(1, 2) / count**0.5, dim=2)
         return (attention @ value).mean(2).sigmoid()
-
-    def _map(self, weights: Tensor, count: int) -> Tensor:
-        if count == self.frames:
-            return weights
-        resized = F.interpolate(weights[None, None], (count, count), mode="bilinear")[0, 0]
-        return resized * (self.frames / count)
-
-    def _line(self, bias: Tensor, count: int) -> Tensor:
-        if count == self.frames:
-            return bias
-        return F.interpolate(bias[None, None], count, mode="linear")[0, 0]
 
 
 class DistributionalAttention(nn.Module):
@@ -147,8 +145,9 @@ class DistributionalAttention(nn.Module):
         frames: T of the clips.
         variant: See the module's docstring.
         perturbation: Of the frequency gate.
-        identity_init: Whether the module begins as the identity, by a learnable share that starts
-            at 0. Without it four DAMs scale the signal to about .46 at the start.
+        identity_init: Whether a learnable share of the output, at first 0, replaces the input, so
+            that the module starts as the identity. Without it four DAMs scale the signal to about
+            .46 at the start.
 
     Raises:
         ValueError: If `variant` or `perturbation` is unknown.
@@ -188,6 +187,21 @@ def _convolve(maps: Tensor, kernels: Tensor) -> Tensor:
     rows, columns = (slice(trim, WINDOW - trim) for trim in trims)
     padding = [WINDOW // 2 - trim for trim in trims]
     return F.conv2d(maps, kernels[..., rows, columns], padding=padding)
+
+
+def _linear(layer: nn.Linear, values: Tensor) -> Tensor:
+    """The layer on a last axis of any length; its weights are resized to keep their sum."""
+    count = values.shape[-1]
+    weight = _resized(layer.weight, count) * (layer.in_features / count)
+    bias = None if layer.bias is None else _resized(layer.bias[None], 1, count)[0]
+    return F.linear(values, weight, bias)
+
+
+def _resized(weights: Tensor, rows: int, columns: int | None = None) -> Tensor:
+    size = (rows, columns or rows)
+    if weights.shape == size:
+        return weights
+    return F.interpolate(weights[None, None], size, mode="bilinear")[0, 0]
 
 
 class _Reversal(torch.autograd.Function):

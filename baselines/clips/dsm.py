@@ -8,17 +8,21 @@ pair (i, a) by how near its cosine s_ia is to `eta`:
     w_ia = exp(-(s_ia - eta)^2 / (2 eta^2))
     L_i  = -1/|P(i)| sum_{p in P(i)} log[ exp(s_ip / tau) / sum_{a != i} w_ia exp(s_ia / tau) ]
 
-P(i) are the other samples of i's class; anchors without one are left out. Tr Cov(Z) is the
-information-bottleneck term. After SAM's first pass the gradient's norm g sets
+P(i) are the other samples of i's class. L_DSC is the mean of L_i over the samples with such
+positives. Tr Cov(Z) is the information-bottleneck term. After SAM's first pass the norm g of the
+gradient of L sets
 
     lambda_CE = alpha g / (g + 1)        lambda_SC = beta / (g + 1)
 
-so cross-entropy leads while the loss is steep, and the contrastive term where it is calm.
+so the cross-entropy dominates where the gradient is large, the contrastive term where it is small.
 
-The formulas are those of the paper's figure. The released code differs. `released=True` keeps what
-of it can be run: weights of the tau-scaled, row-shifted logits, normalised over the row, and the
-pair (i, i) in the denominator; `bottleneck_sign=-1` subtracts the trace as it does. alpha = 10 and
-beta = .1 are inferred from its fixed constants.
+The formulas are those of the paper's figure; the released code differs from it and cannot be run.
+`released=True` is its contrastive term with the undefined positives filled in: w of the logits
+s / tau minus the row's maximum, normalised over the row, and a softmax that includes the pair
+(i, i). `bottleneck_sign=-1` subtracts the trace, as the released code does.
+
+Inferred: alpha = 10 and beta = .1 (the released code's fixed weights), the position of tau (the
+figure has none), the mean over samples, and the covariance's divisor B - 1.
 """
 
 from dataclasses import dataclass
@@ -40,7 +44,6 @@ class ScalingConfig:
         bottleneck_sign: +1 compresses (the figure), -1 spreads (the released code).
         alpha: Scale of lambda_CE.
         beta: Scale of lambda_SC.
-        label_smoothing: Of the cross-entropy.
         released: Whether the contrastive term is the released code's.
     """
 
@@ -50,7 +53,6 @@ class ScalingConfig:
     bottleneck_sign: float = 1.0
     alpha: float = 10.0
     beta: float = 0.1
-    label_smoothing: float = 0.1
     released: bool = False
 
 
@@ -68,16 +70,15 @@ def balance(gradient_norm: float, config: ScalingConfig) -> Balance:
 
 
 def start(config: ScalingConfig) -> Balance:
-    """The weights before any gradient is known: the scales themselves, as in the released code."""
+    """The weights before the first gradient: alpha and beta, the released code's fixed weights."""
     return Balance(config.alpha, config.beta)
 
 
 def scaled_loss(
-    logits: Tensor, features: Tensor, labels: Tensor, weights: Balance, config: ScalingConfig
+    entropy: Tensor, features: Tensor, labels: Tensor, weights: Balance, config: ScalingConfig
 ) -> Tensor:
-    """The loss (a scalar) of logits (B, K), pooled features (B, D), int64 labels (B,)."""
+    """L (a scalar) of the cross-entropy (a scalar), pooled features (B, D), int64 labels (B,)."""
     unit = F.normalize(features, dim=1)
-    entropy = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
     contrast = (released_contrastive if config.released else contrastive)(unit, labels, config)
     bottleneck = config.bottleneck_sign * config.bottleneck * total_variance(unit)
     return weights.cross_entropy * entropy + weights.contrastive * (contrast + bottleneck)

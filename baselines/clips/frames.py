@@ -1,10 +1,11 @@
-"""Clips by way of their single frames.
+"""Classifiers of clips that start from single frames.
 
-`FrameMean` averages what any classifier of pictures says of the frames: the control that shows how
-much of a clip's expression needs motion. `FrameTransformer` lets ResNet-18 features of the frames
-attend to one another, the idea of Former-DFER (Zhao and Liu 2021, ACM MM), in a plain encoder.
+`FrameMean` averages the outputs of any classifier of pictures over the frames. It is the control: a
+network of clips that is no better does not use motion. `FrameTransformer` is a plain transformer
+encoder over ResNet-18 features of the frames, after Former-DFER (Zhao and Liu 2021, ACM MM).
 """
 
+from math import log
 from typing import Literal, get_args
 
 import timm
@@ -15,9 +16,7 @@ Average = Literal["probabilities", "logits"]
 
 
 class FrameMean(nn.Module):
-    """A classifier of clips that averages a classifier of pictures over frames.
-
-    The order of frames does not matter to it.
+    """The mean over frames of a classifier of pictures; the order of the frames does not count.
 
     Args:
         classifier: Images (B, 3, H, W) in [0, 1] -> logits (B, K); may have `classes`.
@@ -40,9 +39,7 @@ class FrameMean(nn.Module):
         if self.average == "logits":
             mean: Tensor = logits.mean(1)
             return mean
-        log_mean: Tensor = logits.log_softmax(2).logsumexp(1) - torch.tensor(
-            float(frames.shape[1])
-        ).log().to(logits)
+        log_mean: Tensor = logits.log_softmax(2).logsumexp(1) - log(frames.shape[1])
         return log_mean
 
 
@@ -51,13 +48,13 @@ class FrameTransformer(nn.Module):
 
     Args:
         num_classes: K.
-        frames: T of the learned places in time. Shorter clips take the first of them.
+        frames: Longest T. Shorter clips use the first of the learned position embeddings.
     """
 
     def __init__(self, num_classes: int, frames: int = 16) -> None:
         super().__init__()
         self.trunk = timm.create_model("resnet18", num_classes=0)
-        self.places = nn.Parameter(0.02 * torch.randn(frames, 512))
+        self.positions = nn.Parameter(0.02 * torch.randn(frames, 512))
         layer = nn.TransformerEncoderLayer(
             512, 8, 1024, dropout=0.1, activation="gelu", batch_first=True, norm_first=True
         )
@@ -69,14 +66,16 @@ class FrameTransformer(nn.Module):
         """The mean token (B, 512) of clips (B, 3, T, H, W), T at most `frames`.
 
         Raises:
-            ValueError: If a clip is longer than the learned places.
+            ValueError: If a clip is longer.
         """
         count = clips.shape[2]
-        if count > len(self.places):
-            raise ValueError(f"made for at most {len(self.places)} frames, given {count}")
+        if count > len(self.positions):
+            raise ValueError(
+                f"frame_transformer takes at most {len(self.positions)} frames, not {count}"
+            )
         frames = clips.transpose(1, 2)
         tokens = self.trunk(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-        mean: Tensor = self.norm(self.encoder(tokens + self.places[:count])).mean(1)
+        mean: Tensor = self.norm(self.encoder(tokens + self.positions[:count])).mean(1)
         return mean
 
     def forward(self, clips: Tensor) -> Tensor:

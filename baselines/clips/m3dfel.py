@@ -1,9 +1,10 @@
 """M3DFEL (Wang et al. 2023, CVPR): a clip as a bag of four instances of four frames.
 
-Written from the paper and the description of its released code (Apache-2.0). Each instance goes
-through torchvision's r3d_18 without its head (512 features), a bidirectional LSTM runs over the
-bag, and a gate H * sigmoid(DMIN(attention(H))) says which instance shows the expression. Differs:
-the released evaluation jitters its frames at random; here the sampler decides that.
+Written from the paper and the description of its released code (Apache-2.0). torchvision's r3d_18
+without its head makes 512 features of each instance, a bidirectional LSTM over the bag makes H
+(4, 1024), and H * sigmoid(DMIN(attention(H))) weighs the instances. The released evaluation jitters
+its frames at random; here the caller chooses the frames. Inferred: DMIN's biased variances and its
+1e-5.
 """
 
 import torch
@@ -15,10 +16,10 @@ _WIDTH, _HEADS, _HEAD_WIDTH = 1024, 8, 128
 
 
 class InstanceNormalisation(nn.Module):
-    """DMIN: means and variances of the bag, mixed per feature and over all features.
+    """DMIN: normalisation over the instances of a bag, then a gain and an offset per feature.
 
-    Each is a softmax-weighted mean of two: the statistics of a feature over the bag, and those of
-    all features of the bag together.
+    Mean and variance are each a learned, softmax-weighted mix of two statistics: those of the
+    feature over the bag, and those of all features of the bag together.
     """
 
     def __init__(self, width: int) -> None:

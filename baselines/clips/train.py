@@ -1,4 +1,4 @@
-"""Training a clip network: as a baseline of pictures, with HDF's DSM and SAM where asked for."""
+"""Training a clip network as the baselines of pictures are, optionally with HDF's DSM and SAM."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class ClipTrainConfig(BaselineTrainConfig):
     """How a clip network is trained.
 
     Attributes:
-        scaling: DSM's constants; None trains with cross-entropy.
-        sam: SAM's radius rho; 0 trains without it. DSM without SAM takes the gradient's norm of
-            the step before.
+        scaling: DSM's constants; None trains with cross-entropy alone.
+        sam: SAM's radius rho; 0 trains without SAM. DSM's weights then follow the norm of the
+            previous step's gradient.
     """
 
     scaling: ScalingConfig | None = None
@@ -77,9 +77,10 @@ class ClipTrainer(BaselineTrainer[ClipClassifier]):
     def _loss(self, clips: Tensor, labels: Tensor) -> Tensor:
         with torch.autocast(clips.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             logits, features = self.classifier.logits_and_features(clips)
+        entropy = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
         if self._balance is None or self.config.scaling is None:
-            return F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
-        return scaled_loss(logits, features, labels, self._balance, self.config.scaling)
+            return entropy
+        return scaled_loss(entropy, features, labels, self._balance, self.config.scaling)
 
     def _rebalance(self, gradient_norm: float) -> None:
         if self.config.scaling is not None:

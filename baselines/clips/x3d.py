@@ -2,23 +2,22 @@
 
 Written from the paper. XS, S and M have the same 3.8 M weights (400 classes) and differ only in the
 clips they are given: 4 x 160, 13 x 160 and 16 x 224 frames x pixels. Other lengths and sizes work:
-the last pooling is over whatever is left. `load_kinetics` reads the published `.pyth` weights
-(PyTorchVideo, Apache-2.0; key names only are taken from there). Differs: the mean over space and
-time is taken before the classifier and not after a softmax, which gives the same logits on clips of
-the size above.
+the last pooling is over the whole map. `load_kinetics` reads the published `.pyth` weights of
+PyTorchVideo (Apache-2.0; only the names of the weights are taken from there). PyTorchVideo averages
+probabilities over space and time; here the maps are averaged before the classifier. On clips of the
+sizes above there is one place to average, so the logits are the same.
 
     stem -> stage 1 -> [attachment] -> ... -> stage 4 -> [attachment] -> features -> logits
 """
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Frames and pixels of the published variants.
-VARIANTS = {"x3d_xs": (4, 160), "x3d_s": (13, 160), "x3d_m": (16, 224)}
-WIDTHS = (24, 48, 96, 192)
+_WIDTHS = (24, 48, 96, 192)
 _DEPTHS = (3, 5, 11, 7)
 _STEM, _EXPANSION, _HIDDEN = 24, 2.25, 2048
 
@@ -74,8 +73,8 @@ class X3D(nn.Module):
 
     Args:
         num_classes: K.
-        attach: Makes a module of a stage's number of channels, which is placed behind that stage
-            and keeps the maps' shape; HDF's attention is one.
+        attach: From a stage's number of channels, makes the module behind that stage, such as
+            HDF's attention. It must keep the maps' shape.
         dropout: Before the classifier, in training.
     """
 
@@ -92,15 +91,15 @@ class X3D(nn.Module):
         )
         self.stem_norm = nn.BatchNorm3d(_STEM)
         self.stages, self.attachments = nn.ModuleList(), nn.ModuleList()
-        for before, width, depth in zip((_STEM, *WIDTHS), WIDTHS, _DEPTHS, strict=False):
+        for (before, width), depth in zip(pairwise((_STEM, *_WIDTHS)), _DEPTHS, strict=True):
             blocks = [
                 Block(width if i else before, width, 1 if i else 2, squeeze=i % 2 == 0)
                 for i in range(depth)
             ]
             self.stages.append(nn.Sequential(*blocks))
             self.attachments.append(attach(width) if attach else nn.Identity())
-        inner = int(WIDTHS[-1] * _EXPANSION)
-        self.head_widen = nn.Conv3d(WIDTHS[-1], inner, 1, bias=False)
+        inner = int(_WIDTHS[-1] * _EXPANSION)
+        self.head_widen = nn.Conv3d(_WIDTHS[-1], inner, 1, bias=False)
         self.head_norm = nn.BatchNorm3d(inner)
         self.head_hidden = nn.Conv3d(inner, _HIDDEN, 1, bias=False)
         self.dropout = nn.Dropout(dropout)
