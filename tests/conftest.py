@@ -23,14 +23,22 @@ settings.register_profile("bench", deadline=None)  # a busy machine is no failur
 settings.load_profile("bench")
 
 
-#: Whole runs and trainings, killed processes, a browser, and simulations of thousands of data sets.
+#: Whole runs and trainings, killed processes, a browser, and simulations of thousands of data sets:
+#: files, and single tests (`file::test`) that take more than two seconds of a core.
 SLOW = (
     "chaos/*",
     "bench/classifiers/test_pretrained.py",
     "bench/decisions/test_*.py",
+    "bench/perturb/corruptions/test_against_the_package.py::test_distributions_are_the_same",
+    "bench/perturb/corruptions/test_golden.py::test_processes_and_their_threads_make_the_same_pixels",
+    "bench/perturb/test_commands.py::test_a_data_set_is_drawn",
+    "bench/perturb/test_user_code.py::test_a_run_measures_them_and_a_changed_function_anew",
+    "bench/report/test_ablation.py::test_the_report_writes_tables_and_figure",
+    "bench/report/test_diagnostics.py::test_every_figure_of_the_page_exists",
     "bench/report/test_figures.py",
     "bench/report/test_page_in_chromium.py",
     "bench/report/test_seen.py",
+    "bench/report/test_write.py",
     "bench/stats/test_bootstrap.py",
     "bench/stats/test_coverage.py",
     "bench/sweep/test_*_run.py",
@@ -51,7 +59,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     root = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(root).as_posix()
-        if any(fnmatch.fnmatch(path, pattern) for pattern in SLOW):
+        names = (path, f"{path}::{getattr(item, 'originalname', item.name)}")
+        if any(fnmatch.fnmatch(name, pattern) for name in names for pattern in SLOW):
             item.add_marker(pytest.mark.slow)
 
 

@@ -51,8 +51,8 @@ class Measurable(Protocol):
 
     classes: tuple[str, ...]
 
-    def attack_target(self, sample_id: str) -> Any:
-        """A torch module that is differentiated: images -> logits."""
+    def attack_target(self, sample_id: str, every_step: bool = False) -> Any:
+        """A torch module that is differentiated, at every step if asked: images -> logits."""
 
     def measure(self, pictures: Sequence[np.ndarray], ids: Sequence[str], rule: Any = None) -> Any:
         """Logits, traces and costs of pictures."""

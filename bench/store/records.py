@@ -99,8 +99,11 @@ def write(root: Path, record: DatasetRecord, samples: pd.DataFrame) -> None:
             return
     path = _file(root, record.name, record.digest, "parquet")
     write_parquet(path, samples, schema)
-    content = {"record": record.model_dump(mode="json"), "samples": _sha256(path)}
-    content["schema_version"] = SCHEMA
+    content = {
+        "record": record.model_dump(mode="json"),
+        "samples": _sha256(path),
+        "schema_version": SCHEMA,
+    }
     write_sealed(_file(root, record.name, record.digest, "json"), content)
 
 

@@ -41,7 +41,7 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     for candidate in sorted(known):
         plain.setdefault(candidate.lower(), candidate)
     alike = difflib.SequenceMatcher(b=name.lower())
-    ratios = {}
+    ratios: dict[str, float] = {}
     for candidate in plain:
         for text in {candidate, candidate.rpartition(".")[2]}:  # "imagecorruptions.fog", "fog"
             alike.set_seq1(text)

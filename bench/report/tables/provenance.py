@@ -79,8 +79,8 @@ def constants_table(results: Results) -> list[TableSpec]:
         what = parameters["name"].replace("_", " ")
         rows[what, preset, str(parameters.get("version", "")), in_words(parameters)] = None
     for result in results.complete:
-        parameters = result.manifest.inputs.get("perturbation")
-        other = other_parameters(parameters) if isinstance(parameters, dict) else ""
+        stated = result.manifest.inputs.get("perturbation")
+        other = other_parameters(stated) if isinstance(stated, dict) else ""
         if other:
             rows[result.cell.perturbation.replace("_", " "), None, "", other] = None
     if not rows:
