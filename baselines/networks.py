@@ -7,6 +7,7 @@ vit_small   Dosovitskiy et al. 2021 (arXiv 2010.11929), 6 layers of width 192, w
 Any other timm name is built with `timm.create_model`.
 """
 
+import difflib
 from functools import partial
 
 import timm
@@ -53,16 +54,43 @@ def vit_small(num_classes: int) -> VisionTransformer:
     return network
 
 
+def require_architecture(name: str) -> None:
+    """Refuse what cannot be trained at face size. No network is made, and nothing fetched.
+
+    Raises:
+        ValueError: If it is no architecture of timm's (names that point elsewhere, such as
+            "hf-hub:...", are none), or one whose input size is fixed.
+    """
+    if name == "vit_small":
+        return
+    if not timm.is_model(name):
+        known = ["vit_small", *timm.list_models()]
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.7)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "timm.list_models() lists them."
+        raise ValueError(f"timm has no architecture called {name!r}. {hint}")
+    published = timm.get_pretrained_cfg(name.partition(".")[0])  # less the tag of weights
+    if published is not None and published.fixed_input_size:
+        raise ValueError(
+            f"{name} takes pictures of {published.input_size[-1]} px alone, and baselines are "
+            f"trained at {INPUT_SIZE} px. Choose an architecture of any size, such as resnet18, "
+            "convnext_tiny or vit_small."
+        )
+
+
 class FaceClassifier(nn.Module):
     """A network behind the bench's contract: images in [0, 1] of any size in, logits out.
 
     Args:
         architecture: "resnet18", "vit_small" or any timm model name.
         classes: Class names in logit order.
+
+    Raises:
+        ValueError: See `require_architecture`.
     """
 
     def __init__(self, architecture: str, classes: tuple[str, ...]) -> None:
         super().__init__()
+        require_architecture(architecture)
         self.architecture, self.classes = architecture, classes
         if architecture == "vit_small":
             self.network: nn.Module = vit_small(len(classes))

@@ -32,6 +32,8 @@ def train(
     chosen = configure(
         config, chosen_data(data, root, option), None, classifiers, None, seed, device
     )
+    for name, spec in chosen.classifiers.items():
+        spec.check(name)
     settle_agreement(chosen.data, agreed)
 
     from bench.classifiers.checkpoints import train_missing

@@ -186,7 +186,7 @@ class DryRun:
 
 def dry_run(config: Config, out: Path) -> DryRun:
     """Plan without doing anything."""
-    _require_perturbations(config)
+    _require_possible(config)
     dataset = with_lists(open_dataset(config.data, config.seed), config.lists, Reporter())
     missing: dict[tuple[str, int], int] = {}
     weights: dict[tuple[str, int], str] = {}
@@ -224,7 +224,7 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
     Returns:
         The filled store.
     """
-    _require_perturbations(config)
+    _require_possible(config)
     for name, reason in config.perturbations.left_out.items():
         reporter.say(f"left out: {name}: {reason}")
     opened = open_dataset(config.data, config.seed, reporter)
@@ -268,8 +268,10 @@ def _list_skipped(dataset: DataSet, out: Path, reporter: Reporter) -> None:
         write_json(listing, [vars(skipped) for skipped in dataset.skipped])
 
 
-def _require_perturbations(config: Config) -> None:
-    """Refuse, before any work, perturbations that something has to be installed for."""
+def _require_possible(config: Config) -> None:
+    """Refuse, before any work, what cannot be opened or that something must be installed for."""
+    for name, spec in config.classifiers.items():
+        spec.check(name)
     for perturbation, _ in config.perturbations.members():
         missing = perturbation.missing()
         if missing:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -84,4 +85,13 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:2000])
     with pytest.raises(BaselineCheckpointError, match="not a readable baseline"):
+        checkpoints.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["hf-hub:someone/net", "local-dir:/tmp/net", "../net", "resnte18"])
+def test_a_card_names_an_architecture_of_timm_and_nothing_else(name: str, tmp_path: Path) -> None:
+    checkpoints.save(FaceClassifier("test_resnet", CLASSES), tmp_path)
+    card = {"architecture": name, "classes": list(CLASSES)}
+    (tmp_path / "classifier.json").write_text(json.dumps(card))
+    with pytest.raises(BaselineCheckpointError, match="timm has no architecture called"):
         checkpoints.load(tmp_path)

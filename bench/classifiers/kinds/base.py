@@ -58,6 +58,16 @@ class Kind(Section):
 
     # What it is, for planning: nothing here computes with a network.
 
+    def check(self, name: str) -> None:
+        """Find what would fail later, before any work. Cheap: it makes no network.
+
+        Args:
+            name: Names the classifier in errors.
+
+        Raises:
+            UserError: If it cannot be trained or opened as the config says.
+        """
+
     @property
     def decision(self) -> "DecisionConfig | None":
         """The rule that decides while it is measured; None measures everything."""

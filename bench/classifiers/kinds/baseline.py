@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from bench.classifiers.kinds.base import Kind, register
+from bench.util.errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,15 @@ class BaselineClassifier(Kind):
     saw: ClassVar[tuple[str, ...]] = ("shift", "translation")  # moved by a few pixels
     text: ClassVar[str] = "A discriminative classifier."
     train_step_seconds: ClassVar[float] = 0.36
+
+    def check(self, name: str) -> None:
+        """See `Kind.check`: whether timm has the architecture, for the size of baselines."""
+        from baselines.networks import require_architecture
+
+        try:
+            require_architecture(self.architecture)
+        except ValueError as error:
+            raise UserError(f"classifier {name!r}: {error}") from error
 
     def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
         """See `Kind.recipes`."""

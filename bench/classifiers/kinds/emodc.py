@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from bench.classifiers.kinds.base import GRADIENT, Kind, register
 from bench.rules import DecisionConfig
+from bench.util.errors import UserError
 from bench.util.section import Section
 
 if TYPE_CHECKING:
@@ -200,6 +202,14 @@ class StagedClassifier(Kind):
         if self.network == "late" and self.head_channels != usual:
             raise ValueError("network: late has no head_channels; remove one of the two")
         return self
+
+    def check(self, name: str) -> None:
+        """See `Kind.check`: whether peft is there, if a stage needs it."""
+        if any(stage.trained == "lora" for stage in self.stages) and not find_spec("peft"):
+            raise UserError(
+                f"classifier {name!r}: a stage with trained: lora needs peft: "
+                "pip install 'emodc-bench[finetune]'."
+            )
 
     @property
     def decision(self) -> DecisionConfig | None:
