@@ -249,13 +249,13 @@ def linear_floor(model: EmoDC, train: Tensor, validation: Tensor) -> float | Non
         return None
     denoiser, high = model.denoiser, model.evaluation.high
     chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:_LINEAR]
-    latents = [
+    known, held_out = (
         torch.cat([denoiser.encode(p.to(denoiser.device).float() / 255.0) for p in own.split(64)])
         for own in (train[chosen], validation)
-    ]
+    )
     times = timestep_grid(_VALIDATION_STEPS, 0, high).to(denoiser.device)
     process = denoiser.process
-    return measured_linear_error(*latents, process.signal[times], process.noise[times])
+    return measured_linear_error(known, held_out, process.signal[times], process.noise[times])
 
 
 def accuracy_and_d_p(errors: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, float]:
@@ -330,8 +330,7 @@ def train_stage(
     before = Card.verified(previous) if previous else None
     card = _judged(model, spec, recipe, number, split, training.precision, before)
     if card.gate is not None and denoiser.keeps_noise_white:
-        pictures, _ = data.split("train", denoiser.image_size)
-        floor = linear_floor(model, pictures, split[0])
+        floor = linear_floor(model, data.split("train", denoiser.image_size)[0], split[0])
         gate = card.gate.model_copy(update={"linear_d_p": floor})
         card = card.model_copy(update={"gate": gate})
     figures = "  ".join(f"{key} {value:.4f}" for key, value in card.validation.items())
