@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Literal
 
@@ -168,6 +168,22 @@ class TableSpec:
     def about(self) -> str:
         """Caption and remarks."""
         return " ".join([self.caption, *self.remarks])
+
+    def filled(self) -> "TableSpec":
+        """Without the columns in which no row has anything."""
+        kept = [
+            c
+            for c in range(len(self.header))
+            if not c or not self.rows or any(row[c] is not None for row in self.rows)
+        ]
+        place = {old: new for new, old in enumerate(kept)}
+        return replace(
+            self,
+            header=tuple(self.header[c] for c in kept),
+            rows=tuple(tuple(row[c] for c in kept) for row in self.rows),
+            marks={(r, place[c]): mark for (r, c), mark in self.marks.items() if c in place},
+            seen=frozenset((r, place[c]) for r, c in self.seen if c in place),
+        )
 
 
 # ------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pandas as pd
 from bench.report.cards import write_cards
 from bench.report.chapters import Contents, contents
 from bench.report.figures import write_figures
+from bench.report.findings import findings
 from bench.report.page import write_page
 from bench.report.page.assembly import assemble
 from bench.report.present import markdown, markdown_text, write_tables
@@ -111,10 +112,12 @@ def _page(chapters: list[Contents], results: Results) -> str:
     """All chapters as Markdown."""
     parts = ["# Robustness\n\n## How to read\n"]
     parts += ["".join(f"- {markdown_text(line)}\n" for line in how_to_read(results.groups))]
+    said = findings(results.groups, [spec for own in chapters for spec in own.tables])
+    parts += ["## Findings\n", "".join(f"- {markdown_text(sentence)}\n" for sentence in said)]
     for own in chapters:
         parts.append(f"## {own.title}\n")
         parts += [f"{markdown_text(note)}\n" for note in own.notes]
-        parts += [markdown(spec, signs=False) for spec in own.tables]
+        parts += [markdown(spec.filled(), signs=False) for spec in own.tables]
         parts += [f"![{markdown_text(f.title)}](figures/{f.name}.png)\n" for f in own.figures]
     if results.missing:
         listed = "\n".join(f"- {markdown_text(str(missing))}" for missing in results.missing)

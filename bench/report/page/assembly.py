@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.report.chapters import Contents
+from bench.report.findings import findings, informative
 from bench.report.groups import Result, ResultSet
 from bench.report.outcomes import Flips
 from bench.report.page.build import Command, FigureFile, Page, PageSection
 from bench.report.results import Results
-from bench.report.spec import TableSpec, Value
+from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables import caption, how_to_read, interval_name, setting
 
 
@@ -30,6 +31,7 @@ def assemble(
     return Page(
         title="Robustness",
         intro=_intro(results),
+        findings=tuple(findings(results.groups, [s for own in chapters for s in own.tables])),
         how_to_read=tuple(how_to_read(results.groups)),
         summary=summary_table(results.groups),
         sections=(
@@ -44,10 +46,10 @@ def assemble(
 
 
 def summary_table(groups: Sequence[ResultSet]) -> TableSpec:
-    """A row per classifier and data set: clean, mean of each corruption, each strongest attack."""
+    """A row per classifier and data set: clean, mean of each corruption, attacks, cost."""
     corruptions = _union(group.perturbations("corruption") for group in groups)
     attacks = _union(group.perturbations("attack") for group in groups)
-    header = ("classifier", "data set", "n", "clean", *corruptions, *attacks)
+    header = ("classifier", "data set", "n", "clean", *corruptions, *attacks, "evaluations/image")
     rows: list[tuple[Value, ...]] = []
     for group in groups:
         for classifier, name in group.names.items():
@@ -56,13 +58,16 @@ def summary_table(groups: Sequence[ResultSet]) -> TableSpec:
             row += [None, None] if clean is None else [str(clean.metrics.n), clean.metrics.accuracy]
             row += [group.mean(classifier, perturbation) for perturbation in corruptions]
             for attack in attacks:
-                strongest = group.get(classifier, attack, (group.severities(attack) or [""])[-1])
-                row.append(None if strongest is None else strongest.metrics.accuracy)
+                level = informative(group, attack)
+                own = None if level is None else group.get(classifier, attack, level)
+                row.append(None if own is None else own.metrics.accuracy)
+            cost = None if clean is None else clean.metrics.evaluations
+            row.append(None if cost is None else Number(cost, 1))
             rows.append(tuple(row))
     intervals = " or ".join(dict.fromkeys(map(interval_name, groups)))
     about = (
-        "Accuracy in percent: clean (n), mean over severities of each corruption, largest budget "
-        "of each attack (on some of the pictures)"
+        "Accuracy in percent: clean (n), mean over severities of each corruption, each attack at "
+        "the budget where classifiers differ most (on some of the pictures); cost last"
     )
     text = caption(about, intervals=f"{intervals} intervals")
     return TableSpec("summary", "All classifiers", text, header, tuple(rows))

@@ -84,6 +84,7 @@ class Page:
     Attributes:
         title: Of the document, and its only first heading.
         intro: Plain sentences below it.
+        findings: Sentences above the summary.
         how_to_read: What holds for all tables: intervals, signs, checks.
         summary: What most readers came for; stands first.
         sections: The rest, in order.
@@ -102,6 +103,7 @@ class Page:
     missing: tuple[str, ...] = ()
     provenance: tuple[TableSpec, ...] = ()
     commands: tuple[Command, ...] = ()
+    findings: tuple[str, ...] = ()
     how_to_read: tuple[str, ...] = ()
 
 
@@ -321,7 +323,7 @@ def page_html(page: Page) -> str:
 
     def prepared(specs: Iterable[TableSpec]) -> list[PageTable]:
         named = ((spec, _unique(f"table-{spec.name}", taken)) for spec in specs)
-        return [table(spec, anchor, page.classifiers) for spec, anchor in named]
+        return [table(spec.filled(), anchor, page.classifiers) for spec, anchor in named]
 
     embedded = iter(pictures([figure for section in page.sections for figure in section.figures]))
     sections = [

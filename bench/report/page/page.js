@@ -23,12 +23,27 @@ document.addEventListener("DOMContentLoaded", () => {
   setUpTheme(document.getElementById("theme"));
   setUpIntervals(document.getElementById("intervals"));
   setUpClassifiers(document.getElementById("classifiers"));
+  openTarget();
+  window.addEventListener("hashchange", openTarget);
   document.addEventListener("click", onClick);
   document.addEventListener("input", onInput);
   root.dataset.ready = "";
 });
 
+// An address inside a folded chapter opens it; so does a second click on the same link.
+function openTarget() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!target) return;
+  for (let node = target; node; node = node.parentElement) {
+    if (node.tagName === "DETAILS") node.open = true;
+  }
+  const chapter = target.querySelector(":scope > details");
+  if (chapter) chapter.open = true;
+  target.scrollIntoView();
+}
+
 function onClick(event) {
+  if (event.target.closest("a[href^='#']")) setTimeout(openTarget);
   const button = event.target.closest("button");
   if (!button) return;
   if (button.closest("thead")) sortBy(button.closest("th"));

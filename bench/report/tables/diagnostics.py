@@ -15,9 +15,8 @@ from emodc.analysis.estimates import Estimate
 _WHERE = ("classifier", "dataset", "seed", "condition")
 _COLUMNS = (*_WHERE, "quantity", "of", "value", "low", "high", "n")
 _INTRO = (
-    "What the stored noise-prediction errors say of each EmoDC beyond its accuracy. They are "
-    "measured on test pictures, so they explain results: a range of timesteps or a margin is to be "
-    "chosen on validation pictures. Intervals are 95% and hold for one number at a time."
+    "What stored errors say of each EmoDC, measured on test pictures: they explain results, and "
+    "choose nothing."
 )
 
 
@@ -30,7 +29,7 @@ def diagnostic_tables(diagnoses: Sequence[Diagnosis]) -> list[TableSpec]:
 
 def notes(diagnoses: Sequence[Diagnosis], absent: Sequence[str]) -> list[str]:
     """What is to be said before the tables, and why some are not there."""
-    found = [_INTRO]
+    found = [_INTRO] if diagnoses else []
     for diagnosis in diagnoses:
         if not PROMPTS.keys() <= diagnosis.prompts.keys():
             found.append(

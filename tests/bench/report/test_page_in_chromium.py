@@ -4,12 +4,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pages
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from bench.report.page import write_page
+from bench.report.write import write_report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -54,9 +56,14 @@ def page(context: BrowserContext, address: str) -> Iterator[Page]:
     page.on("request", lambda request: asked.append(request.url))
     page.goto(address)
     page.wait_for_selector("html[data-ready]")
+    unfold(page)
     yield page
     assert complaints == []
     assert {url for url in asked if not url.startswith("data:")} == {address}
+
+
+def unfold(page: Page) -> None:
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
 
 
 def column(page: Page, table: str, number: int) -> list[str]:
@@ -178,7 +185,7 @@ def test_names_are_shown_letter_by_letter_and_none_of_them_runs(page: Page) -> N
     assert [text.strip() for text in boxes][-len(pages.HOSTILE) :] == list(pages.HOSTILE)
     assert page.title() == f"Robustness {pages.TEX}"
     expect(page.locator("h1")).to_have_text(f"Robustness {pages.TEX}")
-    expect(page.locator("header p").nth(1)).to_have_text(pages.SCRIPT)
+    expect(page.locator("header > p").nth(1)).to_have_text(pages.SCRIPT)
     expect(page.locator(".missing li")).to_have_text(f"{pages.SCRIPT} on faces: not finished")
     expect(page.locator("figcaption")).to_have_text(f"A line {pages.TEX}")
     assert page.locator("figure img").get_attribute("alt") == f"Line {pages.SCRIPT}"
@@ -228,6 +235,8 @@ def test_without_javascript_everything_can_be_read(browser: Browser, address: st
     page = context.new_page()
     page.goto(address)
     assert page.locator("button:visible, input:visible").count() == 0
+    for summary in page.locator("details > summary").all():
+        summary.click()
     assert page.locator("table:visible").count() == page.locator("table").count() == 5
     assert page.locator("#table-many tbody tr:visible").count() == 60
     expect(page.locator("#table-summary thead th").first).to_have_text("classifier")
@@ -277,10 +286,41 @@ def test_the_keyboard_skips_to_the_results_and_scrolls_tables(page: Page) -> Non
     ]
 
 
-@pytest.mark.parametrize("width", [390, 700, 1120, 1400])
+@pytest.mark.parametrize("width", [390, 420, 700, 1120, 1400])
 def test_the_page_itself_never_scrolls_sideways(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_an_anchor_opens_its_chapter(context: BrowserContext, address: str) -> None:
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("html[data-ready]")
+    assert page.locator("#table-pairs").is_hidden() and page.locator("#table-summary").is_visible()
+    page.get_by_role("link", name="Pairs").first.click()
+    expect(page.locator("#table-pairs")).to_be_visible()
+    assert page.locator("#table-many").is_hidden()
+    other = context.new_page()
+    other.goto(f"{address}#table-many")
+    expect(other.locator("#table-many")).to_be_visible()
+
+
+def test_a_report_fits_two_screens_before_it_is_unfolded(
+    context: BrowserContext, out: Path
+) -> None:
+    write_report(out)
+    page = context.new_page()
+    for width in (1400, 420):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto((out / "report" / "index.html").as_uri())
+        page.wait_for_selector("html[data-ready]")
+        assert page.evaluate("document.documentElement.scrollHeight") <= 4000
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        expect(page.locator(".findings li").first).to_contain_text("Clean: ")
+        unfold(page)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        for section in page.locator("main > section").all():
+            assert section.locator("table, img, li, pre").count()
 
 
 def test_paper_has_all_rows_and_no_controls(page: Page) -> None:
