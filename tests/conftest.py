@@ -26,6 +26,7 @@ settings.load_profile("bench")
 #: Whole runs and trainings, killed processes, a browser, and simulations of thousands of data sets:
 #: files, and single tests (`file::test`) that take more than two seconds of a core.
 SLOW = (
+    "baselines/clips/test_networks.py::test_a_restored_trainer_continues_exactly",
     "chaos/*",
     "bench/classifiers/test_pretrained.py",
     "bench/decisions/test_*.py",
@@ -46,9 +47,12 @@ SLOW = (
     "bench/sweep/test_lost.py",
     "bench/sweep/test_sharing.py",
     "bench/training/*",
+    "bench/test_api.py::test_entries_of_a_config_and_configs_are_models_and_runs",
+    "bench/test_api.py::test_results_are_a_table_a_frame_a_figure_and_a_report",
     "bench/test_regression.py",
     "benchmarks/*",
     "emodc/decisions/test_decision_errors.py",
+    "emodc/selftest/test_check.py::test_a_trained_small_denoiser_passes_and_an_untrained_one_does_not",
     "emodc/test_adapters.py",
     "emodc/training/*",
 )
