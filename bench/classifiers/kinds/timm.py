@@ -1,0 +1,147 @@
+"""An architecture of timm's, with weights that you have."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, field_validator
+
+from bench import labels
+from bench.classifiers.kinds.base import GRADIENT, Kind, TrainedWith, register
+from bench.util.errors import UserError, unknown
+from bench.util.section import UserPath
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from bench.classifiers.base import Classifier
+    from bench.config import Config
+    from bench.perturb.base import Perturbation
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+
+
+@register
+class TimmClassifier(Kind):
+    """A network of timm's. Pictures are resized to its published input size, and not cropped."""
+
+    kind: Literal["timm"]
+    model: str = Field(pattern=r"^[\w.-]+$")
+    pretrained: bool = False  # timm's own weights, if they tell as many classes
+    checkpoint: UserPath | None = None  # .safetensors, or what torch.load reads without pickle
+    classes: str | list[str]  # of its logits: a name in `labels.ORDERS`, or the names
+    trained_with: TrainedWith = Field(default_factory=list)
+    check_class_order: bool = True  # on validation pictures, before the sweep
+
+    @field_validator("classes")
+    @classmethod
+    def _known(cls, value: str | list[str]) -> str | list[str]:
+        try:
+            labels.class_names(value)
+        except UserError as error:  # as a field's error it is told with the file
+            raise ValueError(str(error)) from error
+        return value
+
+    @property
+    def wants_order_check(self) -> bool:
+        """See `Kind.wants_order_check`."""
+        return self.check_class_order
+
+    def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
+        """See `Kind.seconds`; of a ResNet-18 at 224 px."""
+        verdict = 0.1 * perturbation.looks(level)
+        return verdict, GRADIENT * verdict
+
+    def check(self, name: str) -> None:
+        """See `Kind.check`: whether timm has the architecture, and where its weights are."""
+        import timm
+
+        if not timm.is_model(self.model):
+            error = unknown("model of timm", self.model, timm.list_models())
+            raise UserError(f"classifier {name!r}: {error}")
+        if self.pretrained == (self.checkpoint is not None):
+            raise UserError(
+                f"classifier {name!r}: say where its weights are: checkpoint: FILE, or "
+                "pretrained: true, and not both."
+            )
+        if self.checkpoint is not None and not self.checkpoint.is_file():
+            raise UserError(f"classifier {name!r}: there is no file {self.checkpoint}.")
+        names = labels.class_names(self.classes)
+        if self.pretrained:
+            try:
+                published = timm.get_pretrained_cfg(self.model)
+            except RuntimeError as error:  # an unknown tag
+                raise UserError(f"classifier {name!r}: {error}") from error
+            count = 0 if published is None else published.num_classes
+            if count != len(names):
+                raise UserError(
+                    f"classifier {name!r}: timm's weights of {self.model} tell {count} classes, "
+                    f"not {len(names)}. Give a checkpoint that was trained on yours."
+                )
+
+    def identity(self, name: str) -> str:
+        """See `Kind.identity`: a digest of architecture, classes, inputs and weights."""
+        return self._made(name)[1]
+
+    def load(
+        self, name: str, folder: Path | None, config: "Config", device: "torch.device"
+    ) -> "Classifier":
+        """See `Kind.load`."""
+        from bench.classifiers.discriminative import DiscriminativeClassifier
+
+        model, digest = self._made(name)
+        own = DiscriminativeClassifier(model, labels.class_names(self.classes), digest, device)
+        own.training = self.declared()
+        return own
+
+    def _made(self, name: str) -> "tuple[nn.Module, str]":
+        import timm
+        from timm.data import resolve_data_config
+
+        from bench.classifiers.inputs import Inputs, Prepared
+
+        self.check(name)
+        classes = labels.class_names(self.classes)
+        network = timm.create_model(
+            self.model, pretrained=self.pretrained, num_classes=len(classes)
+        )
+        if self.checkpoint is not None:
+            try:
+                network.load_state_dict(_weights(self.checkpoint))
+            except Exception as error:  # of several libraries, about damaged or other files
+                raise UserError(
+                    f"classifier {name!r}: {self.checkpoint} has no fitting weights of a "
+                    f"{self.model} with {len(classes)} classes: {error}",
+                    1,
+                ) from error
+        asked = resolve_data_config({}, model=network)
+        filters = asked["interpolation"]
+        inputs = Inputs(
+            size=tuple(asked["input_size"][1:]),
+            crop=None,
+            interpolation=filters if filters in ("nearest", "bilinear") else "bicubic",
+            mean=tuple(asked["mean"]),
+            std=tuple(asked["std"]),
+        )
+        total = hashlib.sha256(json.dumps([self.model, classes, repr(inputs)]).encode())
+        for key, tensor in sorted(network.state_dict().items()):
+            total.update(key.encode() + tensor.detach().cpu().double().numpy().tobytes())
+        return Prepared(network, inputs), total.hexdigest()[:16]
+
+
+def _weights(path: Path) -> dict[str, Any]:
+    """The tensors in a file by name, without wrappers and without what DataParallel prefixes."""
+    import torch
+    from safetensors.torch import load_file
+
+    if path.suffix == ".safetensors":
+        content: Any = load_file(path)
+    else:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    for wrapper in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+            break
+    return {str(key).removeprefix("module."): value for key, value in content.items()}
