@@ -107,6 +107,7 @@ def run(
     *,
     quiet: bool = False,
     command: Sequence[str] = (),
+    fresh: bool = False,
 ) -> "RunResults":
     """Do a whole run, or what is left of it: train what is missing, sweep, store.
 
@@ -115,6 +116,7 @@ def run(
         out: Folder of checkpoints and results. None: a temporary one, which goes with the results.
         quiet: Show no progress.
         command: What followed `bench` on the command line, for the manifests.
+        fresh: Measure everything anew; checkpoints are kept.
 
     Returns:
         The results.
@@ -131,7 +133,7 @@ def run(
     results = RunResults(folder)
     if out is None:
         weakref.finalize(results, shutil.rmtree, folder, ignore_errors=True)
-    sweep(settled, folder, Reporter(quiet), command=command)
+    sweep(settled, folder, Reporter(quiet), command=command, fresh=fresh)
     return results
 
 

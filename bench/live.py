@@ -6,28 +6,26 @@ measured by the same code as one that a config names.
 """
 
 import contextlib
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import partial, update_wrapper
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
-from bench.util import rng
 from bench.util.errors import UserError
 
 _MODELS: dict[str, nn.Module] = {}
-_SIZES = ((48, 40), (64, 64))  # of the pictures that models are known by
 
 
 def __getattr__(name: str) -> Callable[[], nn.Module]:
     """The factory of a model that is offered now."""
     if name not in _MODELS:
         raise AttributeError(f"no model called {name!r} is being evaluated in this process")
-    return partial(_MODELS.__getitem__, name)
+    model = _MODELS[name]
+    factory = partial(_MODELS.__getitem__, name)
+    # Whoever asks for the factory's source gets the function's.
+    return update_wrapper(factory, model.function) if isinstance(model, FunctionModule) else factory
 
 
 class FunctionModule(nn.Module):
@@ -36,8 +34,6 @@ class FunctionModule(nn.Module):
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.function = function
-        # Attacks and devices are found through a network's parameters.
-        self.register_parameter("_device", nn.Parameter(torch.zeros(0), requires_grad=False))
 
     def forward(self, images: Tensor) -> Tensor:
         """What the function says."""
@@ -67,38 +63,15 @@ def offered(models: Mapping[str, Any]) -> Iterator[dict[str, dict[str, Any]]]:
         UserError: If one is neither, or a name is taken.
     """
     modules = {name: _module(name, model) for name, model in models.items()}
-    # What a factory is called is in the ids of cells: they follow what the model computes.
-    factories = {name: f"{name}_{_fingerprint(module)}" for name, module in modules.items()}
-    taken = [name for name, factory in factories.items() if factory in _MODELS]
+    taken = [name for name in modules if name in _MODELS]
     if taken:
         raise UserError(f"the model {taken[0]!r} is being evaluated already.")
     with contextlib.ExitStack() as stack:
         for name, module in modules.items():
             stack.enter_context(_restored(module))
-            _MODELS[factories[name]] = module
-            stack.callback(_MODELS.pop, factories[name])
-        yield {
-            name: {"kind": "python", "factory": f"{__name__}:{factory}"}
-            for name, factory in factories.items()
-        }
-
-
-def _fingerprint(module: nn.Module) -> str:
-    """Twelve hex digits that change with weights, and with outputs on fixed pictures of two sizes.
-
-    A model that raises on them is known by its weights alone; measuring it says what is wrong.
-    """
-    total = hashlib.sha256()
-    for key, tensor in sorted(module.state_dict().items()):
-        total.update(key.encode() + tensor.detach().cpu().double().numpy().tobytes())
-    draws = rng.generator("pictures that models are known by")
-    device = next((own.device for own in module.parameters()), torch.device("cpu"))
-    with _restored(module), rng.fenced("models"), torch.no_grad(), contextlib.suppress(Exception):
-        module.eval()
-        for height, width in _SIZES:
-            image = torch.from_numpy(draws.random((1, 3, height, width), dtype=np.float32))
-            total.update(module(image.to(device)).detach().cpu().double().numpy().tobytes())
-    return total.hexdigest()[:12]
+            _MODELS[name] = module
+            stack.callback(_MODELS.pop, name)
+        yield {name: {"kind": "python", "factory": f"{__name__}:{name}"} for name in modules}
 
 
 def _module(name: str, model: Any) -> nn.Module:

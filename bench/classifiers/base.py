@@ -52,6 +52,7 @@ class Classifier(ABC):
         gate: For EmoDC, whether it is still a denoiser.
         timesteps: EmoDC's grid for a picture without noise; empty for other classifiers.
         evaluations: Network evaluations per picture.
+        deterministic: Whether two equal calls agree.
         validation: Figures of its checkpoint on the validation split.
         training: What made its weights; see `bench.store.store.Manifest`.
     """
@@ -61,6 +62,7 @@ class Classifier(ABC):
     gate: Gate | None = None
     timesteps: tuple[int, ...] = ()
     evaluations: int = 1
+    deterministic: bool = True
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

@@ -1,21 +1,23 @@
 """Networks with logits: a baseline, or a user's own."""
 
+import contextlib
 import hashlib
-import importlib
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bench.classifiers import flops
-from bench.classifiers.base import Classifier, Measurement
+from bench.classifiers.base import Classifier, Measurement, as_images
 from bench.classifiers.kinds.python import PythonClassifier
 from bench.labels import class_names
+from bench.perturb.user_code import loaded, probes, said, source
 from bench.perturb.views import Views
 from bench.store.traces import TraceInfo, Traces
+from bench.util import rng, runtime
 from bench.util.errors import UserError
 
 
@@ -87,40 +89,233 @@ class DiscriminativeClassifier(Classifier):
         return logits, None
 
 
-def load_python(name: str, spec: PythonClassifier, device: torch.device) -> Classifier:
-    """Call a user's factory.
+# ------------------------------------------------------------------------------------------------
+# A network of a user's own: it is called on fixed pictures before anything is measured. What it
+# returns there, its weights and its source are its identity: whoever changes it measures anew.
+
+
+class UserNetwork(nn.Module):
+    """A user's module: images (B, 3, H, W) -> logits (B, K), or a sentence that says why not.
+
+    Args:
+        model: The user's module; it may also return an object with `logits`.
+        name: The classifier's name in the config.
+        factory: "module:function".
+        classes: Class names in logit order.
+    """
+
+    _device: nn.Parameter
+
+    def __init__(self, model: nn.Module, name: str, factory: str, classes: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self.about, self.classes = model, f"{name!r}: {factory}", tuple(classes)
+        # Attacks and devices are found through a network's parameters.
+        self.register_parameter("_device", nn.Parameter(torch.zeros(0), requires_grad=False))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, (B, K).
+
+        Raises:
+            UserError: If the module raises, or returns something else.
+        """
+        try:
+            found = self.model(images)
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise self.wrong(f"raises {said(error)}", images) from error
+        if not isinstance(found, Tensor) and isinstance(getattr(found, "logits", None), Tensor):
+            found = found.logits
+        if not isinstance(found, Tensor):
+            raise self.wrong(f"returns {type(found).__name__}", images)
+        if found.shape != (len(images), len(self.classes)):
+            raise self.wrong(f"returns a tensor {tuple(found.shape)}", images)
+        if not found.is_floating_point():
+            raise self.wrong(f"returns {str(found.dtype).removeprefix('torch.')} numbers", images)
+        logits: Tensor = found
+        return logits
+
+    def wrong(self, what: str, images: Tensor) -> UserError:
+        """The sentence for a network that does something else than it must."""
+        expected = (len(images), len(self.classes))
+        return UserError(
+            f"classifier {self.about} makes a network that {what} for float images "
+            f"{tuple(images.shape)} in [0, 1]; expected are float logits {expected}, one for each "
+            f"of the {len(self.classes)} classes {', '.join(self.classes)}, whatever the height, "
+            "width and number of images.",
+            1,
+        )
+
+    def answers(self) -> np.ndarray | None:
+        """Logits of fixed pictures of two sizes, (P, K), made on the CPU in one thread.
+
+        Returns:
+            None if two equal calls differ.
+
+        Raises:
+            UserError: If it fails on one of them, a second time or on two at once, gives numbers
+                that are not finite, or changes its images.
+        """
+        found = []
+        small, large = (as_images(list(pictures)) for pictures in probes())
+        with runtime.one_thread(), rng.fenced("classifier", self.about), torch.no_grad():
+            for images in (small[:1], small[:1], small, large[:1]):
+                given = images.clone()
+                logits = self(given).float()
+                if not torch.equal(given, images):
+                    raise self.wrong("changes the images that it is given, in place", images)
+                if not logits.isfinite().all():
+                    raise self.wrong("returns NaN or infinite logits", images)
+                found.append(logits.numpy().copy())
+        return np.concatenate(found[2:]) if np.array_equal(found[0], found[1]) else None
+
+    def require_gradient(self) -> bool:
+        """Whether a loss changes with the images, as attacks need.
+
+        Raises:
+            UserError: If no gradient reaches the images, or one that is not finite.
+        """
+        moved = False
+        for pictures in probes():
+            images = as_images([pictures[0]]).to(self._device.device).requires_grad_()
+            gradient = None
+            with rng.fenced("classifier", self.about), torch.enable_grad():
+                logits = self(images)
+                try:
+                    if logits.requires_grad:
+                        loss = nn.functional.cross_entropy(logits.float(), logits.argmax(1))
+                        (gradient,) = torch.autograd.grad(loss, images, allow_unused=True)
+                except (Exception, SystemExit) as error:
+                    raise self.wrong(f"has no gradient, {said(error)}", images) from error
+            if gradient is None:
+                raise self.wrong(
+                    "has no gradient with respect to its images, which attacks need (no_grad, "
+                    "detach, argmax, numpy and integers cut it off; or leave attacks out)",
+                    images,
+                )
+            if not gradient.isfinite().all():
+                raise self.wrong("has a gradient that is NaN or infinite", images)
+            moved = moved or bool(gradient.any())
+        return moved
+
+
+class UserClassifier(DiscriminativeClassifier):
+    """A network of a user's own.
+
+    Args:
+        network: The network.
+        digest: Of what it computes.
+        deterministic: Whether two equal calls agreed.
+        device: Where it computes.
+    """
+
+    model: UserNetwork
+
+    def __init__(
+        self, network: UserNetwork, digest: str, deterministic: bool, device: torch.device
+    ) -> None:
+        super().__init__(network, network.classes, digest, device)
+        self.deterministic = deterministic
+
+    def probe(self, attacked: bool) -> list[str]:
+        """What a user should know before it is measured, a sentence each.
+
+        Args:
+            attacked: Whether attacks are planned.
+
+        Raises:
+            UserError: If it has no gradient and attacks are planned.
+        """
+        found = []
+        if not self.deterministic:
+            found.append(
+                f"classifier {self.model.about} makes a network that gives two answers to the same "
+                "picture: its numbers are marked as not deterministic and never bold"
+            )
+        if attacked and not self.model.require_gradient():
+            found.append(
+                f"classifier {self.model.about} makes a network whose gradient is zero: attacks "
+                "cannot move its pictures, so its accuracy under them is no evidence of robustness"
+            )
+        return found
+
+    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
+        with rng.fenced("classifier", self.digest, *ids):
+            return super()._measure(images, ids)
+
+
+def load_python(name: str, spec: PythonClassifier, device: torch.device) -> UserClassifier:
+    """Call a user's factory, and try what it makes.
 
     Raises:
         UserError: If it cannot be imported, returns something else than it should, or has another
             number of classes than the config.
     """
-    model = _made(name, spec)
-    classes = _class_order(name, spec, model)
-    total = hashlib.sha256(spec.factory.encode())
-    total.update(json.dumps(classes).encode())  # rows hold names
-    for key, tensor in sorted(model.state_dict().items()):
-        total.update(key.encode() + tensor.detach().cpu().double().numpy().tobytes())
-    return DiscriminativeClassifier(model, classes, total.hexdigest()[:16], device)
-
-
-def _made(name: str, spec: PythonClassifier) -> nn.Module:
-    """What the factory returns."""
-    module_name, _, function = spec.factory.partition(":")
-    sys.path.insert(0, "")  # `bench` is a script: the working folder is not on the path by itself
+    about = f"{name!r}: {spec.factory}"
     try:
-        model = getattr(importlib.import_module(module_name), function)()
-    except (ImportError, AttributeError) as error:
+        factory = loaded(spec.factory)
+    except UserError as error:
         raise UserError(f"classifier {name!r}: {_expected(spec)}: {error}") from error
-    finally:
-        sys.path.remove("")
+    with _blamed(f"classifier {about} fails"), rng.fenced("classifier", spec.factory):
+        model = factory()
     if not isinstance(model, nn.Module):
         raise UserError(f"classifier {name!r}: {_expected(spec)}, got {type(model).__name__}.")
-    return model
+    classes = _class_order(name, spec, model)
+    network = UserNetwork(model, name, spec.factory, classes)
+    total = hashlib.sha256(json.dumps([spec.factory, classes]).encode())  # rows hold names
+    with _blamed(f"classifier {about} makes a network that cannot be read"):
+        network.to("cpu").requires_grad_(False).eval()
+        answers = network.answers()  # first, for lazy layers
+        for text in sorted(source(own, own.__qualname__) for own in _classes_of(model)):
+            total.update(text.encode())
+        total.update(source(factory, spec.factory).encode())
+        for key, value in sorted((model.state_dict() | dict(model.named_buffers())).items()):
+            if isinstance(value, Tensor):
+                total.update(key.encode() + _bytes(value))
+        if answers is not None:
+            total.update(_digits(answers))
+        digest = total.hexdigest()[:16]
+        return UserClassifier(network, digest, answers is not None, device)
+
+
+@contextlib.contextmanager
+def _blamed(sentence: str) -> Iterator[None]:
+    """What a user's code raises is told after the sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{sentence}: {said(error)}.") from error
+
+
+def _classes_of(model: nn.Module) -> set[type]:
+    """Of all its modules, less torch's own."""
+    return {type(own) for own in model.modules() if not type(own).__module__.startswith("torch.")}
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    plain = tensor.detach().cpu()
+    plain = plain.dequantize() if plain.is_quantized else plain
+    plain = plain.to_dense() if plain.layout is not torch.strided else plain
+    plain = torch.view_as_real(plain.resolve_conj()) if plain.is_complex() else plain
+    return plain.double().numpy().tobytes()
+
+
+def _digits(answers: np.ndarray) -> bytes:
+    """To about three digits: processors and versions of torch differ in the last ones."""
+    exponent = int(np.frexp(np.abs(answers).max())[1])
+    rounded = np.round(np.ldexp(answers.astype(np.float64), -exponent), 3) + 0.0  # no -0
+    return str(exponent).encode() + rounded.tobytes()
 
 
 def _class_order(name: str, spec: PythonClassifier, model: nn.Module) -> tuple[str, ...]:
     """The config's class order, else the module's own."""
-    own = getattr(model, "classes", None)
+    about = f"classifier {name!r}: the attribute `classes` of the module of {spec.factory}"
+    expected = 'must be names in logit order, such as ["neutral", "anger"]'
+    with _blamed(f"{about} {expected}"):
+        given = getattr(model, "classes", None)
+        own: Any = given if given is None or isinstance(given, str) else list(given)
     if spec.class_order is not None:
         declared = class_names(spec.class_order)
         if own is not None and len(own) != len(declared):
@@ -134,7 +329,15 @@ def _class_order(name: str, spec: PythonClassifier, model: nn.Module) -> tuple[s
             f"classifier {name!r}: the module of {spec.factory} has no attribute `classes` (names "
             "in logit order); set it there, or set class_order in the config."
         )
-    return class_names(list(own))
+    if isinstance(own, str) or not all(isinstance(one, str) for one in own):
+        raise UserError(
+            f"{about} {expected}, and is {str(given)[:60]}; set it there, or set class_order in "
+            "the config."
+        )
+    try:
+        return class_names(own)
+    except UserError as error:
+        raise UserError(f"{about} {expected}: {error}") from error
 
 
 def _expected(spec: PythonClassifier) -> str:

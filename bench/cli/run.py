@@ -78,6 +78,9 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print cells and cost, do nothing.")
     ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure everything anew; checkpoints are kept.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Train what is missing, sweep noise, blur and attacks, report. The same command resumes.
@@ -102,7 +105,7 @@ def run(
     if dry_run:
         from bench.sweep.run import dry_run as plan
 
-        planned = plan(chosen, out)
+        planned = plan(chosen, out, fresh)
         if json:
             print_json(plan_content(planned))
         else:
@@ -117,7 +120,7 @@ def run(
 
     runtime.keep_freed_memory()
     with interruptible():
-        results = api.run(chosen, out, command=sys.argv[1:])
+        results = api.run(chosen, out, command=sys.argv[1:], fresh=fresh)
         if suite is Suite.steps:
             _show_steps(out, list(chosen.classifiers), json)
             return

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _SIZES = ((40, 32), (64, 64))  # of the pictures that functions are tried on
+_OTHERS = {"torch", "torchvision", "numpy", "importlib"}  # libraries whose lines help nobody
+_LONGEST = 300  # characters of an error's message
 _SLACK = 1e-5  # by which an adversarial image may leave its budget, of [0, 1]: rounding
 
 
@@ -145,7 +147,7 @@ class UserAttack(Attack):
         return found.to(given)
 
 
-def _loaded(factory: str) -> Callable[..., Any]:
+def loaded(factory: str) -> Callable[..., Any]:
     """The function that "module:function" names.
 
     Raises:
@@ -155,8 +157,8 @@ def _loaded(factory: str) -> Callable[..., Any]:
     sys.path.insert(0, "")  # `bench` is a script: the working folder is not on the path by itself
     try:
         function = getattr(importlib.import_module(module), name)
-    except Exception as error:
-        raise UserError(f"{factory} cannot be imported: {_said(error)}.") from error
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{factory} cannot be imported: {said(error)}.") from error
     finally:
         sys.path.remove("")
     if not callable(function):
@@ -167,37 +169,46 @@ def _loaded(factory: str) -> Callable[..., Any]:
 
 def _called(factory: str, *arguments: Any) -> Any:
     try:
-        return _loaded(factory)(*arguments)
+        return loaded(factory)(*arguments)
     except UserError:
         raise
-    except Exception as error:
-        raise UserError(f"{factory} failed: {_said(error)}.", 1) from error
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{factory} failed: {said(error)}.", 1) from error
 
 
-def _said(error: Exception) -> str:
-    """Kind, message and place of an error in a user's code."""
+def said(error: BaseException) -> str:
+    """Kind, message and place of an error in a user's code, in one line."""
     places = traceback.extract_tb(error.__traceback__)
-    own = [
-        p for p in places if Path(p.filename) != Path(__file__) and "importlib" not in p.filename
-    ]
+    own = [p for p in places if not _OTHERS & {*Path(p.filename).parts} and not _of_bench(p)]
     where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {str(error).rstrip('.')}{where}"
+    message = " ".join(str(error).split()).rstrip(".")
+    message = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}..."
+    return f"{type(error).__name__}{message and ': '}{message}{where}"
+
+
+def _of_bench(place: traceback.FrameSummary) -> bool:
+    path = Path(place.filename)
+    return path.is_relative_to(Path(__file__).parents[1]) or "<frozen" in place.filename
 
 
 def _wrong(factory: str, expected: str, got: str) -> UserError:
     return UserError(f"{factory} must return {expected}; it returned {got}.", 1)
 
 
+def source(thing: Any, otherwise: str) -> str:
+    """Source of a function or class; `otherwise` where it has none, as in an interpreter."""
+    try:
+        return inspect.getsource(thing)
+    except (OSError, TypeError):
+        return otherwise
+
+
 def _source(factory: str) -> str:
     """Digest of the function's source; of its name where it has none."""
-    try:
-        text = inspect.getsource(_loaded(factory))
-    except (OSError, TypeError):
-        text = factory
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(source(loaded(factory), factory).encode()).hexdigest()[:12]
 
 
-def _probes() -> list[np.ndarray]:
+def probes() -> list[np.ndarray]:
     """Fixed pictures of two sizes, uint8 (2, H, W, 3): soft gradients with some noise."""
     found = []
     for height, width in _SIZES:
@@ -212,7 +223,7 @@ def _probes() -> list[np.ndarray]:
 def _corrupted_probe(corruption: UserCorruption, level: str) -> str:
     """Digest of what becomes of the probes; each has to depend on itself and its draws alone."""
     address, ids, total = Address(0, "probe"), ["0", "1"], hashlib.sha256()
-    for pictures in _probes():
+    for pictures in probes():
         found = corruption.changed(pictures, level, address, ids)
         if not np.array_equal(found, corruption.changed(pictures, level, address, ids)):
             raise UserError(
@@ -244,7 +255,7 @@ def _attacked_probe(attack: UserAttack, level: str) -> str:
     )
     network.load_state_dict({"0.weight": torch.from_numpy(weights)})
     total = hashlib.sha256()
-    for pictures in _probes():
+    for pictures in probes():
         for number, picture in enumerate(pictures):
             found = [
                 attack(

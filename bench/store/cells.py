@@ -215,6 +215,7 @@ class Manifest(_Record):
         command: What computes the cell in a folder without results; empty if no command did.
         files: SHA-256 of each file that the cell consists of, by name; `Store.write_manifest` fills
             it.
+        deterministic: Whether two equal calls of the classifier agreed.
     """
 
     schema_version: int = SCHEMA
@@ -232,6 +233,7 @@ class Manifest(_Record):
     flops: dict[str, float] = Field(default_factory=dict)
     command: str = ""
     files: dict[str, str] | None = None
+    deterministic: bool = True
 
 
 def identify(classifier: str, dataset: str, inputs: dict[str, Any]) -> str:

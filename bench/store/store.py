@@ -20,6 +20,7 @@ the data set.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,6 +205,13 @@ class Store:
         path = self.folder(cell) / "cell.json"
         require_no_folder(path)
         path.unlink(missing_ok=True)
+
+    def forget(self, cell: Cell) -> None:
+        """Delete all that is stored of a cell; the manifest first, so that nothing half counts."""
+        path = self.folder(cell) / "cell.json"
+        require_no_folder(path)
+        path.unlink(missing_ok=True)
+        shutil.rmtree(self.folder(cell), ignore_errors=True)
 
     # -- reading ---------------------------------------------------------------------------------
 

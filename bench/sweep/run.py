@@ -184,8 +184,8 @@ class DryRun:
     left_out: Mapping[str, str]
 
 
-def dry_run(config: Config, out: Path) -> DryRun:
-    """Plan without doing anything."""
+def dry_run(config: Config, out: Path, fresh: bool = False) -> DryRun:
+    """Plan without doing anything; see `run`."""
     _require_possible(config)
     dataset = with_lists(open_dataset(config.data, config.seed), config.lists, Reporter())
     missing: dict[tuple[str, int], int] = {}
@@ -205,13 +205,19 @@ def dry_run(config: Config, out: Path) -> DryRun:
     store, workers = Store(out), _workers(config)
     cells = []
     for planned in plan:
-        done = not pending(planned, config.execution.shards, store)
+        done = not fresh and not pending(planned, config.execution.shards, store)
         cells.append((planned, done, 0.0 if done else cell_seconds(config, planned, workers)))
     seconds = training_seconds(config, missing) + sum(cost for _, _, cost in cells)
     return DryRun(cells, missing, seconds, len(dataset.skipped), config.perturbations.left_out)
 
 
-def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = ()) -> Store:
+def run(
+    config: Config,
+    out: Path,
+    reporter: Reporter,
+    command: Sequence[str] = (),
+    fresh: bool = False,
+) -> Store:
     """Do the whole run, or what is left of it.
 
     Args:
@@ -220,6 +226,8 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
         reporter: Shows progress.
         command: What followed `bench` on the command line, for the manifests of cells that are
             completed now.
+        fresh: Measure all cells of the run anew, whatever is stored of them; nothing is trained
+            anew.
 
     Returns:
         The filled store.
@@ -230,17 +238,20 @@ def run(config: Config, out: Path, reporter: Reporter, command: Sequence[str] = 
     opened = open_dataset(config.data, config.seed, reporter)
     dataset = with_lists(opened, config.lists, reporter)
     _list_skipped(dataset, out, reporter)
-    _check_class_orders(config, dataset, out, reporter)
+    given = _given_weights(config)
+    _try_classifiers(config, dataset, Store(out), given, reporter, fresh)
     folders = checkpoints.train_missing(config, dataset, out, reporter)
     runtime.release_freed_memory()
     for name, spec in config.classifiers.items():
         if spec.folder is not None:
             folders[name, config.seed] = spec.folder
     weights = {key: Card.verified(folder).weights for key, folder in folders.items()}
-    plan = make_plan(config, dataset, weights | _given_weights(config))
+    plan = make_plan(config, dataset, weights | given)
 
     store = Store(out)
-    _tell_of_changed_code(plan, store, reporter)
+    _tell_of_changed_code(config, plan, store, reporter)
+    for planned in plan if fresh else ():
+        store.forget(planned.cell)
     store.write_dataset(*dataset_record.describe(dataset))
     store.write_plan([planned.cell for planned in plan], config.model_dump(mode="json"))
     if out / "plan.json" in store.refused:
@@ -278,42 +289,60 @@ def _require_possible(config: Config) -> None:
             raise UserError(f"{perturbation.name}: {missing}")
 
 
-def _tell_of_changed_code(plan: Sequence[PlannedCell], store: Store, reporter: Reporter) -> None:
-    """Say which perturbations of a user's own changed since the rows of an earlier run."""
+def _tell_of_changed_code(
+    config: Config, plan: Sequence[PlannedCell], store: Store, reporter: Reporter
+) -> None:
+    """Say which code of a user's own changed since the rows of an earlier run."""
     try:
         earlier = [manifest for cell in store.planned() if (manifest := store.manifest(cell))]
     except UserError:  # no run was here
         return
-    now = {p.cell.perturbation: p.inputs["perturbation"] for p in plan if _of_user(p.inputs)}
-    for name in dict.fromkeys(m.cell.perturbation for m in earlier):
-        source = now.get(name, {}).get("source")
-        known = {
-            m.inputs["perturbation"].get("source")
-            for m in earlier
-            if m.cell.perturbation == name and _of_user(m.inputs)
-        }
-        if source and known and source not in known:
-            reporter.say(f"{name}: its code changed since these rows; they are measured anew")
+    before = [_codes(config, manifest.cell, manifest.inputs) for manifest in earlier]
+    now = dict(code for p in plan for code in _codes(config, p.cell, p.inputs).items())
+    for name, code in now.items():
+        known = {own[name] for own in before if name in own}
+        if known and code not in known:
+            reporter.say(f"{name}: its code changed since these rows: they are measured again")
 
 
-def _of_user(inputs: Mapping[str, Any]) -> bool:
-    return "source" in inputs.get("perturbation", {})
+def _codes(config: Config, cell: Cell, inputs: Mapping[str, Any]) -> dict[str, str]:
+    """Digests of the user's code behind a cell: the classifier's and the perturbation's."""
+    found = {}
+    if cell.classifier in config.classifiers and config.classifiers[cell.classifier].user_code:
+        found[cell.classifier] = inputs["weights"]
+    if "source" in inputs.get("perturbation", {}):
+        found[cell.perturbation] = inputs["perturbation"]["source"]
+    return found
 
 
-def _check_class_orders(config: Config, dataset: DataSet, out: Path, reporter: Reporter) -> None:
+def _try_classifiers(
+    config: Config,
+    dataset: DataSet,
+    store: Store,
+    given: Mapping[tuple[str, int], str],
+    reporter: Reporter,
+    fresh: bool,
+) -> None:
     """Of the classifiers that are brought along and have cells to be measured.
 
     Before anything is trained, so that a mistake costs no hours.
     """
-    brought = {name: spec for name, spec in config.classifiers.items() if spec.wants_order_check}
+    brought = {
+        name: spec
+        for name, spec in config.classifiers.items()
+        if spec.user_code or spec.wants_order_check
+    }
     alone = config.model_copy(update={"classifiers": brought})
-    plan, store = make_plan(alone, dataset, _given_weights(alone)), Store(out)
-    unfinished = {p.cell.classifier for p in plan if pending(p, config.execution.shards, store)}
-    for name in brought:
-        if name in unfinished:
-            device = pick_device(config.execution.device)
-            classifier = brought[name].load(name, brought[name].folder, config, device)
-            classifier.require_classes(dataset.classes, name)
+    plan, count = make_plan(alone, dataset, dict(given)), config.execution.shards
+    unfinished = [p for p in plan if fresh or pending(p, count, store)]
+    for name in dict.fromkeys(p.cell.classifier for p in unfinished):
+        spec, device = brought[name], pick_device(config.execution.device)
+        classifier = spec.load(name, spec.folder, config, device)
+        classifier.require_classes(dataset.classes, name)
+        families = {p.cell.family for p in unfinished if p.cell.classifier == name}
+        for warning in spec.probe(classifier, "attack" in families):
+            reporter.say(warning)
+        if spec.wants_order_check:
             reporter.say(f"check the class order of {name}")
             require_class_order(name, classifier, dataset)
 
@@ -406,6 +435,7 @@ class _Describer:
             inputs=planned.inputs,
             environment=_environment(self.worker.device) | _preset(planned.perturbation),
             flops=self._flops[key],
+            deterministic=classifier.deterministic,
             command=cell_command(self.command, cell),
         )
 

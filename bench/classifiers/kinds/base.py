@@ -43,6 +43,7 @@ class Kind(Section):
         trained_here: Whether a run trains it, once with each training seed.
         staged: Whether it is EmoDC or its control: trained in stages, measured in steps.
         reads_prompts: Whether classes are prompts, whose errors are noise-prediction errors.
+        user_code: Whether it runs code of the user's, which is tried before anything is measured.
         saw: What its training shows besides clean pictures, as `trained_with` names it.
         text: What it is, for model cards.
         train_step_seconds: Seconds on one core of a training step of 64 pictures.
@@ -52,6 +53,7 @@ class Kind(Section):
     trained_here: ClassVar[bool] = False
     staged: ClassVar[bool] = False
     reads_prompts: ClassVar[bool] = False
+    user_code: ClassVar[bool] = False
     saw: ClassVar[tuple[str, ...]] = ()
     text: ClassVar[str] = "A classifier that was brought along."
     train_step_seconds: ClassVar[float] = 0.0
@@ -179,6 +181,21 @@ class Kind(Section):
             UserError: If it cannot be opened.
         """
         raise NotImplementedError
+
+    def probe(self, classifier: "Classifier", attacked: bool) -> list[str]:
+        """Try a classifier that was opened, before anything is measured or trained.
+
+        Args:
+            classifier: What `load` returned.
+            attacked: Whether attacks are planned.
+
+        Returns:
+            What the user should know, a sentence each.
+
+        Raises:
+            UserError: If it cannot be measured as planned.
+        """
+        return []
 
 
 #: Seconds of a gradient, over those of a verdict.

@@ -1,7 +1,7 @@
 """Your own classifier, made by a function of yours."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -26,6 +26,7 @@ class PythonClassifier(Kind):
     # the module's attribute `classes`
     trained_with: TrainedWith = Field(default_factory=list)
     check_class_order: bool = True  # on validation pictures, before the sweep
+    user_code: ClassVar[bool] = True
 
     @field_validator("class_order")
     @classmethod
@@ -59,3 +60,10 @@ class PythonClassifier(Kind):
         own = load_python(name, self, device)
         own.training = self.declared()
         return own
+
+    def probe(self, classifier: "Classifier", attacked: bool) -> list[str]:
+        """See `Kind.probe`."""
+        from bench.classifiers.discriminative import UserClassifier
+
+        assert isinstance(classifier, UserClassifier)
+        return classifier.probe(attacked)
