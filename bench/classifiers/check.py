@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.classifiers.kinds.checkpoint import what_it_is
 from bench.faces import generate
 from bench.labels import BASIC
 from bench.util.errors import UserError
@@ -33,6 +34,13 @@ def run(source: str, classes: tuple[str, ...], image: Path | None, pictures: int
         UserError: If the classifier or the picture cannot be read.
     """
     images = _images(image, pictures)
+    path = Path(source)
+    hub_id = not path.exists() and source.count("/") == 1 and not source.startswith((".", "/"))
+    if not hub_id and not (path / "model_index.json").exists():
+        raise UserError(
+            "`bench check classifier` tests an EmoDC or a diffusers pipeline, with a "
+            f"model_index.json; {what_it_is(path)}"
+        )
     try:
         model = _load(source, classes)
         if not model.denoiser.predicts_noise:

@@ -9,6 +9,7 @@ from bench.classifiers.kinds.base import Kind, TrainedWith, kind_of, register
 from bench.classifiers.kinds.emodc import EvaluationConfig
 from bench.rules import DecisionConfig
 from bench.util import files
+from bench.util.errors import UserError
 from bench.util.section import UserPath
 
 if TYPE_CHECKING:
@@ -19,6 +20,30 @@ if TYPE_CHECKING:
     from bench.perturb.base import Perturbation
 
 
+def what_it_is(path: Path) -> str:
+    """What lies at a path that cannot be opened as asked, and which kind opens it: a sentence."""
+    if not path.exists():
+        return f"there is no {path}."
+    if path.is_file():
+        if path.suffix in (".safetensors", ".pth", ".pt", ".bin", ".ckpt"):
+            return (
+                f"{path} is a file of weights, which does not say of which network: open it with "
+                "kind: timm (model, checkpoint, classes), or with kind: python."
+            )
+        return f"{path} is a file, and no folder."
+    if (path / "model_index.json").exists():
+        return (
+            f"{path} is a diffusers pipeline: give it as `pretrained` of kind: emodc, or test it "
+            "with `bench check classifier`."
+        )
+    if (path / "classifier.json").exists():
+        return f"{path} is a baseline's checkpoint, which a run of the bench opens."
+    if (path / "config.json").exists():
+        return f"{path} is a Hugging Face model: kind: huggingface opens classifiers of pictures."
+    found = ", ".join(sorted(one.name for one in path.iterdir())[:5]) or "nothing"
+    return f"{path} is a folder of another kind; it holds {found}."
+
+
 @register
 class CheckpointClassifier(Kind):
     """A trained EmoDC or baseline, from a folder that a run of the bench wrote."""
@@ -27,6 +52,14 @@ class CheckpointClassifier(Kind):
     path: UserPath  # beside the working folder, or shipped with the bench
     evaluation: EvaluationConfig = EvaluationConfig()
     trained_with: TrainedWith = Field(default_factory=list)
+
+    def check(self, name: str) -> None:
+        """See `Kind.check`: whether the bench wrote the folder."""
+        if not (self.folder / "bench.json").exists():
+            raise UserError(
+                f"classifier {name!r}: kind: checkpoint opens folders that a run wrote, with a "
+                f"bench.json; {what_it_is(self.folder)}"
+            )
 
     @property
     def folder(self) -> Path:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from bench.classifiers import check as classifier_check
 from bench.cli import app
+from bench.config import parse
 from bench.util.errors import UserError
 from emodc import EmoDC, Evaluation, small_denoiser
 from emodc.training.trainer import EmoDCTrainer, TrainConfig
@@ -80,3 +81,29 @@ def test_a_picture_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_text("no picture")
     with pytest.raises(UserError, match="not a picture"):
         classifier_check.run("any", (), tmp_path / "x.png", 1)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (None, "there is no "),
+        ("net.safetensors", "kind: timm"),
+        ("net.pth", "kind: timm"),
+        ("folder/config.json", "kind: huggingface"),
+        ("folder/classifier.json", "baseline's checkpoint"),
+        ("folder/notes.txt", "it holds notes.txt"),
+    ],
+)
+def test_what_is_no_such_checkpoint_is_recognised(
+    files: str | None, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / (files or "nosuchdir").split("/")[0]
+    if files:
+        (tmp_path / files).parent.mkdir(exist_ok=True)
+        (tmp_path / files).write_text("{}")
+    with pytest.raises(UserError, match=words):
+        classifier_check.run(str(path), (), None, 1)
+    spec = parse({"classifiers": {"x": {"kind": "checkpoint", "path": str(path)}}}, "x")
+    with pytest.raises(UserError, match=words) as refused:
+        spec.classifiers["x"].check("x")
+    assert "delete" not in str(refused.value)
