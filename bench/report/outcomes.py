@@ -53,6 +53,12 @@ class Outcomes:
         """Which samples are recognised, (N,)."""
         return self.labels == self.predictions
 
+    @cached_property
+    def without_number(self) -> int:
+        """How many samples have no decision because logits are NaN or infinite."""
+        undecided = self.predictions == TIE
+        return int((~np.isfinite(self.logits[undecided].max(axis=1, initial=-np.inf))).sum())
+
     @classmethod
     def of(cls, table: pa.Table, classes: Sequence[str], like: Self | None = None) -> Self:
         """From rows of the store (`bench.store.store.ROW_SCHEMA`), in any order.

@@ -11,7 +11,15 @@ from bench.report.groups import Result, ResultSet
 from bench.report.measures import share
 from bench.report.present import Column, Line, fitted, say
 from bench.report.spec import SEEN, SEEN_NOTE, Value
-from bench.report.tables.common import DRAWN, Swept, interval_name, seeds_text, sizes, sweeps
+from bench.report.tables.common import (
+    DRAWN,
+    Swept,
+    interval_name,
+    seeds_text,
+    sizes,
+    sweeps,
+    without_number,
+)
 from bench.report.write import Report
 from bench.stats import SampleScores
 from bench.store.cells import FAMILIES
@@ -37,6 +45,8 @@ def show(report: Report, console: Console) -> None:
     else:
         for line in _lines(report):
             say(console, line)
+    for sentence in without_number(report.results.complete):
+        say(console, sentence, "yellow")
     for missing in report.missing[:_SHOWN_MISSING]:
         say(console, f"missing: {missing}", "yellow")
     rest = len(report.missing) - _SHOWN_MISSING

@@ -88,10 +88,21 @@ def captioned(
     )
     text = caption(about, setting(group, used), intervals, ranking.short)
     file_name, full = group.file_name(name), f"{title}, {group.slug}"
-    said = tuple(remark for remark in (*remarks, *ranking.remarks) if remark)
+    said = tuple(remark for remark in (*without_number(used), *remarks, *ranking.remarks) if remark)
     return TableSpec(
         file_name, full, text, header, tuple(rows), ranking.marks, seen=seen, remarks=said
     )
+
+
+def without_number(used: Sequence[Result | Pooled]) -> list[str]:
+    """A sentence for each result with pictures that its classifier gave no number for."""
+    results = [r for own in used for r in (own.results if isinstance(own, Pooled) else (own,))]
+    return [
+        f"{r.name}, {r.cell.condition} {r.cell.severity}: {r.outcomes.without_number} of "
+        f"{r.metrics.n} pictures gave no number and count as wrong."
+        for r in dict.fromkeys(results)
+        if r.outcomes.without_number
+    ]
 
 
 def seen_cells(

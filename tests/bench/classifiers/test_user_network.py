@@ -263,3 +263,19 @@ def test_a_live_function_is_known_by_its_source() -> None:
     with live.offered({"mine": lambda x: grey(x)}) as entries:
         spec = PythonClassifier(**entries["mine"], class_order="dfew")
         assert load_python("mine", spec, torch.device("cpu")).digest != found.digest
+
+
+def test_pictures_without_a_number_are_counted_and_told(
+    write: Write, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    # Trying calls it four times; of seven pictures the last three then give NaN.
+    write(own("return self.logits(x) + (float('nan') if self.calls > 8 else 0)"))
+    (tmp_path / "mine.yaml").write_text(
+        CONFIG.replace("{attacks: {fgsm: [4]}, attack_limit: 7}", "{}")
+    )
+    arguments = ("run", "robustness", "-c", tmp_path / "mine.yaml", "--out", tmp_path / "out")
+    code, out, err = call_apart(capsys, monkeypatch, *arguments)
+    assert code == 0, err
+    assert "mine, clean 0: 3 of 7 pictures gave no number and count as wrong" in out
+    page = (tmp_path / "out" / "report" / "index.html").read_text()
+    assert "3 of 7 pictures gave no number" in page
