@@ -201,7 +201,8 @@ def base_of(variant: Variant, found: Sequence[Variant]) -> Variant | None:
     alike = [
         other
         for other in found
-        if other.evaluation == variant.evaluation
+        if not other.control
+        and other.evaluation == variant.evaluation
         and set(other.clean.seeds) & set(variant.clean.seeds)
     ]
     at = nearest_base(variant.training, [other.training for other in alike])

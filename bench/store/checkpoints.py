@@ -210,14 +210,13 @@ def nearest_base(training: dict[str, Any], known: Sequence[dict[str, Any]]) -> i
 
 
 def is_plain(training: dict[str, Any]) -> bool:
-    """Whether all stages of a manifest's `training` are plain denoising (or a control's own)."""
+    """Whether all stages of an EmoDC's `training`, of a manifest, are plain denoising."""
     return {stage["objective"]["kind"] for stage in training.get("stages") or []} == {"base"}
 
 
 def _is_base(base: dict[str, Any], training: dict[str, Any]) -> bool:
-    same_kind = base.get("kind") == training.get("kind")  # a control has no noise to predict
     equal = budget(base) == budget(training) and setting(base) == setting(training)
-    return is_plain(base) and same_kind and equal
+    return is_plain(base) and equal
 
 
 def budget(training: dict[str, Any]) -> int:

@@ -102,13 +102,13 @@ def test_every_training_has_to_agree() -> None:
 )
 def test_what_does_not_pair_is_not_ranked(entries: list[RankedScores | None]) -> None:
     assert rank({0: entries}) == Ranking({})
-    assert rank({0: entries}).note == ""
+    assert (rank({0: entries}).short, rank({0: entries}).remarks) == ("", ())
 
 
 def test_few_samples_are_not_ranked_and_said() -> None:
     found = rank({0: [scores(right(29, 29)), scores(right(29, 0))]})
     assert (dict(found.marks), found.tests) == ({}, 0)
-    assert "under 30 samples are not ranked" in found.note
+    assert found.remarks == ("Columns with under 30 samples are not ranked.",)
 
 
 def test_missing_rows_keep_their_places() -> None:
@@ -135,11 +135,11 @@ def test_most_of_a_column_are_ranked_and_others_named() -> None:
     entries = [scores(right(100, 60)), scores(right(100, 99), seeds=(1,)), scores(right(100, 90))]
     found = rank({0: entries})
     assert found.marks == {(2, 0): "best"}
-    assert "on other samples or trainings: b." in found.note
+    assert found.remarks == ("Not ranked, on other samples or trainings: b.",)
 
 
 def test_the_note_says_what_could_be_found() -> None:
     entries = [scores(right(400, 200)), scores(right(400, 200, start=40))]  # 80 differ
     found = rank({0: entries})
     assert found.detectable == detectable_difference(400, 0.2, 0.05)
-    assert f"about {100 * found.detectable:.1f} points" in found.note
+    assert found.short.endswith(f"detectable difference: {100 * found.detectable:.1f} points")

