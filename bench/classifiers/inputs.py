@@ -29,7 +29,7 @@ class Inputs:
     scale: float = 1.0
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Prepared float32 images, of images (B, 3, H, W) in [0, 1]."""
+        """PreparedNetwork float32 images, of images (B, 3, H, W) in [0, 1]."""
         if self.size is not None:
             height, width = images.shape[-2:]
             ratio = self.size[0] / min(height, width)
@@ -45,7 +45,7 @@ class Inputs:
         return (images * self.scale - mean) / std
 
 
-class Prepared(nn.Module):
+class PreparedNetwork(nn.Module):
     """A network behind its inputs: images in [0, 1] of any size in, logits out.
 
     Args:

@@ -73,7 +73,7 @@ class HuggingFaceClassifier(Kind):
         from transformers import AutoModelForImageClassification
 
         from bench.classifiers.discriminative import DiscriminativeClassifier
-        from bench.classifiers.inputs import Prepared
+        from bench.classifiers.inputs import PreparedNetwork
 
         found = self._fetched(name)
         classes, inputs = self._described(name, found)
@@ -94,7 +94,7 @@ class HuggingFaceClassifier(Kind):
                 f"classifier {name!r}: {found} has no fitting weights for {len(lacking)} tensors, "
                 f"such as {lacking[0]}."
             )
-        model = Prepared(network, inputs, lambda output: output.logits)
+        model = PreparedNetwork(network, inputs, lambda output: output.logits)
         own = DiscriminativeClassifier(model, classes, digest, device)
         own.training = self.declared()
         return own

@@ -100,7 +100,7 @@ class TimmClassifier(Kind):
         import timm
         from timm.data import resolve_data_config
 
-        from bench.classifiers.inputs import Inputs, Prepared
+        from bench.classifiers.inputs import Inputs, PreparedNetwork
 
         self.check(name)
         classes = labels.class_names(self.classes)
@@ -128,7 +128,7 @@ class TimmClassifier(Kind):
         total = hashlib.sha256(json.dumps([self.model, classes, repr(inputs)]).encode())
         for key, tensor in sorted(network.state_dict().items()):
             total.update(key.encode() + tensor.detach().cpu().double().numpy().tobytes())
-        return Prepared(network, inputs), total.hexdigest()[:16]
+        return PreparedNetwork(network, inputs), total.hexdigest()[:16]
 
 
 def _weights(path: Path) -> dict[str, Any]:

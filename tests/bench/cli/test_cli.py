@@ -99,7 +99,7 @@ def test_a_missing_run_is_named(bench, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("train", "test", "words"),
     [
-        ((), (), "no pictures where they should be"),
+        ((), (), "no pictures in folders of classes"),
         (("happy",), ("happy",), "only the class 'happiness'"),
         (("happy", "sad"), (), "no pictures of the test split"),
         (("happy", "sad"), ("happy", "angry"), "test has classes that train lacks: anger"),
