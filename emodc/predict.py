@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def predict(
     model: "EmoDC", images: Tensor | Sequence[Picture], ids: Sequence[str] | None
 ) -> list[list[dict[str, Any]]]:
-    """See `EmoDC.predict`.
+    """Classes with scores, best first, of each picture; the body of `EmoDC.predict`.
 
     Raises:
         ValueError: If a picture has another shape or type, or the ids are too few or many.

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerBase
+from typing_extensions import override
 
 from emodc.diffusion.denoiser import Conditions, Denoiser
 from emodc.diffusion.schedule import Process, cosine_scheduler
@@ -56,14 +57,14 @@ class SmallDenoiser(Denoiser):
         if self.process.prediction != "epsilon":
             raise ValueError("the small U-Net predicts noise")
 
+    @override
     def parts(self) -> dict[str, Any]:
-        """See `Denoiser.parts`."""
         names = ("unet", "text_encoder", "tokenizer", "vae", "scheduler")
         return {name: getattr(self, name) for name in names}
 
     @property
+    @override
     def image_size(self) -> int:
-        """See `Denoiser.image_size`."""
         return self.vae.image_size
 
     @property
@@ -78,31 +79,31 @@ class SmallDenoiser(Denoiser):
         """The U-Net."""
         return self.unet
 
+    @override
     def encode(self, images: Tensor) -> Tensor:
-        """See `Denoiser.encode`."""
         latents: Tensor = self.vae.encode(images)
         return latents
 
+    @override
     def encode_texts(self, texts: Sequence[str]) -> Conditions:
-        """See `Denoiser.encode_texts`."""
         tokens = self.tokenizer(
             list(texts), padding="max_length", truncation=True, return_tensors="pt"
         ).input_ids
         return Conditions(self.text_encoder(tokens.to(self.device)).last_hidden_state)
 
+    @override
     def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
-        """See `Denoiser.predict`."""
         output: Tensor = self.unet(noisy, timesteps, conditions.hidden).sample
         return output
 
     @property
+    @override
     def predicts_noise(self) -> bool:
-        """See `Denoiser.predicts_noise`."""
         return self.unet.predicts_noise
 
     @property
+    @override
     def free_prompts(self) -> bool:
-        """See `Denoiser.free_prompts`."""
         return self.unet.free_prompts
 
     @property
@@ -110,10 +111,11 @@ class SmallDenoiser(Denoiser):
         """The codec's rows are orthogonal."""
         return True
 
+    @override
     def pixel_noise(self, images: Tensor) -> Tensor:
-        """See `Denoiser.pixel_noise`."""
         return self.vae.noise_in_latents(images)
 
+    @override
     def errors(
         self,
         noisy: Tensor,
@@ -122,7 +124,7 @@ class SmallDenoiser(Denoiser):
         conditions: Conditions,
         chosen: Tensor | None = None,
     ) -> Tensor:
-        """See `Denoiser.errors`; what prompts share is computed once per row."""
+        """What prompts share is computed once per row."""
         errors: Tensor = self.unet.errors(noisy, timesteps, conditions.hidden, noise, chosen)
         return errors
 

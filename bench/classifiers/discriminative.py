@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from bench.classifiers import flops
 from bench.classifiers.base import Classifier, Measurement, as_images
@@ -35,10 +36,11 @@ class DiscriminativeClassifier(Classifier):
         """The network itself."""
         return self.model
 
+    @override
     def measure_views(
         self, pictures: Sequence[np.ndarray], ids: Sequence[str], views: Views
     ) -> Measurement:
-        """See `Classifier.measure_views`. On a CPU view 0 is measured exactly as by `measure`."""
+        """On a CPU view 0 is measured exactly as by `measure`."""
         info = TraceInfo(
             kind="surprises",
             classes=self.classes,
@@ -61,8 +63,9 @@ class DiscriminativeClassifier(Classifier):
 
         return self._batch_by_batch(pictures, ids, measure, views.count)
 
+    @override
     def flops(self) -> dict[str, float]:
-        """See `Classifier.flops`; empty for a network whose operations cannot be counted."""
+        """Empty for a network whose operations cannot be counted."""
         image = flops.picture(self.device)
         try:
             step = flops.counted(lambda: self.model(image))

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from bench.classifiers import flops
 from bench.classifiers.base import Classifier, Measurement, as_images
@@ -109,10 +110,10 @@ class DiffusionClassifier(Classifier):
         self.evaluations = len(self.timesteps) * len(self.classes)
         self.attack_steps = min(attack_steps, len(self.timesteps))
 
+    @override
     def measure(
         self, pictures: Sequence[np.ndarray], ids: Sequence[str], rule: Rule | None = None
     ) -> Measurement:
-        """See `Classifier.measure`."""
         if rule is None:
             return super().measure(pictures, ids)
         try:
@@ -135,8 +136,8 @@ class DiffusionClassifier(Classifier):
         count = self.model.evaluation.steps if every_step else self.attack_steps
         return _SubsampledEmoDC(self.model, sample_id, count).eval()
 
+    @override
     def other_prompts(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> OtherPrompts:
-        """See `Classifier.other_prompts`."""
         parts = []
         for batch in self._batches(pictures):
             images, names = as_images([pictures[i] for i in batch]), [ids[i] for i in batch]
@@ -144,8 +145,9 @@ class DiffusionClassifier(Classifier):
             parts.append(OtherPrompts(tuple(names), null.cpu().numpy(), non_class.cpu().numpy()))
         return OtherPrompts.joined(parts)
 
+    @override
     def flops(self) -> dict[str, float]:
-        """See `Classifier.flops`. What prompts cost once per pass of many steps counts as fixed.
+        """What prompts cost once per pass of many steps counts as fixed.
 
         With a shared trunk a pass serves all classes, whoever is still asked about.
         """
@@ -195,20 +197,22 @@ class MatchedControl(DiffusionClassifier):
         super().__init__(model, digest, None, attack_steps, device, engine)
         self.evaluations, self.timesteps = len(self.timesteps), ()
 
+    @override
     def measure(
         self, pictures: Sequence[np.ndarray], ids: Sequence[str], rule: Rule | None = None
     ) -> Measurement:
-        """See `Classifier.measure`; a pass says something of all classes, and counts once."""
+        """A pass says something of all classes, and counts once."""
         measured = super().measure(pictures, ids, rule)
         if rule is None or measured.traces is None:
             return measured
         passes = np.isfinite(measured.traces.errors).any(axis=1).sum(axis=1)
         return replace(measured, traces=None, evaluations=passes)
 
+    @override
     def measure_views(
         self, pictures: Sequence[np.ndarray], ids: Sequence[str], views: Views
     ) -> Measurement:
-        """See `Classifier.measure_views`: its views are its steps, so `views` says nothing new."""
+        """Its views are its steps, so `views` says nothing new."""
         return self._batch_by_batch(pictures, ids, super()._measure, self.evaluations)
 
     @property

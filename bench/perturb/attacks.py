@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field
+from typing_extensions import override
 
 from bench.perturb.base import Address, Batch, Measurable, Perturbation
 from bench.util import rng
@@ -67,10 +68,11 @@ class Attack(Perturbation):
         """A budget as cells and tables have it, such as "4/255"; see `budget`."""
         return f"{budget(asked):g}/255"
 
+    @override
     def apply(
         self, batch: Batch, level: str, address: Address, classifier: Measurable | None
     ) -> list[np.ndarray]:
-        """See `Perturbation.apply`; float32 for a budget that is no whole number."""
+        """Float32 for a budget that is no whole number."""
         assert classifier is not None
         return [
             self(
@@ -203,8 +205,9 @@ class PGD(Attack):
             return eps / float(self.step_size.removeprefix("eps/"))
         return budget(self.step_size) / 255.0
 
+    @override
     def parameters(self) -> dict[str, Any]:
-        """See `Attack.parameters`; more than one start is said, too."""
+        """More than one start is said, too."""
         found = {**super().parameters(), "steps": self.steps, "step_size": self.step_size}
         return found if self.restarts == 1 else found | {"restarts": self.restarts}
 

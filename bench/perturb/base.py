@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
+from typing_extensions import override
 
 from bench.perturb.corruptions.pictures import checked
 from bench.store.cells import FAMILIES, FamilyName
@@ -214,10 +215,10 @@ class ModelFree(Perturbation):
     ) -> np.ndarray:
         """Perturbed pictures, uint8 (N, H, W, 3), of pictures of one size."""
 
+    @override
     def apply(
         self, batch: Batch, level: str, address: Address, classifier: Measurable | None
     ) -> list[np.ndarray]:
-        """See `Perturbation.apply`."""
         places: dict[tuple[int, ...], list[int]] = {}
         for place, picture in enumerate(batch.pictures):
             places.setdefault(picture.shape, []).append(place)
@@ -311,10 +312,10 @@ class Corruption(ModelFree):
         with ThreadPoolExecutor(len(parts)) as pool:
             return np.concatenate(list(pool.map(corrupt, parts)))
 
+    @override
     def changed(
         self, pictures: np.ndarray, level: str, address: Address, ids: Sequence[str]
     ) -> np.ndarray:
-        """See `batch`."""
         return self.batch(
             pictures, int(level), seed=address.seed, dataset=address.dataset, sample_ids=ids
         )
@@ -329,8 +330,8 @@ class Corruption(ModelFree):
         """All severities."""
         return tuple(map(str, self.severities))
 
+    @override
     def missing(self) -> str:
-        """See `Perturbation.missing`."""
         return "" if self.needs is None else self.needs()
 
     def with_constants(self, name: str, constants: Mapping[str, Any]) -> "Corruption":

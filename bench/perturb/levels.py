@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from bench.perturb import own
 from bench.perturb.base import Address, ModelFree
@@ -97,10 +98,10 @@ class Continuous(ModelFree):
         draws = [rng.generator(seed, dataset, name, self.name, severity) for name in sample_ids]
         return self.kernel(pictures, level, draws)
 
+    @override
     def changed(
         self, pictures: np.ndarray, level: str, address: Address, ids: Sequence[str]
     ) -> np.ndarray:
-        """See `batch`."""
         return self.batch(
             pictures, level, seed=address.seed, dataset=address.dataset, sample_ids=ids
         )

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from bench.perturb.attacks import Attack, budget
 from bench.perturb.base import SEVERITIES, Address, ModelFree
@@ -70,10 +71,11 @@ class UserCorruption(ModelFree):
         """With a digest of what the function makes of fixed pictures."""
         return super().inputs(level) | {"outputs": _corrupted_probe(self, level)}
 
+    @override
     def changed(
         self, pictures: np.ndarray, level: str, address: Address, ids: Sequence[str]
     ) -> np.ndarray:
-        """See `ModelFree.changed`.
+        """What the function returns, checked.
 
         Raises:
             UserError: If the function raises, or returns something else than it should.
@@ -116,10 +118,11 @@ class UserAttack(Attack):
         """With a digest of what the function makes of fixed pictures and a fixed network."""
         return super().inputs(level) | {"outputs": _attacked_probe(self, level)}
 
+    @override
     def attacked(
         self, images: "Tensor", labels: "Tensor", target: "nn.Module", eps: float
     ) -> "Tensor":
-        """See `Attack.attacked`.
+        """What the function returns, checked.
 
         Raises:
             UserError: If the function raises, or returns something else than it should.

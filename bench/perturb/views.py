@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from typing_extensions import override
 
 from bench.perturb.base import Address, Clean, Measurable
 from bench.util import rng
@@ -86,6 +87,7 @@ class Augmentation(Clean):
         """Every view is measured."""
         return int(level)
 
+    @override
     def measure(
         self,
         classifier: Measurable,
@@ -95,7 +97,6 @@ class Augmentation(Clean):
         address: Address,
         rule: Any,
     ) -> Any:
-        """See `bench.classifiers.Classifier.measure_views`."""
         views = Views(int(level), address.seed, address.dataset)
         return classifier.measure_views(pictures, ids, views)
 

@@ -6,6 +6,7 @@ import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
+from typing_extensions import override
 
 from emodc.diffusion.denoiser import Denoiser
 from emodc.diffusion.images import resized
@@ -62,16 +63,17 @@ class CodecDenoiser(Denoiser):
     size: tuple[int, int]
 
     @property
+    @override
     def image_size(self) -> int:
-        """See `Denoiser.image_size`; the longer side of a network that is not square."""
+        """The longer side of a network that is not square."""
         return max(self.size)
 
+    @override
     def encode(self, images: Tensor) -> Tensor:
-        """See `Denoiser.encode`."""
         return encode(self.vae, images, self.size)
 
+    @override
     def decode(self, latents: Tensor) -> Tensor:
-        """See `Denoiser.decode`."""
         return decode(self.vae, latents)
 
     def train(self, mode: bool = True) -> Self:

@@ -6,6 +6,7 @@ from typing import Any, Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from emodc.adapters.codec import CodecDenoiser, pixel_size
 from emodc.adapters.text import clip_length, tokens
@@ -68,8 +69,9 @@ class FlowDenoiser(CodecDenoiser):
         self.size = pixel_size(vae, transformer.config.sample_size)
         self.eval()
 
+    @override
     def parts(self) -> dict[str, Any]:
-        """See `Denoiser.parts`; the T5 and its tokenizer may be None."""
+        """The T5 and its tokenizer may be None."""
         names = ("transformer", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2",
                  "text_encoder_3", "tokenizer_3", "vae", "scheduler")  # fmt: skip
         return {name: getattr(self, name) for name in names}
@@ -84,12 +86,13 @@ class FlowDenoiser(CodecDenoiser):
         """The transformer."""
         return self.transformer
 
+    @override
     def encode_texts(self, texts: Sequence[str]) -> Conditions:
-        """See `Denoiser.encode_texts`.
+        """Hidden states of both CLIP models and the T5 as one sequence, and a pooled vector.
 
-        The transformer reads one sequence: the CLIP models' last states but one, side by side and
-        filled up with zeros to the width of the T5, then the T5's states. The pooled vector is the
-        two CLIP projections. In float32 always: it happens once, and classes differ by a word.
+        The CLIP models' last states but one stand side by side, filled up with zeros to the width
+        of the T5; the T5's states follow. The pooled vector is the two CLIP projections. In float32
+        always: it happens once, and classes differ by a word.
         """
         with torch.autocast(self.device.type, enabled=False):
             clips = [
@@ -102,8 +105,8 @@ class FlowDenoiser(CodecDenoiser):
         pooled = torch.cat([projection for _, projection in clips], dim=-1)
         return Conditions(torch.cat([states, long], dim=1), pooled)
 
+    @override
     def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
-        """See `Denoiser.predict`."""
         assert conditions.pooled is not None
         dtype = self.transformer.dtype
         output: Tensor = self.transformer(

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from emodc.adapters.codec import CodecDenoiser, Pixels, pixel_size
 from emodc.adapters.text import clip_length, tokens
@@ -40,8 +41,8 @@ class UNetDenoiser(CodecDenoiser):
         self.size = pixel_size(vae, unet.config.sample_size)
         self.eval()
 
+    @override
     def parts(self) -> dict[str, Any]:
-        """See `Denoiser.parts`."""
         names = ("unet", "text_encoder", "tokenizer", "vae", "scheduler")
         return {name: getattr(self, name) for name in names}
 
@@ -55,11 +56,9 @@ class UNetDenoiser(CodecDenoiser):
         """The U-Net."""
         return self.unet
 
+    @override
     def encode_texts(self, texts: Sequence[str]) -> Conditions:
-        """See `Denoiser.encode_texts`.
-
-        In float32 always: it happens once, and classes differ by a word.
-        """
+        """In float32 always: it happens once, and classes differ by a word."""
         length = clip_length(self.tokenizer, self.text_encoder)
         ids, mask = tokens(self.tokenizer, texts, length, self.device)
         # Text models that were trained without looking at the padding say so; CLIP's were not.
@@ -68,8 +67,8 @@ class UNetDenoiser(CodecDenoiser):
             output = self.text_encoder(ids, attention_mask=mask if looks else None)
         return Conditions(output.last_hidden_state)
 
+    @override
     def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
-        """See `Denoiser.predict`."""
         dtype = self.unet.dtype
         output: Tensor = self.unet(
             noisy.to(dtype),
@@ -83,8 +82,8 @@ class UNetDenoiser(CodecDenoiser):
         """Pixels do; a VAE colours white noise."""
         return isinstance(self.vae, Pixels)
 
+    @override
     def pixel_noise(self, images: Tensor) -> Tensor:
-        """See `Denoiser.pixel_noise`."""
         if not self.keeps_noise_white:
             return super().pixel_noise(images)
         noise: Tensor = self.vae.noise_in_latents(images)

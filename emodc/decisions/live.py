@@ -336,7 +336,7 @@ def decide(
     engine: Engine,
     weights: Weights | None,
 ) -> Verdict:
-    """See `EmoDC.decide`."""
+    """Decide pictures while they are measured; the body of `EmoDC.decide`."""
     count, classes, steps = len(images), len(model.classes), model.evaluation.steps
     if ids is not None and len(ids) != count:
         raise ValueError(f"{count} images but {len(ids)} sample ids")

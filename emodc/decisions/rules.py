@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from typing_extensions import override
 
 from emodc.analysis.estimates import Bools, Floats
 from emodc.decisions.decide import TIE, Order, Rule, Seen
@@ -30,18 +31,18 @@ class FullGrid(Rule):
         if self.count is not None and self.count < 1:
             raise ValueError(f"a decision needs at least one step, not {self.count}")
 
+    @override
     def looks(self, steps: int) -> tuple[int, ...]:
-        """See `Rule.looks`."""
         return (min(self.count or steps, steps),)
 
     def survivors(self, seen: Seen) -> Bools:
         """All."""
         return seen.alive
 
+    @override
     def cells(
         self, timesteps: NDArray[np.integer], scale: Floats, seed: int, sample_id: str
     ) -> Ints:
-        """See `Rule.cells`."""
         return evenly_spaced(len(timesteps), self.looks(len(timesteps))[0])
 
 
@@ -61,8 +62,8 @@ class Stages(Rule):
         if not counts or counts != sorted(set(counts)) or min(map(min, self.keep)) < 1:
             raise ValueError(f"{self.keep} are no pairs (n, k) of at least 1, with n ascending")
 
+    @override
     def looks(self, steps: int) -> tuple[int, ...]:
-        """See `Rule.looks`."""
         early = [n for n, _ in self.keep[:-1] if n < min(steps, self.keep[-1][0])]
         return (*early, min(steps, self.keep[-1][0]))
 
@@ -94,8 +95,8 @@ class PairedTTest(Rule):
         if not 0 < self.p < 1:
             raise ValueError(f"p is a probability in (0, 1), not {self.p}")
 
+    @override
     def looks(self, steps: int) -> tuple[int, ...]:
-        """See `Rule.looks`."""
         return growing_looks(max(2, self.minimum), steps)
 
     def survivors(self, seen: Seen) -> Bools:
@@ -128,8 +129,8 @@ class Threshold(Rule):
         if not self.margin >= 0:
             raise ValueError(f"a margin is at least 0, not {self.margin}")
 
+    @override
     def looks(self, steps: int) -> tuple[int, ...]:
-        """See `Rule.looks`."""
         return growing_looks(max(1, self.minimum), steps)
 
     def survivors(self, seen: Seen) -> Bools:
@@ -148,8 +149,8 @@ class MajorityVote(Rule):
 
     order: Order = field(default="stratified", init=False)
 
+    @override
     def looks(self, steps: int) -> tuple[int, ...]:
-        """See `Rule.looks`."""
         return growing_looks((steps + 2) // 2, steps)
 
     def survivors(self, seen: Seen) -> Bools:

@@ -39,6 +39,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
+from typing_extensions import override
 
 from emodc.analysis.estimates import Bools, Floats
 from emodc.decisions.decide import Order, Rule, Seen
@@ -98,12 +99,13 @@ class SequentialTest(Rule):
         if self.kind == "bounded" and self.order != "random":
             raise ValueError("the bounded test is exact for the order 'random' only")
 
+    @override
     def looks(self, steps: int) -> tuple[int, ...]:
-        """See `Rule.looks`."""
         return growing_looks(max(1, self.minimum), steps, ratio=12)
 
+    @override
     def sizes(self, timesteps: NDArray[np.integer], scale: Floats) -> Floats:
-        """See `Rule.sizes`: relative gaps, times the weights of the errors."""
+        """Relative gaps, times the weights of the errors."""
         return relative_gaps(self.profile, timesteps) * scale
 
     def survivors(self, seen: Seen) -> Bools:

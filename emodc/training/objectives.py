@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import override
 
 NotNegative = Literal["positive", "null", "non_class"]
 
@@ -92,8 +93,8 @@ class Discrepancy(Objective):
     limit: float | None = None
 
     @property
+    @override
     def negatives(self) -> int | None:
-        """See `Objective.negatives`."""
         return self.count
 
     @property
@@ -185,8 +186,8 @@ class AMDiT(Discrepancy):
     detach_margin: bool = True
 
     @property
+    @override
     def not_negative(self) -> NotNegative:
-        """See `Objective.not_negative`."""
         return self.c_nn
 
     def hinges(self, errors: BatchErrors) -> Tensor:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from bench.classifiers.kinds.base import Kind, register
 from bench.util.errors import UserError
@@ -33,8 +34,9 @@ class BaselineClassifier(Kind):
     text: ClassVar[str] = "A discriminative classifier."
     train_step_seconds: ClassVar[float] = 0.36
 
+    @override
     def check(self, name: str) -> None:
-        """See `Kind.check`: whether timm has the architecture, for the size of baselines."""
+        """Whether timm has the architecture, for the size of baselines."""
         from baselines.networks import require_architecture
 
         try:
@@ -42,20 +44,21 @@ class BaselineClassifier(Kind):
         except ValueError as error:
             raise UserError(f"classifier {name!r}: {error}") from error
 
+    @override
     def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """See `Kind.recipes`."""
         return [{**common, **self.model_dump()}]
 
     @classmethod
+    @override
     def stem(cls, recipe: Mapping[str, Any]) -> str:
-        """See `Kind.stem`."""
         return str(recipe["architecture"])
 
     @classmethod
+    @override
     def training_steps(cls, recipe: Mapping[str, Any]) -> int:
-        """See `Kind.training_steps`."""
         return int(recipe["steps"])
 
+    @override
     def train(
         self,
         name: str,
@@ -66,7 +69,7 @@ class BaselineClassifier(Kind):
         loop: "Loop",
         trackers: Sequence[str],
     ) -> None:
-        """See `Kind.train`. It is small: the main process trains it while the others wait."""
+        """It is small: the main process trains it while the others wait."""
         from bench.classifiers.checkpoints import checkpoint_folder
         from bench.training.baseline import train_baseline
 
@@ -76,10 +79,10 @@ class BaselineClassifier(Kind):
         else:
             loop.accelerator.wait_for_everyone()
 
+    @override
     def load(
         self, name: str, folder: Path | None, config: "Config", device: "torch.device"
     ) -> "Classifier":
-        """See `Kind.load`."""
         from bench.classifiers.load import from_checkpoint
 
         return from_checkpoint(name, self, folder, config, device)

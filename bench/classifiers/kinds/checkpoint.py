@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from bench.classifiers.kinds.base import Kind, TrainedWith, kind_of, register
 from bench.classifiers.kinds.emodc import EvaluationConfig
@@ -53,8 +54,9 @@ class CheckpointClassifier(Kind):
     evaluation: EvaluationConfig = EvaluationConfig()
     trained_with: TrainedWith = Field(default_factory=list)
 
+    @override
     def check(self, name: str) -> None:
-        """See `Kind.check`: whether the bench wrote the folder."""
+        """Whether the bench wrote the folder."""
         if not (self.folder / "bench.json").exists():
             raise UserError(
                 f"classifier {name!r}: kind: checkpoint opens folders that a run wrote, with a "
@@ -67,17 +69,18 @@ class CheckpointClassifier(Kind):
         return self.path if self.path.exists() else files.find(self.path) or self.path
 
     @property
+    @override
     def decision(self) -> DecisionConfig | None:
-        """See `Kind.decision`."""
         return self.evaluation.decision
 
     @property
+    @override
     def keeps_trace(self) -> bool:
-        """See `Kind.keeps_trace`."""
         return True
 
+    @override
     def views(self, count: int) -> int:
-        """See `Kind.views`: as many as the kind that the checkpoint was made as."""
+        """As many as the kind that the checkpoint was made as."""
         from bench.store.checkpoints import Card
 
         made_as = kind_of(Card.verified(self.folder).recipe)
@@ -85,24 +88,24 @@ class CheckpointClassifier(Kind):
             return 0 if made_as.reads_prompts else self.evaluation.steps
         return count
 
+    @override
     def evaluated(self, perturbation: "Perturbation", decides: bool) -> dict[str, Any]:
-        """See `Kind.evaluated`."""
         return self.evaluation.inputs(perturbation, decides)
 
+    @override
     def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
-        """See `Kind.seconds`."""
         return self.evaluation.seconds(perturbation)
 
+    @override
     def identity(self, name: str) -> str:
-        """See `Kind.identity`."""
         from bench.store.checkpoints import Card
 
         return Card.verified(self.folder).weights
 
+    @override
     def load(
         self, name: str, folder: Path | None, config: "Config", device: "torch.device"
     ) -> "Classifier":
-        """See `Kind.load`."""
         from bench.classifiers.load import from_checkpoint
 
         return from_checkpoint(name, self, folder, config, device)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
+from typing_extensions import override
 
 from bench.classifiers.kinds.base import register
 from bench.classifiers.kinds.emodc import PromptTexts, StagedClassifier
@@ -33,21 +34,24 @@ class ControlClassifier(StagedClassifier):
             raise ValueError("a control is trained by cross-entropy alone: objective {kind: base}")
         return self
 
+    @override
     def views(self, count: int) -> int:
-        """See `Kind.views`: as many as it has steps."""
+        """As many as it has steps."""
         return self.evaluation.steps
 
+    @override
     def evaluated(self, perturbation: "Perturbation", decides: bool) -> dict[str, Any]:
-        """See `Kind.evaluated`; it reads no other prompts."""
+        """It reads no other prompts."""
         found = super().evaluated(perturbation, decides)
         found.pop("other_prompts", None)
         return found
 
     @classmethod
+    @override
     def stem(cls, recipe: Mapping[str, Any]) -> str:
-        """See `Kind.stem`."""
         return "control"
 
+    @override
     def texts(self, classes: Sequence[str]) -> PromptTexts:
-        """See `StagedClassifier.texts`: one per class, to keep its place."""
+        """One per class, to keep its place."""
         return PromptTexts(words={label: label for label in classes})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
+from typing_extensions import override
 
 from bench.classifiers.kinds.base import GRADIENT, Kind, register
 from bench.rules import DecisionConfig
@@ -162,7 +163,7 @@ class EvaluationConfig(Section):
         return max(self.steps, self.attack_steps) if attack.queries == 1 else self.attack_steps
 
     def seconds(self, perturbation: "Perturbation") -> tuple[float, float]:
-        """See `Kind.seconds`; measured with the default network."""
+        """Seconds on one core of a decision and of a gradient, of the default network."""
         step, steps = 0.0006, self.steps
         if perturbation.family == "attack":
             steps = min(steps, self.gradient_steps(perturbation))
@@ -203,8 +204,9 @@ class StagedClassifier(Kind):
             raise ValueError("network: late has no head_channels; remove one of the two")
         return self
 
+    @override
     def check(self, name: str) -> None:
-        """See `Kind.check`: whether peft is there, if a stage needs it."""
+        """Whether peft is there, if a stage needs it."""
         if any(stage.trained == "lora" for stage in self.stages) and not find_spec("peft"):
             raise UserError(
                 f"classifier {name!r}: a stage with trained: lora needs peft: "
@@ -212,25 +214,26 @@ class StagedClassifier(Kind):
             )
 
     @property
+    @override
     def decision(self) -> DecisionConfig | None:
-        """See `Kind.decision`."""
         return self.evaluation.decision
 
     @property
+    @override
     def keeps_trace(self) -> bool:
-        """See `Kind.keeps_trace`."""
         return self.reads_prompts
 
+    @override
     def evaluated(self, perturbation: "Perturbation", decides: bool) -> dict[str, Any]:
-        """See `Kind.evaluated`."""
         return self.evaluation.inputs(perturbation, decides)
 
+    @override
     def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
-        """See `Kind.seconds`."""
         return self.evaluation.seconds(perturbation)
 
+    @override
     def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """See `Kind.recipes`: one per stage, so that variants that begin alike share stages."""
+        """One per stage, so that variants that begin alike share stages."""
         network = self.model_dump(exclude={"stages", "evaluation"})
         # The default is not written: recipes are what they were before there was a choice.
         del network["network" if self.network == "last_layer" else "head_channels"]
@@ -241,10 +244,11 @@ class StagedClassifier(Kind):
         ]
 
     @classmethod
+    @override
     def training_steps(cls, recipe: Mapping[str, Any]) -> int:
-        """See `Kind.training_steps`."""
         return int(recipe["stages"][-1]["steps"])
 
+    @override
     def train(
         self,
         name: str,
@@ -255,17 +259,16 @@ class StagedClassifier(Kind):
         loop: "Loop",
         trackers: Sequence[str],
     ) -> None:
-        """See `Kind.train`."""
         from bench.classifiers.checkpoints import checkpoint_folder
         from bench.training.stage import train_stage
 
         folders = [checkpoint_folder(out, recipe) for recipe in chain]
         train_stage(name, self, chain, number, folders, out, data, loop, trackers)
 
+    @override
     def load(
         self, name: str, folder: Path | None, config: "Config", device: "torch.device"
     ) -> "Classifier":
-        """See `Kind.load`."""
         from bench.classifiers.load import from_checkpoint
 
         return from_checkpoint(name, self, folder, config, device)
@@ -317,12 +320,14 @@ class EmoDCClassifier(StagedClassifier):
             raise ValueError("pretrained brings its own network; remove one of the two")
         return self
 
+    @override
     def views(self, count: int) -> int:
-        """See `Kind.views`: its steps are in its traces."""
+        """Its steps are in its traces."""
         return 0
 
+    @override
     def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """See `Kind.recipes`; a pretrained folder is named by its content."""
+        """A pretrained folder is named by its content."""
         from bench.store.checkpoints import fingerprint
 
         chain = super().recipes(common)
@@ -331,15 +336,15 @@ class EmoDCClassifier(StagedClassifier):
         return [recipe | {"pretrained": fingerprint(Path(self.pretrained))} for recipe in chain]
 
     @classmethod
+    @override
     def stem(cls, recipe: Mapping[str, Any]) -> str:
-        """See `Kind.stem`."""
         return f"emodc-{recipe['stages'][-1]['objective']['kind']}"
 
+    @override
     def texts(self, classes: Sequence[str]) -> PromptTexts:
-        """See `StagedClassifier.texts`."""
         return self.prompts
 
     @property
+    @override
     def starts_from(self) -> str | None:
-        """See `StagedClassifier.starts_from`."""
         return self.pretrained

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
+from typing_extensions import override
 
 from bench import labels
 from bench.classifiers.kinds.base import GRADIENT, Kind, TrainedWith, register
@@ -39,24 +40,27 @@ class HuggingFaceClassifier(Kind):
     check_class_order: bool = True  # on validation pictures, before the sweep
 
     @property
+    @override
     def wants_order_check(self) -> bool:
-        """See `Kind.wants_order_check`."""
         return self.check_class_order
 
+    @override
     def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
-        """See `Kind.seconds`; of a ViT-B at 224 px."""
+        """Of a ViT-B at 224 px."""
         verdict = 0.3 * perturbation.looks(level)
         return verdict, GRADIENT * verdict
 
+    @override
     def check(self, name: str) -> None:
-        """See `Kind.check`: of a folder its config, classes and processor; of an id its form."""
+        """Of a folder its config, classes and processor; of an id its form."""
         if Path(self.model).is_dir():
             self._described(name, Path(self.model))
         elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.model):
             raise UserError(f"classifier {name!r}: model: there is no folder {self.model}.")
 
+    @override
     def identity(self, name: str) -> str:
-        """See `Kind.identity`: a digest of the weights, their config and their processor's."""
+        """A digest of the weights, their config and their processor's."""
         folder = self._fetched(name)
         total = hashlib.sha256()
         for path in [folder / "config.json", folder / _PROCESSOR, *_weights(name, folder)]:
@@ -65,10 +69,11 @@ class HuggingFaceClassifier(Kind):
                 total.update(hashlib.file_digest(file, "sha256").digest())
         return total.hexdigest()[:16]
 
+    @override
     def load(
         self, name: str, folder: Path | None, config: "Config", device: "torch.device"
     ) -> "Classifier":
-        """See `Kind.load`. Nothing is executed or unpickled."""
+        """Nothing is executed or unpickled."""
         import torch
         from transformers import AutoModelForImageClassification
 

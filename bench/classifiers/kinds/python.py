@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
+from typing_extensions import override
 
 from bench import labels
 from bench.classifiers.kinds.base import Kind, TrainedWith, register
@@ -39,30 +40,30 @@ class PythonClassifier(Kind):
         return value
 
     @property
+    @override
     def wants_order_check(self) -> bool:
-        """See `Kind.wants_order_check`."""
         return self.check_class_order
 
+    @override
     def identity(self, name: str) -> str:
-        """See `Kind.identity`."""
         import torch
 
         from bench.classifiers.discriminative import load_python
 
         return load_python(name, self, torch.device("cpu")).digest
 
+    @override
     def load(
         self, name: str, folder: Path | None, config: "Config", device: "torch.device"
     ) -> "Classifier":
-        """See `Kind.load`."""
         from bench.classifiers.discriminative import load_python
 
         own = load_python(name, self, device)
         own.training = self.declared()
         return own
 
+    @override
     def probe(self, classifier: "Classifier", attacked: bool) -> list[str]:
-        """See `Kind.probe`."""
         from bench.classifiers.discriminative import UserClassifier
 
         assert isinstance(classifier, UserClassifier)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
+from typing_extensions import override
 
 from bench import labels
 from bench.classifiers.kinds.base import GRADIENT, Kind, TrainedWith, register
@@ -45,17 +46,19 @@ class TimmClassifier(Kind):
         return value
 
     @property
+    @override
     def wants_order_check(self) -> bool:
-        """See `Kind.wants_order_check`."""
         return self.check_class_order
 
+    @override
     def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
-        """See `Kind.seconds`; of a ResNet-18 at 224 px."""
+        """Of a ResNet-18 at 224 px."""
         verdict = 0.1 * perturbation.looks(level)
         return verdict, GRADIENT * verdict
 
+    @override
     def check(self, name: str) -> None:
-        """See `Kind.check`: whether timm has the architecture, and where its weights are."""
+        """Whether timm has the architecture, and where its weights are."""
         import timm
 
         if not timm.is_model(self.model):
@@ -81,14 +84,15 @@ class TimmClassifier(Kind):
                     f"not {len(names)}. Give a checkpoint that was trained on yours."
                 )
 
+    @override
     def identity(self, name: str) -> str:
-        """See `Kind.identity`: a digest of architecture, classes, inputs and weights."""
+        """A digest of architecture, classes, inputs and weights."""
         return self._made(name)[1]
 
+    @override
     def load(
         self, name: str, folder: Path | None, config: "Config", device: "torch.device"
     ) -> "Classifier":
-        """See `Kind.load`."""
         from bench.classifiers.discriminative import DiscriminativeClassifier
 
         model, digest = self._made(name)

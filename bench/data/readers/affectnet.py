@@ -12,6 +12,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from bench.data.base import Skipped, Split
 from bench.data.readers.base import Counts, Entry, LabelBase, Layout, Listing, PictureFile
@@ -85,7 +86,7 @@ class AffectNetLayout(Layout):
         return self.fail(f"no labelled pictures in {folder}{why}.")
 
     def find_base(self, fits: Callable[[Path], bool]) -> Path:
-        """See `locate`; the other release, and other data, are refused as such.
+        """The folder of a release that `fits`; other releases and data are refused as such.
 
         Raises:
             UserError: If the layout is not found.
@@ -174,8 +175,8 @@ class AffectNet(AffectNetLayout):
             "test": dict.fromkeys(self.kept, 500),
         }
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base = self.find_base(lambda folder: bool(_pictures(folder) and _list(folder)))
         folder = _pictures(base)
         tree = scan(base, PICTURE_SUFFIXES, self.follow_links, folder)
@@ -381,8 +382,8 @@ class AffectNet8Labels(AffectNetLayout):
         """224x224."""
         return 224, 224
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base = self.find_base(lambda folder: bool(_folder(folder, "train")))
         parts = {split: self._part(base, split) for split in FOLDERS}
         ids = {number for part in parts.values() for number in part.ids.values()}

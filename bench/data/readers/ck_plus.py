@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import cv2
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from bench import faces
 from bench.data.base import Skipped
@@ -84,8 +85,8 @@ class CkPlus(BySubject):
         """327 labelled sequences."""
         return 327 * (self.last_frames + (self.classes == 8))
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base = locate(self.root, _fits, f"expected {self.expects}")
         tree = scan(base, PICTURE_SUFFIXES | {".txt"}, self.follow_links)
         sequences, copies = _sequences(tree)

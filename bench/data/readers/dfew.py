@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from bench.data.base import Split
 from bench.data.readers.base import Counts, Entry, LabelBase, Layout, Listing
@@ -85,8 +86,8 @@ class Dfew(Layout):
             "test": dict(zip(ORDER, _FIRST_TEST, strict=True)),
         }
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         labels = locate(
             self.root,
             lambda folder: self._label_file(folder, "train") is not None,

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from bench.data.base import Skipped
 from bench.data.readers.base import Entry, Layout, Listing, PictureFile, held_out_pictures
@@ -62,8 +63,8 @@ class EmoNetFace(Layout):
             "which may favour a diffusion classifier"
         )
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base = locate(
             self.root, lambda folder: bool(_label_files(folder)), f"expected {self.expects}"
         )

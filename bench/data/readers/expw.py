@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from bench.data.base import Skipped, Split
 from bench.data.readers.base import Entry, LabelBase, Layout, Listing, PictureFile
@@ -66,8 +67,8 @@ class ExpW(Layout):
         """91,793 faces."""
         return None if self.min_confidence else 91793
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base = locate(self.root, _fits, f"expected {self.expects}")
         label_file = base / LABEL_FILE
         faces = parse_labels(read_text(label_file), str(label_file))

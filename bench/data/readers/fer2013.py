@@ -9,6 +9,7 @@ from typing import BinaryIO, ClassVar, Literal, NamedTuple
 
 import cv2
 import numpy as np
+from typing_extensions import override
 
 from bench.data.base import Split
 from bench.data.readers.base import Counts, Entry, LabelBase, Layout, Listing
@@ -90,8 +91,8 @@ class Fer2013(Layout):
         order = ORDERS["fer2013"]
         return {split: dict(zip(order, found, strict=True)) for split, found in counts.items()}
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base = locate(folder_of(self.root), has_pictures, f"expected {self.expects}")
         name, rows = read_rows(base)
         order = ORDERS["fer2013"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
+from typing_extensions import override
 
 from bench.data.base import Split
 from bench.data.readers.base import Entry, Layout, Listing
@@ -65,8 +66,8 @@ class FerPlus(Layout):
         """Which labels, whose split."""
         return f"majority of votes, {self.classes} classes; PrivateTest, PublicTest for validation"
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base = locate(folder_of(self.root), _fits, f"expected {self.expects}")
         label_file = base / LABEL_FILE
         name, rows = read_rows(base)

@@ -4,6 +4,8 @@ from itertools import count
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from typing_extensions import override
+
 from bench.data.base import Split
 from bench.data.readers.base import Counts, Entry, Layout, Listing
 from bench.data.readers.cast import Cast, save
@@ -57,8 +59,8 @@ class Ferv39k(Layout):
             "test": dict(zip(ORDERS["ferv39k"], test, strict=True)),
         }
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base = locate(
             self.root,
             lambda folder: _label_file(folder, "train") is not None,

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, NamedTuple
 
+from typing_extensions import override
+
 from bench.data.base import Skipped, Split
 from bench.data.readers.base import (
     Entry,
@@ -70,8 +72,8 @@ class Folder(OwnLayout):
         own = "test" in split_folders(base).values()
         return "the folder's own split" + ("" if own else ", its validation pictures as test")
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base, splits = self._base()
         tree = scan(base, EVERY, self.follow_links)
         found, strays = self._in_classes(base, tree.files, splits)
@@ -244,8 +246,8 @@ class ClipFolder(OwnLayout):
         """Whose split it is."""
         return "the folder's own split"
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base = locate(self.root, lambda folder: bool(split_folders(folder)), _EXPECTED)
         splits, clips = split_folders(base), Clips(base, 3, self.follow_links)
         found: list[tuple[str, Split, str]] = []

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import cv2
 from pydantic import Field
+from typing_extensions import override
 
 from bench import faces
 from bench.data.readers.base import Entry, Listing, PictureFile
@@ -58,8 +59,8 @@ class Jaffe(BySubject):
         """213 pictures."""
         return 213
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base = locate(self.root, lambda folder: holds(folder, CODE), f"expected {self.expects}")
         tree = scan(base, PICTURE_SUFFIXES, self.follow_links)
         found = coded(tree, CODE, ".tiff")

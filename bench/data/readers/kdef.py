@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import cv2
 from pydantic import Field
+from typing_extensions import override
 
 from bench import faces
 from bench.data.base import Split
@@ -88,8 +89,8 @@ class Kdef(BySubject):
         splits: tuple[Split, ...] = ("train", "test")
         return {split: dict.fromkeys(BASIC, each * persons[split]) for split in splits}
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base = locate(self.root, lambda folder: holds(folder, CODE), f"expected {self.expects}")
         tree = scan(base, PICTURE_SUFFIXES, self.follow_links)
         found = coded(tree, CODE, ".jpg")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from bench.data.base import Split
 from bench.data.readers.base import Counts, Entry, Layout, Listing
@@ -52,8 +53,8 @@ class Mafw(Layout):
         """9,172 clips; how many there are of each class is not known here."""
         return {"train": {"": 7333}, "test": {"": 1839}} if self.fold == 1 else {}
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base = locate(
             self.root,
             lambda folder: self._fold_of(folder).is_dir(),

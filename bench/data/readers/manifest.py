@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, NamedTuple, get_args
 
 from pydantic import Field
+from typing_extensions import override
 
 from bench.data.base import Skipped, Split
 from bench.data.readers.base import (
@@ -277,8 +278,8 @@ class ManifestLayout(OwnLayout):
             raise UserError(f"{base}: has {names}. Name one of the files as --root.")
         return found[0]
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         file = self.file()
         table = read_table(file)
         rows = parse_rows(table, self.columns, self.groups)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from bench import faces
 from bench.data.base import Skipped, Split
@@ -79,8 +80,8 @@ class _Raf(Layout):
     def other(self) -> str:
         """What to say if the labels are those of the other subset."""
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base = locate(self.root, self._fits, f"expected {self.expects}", prefer=self.subset)
         if not (base / "EmoLabel").is_dir():
             return self._mirror(base)
@@ -176,8 +177,8 @@ class RafDb(_Raf):
     kind: Literal["raf_db"] = "raf_db"
 
     @property
+    @override
     def other(self) -> str:
-        """See `_Raf.other`."""
         return "RAF-DB basic has 1 to 7; for the compound subset take raf_db_compound."
 
     def published(self) -> Counts:
@@ -204,8 +205,8 @@ class RafDbCompound(_Raf):
     kind: Literal["raf_db_compound"] = "raf_db_compound"
 
     @property
+    @override
     def other(self) -> str:
-        """See `_Raf.other`."""
         return (
             "RAF-DB compound has 1 to 11; for the basic subset take raf_db "
             "(RAF-CE, with 14 classes, is another data set)."

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from bench.data.base import Skipped, Split
 from bench.data.readers.base import Counts, Entry, Layout, Listing, PictureFile
@@ -67,8 +68,8 @@ class Sfew(Layout):
         """Aligned faces are 181 high and 143 wide."""
         return (181, 143) if self.pictures == "aligned" else None
 
+    @override
     def listing(self) -> Listing:
-        """See `Layout.listing`."""
         base = locate(self.root, _fits, f"expected {self.expects}")
         folders = {split: self._folder(base, split) for split in _BEGINS}
         if len({_is_aligned(folder) for folder in folders.values()}) > 1:
