@@ -233,8 +233,7 @@ class UserClassifier(DiscriminativeClassifier):
         if not self.deterministic:
             found.append(
                 f"classifier {self.model.about} makes a network that gives two answers to the same "
-                "picture: its numbers are those of one draw, and its cells say so "
-                "(deterministic: false)"
+                "picture: its numbers are those of one draw, and never bold"
             )
         if attacked and not self.model.require_gradient():
             found.append(

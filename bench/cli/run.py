@@ -105,6 +105,9 @@ def run(
     if dry_run:
         from bench.sweep.run import dry_run as plan
 
+        for name, spec in chosen.classifiers.items():
+            if spec.user_code:
+                typer.echo(f"classifier {name!r}: its own code is imported and tried", err=True)
         planned = plan(chosen, out, fresh)
         if json:
             print_json(plan_content(planned))

@@ -34,14 +34,20 @@ class RankedScores:
 
     @classmethod
     def of(cls, entry: Pooled | None) -> "RankedScores | None":
-        """Right or wrong on each sample; None for a missing entry."""
-        return None if entry is None else cls(entry.seeds, entry.outcomes[0].ids, entry.right)
+        """Right or wrong on each sample; None for an entry that is missing or one draw of several.
+
+        A classifier that gives two answers to one picture is not ranked: a repeat may turn it.
+        """
+        if entry is None or not all(result.manifest.deterministic for result in entry.results):
+            return None
+        return cls(entry.seeds, entry.outcomes[0].ids, entry.right)
 
     @classmethod
     def mean(cls, entries: Sequence[Pooled]) -> "RankedScores | None":
         """The share of entries in which each sample is recognised; None unless all pair."""
-        each = [cls(e.seeds, e.outcomes[0].ids, e.right) for e in entries]
-        if not each or not all(_pair(each[0], other) for other in each):
+        each = [own for own in map(cls.of, entries) if own is not None]
+        whole = bool(each) and len(each) == len(entries)
+        if not whole or not all(_pair(each[0], other) for other in each):
             return None
         return cls(each[0].seeds, each[0].ids, np.mean([own.values for own in each], axis=0))
 

@@ -102,6 +102,7 @@ class Writer:
         with self._dispensable():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = self._scratch.open("wb")
+            self._scratch.chmod(0o600)  # it may hold pictures of people
 
     def reserve(self, size: int) -> None:
         """Let other workers see how large it will be."""

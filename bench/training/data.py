@@ -82,7 +82,8 @@ def cached_latents(
     """
     path = folder / f"latents-{digest(identity)}.npy"
     if not path.exists() and loop.accelerator.is_main_process:
-        with atomic(path) as scratch, loop.reporter.task("encode pictures", len(images)) as task:
+        told = loop.reporter.task("encode pictures", len(images))
+        with atomic(path, private=True) as scratch, told as task:
             shape = (len(images), 2, *encode(images[:1].float() / 255.0).shape[1:])
             cache = np.lib.format.open_memmap(scratch, "w+", dtype=np.float32, shape=shape)
             for first in range(0, len(images), 32):

@@ -142,6 +142,7 @@ def _load(folder: Path, cls: Any, dtype: torch.dtype) -> Any:
         }
     else:
         return cls.from_pretrained(folder, **options)
+    _require_plain_weights(folder)
     part, info = cls.from_pretrained(
         folder, use_safetensors=True, output_loading_info=True, **options
     )
@@ -154,3 +155,23 @@ def _load(folder: Path, cls: Any, dtype: torch.dtype) -> Any:
             "damaged, or of another version"
         )
     return part
+
+
+def _require_plain_weights(folder: Path) -> None:
+    """Weights that are there, in a form that is not read, are named with the way out."""
+    names = sorted(path.name for path in folder.iterdir())
+    weights = [name for name in names if name.endswith(".safetensors")]
+    halves = [name for name in weights if ".fp16." in name]
+    pickles = [name for name in names if name.endswith((".bin", ".pt", ".pth"))]
+    if weights != halves or not (halves or pickles):
+        return
+    if halves:
+        found, option = halves[0], ', variant="fp16"'
+    else:
+        found, option = pickles[0], ", use_safetensors=False"
+    reason = "half precision" if halves else "a pickle, which could run code"
+    raise CheckpointError(
+        f"{folder} holds {found} alone ({reason}). Where you trust it, save it anew: "
+        f"DiffusionPipeline.from_pretrained({str(folder.parent)!r}{option}).save_pretrained(NEW), "
+        "and give the folder NEW"
+    )

@@ -228,7 +228,15 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     weights = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
     torch.save(tiny("latent unet").network.state_dict(), weights.with_suffix(".bin"))
     weights.unlink()
-    with pytest.raises(CheckpointError, match="safetensors"):
+    with pytest.raises(CheckpointError, match=r"\.bin alone \(a pickle.*use_safetensors=False"):
+        open_pipeline(tmp_path)
+
+
+def test_weights_in_half_precision_alone_are_named_with_the_way_out(tmp_path: Path) -> None:
+    EmoDC(tiny("latent unet"), PROMPTS, PLAN).save_pretrained(tmp_path)
+    weights = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".fp16.safetensors"))
+    with pytest.raises(CheckpointError, match=r"fp16\.safetensors alone.*variant=\"fp16\""):
         open_pipeline(tmp_path)
 
 

@@ -13,14 +13,13 @@ A kind is the classifier's entry in a config, and all that the bench knows of it
 Kinds are imported whenever a config is read, so they import torch and networks in their methods.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args
 
 from pydantic import AfterValidator
 
 from bench.perturb import CORRUPTIONS
-from bench.perturb.seen import alike, known_names
 from bench.util.errors import unknown
 from bench.util.section import Section
 
@@ -226,6 +225,30 @@ def kind_of(training: Mapping[str, Any]) -> type[Kind]:
 
 # ------------------------------------------------------------------------------------------------
 # What a classifier met in training.
+
+
+def _words(name: str) -> frozenset[str]:
+    """The words of a corruption's name without its preset: "raf_db_c.motion_blur", motion, blur."""
+    return frozenset(name.rpartition(".")[2].split("_"))
+
+
+def alike(declared: str, corruption: str) -> bool:
+    """Whether training with `declared` lets a classifier see what `corruption` does.
+
+    Args:
+        declared: A corruption, or a kind such as "noise" or "blur", which stands for all of them.
+        corruption: A test corruption or sequence; one of a preset is alike the same of another,
+            and a mix is alike each of its parts.
+    """
+    return _words(declared) <= _words(corruption)
+
+
+def known_names(corruptions: Iterable[str]) -> list[str]:
+    """What may be declared: kinds, and corruptions with and without their preset."""
+    found = dict.fromkeys(["noise", "blur"])
+    for name in corruptions:
+        found |= dict.fromkeys([name, name.rpartition(".")[2]])
+    return list(found)
 
 
 def _known_corruption(name: str) -> str:

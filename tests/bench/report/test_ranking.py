@@ -1,5 +1,8 @@
 """Bold only what is distinguishable: marks against scipy's and statsmodels' tests."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import binom, ttest_rel
@@ -143,3 +146,21 @@ def test_the_note_says_what_could_be_found() -> None:
     found = rank({0: entries})
     assert found.detectable == detectable_difference(400, 0.2, 0.05)
     assert found.short.endswith(f"detectable difference: {100 * found.detectable:.1f} points")
+
+
+def test_one_draw_of_a_noisy_classifier_is_not_ranked() -> None:
+    """It gave two answers to one picture, so that a repeat may turn the order."""
+
+    def entry(deterministic: bool) -> Any:
+        manifest = SimpleNamespace(deterministic=deterministic)
+        return SimpleNamespace(
+            results=(SimpleNamespace(manifest=manifest),),
+            seeds=(0,),
+            outcomes=(SimpleNamespace(ids=np.arange(100).astype(object)),),
+            right=right(100, 90)[None],
+        )
+
+    assert RankedScores.of(entry(False)) is None
+    assert RankedScores.mean([entry(True), entry(False)]) is None
+    assert RankedScores.of(entry(True)) is not None
+    assert RankedScores.mean([entry(True), entry(True)]) is not None

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from bench.classifiers.kinds import seen, trained_with
+from bench.classifiers.kinds.base import alike, known_names
 from bench.config import BaselineClassifier, Config, PythonClassifier, parse
 from bench.perturb import CORRUPTIONS
-from bench.perturb.seen import alike, known_names
 from bench.report import write_report
 from bench.report.latex import latex
 from bench.report.page.build import table
