@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
+from typing_extensions import override
 
 from emodc.diffusion.schedule import Process, best_multiple
-from emodc.unet import ResBlock, UNetOutput, timestep_embedding
+from emodc.unet import MatchedControlNetwork, ResBlock, UNetOutput, timestep_embedding
 
 
 class GaussianDenoiser(nn.Module):
@@ -249,13 +250,8 @@ class LateConditionedUNet(ModelMixin, ConfigMixin):
         return linear[:, None] + spread[:, None] * rest
 
 
-class UNetClassifier(ModelMixin, ConfigMixin):
-    """The matched control: the same network on the same noised inputs, with a cross-entropy head.
-
-    What it calls an error is the negative log-probability of a class at one step, so that it is
-    trained, averaged over steps, attacked and stored exactly as an EmoDC. What an EmoDC does better
-    comes from deciding by noise-prediction errors, and not from the network, the noise or
-    the averaging.
+class UNetClassifier(MatchedControlNetwork):
+    """The matched control of `LateConditionedUNet`: the same encoder and decoder, no prompt.
 
     Args:
         num_classes: Number of classes K.
@@ -265,9 +261,6 @@ class UNetClassifier(ModelMixin, ConfigMixin):
         embedding_channels: See there.
         num_train_timesteps: See there.
     """
-
-    predicts_noise: ClassVar[bool] = False
-    free_prompts: ClassVar[bool] = True
 
     @register_to_config
     def __init__(
@@ -286,23 +279,9 @@ class UNetClassifier(ModelMixin, ConfigMixin):
         self.decoder = Decoder((full, half), embedding_channels)
         self.class_head = nn.Linear(16 * full, num_classes)
 
-    def errors(
-        self,
-        sample: Tensor,
-        timestep: Tensor,
-        encoder_hidden_states: Tensor,
-        noise: Tensor,
-        chosen: Tensor | None = None,
-    ) -> Tensor:
-        """-log p(class | x_t), float32 (B, M), from what `LateConditionedUNet.errors` takes.
-
-        The first K prompts are the classes, one each; prompts that name none cost nothing (zero).
-        """
+    @override
+    def features(self, sample: Tensor, timestep: Tensor) -> Tensor:
         _, _, standard = self.linear(sample, timestep)
         full, half, time = self.encoder(sample, standard, timestep)
-        features = self.decoder(full, half, time[:, None])
-        # Means over a 4x4 grid: behind a GroupNorm the mean over the whole picture says little.
-        pooled = F.adaptive_avg_pool2d(features, 4).flatten(1)
-        surprise = -F.log_softmax(self.class_head(pooled).float(), dim=1)
-        errors = F.pad(surprise, (0, len(encoder_hidden_states) - surprise.shape[1]))
-        return errors if chosen is None else errors.gather(1, chosen)
+        features: Tensor = self.decoder(full, half, time[:, None])
+        return features

@@ -17,7 +17,7 @@ from emodc.diffusion.schedule import Process, cosine_scheduler
 from emodc.late import LateConditionedUNet, UNetClassifier
 from emodc.latents import PatchPCA
 from emodc.prompts import Prompts, word_tokenizer
-from emodc.unet import SharedTrunkClassifier, SharedTrunkUNet
+from emodc.unet import MatchedControlNetwork, SharedTrunkClassifier, SharedTrunkUNet
 
 SmallUNet = SharedTrunkUNet | SharedTrunkClassifier | LateConditionedUNet | UNetClassifier
 #: Where a prompt enters: see `emodc.unet` and `emodc.late`.
@@ -70,7 +70,7 @@ class SmallDenoiser(Denoiser):
     @property
     def text_modules(self) -> list[nn.Module]:
         """The text model and the layer that reads it; the control reads no text."""
-        if isinstance(self.unet, SharedTrunkClassifier | UNetClassifier):
+        if isinstance(self.unet, MatchedControlNetwork):
             return []
         return [self.text_encoder, *self.unet.text_layers]
 

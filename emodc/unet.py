@@ -20,6 +20,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
+from typing_extensions import override
 
 
 @dataclass
@@ -223,13 +224,44 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
         return self.prompt_head(pooled).unflatten(1, (self.config.in_channels, -1))
 
 
-class SharedTrunkClassifier(ModelMixin, ConfigMixin):
-    """The matched control: the same trunk on the same noised inputs, with a cross-entropy head.
+class MatchedControlNetwork(ModelMixin, ConfigMixin):
+    """What matched controls share: an EmoDC's features of noised inputs, with a cross-entropy head.
 
     What it calls an error is the negative log-probability of a class at one step, so that it is
-    trained, averaged over steps, attacked and stored exactly as an EmoDC. Whatever an EmoDC gains
-    over it is owed to deciding by noise-prediction errors, and not to the network, the noise or
-    the averaging.
+    trained, averaged over steps, attacked and stored exactly as an EmoDC. What an EmoDC does better
+    comes from deciding by noise-prediction errors, and not from the network, the noise or the
+    averaging.
+    """
+
+    predicts_noise: ClassVar[bool] = False
+    free_prompts: ClassVar[bool] = True
+    class_head: nn.Linear  # from 16 means of each feature
+
+    def features(self, sample: Tensor, timestep: Tensor) -> Tensor:
+        """Features (B, F, H, W) of noisy latents (B, C, H, W) at timesteps (B,)."""
+        raise NotImplementedError
+
+    def errors(
+        self,
+        sample: Tensor,
+        timestep: Tensor,
+        encoder_hidden_states: Tensor,
+        noise: Tensor,
+        chosen: Tensor | None = None,
+    ) -> Tensor:
+        """-log p(class | x_t), float32 (B, M), from what an EmoDC's `errors` takes.
+
+        The first K prompts are the classes, one each; prompts that name none cost nothing (zero).
+        """
+        # Means over a 4x4 grid: behind a GroupNorm the mean over the whole picture says little.
+        pooled = F.adaptive_avg_pool2d(self.features(sample, timestep), 4).flatten(1)
+        nll = -F.log_softmax(self.class_head(pooled).float(), dim=1)
+        errors = F.pad(nll, (0, len(encoder_hidden_states) - nll.shape[1]))
+        return errors if chosen is None else errors.gather(1, chosen)
+
+
+class SharedTrunkClassifier(MatchedControlNetwork):
+    """The matched control of `SharedTrunkUNet`: the same trunk.
 
     Args:
         num_classes: Number of classes K.
@@ -238,9 +270,6 @@ class SharedTrunkClassifier(ModelMixin, ConfigMixin):
         head_channels: See there.
         time_channels: See there.
     """
-
-    predicts_noise: ClassVar[bool] = False
-    free_prompts: ClassVar[bool] = True
 
     @register_to_config
     def __init__(
@@ -255,20 +284,7 @@ class SharedTrunkClassifier(ModelMixin, ConfigMixin):
         self.trunk = Trunk(in_channels, block_out_channels, head_channels, time_channels)
         self.class_head = nn.Linear(16 * head_channels, num_classes)
 
-    def errors(
-        self,
-        sample: Tensor,
-        timestep: Tensor,
-        encoder_hidden_states: Tensor,
-        noise: Tensor,
-        chosen: Tensor | None = None,
-    ) -> Tensor:
-        """-log p(class | x_t), float32 (B, M), from what `SharedTrunkUNet.errors` takes.
-
-        The first K prompts are the classes, one each; prompts that name none cost nothing (zero).
-        """
-        # Means over a 4x4 grid: behind a GroupNorm the mean over the whole picture says little.
-        pooled = F.adaptive_avg_pool2d(self.trunk(sample, timestep), 4).flatten(1)
-        surprise = -F.log_softmax(self.class_head(pooled).float(), dim=1)
-        errors = F.pad(surprise, (0, len(encoder_hidden_states) - surprise.shape[1]))
-        return errors if chosen is None else errors.gather(1, chosen)
+    @override
+    def features(self, sample: Tensor, timestep: Tensor) -> Tensor:
+        features: Tensor = self.trunk(sample, timestep)
+        return features

@@ -13,6 +13,7 @@ A kind is the classifier's entry in a config, and all that the bench knows of it
 Kinds are imported whenever a config is read, so they import torch and networks in their methods.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args
@@ -165,6 +166,7 @@ class Kind(Section):
         """
         return None
 
+    @abstractmethod
     def load(
         self, name: str, folder: Path | None, config: "Config", device: "torch.device"
     ) -> "Classifier":
@@ -179,7 +181,6 @@ class Kind(Section):
         Raises:
             UserError: If it cannot be opened.
         """
-        raise NotImplementedError
 
     def probe(self, classifier: "Classifier", attacked: bool) -> list[str]:
         """Try a classifier that was opened, before anything is measured or trained.

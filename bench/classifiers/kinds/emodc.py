@@ -1,6 +1,7 @@
 """EmoDC, and what it shares with its matched control: objectives, stages, evaluation."""
 
 import os
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -275,9 +276,9 @@ class StagedClassifier(Kind):
 
     # What a stage's training asks; see `bench.training.stage`.
 
+    @abstractmethod
     def texts(self, classes: Sequence[str]) -> PromptTexts:
         """How the classes are worded."""
-        raise NotImplementedError
 
     @property
     def starts_from(self) -> str | None:

@@ -31,6 +31,9 @@ def test_a_registered_kind_is_known_to_configs_reports_and_marks() -> None:
         saw: ClassVar[tuple[str, ...]] = ("fog",)
         text: ClassVar[str] = "An oracle."
 
+        def load(self, name: str, folder: Any, config: Any, device: Any) -> Any:
+            return None
+
     try:
         config = parse({"classifiers": {"one": {"kind": "oracle", "depth": 4}}}, "x")
         assert config.classifiers["one"] == Oracle(kind="oracle", depth=4)
