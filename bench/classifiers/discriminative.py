@@ -293,7 +293,7 @@ def _blamed(sentence: str) -> Iterator[None]:
 
 
 def _classes_of(model: nn.Module) -> set[type]:
-    """Of all its modules, less torch's own."""
+    """The classes of all its modules, less torch's own."""
     return {type(own) for own in model.modules() if not type(own).__module__.startswith("torch.")}
 
 
@@ -306,7 +306,7 @@ def _bytes(tensor: Tensor) -> bytes:
 
 
 def _digits(answers: np.ndarray) -> bytes:
-    """To about three digits: processors and versions of torch differ in the last ones."""
+    """Answers to three digits: processors and versions of torch differ in the last ones."""
     exponent = int(np.frexp(np.abs(answers).max())[1])
     rounded = np.round(np.ldexp(answers.astype(np.float64), -exponent), 3) + 0.0  # no -0
     return str(exponent).encode() + rounded.tobytes()

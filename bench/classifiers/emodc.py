@@ -70,7 +70,7 @@ def logits_of(means: Floats, decisions: Decisions, scale: float) -> np.ndarray:
 
 
 def _means(errors: Floats, seen: np.ndarray, sizes: Floats) -> Floats:
-    """Of one picture's classes, (K,)."""
+    """Mean errors of one picture's classes, (K,)."""
     stayed = seen == seen.max()
     means = np.full(len(errors), np.inf)
     means[stayed] = [_mean(own, int(seen.max()), sizes) for own in errors[stayed]]

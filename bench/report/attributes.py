@@ -29,7 +29,7 @@ class Attribute:
     known: Mapping[str, str]
 
     def masks(self, ids: NDArray[np.object_]) -> list[NDArray[np.bool_]]:
-        """Of samples (N,), which have each value, (N,) each."""
+        """Which of the samples (N,) have each value, (N,) each."""
         code = {value: i for i, value in enumerate(self.values)}
         codes = np.array([code.get(self.known.get(name, ""), -1) for name in ids])
         return [codes == i for i in range(len(self.values))]

@@ -42,7 +42,7 @@ class Pooled:
 
     @property
     def name(self) -> str:
-        """Of the classifier, as shown."""
+        """The classifier's name, as shown."""
         return self.results[0].name
 
     @property

@@ -157,7 +157,7 @@ def _error(several: Sequence[Outcomes]) -> Number | None:
 
 
 def _over_samples(scores: NDArray[np.float64]) -> Interval | None:
-    """Of a mean of (k, N): Student's for one training, None for a single sample."""
+    """The interval of a mean of (k, N): Student's for one training, None for a single sample."""
     if len(scores) > 1:
         return two_level(scores)
     alone = estimates.mean(scores[0])

@@ -59,7 +59,7 @@ def accuracy(counts: Counts) -> float:
 
 
 def per_class_recall(counts: Counts) -> NDArray[np.float64]:
-    """Of each class's samples, the share recognised: TP / (TP + FN), with ties among the FN.
+    """Share of each class's samples that is recognised: TP / (TP + FN), with ties among the FN.
 
     Args:
         counts: Of `confusion`, (K, K + 1), at least one sample.

@@ -79,7 +79,7 @@ def mean_corruption_error(each: Sequence[float | None]) -> float | None:
 
 
 def relative_drop(clean: float, perturbed: float) -> float | None:
-    """Of the accuracy on clean pictures, the share that a perturbation takes.
+    """Share of the accuracy on clean pictures that a perturbation takes.
 
     Args:
         clean: Accuracy on clean pictures, in [0, 1].

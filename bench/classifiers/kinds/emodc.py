@@ -157,7 +157,7 @@ class EvaluationConfig(Section):
         return inputs
 
     def gradient_steps(self, attack: "Perturbation") -> int:
-        """Of the steps, those that each gradient of an attack measures.
+        """Number of steps that each gradient of an attack measures.
 
         An attack with a single gradient has no later query that would see the other steps.
         """

@@ -100,7 +100,7 @@ class PartScores:
 
 
 def scores(results: Sequence[Pooled]) -> PartScores:
-    """Of a condition's results, on the samples that all have."""
+    """Scores of a condition's results, on the samples that all have."""
     outcomes = shared_samples([r.outcomes for pooled in results for r in pooled.results])
     right = recognised(outcomes).reshape(len(results), len(results[0].seeds), -1)
     return PartScores(outcomes[0].ids, right.mean(axis=0))

@@ -183,7 +183,7 @@ class Swept:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Of training, k."""
+        """The training seeds."""
         return self.first.seeds
 
     @property

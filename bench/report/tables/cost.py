@@ -79,7 +79,7 @@ def _seconds(clean: Pooled, rule: Compared, curve: CostCurve) -> Number | None:
 def _areas(
     group: ResultSet, curves: Mapping[str, CostCurve], others: Mapping[str, Single], flops: bool
 ) -> dict[str, AccuracyEstimate]:
-    """Of full decisions, between the cheapest and the dearest of all classifiers; by classifier."""
+    """Accuracy over cost, from the cheapest to the dearest full decision; by classifier."""
     costs = {c: [_cost(rule, flops) for rule in curve.full] for c, curve in curves.items()}
     alone = [one.flops if flops else one.evaluations for one in others.values()]
     known = [cost for own in costs.values() for cost in own] + [cost for cost in alone if cost]

@@ -152,7 +152,7 @@ def _grid_scores(
 
 
 def _drop(own: Swept) -> Number | None:
-    """Of the clean accuracy, the share lost in the mean over corruptions; None if that was 0."""
+    """Share of the clean accuracy lost in the mean over corruptions; None if that was 0."""
     if own.clean is None or own.mean is None or not above_zero(own.clean):
         return None
     value = metrics.relative_drop(float(own.clean.mean()), float(own.mean.mean()))

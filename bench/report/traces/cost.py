@@ -87,7 +87,7 @@ _KNOWN: "WeakKeyDictionary[ResultSet, dict[Path, Mapping[str, CostCurve]]]" = We
 
 
 def cost_curves(group: ResultSet, store: Store) -> Mapping[str, CostCurve]:
-    """Of every classifier of the group whose clean pictures all have complete traces."""
+    """Replays of every classifier of the group whose clean pictures all have complete traces."""
     known = _KNOWN.setdefault(group, {})
     if store.root not in known:
         reader = TraceReader(store)

@@ -57,7 +57,7 @@ def with_traces(result: Result, store: Store) -> Traced | None:
 
 
 def strongest(group: ResultSet, beside: Result) -> list[Result]:
-    """Of each corruption, the same classifier's and seed's result at the highest severity."""
+    """For each corruption, the same classifier's and seed's result at the highest severity."""
     found: dict[str, Result] = {}
     for result in group.results:
         cell, own = result.cell, beside.cell
@@ -205,7 +205,7 @@ class Diagnosis:
 
     @cached_property
     def edges(self) -> Floats:
-        """Of the timestep bins, (B + 1,)."""
+        """Edges of the timestep bins, (B + 1,)."""
         planned = self.clean.result.manifest.inputs.get("evaluation") or {}
         grid = self.clean.timesteps
         low, high = planned.get("low", int(grid.min())), planned.get("high", int(grid.max()) + 1)
