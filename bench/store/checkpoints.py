@@ -185,7 +185,8 @@ class Bases:
         if is_plain(own):
             judged = judge(gate.d_p, gate.d_p, gate.conditioning, "itself")
         else:
-            known = self._known.get(_trained_on(manifest), [])
+            alike = self._known.get(_trained_on(manifest), [])
+            known = [base for base in alike if base.training["kind"] == own["kind"]]
             found = nearest_base(own, [base.training for base in known])
             base = None if found is None else known[found].gate
             if base is not None:
