@@ -3,8 +3,7 @@
 - `base`      what a perturbation is: its levels, its rows, `apply`; clean pictures, corruptions
 - `corruptions/`  what becomes of pixels, on batches
 - `presets`   named lists of corruptions
-- `own`       the two corruptions of the default run
-- `raf_db_c`, `face`    the corruptions of these presets
+- `raf_db_c`  the corruptions of this preset
 - `sequences` thirty frames of a picture that changes a little, for flip rates
 - `levels`    noise and blur by sigma or signal-to-noise ratio, at any level
 - `clips`     corrupted clips: what stays the same from frame to frame

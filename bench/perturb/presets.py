@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.perturb import face, own, raf_db_c
+from bench.perturb import raf_db_c
 from bench.perturb.base import Corruption, Kernel
-from bench.perturb.corruptions import blur, colour, digital, noise, weather
+from bench.perturb.corruptions import blur, colour, digital, face, noise, noise_blur, weather
 from bench.perturb.sequences import SEQUENCES, PerturbationSequence
 
 
@@ -92,11 +92,23 @@ def _of_package(prefix: str, names: Sequence[str]) -> dict[str, Corruption]:
 
 _OURS = {
     "gaussian_noise": Corruption(
-        "gaussian_noise", own.white_noise, _levels("sigma", (0.08, 0.12, 0.18, 0.24, 0.30)), True
+        "gaussian_noise",
+        noise_blur.white_noise,
+        _levels("sigma", (0.08, 0.12, 0.18, 0.24, 0.30)),
+        True,
     ),
     "gaussian_blur": Corruption(
-        "gaussian_blur", own.scaled_blur, _levels("sigma", (1.0, 1.8, 2.6, 3.4, 4.0))
+        "gaussian_blur", noise_blur.scaled_blur, _levels("sigma", (1.0, 1.8, 2.6, 3.4, 4.0))
     ),
+}
+
+_FACE_RANDOM = {
+    "patch", "mask", "sunglasses", "hand", "low_light", "misaligned_rotation", "misaligned_shift",
+}  # fmt: skip
+
+_FACE = {
+    f"face.{name}": Corruption(f"face.{name}", getattr(face, name), levels, name in _FACE_RANDOM)
+    for name, levels in (face.FACE | face.CAPTURE | face.FRAMING).items()
 }
 
 _AXIS = (
@@ -141,7 +153,7 @@ PRESETS: dict[str, Preset] = {
             1,
             "what happens to faces: hidden by a patch, mask, sunglasses or hand; low light, low "
             "resolution, saved again as JPEG; turned, shifted, too small or too large in the frame",
-            face.CORRUPTIONS,
+            _FACE,
         ),
     )
 }
