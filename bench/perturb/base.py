@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from typing_extensions import override
 
-from bench.perturb.corruptions.pictures import checked
+from bench.perturb.corruptions.loops import checked
 from bench.store.cells import FAMILIES, FamilyName
 from bench.util import rng
 

@@ -11,8 +11,8 @@ import numpy as np
 from typing_extensions import override
 
 from bench.perturb.base import Address, ModelFree
-from bench.perturb.corruptions import blur, noise_blur
-from bench.perturb.corruptions.pictures import checked
+from bench.perturb.corruptions import blur, noise
+from bench.perturb.corruptions.loops import checked
 from bench.util import rng
 
 
@@ -127,7 +127,7 @@ def noise_by_snr(
     # Integers, so that the sum is exact in any order.
     squares = np.square(pictures, dtype=np.int64).sum(axis=(1, 2, 3), keepdims=True)
     power = squares / (255.0**2 * pictures[0].size)
-    return noise_blur.white_noise(pictures, np.sqrt(power / 10 ** (decibels / 10)), draws)
+    return noise.white_noise(pictures, np.sqrt(power / 10 ** (decibels / 10)), draws)
 
 
 #: By name.
@@ -136,7 +136,7 @@ CONTINUOUS: dict[str, Continuous] = {
     for one in (
         Continuous(
             "gaussian_noise_sigma",
-            noise_blur.white_noise,
+            noise.white_noise,
             (0.02, 0.05, 0.1, 0.2, 0.3),
             (0.001, 1),
             "standard deviation of the noise on the range [0, 1]",

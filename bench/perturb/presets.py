@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.perturb import raf_db_c
 from bench.perturb.base import Corruption, Kernel
-from bench.perturb.corruptions import blur, colour, digital, face, noise, noise_blur, weather
+from bench.perturb.corruptions import blur, colour, digital, disk, face, noise, weather
 from bench.perturb.sequences import SEQUENCES, PerturbationSequence
 
 
@@ -53,7 +53,7 @@ _PACKAGE: dict[str, tuple[Kernel, tuple[Mapping[str, Any], ...]]] = {
     "gaussian_noise": (noise.gaussian_noise, _levels("scale", noise.GAUSSIAN_NOISE_SCALE)),
     "shot_noise": (noise.shot_noise, _levels("photons", noise.SHOT_NOISE_PHOTONS)),
     "impulse_noise": (noise.impulse_noise, _levels("amount", noise.IMPULSE_NOISE_AMOUNT)),
-    "defocus_blur": (blur.defocus_blur, _levels(("radius", "alias_blur"), blur.DEFOCUS_BLUR)),
+    "defocus_blur": (disk.defocus_blur, _levels(("radius", "alias_blur"), disk.DEFOCUS_BLUR)),
     "glass_blur": (
         blur.glass_blur,
         _levels(("sigma", "max_delta", "iterations"), blur.GLASS_BLUR),
@@ -93,12 +93,12 @@ def _of_package(prefix: str, names: Sequence[str]) -> dict[str, Corruption]:
 _OURS = {
     "gaussian_noise": Corruption(
         "gaussian_noise",
-        noise_blur.white_noise,
+        noise.white_noise,
         _levels("sigma", (0.08, 0.12, 0.18, 0.24, 0.30)),
         True,
     ),
     "gaussian_blur": Corruption(
-        "gaussian_blur", noise_blur.scaled_blur, _levels("sigma", (1.0, 1.8, 2.6, 3.4, 4.0))
+        "gaussian_blur", blur.scaled_blur, _levels("sigma", (1.0, 1.8, 2.6, 3.4, 4.0))
     ),
 }
 

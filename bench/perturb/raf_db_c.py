@@ -3,6 +3,9 @@
 A. Greco et al., "Benchmarking deep networks for facial emotion recognition in the wild", Multimedia
 Tools and Applications, 2023 (doi 10.1007/s11042-022-12790-7), and its public code. Lengths of
 defocus and motion blur are scaled by the picture's height over 48 px there, and so they are here.
+
+Between two parts of a mix pixels are bytes here, and unrounded in the authors' code; the severities
+of the parts are those of the code.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +14,40 @@ from typing import Any
 import numpy as np
 
 from bench.perturb.base import Corruption, Kernel
-from bench.perturb.corruptions import blur, colour, digital, noise, weather
-from bench.perturb.corruptions.mixes import MIXES
+from bench.perturb.corruptions import blur, colour, digital, disk, noise, weather
+
+#: Per severity 1-5 of a mix: its parts in order, as (corruption of RAF-DB-C, its severity).
+MIXES: dict[str, tuple[tuple[tuple[str, int], ...], ...]] = {
+    name: tuple(tuple(zip(parts, severities, strict=True)) for severities in rows)
+    for name, parts, rows in (
+        (
+            "contrast_brightness_up",
+            ("brightness_up", "contrast_down"),
+            ((1, 1), (2, 1), (2, 2), (2, 3), (3, 4)),
+        ),
+        (
+            "contrast_brightness_down",
+            ("brightness_down", "contrast_down"),
+            ((1, 1), (2, 1), (2, 2), (2, 3), (3, 4)),
+        ),
+        (
+            "noise_low_light_low_contrast",
+            ("gaussian_noise", "brightness_down", "contrast_down"),
+            ((1, 1, 1), (2, 2, 1), (2, 2, 2), (3, 2, 3), (3, 2, 4)),
+        ),
+        (
+            "motion_blur_low_light_low_contrast",
+            ("motion_blur", "brightness_down", "contrast_down"),
+            ((2, 1, 1), (3, 1, 1), (4, 2, 2), (5, 2, 1), (5, 2, 3)),
+        ),
+        (
+            "pixelate_low_light_low_contrast",
+            ("pixelate", "brightness_down", "contrast_down"),
+            ((1, 1, 1), (2, 2, 1), (3, 2, 2), (4, 2, 1), (4, 3, 3)),
+        ),
+    )
+}
+
 
 REFERENCE_HEIGHT = 48
 """The height of a picture, in pixels, that radii and deviations are meant for."""
@@ -22,7 +57,7 @@ Part = tuple[str, Mapping[str, Any]]
 
 
 def scaled_defocus_blur(pictures: np.ndarray, radius: float, alias_blur: float) -> np.ndarray:
-    """`blur.defocus_blur` with both lengths scaled by the height; a radius is at least 1 px.
+    """`disk.defocus_blur` with both lengths scaled by the height; a radius is at least 1 px.
 
     Args:
         pictures: uint8 RGB (N, H, W, 3).
@@ -33,7 +68,7 @@ def scaled_defocus_blur(pictures: np.ndarray, radius: float, alias_blur: float) 
         uint8 (N, H, W, 3).
     """
     scale = pictures.shape[1] / REFERENCE_HEIGHT
-    return blur.defocus_blur(pictures, max(1.0, radius * scale), alias_blur * scale)
+    return disk.defocus_blur(pictures, max(1.0, radius * scale), alias_blur * scale)
 
 
 def scaled_motion_blur(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.perturb.base import Address, Batch, Measurable, Perturbation
-from bench.perturb.corruptions import blur, colour, noise, noise_blur
+from bench.perturb.corruptions import blur, colour, noise
 from bench.util import rng
 
 FRAMES = 30
@@ -217,9 +217,9 @@ SEQUENCES: dict[str, PerturbationSequence] = {
         ("translation", translation, _steps(-0.15, 0.15), False),
         ("tilt", tilt, _steps(-15, 15), False),
         ("brightness", colour.brightness, _steps(-0.1, 0.3), False),
-        ("gaussian_blur", noise_blur.scaled_blur, _steps(0.5, 2.6), False),
+        ("gaussian_blur", blur.scaled_blur, _steps(0.5, 2.6), False),
         ("zoom_blur", _zoomed, _steps(1, 1.3), False),
-        ("gaussian_noise", noise_blur.white_noise, _noise(0.08), True),
+        ("gaussian_noise", noise.white_noise, _noise(0.08), True),
         ("shot_noise", noise.shot_noise, _noise(60), True),
     )
 }

@@ -6,16 +6,14 @@ picture depends on its own pixels, constants and generator alone, whatever the b
 of threads. The constants at severities 1-5 stand beside the kernels. Compiled loops release the
 interpreter's lock, so threads may share a batch.
 
-- `noise`, `transitions`     noise of independent pixels, as one table look-up per value
-- `blur`                     the constants of the blurs, and their names in one place
-- `gaussian`, `disk`, `motion`, `zoom`, `glass`    one blur each
-- `weather`                  snow, frost, fog, spatter
-- `colour`                   brightness, contrast, saturation
-- `digital`                  pixelation, JPEG, elastic warps
-- `face`                     patch, mask, sunglasses, hand (`paint`: areas and lines); a face badly
-                             framed; low light, low resolution, JPEG saved again and again
-- `mixes`                    RAF-DB-C's mixes, as lists of other corruptions
-- `loops`, `smoothing`, `words`, `pictures`    what several of them need
+- `noise`      noise of independent pixels, as one table look-up per value; the default run's noise
+- `blur`, `disk`   the blurs: defocus is a disk, the others are in `blur`
+- `weather`    snow, frost, fog, spatter
+- `colour`     brightness, contrast, saturation
+- `digital`    pixelation, JPEG, elastic warps
+- `face`       patch, mask, sunglasses, hand; a face badly framed; low light, low resolution, JPEG
+               saved again and again
+- `loops`      what several of them need
 
 Rounding (truncation to uint8) and constants are those of the `imagecorruptions` package (Michaelis
 et al. 2019, arXiv 1907.07484), which follows Hendrycks and Dietterich (2019, arXiv 1903.12261).

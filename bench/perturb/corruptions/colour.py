@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from bench.perturb.corruptions import loops
-from bench.perturb.corruptions.pictures import checked
+from bench.perturb.corruptions.loops import checked
 
 #: The constants of the package imagecorruptions at severities 1-5.
 IMAGECORRUPTIONS: dict[str, tuple[dict[str, float], ...]] = {

@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.perturb.corruptions import loops
-from bench.perturb.corruptions.pictures import checked
-from bench.perturb.corruptions.smoothing import smoothed
-from bench.perturb.corruptions.words import LEVELS, uniform_words
+from bench.perturb.corruptions.loops import LEVELS, checked, smoothed, uniform_words
 
 #: The constants of the package imagecorruptions at severities 1-5.
 IMAGECORRUPTIONS: dict[str, tuple[dict[str, float], ...]] = {

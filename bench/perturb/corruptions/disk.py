@@ -1,4 +1,4 @@
-"""What the two ways of blurring with a disk share: the disk, padded rows, and truncation."""
+"""Defocus blur: the mean under a soft-edged disk, in two ways, for small and for large disks."""
 
 import functools
 from typing import NamedTuple
@@ -7,8 +7,10 @@ import cv2
 import numpy as np
 from numba import njit
 
-from bench.perturb.corruptions.gaussian import truncate_levels
-from bench.perturb.corruptions.pictures import checked
+from bench.perturb.corruptions.loops import checked, truncate_levels
+
+#: imagecorruptions' constants at severities 1-5: radius, alias_blur
+DEFOCUS_BLUR = ((3.0, 0.1), (4.0, 0.5), (6.0, 0.5), (8.0, 0.5), (10.0, 0.5))
 
 WINDOW = 8
 """The least half-width of the disk's grid, and the largest radius softened with three taps."""

@@ -1,14 +1,90 @@
-"""Loops over pixels, compiled once by numba and then kept on disk.
+"""What several kernels need: checks of a batch, random fields, loops over pixels, smoothing.
 
 Every pixel's sums have one fixed order and no operation is fused or reordered (`fastmath` stays
-off), so results are equal to the last bit on every machine.
+off), so results are equal to the last bit on every machine. numba keeps compiled loops on disk.
+Random fields come from raw 16-bit words: numpy promises that a bit generator's raw words stay the
+same in its future versions; of the distributions drawn from them it promises nothing, and it takes
+longer over them.
 """
 
 import math
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Literal
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
+
+
+def checked(pictures: np.ndarray, draws: Sequence[np.random.Generator] | None = None) -> np.ndarray:
+    """The batch in C order, if it is one.
+
+    Args:
+        pictures: uint8 RGB (N, H, W, 3), no side empty.
+        draws: One generator per picture, where the corruption is random.
+
+    Returns:
+        The same pictures, contiguous in memory.
+
+    Raises:
+        ValueError: The shape or type is another, or generators and pictures differ in number.
+    """
+    shape = pictures.shape
+    if pictures.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or 0 in shape[1:]:
+        raise ValueError(
+            f"Corruptions take uint8 RGB pictures of shape (N, H, W, 3); these are "
+            f"{pictures.dtype} {shape}. Convert grey to RGB and stack pictures of one size."
+        )
+    if draws is not None and len(draws) != len(pictures):
+        raise ValueError(
+            f"There are {len(pictures)} pictures but {len(draws)} generators: one each is needed."
+        )
+    return np.ascontiguousarray(pictures)
+
+
+def rounded(pixels: np.ndarray) -> np.ndarray:
+    """[0, 1] as the nearest of 256 levels; values outside are clipped."""
+    return np.rint(np.clip(pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+# ------------------------------------------------------------------------------------------------
+# Random fields from raw words
+# ------------------------------------------------------------------------------------------------
+
+LEVELS = 1 << 16
+
+
+def uniform_words(draws: np.random.Generator, count: int) -> NDArray[np.uint16]:
+    """The next `count` words, each value of 0..65535 equally likely."""
+    raw = draws.bit_generator.random_raw((count + 3) // 4)
+    return np.asarray(raw).astype("<u8", copy=False).view("<u2")[:count]
+
+
+def uniforms(draws: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """`count` numbers from the 65,536 centres of equal cells of (0, 1)."""
+    return (uniform_words(draws, count) + 0.5) / LEVELS
+
+
+def normals(draws: np.random.Generator, count: int) -> NDArray[np.float32]:
+    """`count` standard normal numbers, from 65,536 quantiles.
+
+    Their mean is 0, their variance 1 to within 1e-4, and none lies beyond 4.33.
+    """
+    return _quantiles()[uniform_words(draws, count)]
+
+
+@cache
+def _quantiles() -> NDArray[np.float32]:
+    table: NDArray[np.float32] = special.ndtri((np.arange(LEVELS) + 0.5) / LEVELS).astype("f4")
+    table.flags.writeable = False
+    return table
+
+
+# ------------------------------------------------------------------------------------------------
+# Loops over pixels
+# ------------------------------------------------------------------------------------------------
 
 Picture = NDArray[np.uint8]
 Field = NDArray[np.float32]
@@ -150,7 +226,7 @@ def _mean_weights(blocks: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 
 @compiled
-def smoothed(
+def filtered(
     field: Field,
     row_weights: Field,
     column_weights: Field,
@@ -224,3 +300,78 @@ def _mirrored(index: int, length: int) -> int:
         return index
     index %= 2 * length
     return index if index < length else 2 * length - 1 - index
+
+
+@numba.njit(cache=True, nogil=True)
+def truncate_levels(
+    values: np.ndarray,
+    tolerance: np.float32,
+    first: int,
+    doubtful: np.ndarray,
+    found: int,
+    result: np.ndarray,
+) -> int:
+    """Truncate a row; list the indices of values too near an integer, and count them.
+
+    Near zero nothing is in doubt: what is below it is truncated to it as well.
+    """
+    differ = np.int32(0)
+    for x in range(len(values)):
+        low, high = np.int32(values[x] - tolerance), np.int32(values[x] + tolerance)
+        result[x] = np.uint8(high)
+        differ |= low ^ high
+    if differ == 0:
+        return found
+    for x in range(len(values)):
+        if np.int32(values[x] - tolerance) != np.int32(values[x] + tolerance):
+            if found < len(doubtful):
+                doubtful[found] = first + x
+            found += 1
+    return found
+
+
+# ------------------------------------------------------------------------------------------------
+# Gaussian smoothing of fields
+# ------------------------------------------------------------------------------------------------
+
+Border = Literal["edge", "mirror"]
+
+
+def smoothed(
+    field: NDArray[np.float32], sigmas: tuple[float, float], truncate: float, border: Border
+) -> NDArray[np.float32]:
+    """A Gaussian filter in single precision.
+
+    Args:
+        field: (H, W).
+        sigmas: Standard deviations between rows and between columns, in pixels.
+        truncate: The filter ends after so many standard deviations.
+        border: "edge" repeats the last pixel, "mirror" reflects including it.
+
+    Returns:
+        (H, W).
+    """
+    weights = [_gaussian(sigma, truncate) for sigma in sigmas]
+    rows, columns = (
+        _indices(length, half.size - 1, border)
+        for length, half in zip(field.shape, weights, strict=True)
+    )
+    return filtered(field, weights[0], weights[1], rows, columns)
+
+
+@lru_cache(maxsize=64)
+def _gaussian(sigma: float, truncate: float) -> NDArray[np.float32]:
+    """Weights at distance 0, 1, ...; with both sides they add up to 1."""
+    distance = np.arange(int(truncate * sigma + 0.5) + 1)
+    weights = np.exp(-0.5 * (distance / sigma) ** 2)
+    return (weights / (2 * weights.sum() - weights[0])).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _indices(length: int, reach: int, border: Border) -> NDArray[np.int64]:
+    """What stands at -reach..length+reach-1."""
+    places = np.arange(-reach, length + reach)
+    if border == "edge":
+        return places.clip(0, length - 1)
+    places %= 2 * length
+    return np.minimum(places, 2 * length - 1 - places)

@@ -11,10 +11,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.perturb.corruptions.loops import Field, Picture, compiled, truncated
-from bench.perturb.corruptions.pictures import checked
-from bench.perturb.corruptions.smoothing import smoothed
-from bench.perturb.corruptions.words import normals, uniform_words, uniforms
+from bench.perturb.corruptions.loops import (
+    Field,
+    Picture,
+    checked,
+    compiled,
+    normals,
+    smoothed,
+    truncated,
+    uniform_words,
+    uniforms,
+)
 from bench.util.errors import UserError
 
 

@@ -4,7 +4,7 @@ import imagecorruptions
 import numpy as np
 import pytest
 
-from bench.perturb.corruptions import blur, disk, gaussian, motion
+from bench.perturb.corruptions import blur, disk
 from bench.perturb.corruptions.disk import antialiased_disk, factored_large, factored_small
 from bench.util import rng
 
@@ -58,7 +58,7 @@ def test_gaussian_blur_is_imagecorruptions(picture: np.ndarray, severity: int) -
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_defocus_blur_is_imagecorruptions(picture: np.ndarray, severity: int) -> None:
     theirs = imagecorruptions.corrupt(picture, severity, corruption_name="defocus_blur")
-    ours = blur.defocus_blur(picture[None], *blur.DEFOCUS_BLUR[severity - 1])[0]
+    ours = disk.defocus_blur(picture[None], *disk.DEFOCUS_BLUR[severity - 1])[0]
     np.testing.assert_array_equal(ours, theirs)
 
 
@@ -78,7 +78,7 @@ def test_motion_blur_of_an_angle_is_imagecorruptions(
         theirs = imagecorruptions.corrupt(picture, severity, corruption_name="motion_blur")
     drawn.assert_called_once_with(-45, 45)
     ours = np.empty_like(picture)
-    motion.smear(picture, *blur.MOTION_BLUR[severity - 1], angle, ours)
+    blur.smear(picture, *blur.MOTION_BLUR[severity - 1], angle, ours)
     np.testing.assert_array_equal(ours, theirs)
 
 
@@ -126,7 +126,7 @@ def test_glass_blur_leaves_the_order_of_flat_pictures() -> None:
 @pytest.mark.parametrize("sigma", [0.2, 0.7, 1.8, 4.0, 15.0])
 def test_gaussian_blur_of_any_sigma_is_scipys(picture: np.ndarray, sigma: float) -> None:
     ours = blur.gaussian_blur(picture[None], sigma)[0]
-    np.testing.assert_array_equal(ours, gaussian._reference(picture, sigma))
+    np.testing.assert_array_equal(ours, blur._reference(picture, sigma))
 
 
 @pytest.mark.parametrize("radius", [1.0, 2.6, 6.25, 8.0, 9.3, 15.0])
@@ -134,7 +134,7 @@ def test_gaussian_blur_of_any_sigma_is_scipys(picture: np.ndarray, sigma: float)
 def test_defocus_blur_of_any_radius_is_the_reference(radius: float, alias_blur: float) -> None:
     kernel = antialiased_disk(radius, alias_blur)
     for picture in (PICTURES["noisy"], PICTURES["random"], np.full((1, 3, 3), 200, np.uint8)):
-        ours = blur.defocus_blur(picture[None], radius, alias_blur)[0]
+        ours = disk.defocus_blur(picture[None], radius, alias_blur)[0]
         np.testing.assert_array_equal(ours, disk._reference(picture, kernel))
 
 
@@ -147,6 +147,6 @@ def test_a_disk_weighs_one_inside_its_grid() -> None:
 def test_few_values_are_computed_twice() -> None:
     """The share of doubtful values of a noisy picture, which the speed rests on."""
     for sigma in blur.GAUSSIAN_BLUR_SIGMA:
-        assert 2 * gaussian._rounding_error(gaussian._half_kernel(sigma)) < 1e-3
-    for radius, alias_blur in blur.DEFOCUS_BLUR:
+        assert 2 * blur._rounding_error(blur._half_kernel(sigma)) < 1e-3
+    for radius, alias_blur in disk.DEFOCUS_BLUR:
         assert 2 * (factored_small if radius < 8 else factored_large)(radius, alias_blur)[1] < 1e-3

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.perturb.corruptions import noise, transitions
+from bench.perturb.corruptions import noise
 from bench.util import rng
 
 TABLES = {
@@ -32,7 +32,7 @@ def table_of(name: str, severity: int) -> np.ndarray:
 def test_words_are_philox() -> None:
     """The known answers of Random123's philox4x32-10."""
     words = np.empty((4, 3), np.uint32)
-    transitions._philox(np.uint32(0), np.uint32(0), 0, words)
+    noise._philox(np.uint32(0), np.uint32(0), 0, words)
     assert [f"{word:08x}" for word in words[:, 0]] == [
         "6627e8d5",
         "e169c58d",
@@ -40,7 +40,7 @@ def test_words_are_philox() -> None:
         "9b00dbd8",
     ]
     later = np.empty((4, 1), np.uint32)
-    transitions._philox(np.uint32(0), np.uint32(0), 2, later)
+    noise._philox(np.uint32(0), np.uint32(0), 2, later)
     np.testing.assert_array_equal(later[:, 0], words[:, 2])
 
 
@@ -70,7 +70,7 @@ def test_draws_follow_the_table(name: str, severity: int) -> None:
     """Chi-square over the results of one value: 400,000 draws see an error of one percent."""
     table, value = table_of(name, severity), 90
     grey = np.full((1, 1, 400_000, 3), value, np.uint8)
-    drawn = transitions.transit(grey, table, [rng.generator("chi", name, severity)])[..., 0]
+    drawn = noise.transit(grey, table, [rng.generator("chi", name, severity)])[..., 0]
     expected = probabilities(table)[value] * drawn.size
     bins = np.cumsum(expected) // 50  # at least 50 draws a bin, on average
     count = np.bincount(bins.astype(int), np.bincount(drawn.ravel(), minlength=256))
@@ -88,7 +88,7 @@ def test_like_imagecorruptions(name: str, severity: int) -> None:
     seed = {"seed": severity} if name == "impulse_noise" else {}
     with rng.fenced("noise", name, severity):
         theirs = imagecorruptions.corrupt(ramp, severity, corruption_name=name, **seed)
-    ours = transitions.transit(
+    ours = noise.transit(
         ramp[None], table_of(name, severity), [rng.generator("ours", name, severity)]
     )[0]
     a, b = (x.transpose(1, 0, 2).reshape(256, -1).astype(float) for x in (ours, theirs))
@@ -106,7 +106,7 @@ def test_values_are_drawn_apart(name: str) -> None:
     """No correlation between channels, neighbours or pictures."""
     grey = np.full((2, 100, 100, 3), 128, np.uint8)
     one, other = (
-        transitions.transit(
+        noise.transit(
             grey, table_of(name, 3), [rng.generator("apart", name, i) for i in range(2)]
         ).astype(float)
         - 128

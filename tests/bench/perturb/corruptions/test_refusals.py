@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bench.perturb.corruptions import blur, noise
+from bench.perturb.corruptions import blur, disk, noise
 from bench.util import rng
 
 
@@ -16,7 +16,7 @@ from bench.util import rng
         (lambda p, d: noise.shot_noise(p, -1, d), "photons"),
         (lambda p, d: noise.impulse_noise(p, 1.5, d), "share"),
         (lambda p, d: blur.gaussian_blur(p, 0), "sigma"),
-        (lambda p, d: blur.defocus_blur(p, 0.5, 0.1), "radius"),
+        (lambda p, d: disk.defocus_blur(p, 0.5, 0.1), "radius"),
         (lambda p, d: blur.motion_blur(p, 0, 3, d), "radius"),
         (lambda p, d: blur.zoom_blur(p, [0.9]), "factors"),
         (lambda p, d: blur.glass_blur(p, 1, 0, 1, d), "max_delta"),
