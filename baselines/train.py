@@ -1,16 +1,21 @@
 """Training a discriminative baseline: cross-entropy with AdamW, as a resumable sequence of steps.
 
 The weights kept are those with the best validation accuracy among the validations done so far
-(never the test set's choice); the earliest wins a tie.
+(never the test set's choice); the earliest wins a tie. Adversarial training, mixup and SAM change
+the loss or the step, and are off unless asked for.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from baselines.robust import AdversarialTraining
+from baselines.sam import SharpnessAware, frozen_statistics
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -27,6 +32,12 @@ class BaselineTrainConfig:
         label_smoothing: Of the cross-entropy.
         validate_every: Steps between validations.
         bfloat16: Whether the network computes in bfloat16 (parameters stay float32).
+        adversarial: Train on attacked pictures; the weights kept are then those with the best
+            validation accuracy under that attack.
+        mixup: Concentration of the Beta distribution that mixes pairs of pictures (Zhang et al.
+            2018, arXiv 1710.09412); 0 mixes none.
+        sam: Radius of sharpness-aware minimisation; 0 takes plain steps.
+        seed: Of the attacks and of mixup.
     """
 
     steps: int = 625
@@ -36,6 +47,10 @@ class BaselineTrainConfig:
     label_smoothing: float = 0.1
     validate_every: int = 125
     bfloat16: bool = False
+    adversarial: AdversarialTraining | None = None
+    mixup: float = 0.0
+    sam: float = 0.0
+    seed: int = 0
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
@@ -54,7 +69,8 @@ class BaselineTrainer(Generic[Network]):
 
     Attributes:
         position: Steps done.
-        best_accuracy: Validation accuracy of the best weights, in [0, 1].
+        best_accuracy: Validation accuracy of the best weights, in [0, 1]; under the attack if
+            training is adversarial.
     """
 
     def __init__(
@@ -71,6 +87,7 @@ class BaselineTrainer(Generic[Network]):
             weight_decay=config.weight_decay,
             fused=True,
         )
+        self._sharpness = SharpnessAware(self._optimizer, config.sam) if config.sam else None
 
     @property
     def finished(self) -> bool:
@@ -92,12 +109,32 @@ class BaselineTrainer(Generic[Network]):
 
     def _update(self, images: Tensor, labels: Tensor) -> float:
         """Change the weights once; returns the loss before."""
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            logits = self.classifier(images)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        loss = self._loss(images, labels)
         loss.backward()
-        self._optimizer.step()
+        if self._sharpness is None:
+            self._optimizer.step()
+        else:
+            self._sharpness.ascend()
+            with frozen_statistics(self.classifier):
+                self._loss(images, labels).backward()
+            self._sharpness.descend()
         return loss.item()
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        config, smoothing = self.config, self.config.label_smoothing
+        draws = torch.Generator().manual_seed(config.seed + self.position)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=config.bfloat16):
+            if config.adversarial is not None:
+                return config.adversarial.loss(self.classifier, images, labels, smoothing, draws)
+            if not config.mixup:
+                logits = self.classifier(images)
+                return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+            order = torch.randperm(len(images), generator=draws).to(images.device)
+            share = _beta(config.mixup, draws)
+            logits = self.classifier(share * images + (1 - share) * images[order])
+            first = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+            second = F.cross_entropy(logits, labels[order], label_smoothing=smoothing)
+            return share * first + (1 - share) * second
 
     def best(self) -> Network:
         """The classifier with the weights chosen on the validation set."""
@@ -122,18 +159,31 @@ class BaselineTrainer(Generic[Network]):
         self.best_accuracy = float(state["best_accuracy"])
         self.position = int(state["position"])
 
-    @torch.no_grad()
     def _validate(self) -> None:
-        self.classifier.eval()
-        device = next(self.classifier.parameters()).device
-        images, labels = self._validation
-        correct = sum(
-            int((self.classifier(batch.to(device).float() / 255.0).argmax(1).cpu() == truth).sum())
-            for batch, truth in zip(images.split(128), labels.split(128), strict=True)
-        )
-        accuracy = correct / len(labels)
+        accuracy = self.validation_accuracy(self.config.adversarial)
         if accuracy > self.best_accuracy:
             self.best_accuracy, self._best = accuracy, _copy(self.classifier.state_dict())
+
+    def validation_accuracy(self, attack: AdversarialTraining | None = None) -> float:
+        """Of the weights as they are, in [0, 1]; of attacked pictures if an attack is given."""
+        self.classifier.eval()
+        device = next(self.classifier.parameters()).device
+        draws = torch.Generator().manual_seed(self.config.seed)
+        images, labels = self._validation
+        correct = 0
+        for batch, truth in zip(images.split(128), labels.split(128), strict=True):
+            pictures, named = batch.to(device).float() / 255.0, truth.to(device)
+            if attack is not None:
+                pictures = attack.attacked(self.classifier, pictures, named, draws)
+            with torch.no_grad():
+                correct += int((self.classifier(pictures).argmax(1) == named).sum())
+        return correct / len(labels)
+
+
+def _beta(concentration: float, draws: torch.Generator) -> float:
+    """A draw of Beta(a, a)."""
+    numbers = np.random.default_rng(int(torch.randint(2**62, (), generator=draws)))
+    return float(numbers.beta(concentration, concentration))
 
 
 def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

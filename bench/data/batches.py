@@ -1,5 +1,7 @@
 """Training pictures as tensors, and addressed batches of them."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -53,13 +55,21 @@ class Batches:
         batch_size: Rows per batch.
         seed: Names the batches.
         balanced: Draw every class equally often, however many pictures it has.
+        augment: Changes a batch, float32 (B, 3, S, S) in [0, 1], with torch's global generator.
     """
 
     def __init__(
-        self, images: Tensor, labels: Tensor, batch_size: int, seed: int, balanced: bool = False
+        self,
+        images: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        seed: int,
+        balanced: bool = False,
+        augment: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.images, self.labels = images, labels
         self.batch_size, self.seed, self.balanced = batch_size, seed, balanced
+        self.augment = augment
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """float32 images (B, 3, S, S) in [0, 1] and int64 labels (B,)."""
@@ -73,7 +83,11 @@ class Batches:
             (image.flip(2) if flip else image)[:, top : top + size, left : left + size]
             for image, flip, (top, left) in zip(padded, flips, corners, strict=True)
         ]
-        return torch.stack(rows), self.labels[chosen]
+        batch = torch.stack(rows)
+        if self.augment is not None:
+            with rng.fenced(self.seed, "augmentation", step):
+                batch = self.augment(batch)
+        return batch, self.labels[chosen]
 
 
 def choose(draws: np.random.Generator, labels: Tensor, count: int, balanced: bool) -> Tensor:

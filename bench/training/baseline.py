@@ -1,10 +1,12 @@
 """Training a discriminative network."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import baselines
 import baselines.checkpoints
+from baselines.robust import augmented
 from baselines.train import BaselineTrainConfig, BaselineTrainer
 from bench.data.batches import Batches
 from bench.store.checkpoints import Card
@@ -41,19 +43,37 @@ def train_baseline(
         steps=spec.steps,
         learning_rate=spec.learning_rate,
         validate_every=max(1, spec.steps // 5),
+        label_smoothing=spec.label_smoothing,
         bfloat16=recipe["precision"] == "bfloat16",
+        adversarial=spec.adversarial.training() if spec.adversarial else None,
+        mixup=spec.mixup,
+        sam=spec.sam,
+        seed=rng.key(recipe["seed"], "baseline"),
     )
     trainer = BaselineTrainer(classifier.to(loop.device), training, data.split("val"))
-    batches = Batches(*data.split("train"), spec.batch_size, recipe["seed"])
+    batches = Batches(
+        *data.split("train"),
+        spec.batch_size,
+        recipe["seed"],
+        spec.balanced,
+        partial(augmented, names=spec.augmentation) if spec.augmentation else None,
+    )
     seconds = loop.run(f"train {name}", trainer, batches, spec.steps, folder)
+    best = trainer.best()
+    validation = {"accuracy": trainer.best_accuracy}
+    if training.adversarial is not None:
+        validation = {
+            "accuracy": trainer.validation_accuracy(),
+            "pgd_accuracy": trainer.best_accuracy,
+        }
     loop.publish(
         folder,
-        lambda scratch: baselines.checkpoints.save(trainer.best(), scratch),
+        lambda scratch: baselines.checkpoints.save(best, scratch),
         Card(
             kind="baseline",
             recipe=recipe,
             weights="",
-            validation={"accuracy": trainer.best_accuracy},
+            validation=validation,
             gate=None,
             seconds=seconds,
         ),

@@ -113,6 +113,11 @@ class Kind(Section):
         names = getattr(self, "trained_with", [])
         return {"trained_with": list(names)} if names else {}
 
+    @classmethod
+    def shown(cls, training: Mapping[str, Any]) -> tuple[str, ...]:
+        """What a training of this recipe shows besides clean pictures."""
+        return cls.saw
+
     # Training, of the kinds that are trained here.
 
     def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -268,7 +273,9 @@ def trained_with(training: Mapping[str, Any]) -> tuple[str, ...]:
 
     What a user has declared, and what the recipe's kind implies.
     """
-    return tuple(dict.fromkeys([*training.get("trained_with", ()), *kind_of(training).saw]))
+    return tuple(
+        dict.fromkeys([*training.get("trained_with", ()), *kind_of(training).shown(training)])
+    )
 
 
 def seen(training: Mapping[str, Any], corruption: str) -> bool:

@@ -9,14 +9,33 @@ from typing_extensions import override
 
 from bench.classifiers.kinds.base import Kind, register
 from bench.util.errors import UserError
+from bench.util.section import Section
 
 if TYPE_CHECKING:
     import torch
 
+    from baselines.robust import AdversarialTraining
     from bench.classifiers.base import Classifier
     from bench.config import Config
     from bench.training.data import TrainingData
     from bench.training.loop import Loop
+
+
+class AdversarialConfig(Section):
+    """Adversarial training; see `baselines.robust`."""
+
+    method: Literal["pgd", "trades"] = "pgd"
+    eps: float = Field(2.0, gt=0, le=255)  # in 1/255
+    steps: int = Field(7, ge=1)
+    step_size: float | None = Field(None, gt=0)  # in 1/255; a quarter of eps if not given
+    beta: float = Field(6.0, gt=0)  # of trades
+
+    def training(self) -> "AdversarialTraining":
+        """What the trainer is given."""
+        from baselines.robust import AdversarialTraining
+
+        step = None if self.step_size is None else self.step_size / 255
+        return AdversarialTraining(self.method, self.eps / 255, self.steps, step, self.beta)
 
 
 @register
@@ -28,6 +47,15 @@ class BaselineClassifier(Kind):
     steps: int = Field(625, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     batch_size: int = Field(64, ge=1)
+    # Half of the pictures are changed, each by one of these.
+    augmentation: tuple[
+        Literal["noise", "blur", "augmix", "randaugment", "jitter", "erasing"], ...
+    ] = ()
+    balanced: bool = False  # every class equally often
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    mixup: float = Field(0.0, ge=0)
+    sam: float = Field(0.0, ge=0)
+    adversarial: AdversarialConfig | None = None
 
     trained_here: ClassVar[bool] = True
     saw: ClassVar[tuple[str, ...]] = ("shift", "translation")  # moved by a few pixels
@@ -36,17 +64,30 @@ class BaselineClassifier(Kind):
 
     @override
     def check(self, name: str) -> None:
-        """Whether timm has the architecture, for the size of baselines."""
+        """Whether timm has the architecture, for the size of baselines, and the recipe is one."""
         from baselines.networks import require_architecture
 
         try:
             require_architecture(self.architecture)
         except ValueError as error:
             raise UserError(f"classifier {name!r}: {error}") from error
+        if self.adversarial is not None and self.mixup:
+            raise UserError(
+                f"classifier {name!r}: adversarial attacks one label, mixup has two; remove one."
+            )
 
     @override
     def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [{**common, **self.model_dump()}]
+        """Options at their defaults are left out: recipes are what they were without them."""
+        options = ("augmentation", "balanced", "label_smoothing", "mixup", "sam", "adversarial")
+        usual = {field: type(self).model_fields[field].default for field in options}
+        own = self.model_dump()
+        return [{**common, **{k: v for k, v in own.items() if k not in usual or v != usual[k]}}]
+
+    @classmethod
+    @override
+    def shown(cls, training: Mapping[str, Any]) -> tuple[str, ...]:
+        return (*cls.saw, *training.get("augmentation", ()))
 
     @classmethod
     @override
