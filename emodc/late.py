@@ -11,7 +11,6 @@ arXiv 2206.00364, section 5). Its targets then have variance 1 in every channel 
 as whitened latents would give them, while the latents and with them white noise stay as they are.
 """
 
-import math
 from typing import ClassVar
 
 import torch
@@ -142,8 +141,48 @@ class Decoder(nn.Module):
         return F.silu(self.norm(self.up_full(full, embedding)))
 
 
+class PromptEmbedding(nn.Module):
+    """From a text model's hidden states to embeddings that lie apart from the first step on.
+
+    The class prompts differ by one word of eight. What they share is taken off, and what is left
+    has length 1 on average; with weights of variance 1 it is read like an embedding table.
+
+    Args:
+        width: D of the hidden states.
+        embedding: Width E of the embeddings.
+    """
+
+    shared: Tensor  # (D,)
+    spread: Tensor  # ()
+
+    def __init__(self, width: int, embedding: int) -> None:
+        super().__init__()
+        self.register_buffer("shared", torch.zeros(width))
+        self.register_buffer("spread", torch.ones(()))
+        self.layer = nn.Linear(width, embedding)
+        nn.init.normal_(self.layer.weight)
+        nn.init.zeros_(self.layer.bias)
+
+    @torch.no_grad()
+    def fit(self, encoder_hidden_states: Tensor) -> None:
+        """Learn what class prompts share, and by how much they differ; states (P, L, D)."""
+        states = encoder_hidden_states.sum(dim=1)
+        self.shared.copy_(states.mean(dim=0))
+        self.spread.copy_((states - self.shared).square().sum(dim=1).mean().sqrt())
+
+    def forward(self, encoder_hidden_states: Tensor) -> Tensor:
+        """Embeddings (P, E) of prompts with hidden states (P, L, D)."""
+        embeddings: Tensor = self.layer(
+            (encoder_hidden_states.sum(dim=1) - self.shared) / self.spread
+        )
+        return embeddings
+
+
 class LateConditionedUNet(ModelMixin, ConfigMixin):
     """Noise prediction whose encoder all prompts share.
+
+    The text model in front of it is not trained, as Stable Diffusion's is not: `PromptEmbedding`
+    reads what it says.
 
     Args:
         in_channels: Latent channels C.
@@ -156,6 +195,7 @@ class LateConditionedUNet(ModelMixin, ConfigMixin):
 
     predicts_noise: ClassVar[bool] = True
     free_prompts: ClassVar[bool] = False
+    trains_text: ClassVar[bool] = False
 
     @register_to_config
     def __init__(
@@ -171,9 +211,7 @@ class LateConditionedUNet(ModelMixin, ConfigMixin):
         full, half, _ = block_out_channels
         self.linear = GaussianDenoiser(in_channels, num_train_timesteps)
         self.encoder = Encoder(in_channels, sample_size, block_out_channels, embedding_channels)
-        # Reads the sum over tokens: one word of eight names the class, and a mean would drown it.
-        self.prompt = nn.Linear(cross_attention_dim, embedding_channels)
-        nn.init.normal_(self.prompt.weight, std=1.0 / math.sqrt(cross_attention_dim))
+        self.prompt = PromptEmbedding(cross_attention_dim, embedding_channels)
         self.decoder = Decoder((full, half), embedding_channels)
         self.leave = nn.Conv2d(full, in_channels, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
@@ -184,14 +222,6 @@ class LateConditionedUNet(ModelMixin, ConfigMixin):
     def text_layers(self) -> list[nn.Module]:
         """The layers that only the conditioning passes through."""
         return [self.prompt]
-
-    @torch.no_grad()
-    def center(self, encoder_hidden_states: Tensor) -> None:
-        """Let the prompt with these hidden states (1, L, D) have the embedding zero.
-
-        What prompts have in common would otherwise be several times what they differ by.
-        """
-        self.prompt.bias.copy_(-self.prompt.weight @ encoder_hidden_states.sum(dim=1)[0])
 
     def forward(
         self,
@@ -212,7 +242,7 @@ class LateConditionedUNet(ModelMixin, ConfigMixin):
             Predicted noise (B, C, H, W).
         """
         timestep = torch.as_tensor(timestep, device=sample.device).expand(len(sample))
-        prompts = self.prompt(encoder_hidden_states.sum(dim=1))
+        prompts = self.prompt(encoder_hidden_states)
         noise = self._predict(sample, timestep, prompts[:, None]).squeeze(1)
         return UNetOutput(sample=noise) if return_dict else (noise,)
 
@@ -236,7 +266,7 @@ class LateConditionedUNet(ModelMixin, ConfigMixin):
         Returns:
             float32 (B, M).
         """
-        prompts = self.prompt(encoder_hidden_states.sum(dim=1))  # (P, E)
+        prompts = self.prompt(encoder_hidden_states)  # (P, E)
         rows = prompts.expand(len(sample), -1, -1) if chosen is None else prompts[chosen]
         wrong = self._predict(sample, timestep, rows) - noise[:, None]
         return wrong.square().flatten(2).mean(dim=2)

@@ -69,10 +69,10 @@ class SmallDenoiser(Denoiser):
 
     @property
     def text_modules(self) -> list[nn.Module]:
-        """The text model and the layer that reads it; the control reads no text."""
+        """The text model, where it is trained, and the layer that reads it; none in the control."""
         if isinstance(self.unet, MatchedControlNetwork):
             return []
-        return [self.text_encoder, *self.unet.text_layers]
+        return [*([self.text_encoder] if self.unet.trains_text else []), *self.unet.text_layers]
 
     @property
     def network(self) -> nn.Module:
@@ -210,8 +210,8 @@ def _assembled(
     if isinstance(unet, LateConditionedUNet | UNetClassifier):
         unet.linear.fit(vae.encode(images.float() / 255.0), denoiser.process)
     if isinstance(unet, LateConditionedUNet):
-        # As large as what the layers add: from the start it is the words that hidden states differ
-        # by, and the prompt that names no class is the origin.
+        # As large as what the layers add: it is the words that hidden states differ by.
         nn.init.normal_(text_encoder.get_input_embeddings().weight)
-        unet.center(denoiser.encode_texts([prompts.non_class]).hidden)
+        texts = prompts.texts()[: prompts.null_index]
+        unet.prompt.fit(denoiser.encode_texts(texts).hidden)
     return denoiser

@@ -131,6 +131,7 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
 
     predicts_noise: ClassVar[bool] = True
     free_prompts: ClassVar[bool] = True
+    trains_text: ClassVar[bool] = True
 
     @register_to_config
     def __init__(

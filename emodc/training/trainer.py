@@ -309,9 +309,13 @@ class _Losses(nn.Module):
         return errors.loss(config), errors
 
     def _conditions(self) -> Conditions:
-        """Of all prompts; encoded once if the stage does not train their encoder."""
-        modules = self.denoiser.text_modules
-        if any(p.requires_grad for module in modules for p in module.parameters()):
+        """Of all prompts; encoded once if the stage does not train their encoder.
+
+        The layers that read hidden states belong to the network, not to the encoder.
+        """
+        network = {id(parameter) for parameter in self.denoiser.network.parameters()}
+        text = (p for module in self.denoiser.text_modules for p in module.parameters())
+        if any(p.requires_grad and id(p) not in network for p in text):
             return self.denoiser.encode_texts(self.prompts.texts())
         if self._frozen is None:
             self._frozen = self.denoiser.encode_texts(self.prompts.texts())

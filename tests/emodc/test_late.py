@@ -8,6 +8,7 @@ from bench.util import rng
 from emodc import EmoDC, Evaluation, LateConditionedUNet, Prompts, small_control, small_denoiser
 from emodc.diffusion.schedule import Process, cosine_scheduler
 from emodc.late import GaussianDenoiser
+from emodc.training.trainer import Trained, choose_parameters
 
 PROMPTS = Prompts(("neutral", "happiness", "sadness"))
 PLAN = Evaluation(steps=6, precision="float32")
@@ -97,8 +98,29 @@ def test_plain_denoising_gives_every_weight_a_gradient(late: EmoDC) -> None:
     unet.errors(sample, timesteps, states, noise, torch.tensor([[0], [1]])).mean().backward()
     still = [name for name, value in unet.named_parameters() if not value.grad.abs().any()]
     assert still == []
-    text = late.denoiser.text_encoder.parameters()
-    assert any(value.grad is not None and value.grad.abs().any() for value in text)
+
+
+def test_class_prompts_lie_apart_before_training(late: EmoDC) -> None:
+    """As entries of an embedding table do: uncorrelated, of variance 1."""
+    with rng.fenced("apart"):
+        prompts = Prompts(tuple("abcdefg"))
+        denoiser = small_denoiser(
+            torch.randint(0, 256, (64, 3, 64, 64)).byte(), prompts, network="late"
+        )
+    hidden = denoiser.encode_texts(prompts.texts()[: prompts.null_index]).hidden
+    embeddings = denoiser.unet.prompt(hidden)
+    assert embeddings.var().item() == pytest.approx(1, abs=0.2)
+    torch.testing.assert_close(embeddings.mean(dim=0), torch.zeros(128), atol=1e-4, rtol=0)
+    apart = torch.cdist(embeddings, embeddings)[~torch.eye(7, dtype=torch.bool)]
+    assert apart.min() > 0.5 * apart.mean()  # none is a twin of another
+
+
+@pytest.mark.parametrize("trained", ["all", "text"])
+def test_training_leaves_the_text_model_as_it_is(late: EmoDC, trained: Trained) -> None:
+    chosen = choose_parameters(late.denoiser, trained, lora_rank=1)
+    text = {id(parameter) for parameter in late.denoiser.text_encoder.parameters()}
+    assert chosen and not any(id(parameter) in text for parameter in chosen)
+    assert id(late.denoiser.unet.prompt.layer.weight) in {id(parameter) for parameter in chosen}
 
 
 def test_only_the_prompts_that_an_objective_needs_are_scored_in_training(
