@@ -24,7 +24,9 @@ def decision_of(config: Config, name: str, family: str) -> DecisionConfig | None
 
     What decisions are fitted on, or replayed on for comparison, is measured completely.
     """
-    return None if FAMILIES[family].for_decisions else config.classifiers[name].decision
+    about, spec = FAMILIES[family], config.classifiers[name]
+    complete = about.for_decisions or (about.clean and not spec.decides_on_clean)
+    return None if complete else spec.decision
 
 
 def fitted_on(config: Config, name: str, family: str, validation: str | None) -> dict[str, Any]:

@@ -76,6 +76,11 @@ class Kind(Section):
         return None
 
     @property
+    def decides_on_clean(self) -> bool:
+        """Whether that rule decides on clean test pictures, too."""
+        return True
+
+    @property
     def keeps_trace(self) -> bool:
         """Whether its validation cell has a trace that a rule can be fitted on."""
         return False

@@ -75,6 +75,11 @@ class CheckpointClassifier(Kind):
 
     @property
     @override
+    def decides_on_clean(self) -> bool:
+        return self.evaluation.decide_on_clean
+
+    @property
+    @override
     def keeps_trace(self) -> bool:
         return True
 

@@ -131,6 +131,7 @@ class EvaluationConfig(Section):
     noise_seed: int | None = Field(None, ge=0)  # None: the run's; another is independent noise
     other_prompts: int = Field(300, ge=0)  # clean samples measured under null and non-class, too
     decision: DecisionConfig | None = None  # decide while measuring; None measures everything
+    decide_on_clean: bool = True  # False: clean pictures are measured completely, for their traces
 
     @model_validator(mode="after")
     def _range(self) -> Self:
@@ -142,6 +143,7 @@ class EvaluationConfig(Section):
         """What determines a cell's rows; see `Kind.evaluated`."""
         # What a perturbation does not read must not rename its cells.
         left_out = {"attack_steps", "other_prompts"} - perturbation.evaluation_fields
+        left_out = left_out | {"decide_on_clean"}  # `decides` is what came of it
         if self.noise_seed is None:
             left_out = left_out | {"noise_seed"}
         # Without a decision everything is measured, as before there were any.
@@ -218,6 +220,11 @@ class StagedClassifier(Kind):
     @override
     def decision(self) -> DecisionConfig | None:
         return self.evaluation.decision
+
+    @property
+    @override
+    def decides_on_clean(self) -> bool:
+        return self.evaluation.decide_on_clean
 
     @property
     @override

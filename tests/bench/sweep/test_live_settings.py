@@ -9,6 +9,7 @@ from support import TINY
 from bench.classifiers import checkpoints
 from bench.config import CheckpointClassifier, load, parse
 from bench.data.open import open_dataset
+from bench.sweep.plan import make_plan
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 from emodc.decisions.rules import FullGrid
@@ -53,3 +54,21 @@ def test_a_decision_of_an_unknown_kind_names_the_field() -> None:
     content["classifiers"]["emodc_base"]["evaluation"]["decision"] = {"kind": "guess"}
     with pytest.raises(UserError, match=r"classifiers\.emodc_base\..*evaluation\.decision"):
         parse(content, "guess.yaml")
+
+
+@pytest.mark.parametrize("on_clean", [True, False])
+def test_clean_pictures_can_be_left_out_of_a_live_decision(on_clean: bool) -> None:
+    def ids(evaluation: dict[str, object]) -> dict[str, str]:
+        content = load(TINY).select(["emodc_base"]).model_dump(mode="json")
+        content["classifiers"]["emodc_base"]["evaluation"] |= evaluation
+        config = parse(content, "run.yaml")
+        planned = make_plan(config, open_dataset(config.data, 0), {("emodc_base", 0): "digest"})
+        return {f"{p.cell.condition} {p.cell.severity}": p.cell.id for p in planned}
+
+    complete = ids({})
+    some = ids({"decision": {"kind": "sequential"}, "decide_on_clean": on_clean})
+    changed = {name for name in complete if some[name] != complete[name]}
+    assert ("clean 0" in changed) is on_clean
+    perturbed = {name for name in complete if not name.startswith("clean")}
+    assert perturbed and perturbed <= changed
+    assert not {name for name in changed if "validation" in name}
