@@ -32,10 +32,9 @@ from bench.data.open import open_dataset
 from bench.stats import tango, wilson
 from bench.util import runtime
 from emodc import EmoDC, Evaluation
-from emodc.decisions.decide import TIE, Rule, lowest
-from emodc.decisions.engine import Engine
+from emodc.decisions.decide import TIE, Rule, lowest, spread
 from emodc.decisions.fit import GapProfile, gap_profile
-from emodc.decisions.orders import spread
+from emodc.decisions.live import Engine
 from emodc.decisions.rules import FullGrid, Stages
 from emodc.decisions.sequential import SequentialTest
 from emodc.diffusion.noise import step_noise

@@ -36,11 +36,10 @@ from bench.classifiers.flops import counted
 from bench.util import runtime
 from benchmarks.full_size_networks import CLASSES, PIXELS, PRECISIONS, Setting, classifier
 from emodc import EmoDC, Engine
-from emodc.decisions.engine import errors_of_rows, halved
-from emodc.decisions.live import Pool
+from emodc.decisions.live import Pool, errors_of_rows, halved
 from emodc.decisions.rules import FullGrid
 from emodc.diffusion.measuring import Prepared, noisy_rows, prepare, resolve_precision
-from emodc.selftest.probes import patterns
+from emodc.selftest import patterns
 
 STEPS = 100
 COLUMNS = ("rows", "ms", "of peak", "TFLOP/s", "live ms", "enc ms", "full/s", "early/s", "GiB")

@@ -10,7 +10,7 @@ from bench.util import rng
 from emodc import Denoiser, EmoDC, Evaluation, Prompts, UNetDenoiser, small_denoiser
 from emodc.diffusion.measuring import Precision
 from emodc.prompts import word_tokenizer
-from emodc.selftest.probes import patterns
+from emodc.selftest import patterns
 
 CLASSES = ("neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust")
 PROMPTS = Prompts(CLASSES)

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from emodc.adapters import FlowDenoiser, Pixels, UNetDenoiser, open_pipeline
     from emodc.classifier import EmoDC
-    from emodc.decisions.engine import Engine
-    from emodc.decisions.live import Verdict
+    from emodc.decisions.live import Engine, Verdict
     from emodc.diffusion.denoiser import Conditions, Denoiser
     from emodc.diffusion.measuring import Evaluation, Trace
     from emodc.diffusion.schedule import Process
     from emodc.errors import CheckpointError
-    from emodc.hub.pipeline import EmoDCPipeline
+    from emodc.hub import EmoDCPipeline
     from emodc.late import LateConditionedUNet, UNetClassifier
     from emodc.latents import PatchPCA
     from emodc.prompts import Prompts
@@ -56,13 +55,12 @@ _MODULES = {
     "adapters": ("FlowDenoiser", "Pixels", "UNetDenoiser", "open_pipeline"),
     "classifier": ("EmoDC",),
     "diffusion.denoiser": ("Conditions", "Denoiser"),
-    "decisions.engine": ("Engine",),
     "errors": ("CheckpointError",),
     "diffusion.measuring": ("Evaluation", "Trace"),
     "late": ("LateConditionedUNet", "UNetClassifier"),
     "latents": ("PatchPCA",),
-    "decisions.live": ("Verdict",),
-    "hub.pipeline": ("EmoDCPipeline",),
+    "decisions.live": ("Engine", "Verdict"),
+    "hub": ("EmoDCPipeline",),
     "prompts": ("Prompts",),
     "diffusion.schedule": ("Process",),
     "small": ("SmallDenoiser", "small_control", "small_denoiser"),

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from emodc.decisions.decide import Rule
-from emodc.decisions.engine import Engine
+from emodc.decisions.live import Engine
 from emodc.decisions.sequential import SequentialTest
 from emodc.diffusion.denoiser import Conditions, Denoiser
-from emodc.diffusion.images import Picture
+from emodc.diffusion.images import Picture, as_tensors, pixel_address
 from emodc.diffusion.measuring import Evaluation, Trace, autocast, errors_at, prepare
 from emodc.diffusion.schedule import timestep_grid
 from emodc.prompts import Prompts
@@ -67,13 +67,13 @@ class EmoDC(nn.Module):
         Raises:
             CheckpointError: If it is not readable, or of a build that EmoDC does not know.
         """
-        from emodc.hub import folder as hub
+        from emodc import hub
 
         return cls(*hub.load(source, prompts, evaluation, **options)).eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write an ordinary diffusers pipeline folder; see `emodc.hub.folder.save`."""
-        from emodc.hub import folder as hub
+        """Write an ordinary diffusers pipeline folder; see `emodc.hub.save`."""
+        from emodc import hub
 
         hub.save(self, Path(folder))
 
@@ -90,10 +90,11 @@ class EmoDC(nn.Module):
         Returns:
             Its address.
         """
-        from emodc.hub import folder as hub
+        from emodc import hub
 
         return hub.push(self, repo_id, private, training)
 
+    @torch.no_grad()
     def predict(
         self, images: Tensor | Sequence[Picture], ids: Sequence[str] | None = None
     ) -> list[list[dict[str, Any]]]:
@@ -107,10 +108,20 @@ class EmoDC(nn.Module):
 
         Returns:
             Per picture one {"label", "score"} per class; scores are the softmax of the logits.
-        """
-        from emodc.predict import predict
 
-        return predict(self, images, ids)
+        Raises:
+            ValueError: A picture has another shape or type, or the ids are too few or many.
+        """
+        pictures = as_tensors(images)
+        names = [pixel_address(picture) for picture in pictures] if ids is None else list(ids)
+        if len(names) != len(pictures):
+            raise ValueError(f"{len(pictures)} images but {len(names)} sample ids")
+        results = []
+        for picture, name in zip(pictures, names, strict=True):
+            scores = self(picture[None].to(self.denoiser.device), [name])[0].softmax(0).tolist()
+            ranked = sorted(zip(self.classes, scores, strict=True), key=lambda pair: -pair[1])
+            results.append([{"label": label, "score": score} for label, score in ranked])
+        return results
 
     def decide(
         self,

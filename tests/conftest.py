@@ -52,7 +52,7 @@ SLOW = (
     "bench/test_regression.py",
     "benchmarks/*",
     "emodc/decisions/test_decision_errors.py",
-    "emodc/selftest/test_check.py::test_a_trained_small_denoiser_passes_and_an_untrained_one_does_not",
+    "emodc/test_selftest.py::test_a_trained_small_denoiser_passes_and_an_untrained_one_does_not",
     "emodc/test_adapters.py",
     "emodc/training/*",
 )

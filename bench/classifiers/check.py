@@ -17,8 +17,8 @@ from bench.labels import BASIC
 from bench.util.errors import UserError
 from emodc import CheckpointError, EmoDC, Prompts
 from emodc.diffusion.images import as_tensors
-from emodc.selftest.check import SelfTestReport
-from emodc.selftest.check import check as self_test
+from emodc.selftest import SelfTestReport
+from emodc.selftest import check as self_test
 
 
 def run(source: str, classes: tuple[str, ...], image: Path | None, pictures: int) -> SelfTestReport:

@@ -15,9 +15,8 @@ from bench.store.cells import Gate
 from bench.store.traces import OtherPrompts, TraceInfo, Traces
 from bench.util.errors import UserError
 from emodc import EmoDC, Engine
-from emodc.analysis.estimates import Floats
-from emodc.decisions.decide import TIE, Decisions, Rule
-from emodc.decisions.orders import chances
+from emodc.analysis import Floats
+from emodc.decisions.decide import TIE, Decisions, Rule, chances
 from emodc.diffusion.measuring import resolve_precision
 
 

@@ -15,7 +15,7 @@ from bench.classifiers.kinds.emodc import EvaluationConfig
 from bench.store.checkpoints import Card
 from bench.util.errors import UserError
 from emodc import CheckpointError, EmoDC, Engine, Evaluation
-from emodc.decisions.engine import require_compiler
+from emodc.decisions.live import require_compiler
 from emodc.diffusion.noise_aware import NEEDS_WHITE_NOISE
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from bench.store.cells import Conditioning, Manifest
 from bench.store.checkpoints import GATE_FACTOR
 from bench.store.store import Store
 from bench.util.errors import printable
-from emodc.hub.card import DRAWN, LIMITS, USES, escaped, recipe, table
+from emodc.hub import DRAWN, LIMITS, USES, escaped, recipe, table
 
 # ------------------------------------------------------------------------------------------------
 # What a model card says of results: accuracies, groups, calibration, the gate.

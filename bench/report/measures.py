@@ -13,7 +13,7 @@ from bench.report.outcomes import Outcomes, recognised, shared_samples
 from bench.report.spec import AccuracyEstimate, Difference, Number
 from bench.stats import Interval, SampleScores, mean_of_proportions, tango, wilson, wilson_of_mean
 from bench.stats.bootstrap import two_level, two_level_difference
-from emodc.analysis import estimates
+from emodc import analysis
 
 #: Fewer samples that two classifiers score differently are too few for a bootstrap.
 DISCORDANT = 20
@@ -160,7 +160,7 @@ def _over_samples(scores: NDArray[np.float64]) -> Interval | None:
     """The interval of a mean of (k, N): Student's for one training, None for a single sample."""
     if len(scores) > 1:
         return two_level(scores)
-    alone = estimates.mean(scores[0])
+    alone = analysis.mean(scores[0])
     return None if alone is None else Interval(alone.low, alone.high)
 
 

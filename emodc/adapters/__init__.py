@@ -1,11 +1,9 @@
 """Published diffusion pipelines as denoisers.
 
-kinds.py  which pipeline folders EmoDC reads, and with which adapter
-open.py   a folder or hub id -> a denoiser; executes and unpickles nothing
+open.py   which folders EmoDC reads; a folder or hub id -> a denoiser
 unet.py   Stable Diffusion 1.x and 2.x, pixel-space U-Nets
 flow.py   Stable Diffusion 3 and 3.5
-codec.py  pictures to x_0: a VAE, or the pixels
-text.py   prompts to tokens
+codec.py  pictures to x_0: a VAE, or the pixels; prompts to tokens
 """
 
 from emodc.adapters.codec import Pixels

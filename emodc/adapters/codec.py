@@ -1,5 +1,6 @@
-"""From pictures to x_0 and back: a variational autoencoder, or the pixels themselves."""
+"""From pictures to x_0 and back (an autoencoder, or the pixels), and from texts to tokens."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -125,3 +126,23 @@ def pixel_size(codec: Any, sample_size: int | tuple[int, int] | None) -> tuple[i
     height, width = (sample_size, sample_size) if isinstance(sample_size, int) else sample_size
     factor = 2 ** (len(codec.config.block_out_channels) - 1)
     return height * factor, width * factor
+
+
+# ------------------------------------------------------------------------------------------------
+# Texts to tokens, padded to one length: an encoding must not depend on its neighbours
+# ------------------------------------------------------------------------------------------------
+
+
+def tokens(
+    tokenizer: Any, texts: Sequence[str], length: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Token ids and attention mask, int64 (P, length)."""
+    batch = tokenizer(
+        list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+    )
+    return batch.input_ids.to(device), batch.attention_mask.to(device)
+
+
+def clip_length(tokenizer: Any, text_encoder: Any) -> int:
+    """Tokens per prompt; a tokenizer that names no limit has the text model's."""
+    return int(min(tokenizer.model_max_length, text_encoder.config.max_position_embeddings))

@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from emodc.adapters.codec import CodecDenoiser, pixel_size
-from emodc.adapters.text import clip_length, tokens
+from emodc.adapters.codec import CodecDenoiser, clip_length, pixel_size, tokens
 from emodc.diffusion.denoiser import Conditions
 from emodc.diffusion.schedule import Process
 

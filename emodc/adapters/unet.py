@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from emodc.adapters.codec import CodecDenoiser, Pixels, pixel_size
-from emodc.adapters.text import clip_length, tokens
+from emodc.adapters.codec import CodecDenoiser, Pixels, clip_length, pixel_size, tokens
 from emodc.diffusion.denoiser import Conditions
 from emodc.diffusion.schedule import Process
 

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from emodc.analysis.diagnostics import timestep_bins
-from emodc.analysis.estimates import Floats
+from emodc.analysis import Floats, timestep_bins
 from emodc.decisions.sequential import relative_gaps
 
 Labels = NDArray[np.integer]

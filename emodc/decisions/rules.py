@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from typing_extensions import override
 
-from emodc.analysis.estimates import Bools, Floats
-from emodc.decisions.decide import TIE, Order, Rule, Seen
-from emodc.decisions.orders import Ints, evenly_spaced, growing_looks
+from emodc.analysis import Bools, Floats
+from emodc.decisions.decide import TIE, Ints, Order, Rule, Seen, evenly_spaced, growing_looks
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtr
 from typing_extensions import override
 
-from emodc.analysis.estimates import Bools, Floats
-from emodc.decisions.decide import Order, Rule, Seen
-from emodc.decisions.orders import growing_looks
+from emodc.analysis import Bools, Floats
+from emodc.decisions.decide import Order, Rule, Seen, growing_looks
 
 #: Part of the sizes that is alike for all cells, so that none is left to the end for a profile that
 #: has it wrong: a defensive mixture (Hesterberg 1995, doi 10.1080/00401706.1995.10484303).

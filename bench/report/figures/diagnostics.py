@@ -13,7 +13,7 @@ from bench.report.figures.drawing import Drawing, line_style, listed, new_figure
 from bench.report.tables import DRAWN
 from bench.report.traces.diagnosis import PROMPTS, Diagnosis, PictureCase
 from bench.stats import wilson
-from emodc.analysis.estimates import Estimate
+from emodc.analysis import Estimate
 
 
 def line(

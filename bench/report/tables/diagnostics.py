@@ -10,7 +10,7 @@ from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
 from bench.report.tables import caption
 from bench.report.traces.diagnosis import PROMPTS, Diagnosis
 from bench.stats import Interval
-from emodc.analysis.estimates import Estimate
+from emodc.analysis import Estimate
 
 _WHERE = ("classifier", "dataset", "seed", "condition")
 _COLUMNS = (*_WHERE, "quantity", "of", "value", "low", "high", "n")

@@ -12,8 +12,8 @@ from bench.report.outcomes import shared_samples
 from bench.report.results import Results
 from bench.store.cells import pictures_of
 from bench.store.store import Store
-from emodc.analysis import diagnostics
-from emodc.analysis.estimates import Estimate, Floats
+from emodc import analysis
+from emodc.analysis import Estimate, Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Traced:
 
     def binned(self, edges: Floats) -> Floats:
         """Mean errors by timestep bin, (N, K, B)."""
-        return diagnostics.bin_means(self.errors, self.timesteps, edges)
+        return analysis.bin_means(self.errors, self.timesteps, edges)
 
 
 def with_traces(result: Result, store: Store) -> Traced | None:
@@ -84,7 +84,7 @@ class PictureCase:
 
     condition: str
     decisions: dict[str, str | None]
-    errors: diagnostics.ClassErrors
+    errors: analysis.ClassErrors
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _under(group: ResultSet, judge: Result, like: Result) -> Result | None:
 def _side(sample_id: str, condition: Traced, judged: Result) -> PictureCase:
     row = int(np.searchsorted(condition.result.outcomes.ids, sample_id))
     decisions = {r.name: r.outcomes.decision(sample_id) for r in (judged, condition.result)}
-    return PictureCase(condition.name, decisions, diagnostics.class_errors(condition.errors[row]))
+    return PictureCase(condition.name, decisions, analysis.class_errors(condition.errors[row]))
 
 
 def _changed(clean: Result, corrupted: Result) -> list[str]:
@@ -209,33 +209,33 @@ class Diagnosis:
         planned = self.clean.result.manifest.inputs.get("evaluation") or {}
         grid = self.clean.timesteps
         low, high = planned.get("low", int(grid.min())), planned.get("high", int(grid.max()) + 1)
-        return diagnostics.timestep_bins(low, high, min(BINS, grid.shape[1]))
+        return analysis.timestep_bins(low, high, min(BINS, grid.shape[1]))
 
     @cached_property
     def correlations(self) -> dict[str, Estimate | None]:
         """Pearson's r of each prompt's error with d_p."""
         d_p = self.prompts["positive"]
         others = {k: self.prompts[k] for k in PROMPTS if k in self.prompts}
-        return {k: diagnostics.correlation(d_p, values) for k, values in others.items()}
+        return {k: analysis.correlation(d_p, values) for k, values in others.items()}
 
     @cached_property
     def above(self) -> dict[str, Estimate | None]:
         """Mean of each prompt's error minus d_p."""
         d_p = self.prompts["positive"]
-        return {k: diagnostics.mean(self.prompts[k] - d_p) for k in self.correlations}
+        return {k: analysis.mean(self.prompts[k] - d_p) for k in self.correlations}
 
     @cached_property
     def gaps(self) -> Floats:
         """d_n - d_p on clean pictures by timestep bin, (N, K - 1, B)."""
-        return diagnostics.gaps(self.clean.binned(self.edges), self.clean.labels)
+        return analysis.gaps(self.clean.binned(self.edges), self.clean.labels)
 
     def informativeness(self, traced: Traced) -> list[tuple[Estimate | None, Estimate | None]]:
         """Per timestep bin, the accuracy of its decision alone and the d' of its mean gap."""
         if traced not in self._informativeness:  # tables and figures ask for the same
             binned = traced.binned(self.edges)
-            accuracies = diagnostics.bin_accuracy(binned, traced.labels)
-            gaps = diagnostics.gaps(binned, traced.labels).mean(axis=1).T
-            both = zip(accuracies, map(diagnostics.separation, gaps), strict=True)
+            accuracies = analysis.bin_accuracy(binned, traced.labels)
+            gaps = analysis.gaps(binned, traced.labels).mean(axis=1).T
+            both = zip(accuracies, map(analysis.separation, gaps), strict=True)
             self._informativeness[traced] = list(both)
         return self._informativeness[traced]
 
@@ -246,9 +246,9 @@ class Diagnosis:
         return {}
 
     @cached_property
-    def margins(self) -> diagnostics.Margins:
+    def margins(self) -> analysis.Margins:
         """A fixed and an adaptive margin on clean pictures."""
-        return diagnostics.margins(self.clean.errors, self.clean.labels, self.alpha)
+        return analysis.margins(self.clean.errors, self.clean.labels, self.alpha)
 
     @cached_property
     def alpha(self) -> float:
@@ -296,10 +296,10 @@ def _prompts(clean: Traced, store: Store) -> dict[str, Floats]:
     stored = store.other_prompts(clean.result.manifest)
     position = {name: i for i, name in enumerate(clean.result.outcomes.ids)}
     if stored is None or not set(stored.ids) <= position.keys():
-        return diagnostics.prompt_means(clean.errors, clean.labels)
+        return analysis.prompt_means(clean.errors, clean.labels)
     rows = [position[name] for name in stored.ids]
     others = {"null": stored.null, "non_class": stored.non_class}
-    return diagnostics.prompt_means(clean.errors[rows], clean.labels[rows], others)
+    return analysis.prompt_means(clean.errors[rows], clean.labels[rows], others)
 
 
 def _training(result: Result) -> dict[str, Any]:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from bench.classifiers.emodc import logits_of, means_of
-from emodc.decisions.decide import TIE, Decisions
-from emodc.decisions.orders import successive
+from emodc.decisions.decide import TIE, Decisions, successive
 
 NAN = float("nan")
 

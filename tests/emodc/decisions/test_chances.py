@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from emodc.analysis.estimates import Floats
-from emodc.decisions.orders import Ints, chances, stratified, successive
+from emodc.analysis import Floats
+from emodc.decisions.decide import Ints, chances, stratified, successive
 
 Order = Callable[[Floats, np.random.Generator], Ints]
 

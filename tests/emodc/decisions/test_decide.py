@@ -5,14 +5,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emodc.decisions.decide import TIE, Decisions, Order, Rule, Seen, decide, look, lowest, visited
-from emodc.decisions.orders import (
+from emodc.decisions.decide import (
+    TIE,
+    Decisions,
+    Order,
+    Rule,
+    Seen,
     cell_weights,
+    decide,
     evenly_spaced,
     growing_looks,
+    look,
+    lowest,
     spread,
     stratified,
     successive,
+    visited,
 )
 from emodc.decisions.rules import FullGrid, MajorityVote, PairedTTest, Stages, Threshold
 from emodc.decisions.sequential import SequentialTest

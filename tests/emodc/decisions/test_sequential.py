@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import integrate
 
-from emodc.decisions.decide import decide
-from emodc.decisions.orders import successive
+from emodc.decisions.decide import decide, successive
 from emodc.decisions.rules import FullGrid
 from emodc.decisions.sequential import (
     DEFENSIVE,

@@ -19,8 +19,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from emodc import Denoiser, EmoDC, Evaluation, FlowDenoiser, Pixels, Process, Prompts, UNetDenoiser
 from emodc.prompts import word_tokenizer
-from emodc.selftest.check import SelfTestReport, check
-from emodc.selftest.probes import patterns
+from emodc.selftest import SelfTestReport, check, patterns
 
 SIDE = 16
 PLAN = Evaluation(low=0, high=1000, precision="float32")

@@ -13,7 +13,7 @@ from pipelines import PROMPTS, TINY, tiny
 from safetensors.torch import load_file, save_file
 
 from emodc import CheckpointError, EmoDC, EmoDCPipeline, Evaluation, Prompts
-from emodc.hub.card import render
+from emodc.hub import render
 
 
 def test_a_saved_classifier_loads_to_the_same_bits(
@@ -184,7 +184,7 @@ class RecordingHub:
 def test_a_push_uploads_the_folder_with_its_card(
     tiny_emodc: EmoDC, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emodc.hub.folder.HfApi", RecordingHub)
+    monkeypatch.setattr("emodc.hub.HfApi", RecordingHub)
     address = tiny_emodc.push_to_hub(
         "someone/emodc", private=True, training={"data": {"kind": "faces"}, "base": {"steps": 5}}
     )

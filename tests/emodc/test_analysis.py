@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from emodc.analysis import diagnostics
+from emodc import analysis
 
 N, K, S = 40, 4, 12
 
@@ -29,7 +29,7 @@ def errors(draws: np.random.Generator) -> np.ndarray:
 
 def test_prompt_means_are_those_of_a_loop(errors: np.ndarray, labels: np.ndarray) -> None:
     null = errors[:, 0] + 1
-    found = diagnostics.prompt_means(errors, labels, {"null": null})
+    found = analysis.prompt_means(errors, labels, {"null": null})
     assert list(found) == ["positive", "negative", "null"]
     for i, label in enumerate(labels):
         wrong = [errors[i, k].mean(dtype=float) for k in range(K) if k != label]
@@ -40,15 +40,15 @@ def test_prompt_means_are_those_of_a_loop(errors: np.ndarray, labels: np.ndarray
 
 def test_labels_that_are_no_classes_are_refused(errors: np.ndarray, labels: np.ndarray) -> None:
     with pytest.raises(ValueError, match=f"{N} indices of {K} classes"):
-        diagnostics.prompt_means(errors, labels + 1)
+        analysis.prompt_means(errors, labels + 1)
     with pytest.raises(ValueError, match="indices"):
-        diagnostics.gaps(errors[:3], labels[:1])
+        analysis.gaps(errors[:3], labels[:1])
 
 
 def test_correlation_has_fishers_interval(draws: np.random.Generator) -> None:
     x = draws.normal(size=30)
     y = x + draws.normal(size=30)
-    found = diagnostics.correlation(x, y)
+    found = analysis.correlation(x, y)
     assert found is not None and found.n == 30
     r = np.corrcoef(x, y)[0, 1]
     half = 1.959964 / np.sqrt(27)
@@ -60,27 +60,27 @@ def test_correlation_has_fishers_interval(draws: np.random.Generator) -> None:
 
 def test_correlation_of_equals_is_one_and_of_constants_nothing() -> None:
     x = np.array([0.1, 0.2, 0.4, 0.5, 0.7])
-    found = diagnostics.correlation(x, x)
+    found = analysis.correlation(x, x)
     assert found is not None and found.value == found.low == found.high == pytest.approx(1)
-    assert diagnostics.correlation(x, np.full(5, 0.3)) is None
-    assert diagnostics.correlation(x[:3], x[:3]) is None
+    assert analysis.correlation(x, np.full(5, 0.3)) is None
+    assert analysis.correlation(x[:3], x[:3]) is None
 
 
 def test_the_mean_has_students_interval(draws: np.random.Generator) -> None:
     values = draws.normal(2, 3, 25)
-    found = diagnostics.mean(np.append(values, np.nan))
+    found = analysis.mean(np.append(values, np.nan))
     expected = stats.ttest_1samp(values, 0).confidence_interval()
     assert found is not None and found.n == 25
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-    assert diagnostics.mean(values[:1]) is None
+    assert analysis.mean(values[:1]) is None
 
 
 def test_bins_hold_their_steps_also_where_pictures_differ() -> None:
-    edges = diagnostics.timestep_bins(0, 500, 5)
+    edges = analysis.timestep_bins(0, 500, 5)
     assert edges.tolist() == [0, 100, 200, 300, 400, 500]
     timesteps = np.array([[0, 99, 100, 499], [250, 260, 270, 280]])
     values = np.arange(16, dtype=np.float32).reshape(2, 2, 4)
-    binned = diagnostics.bin_means(values, timesteps, edges)
+    binned = analysis.bin_means(values, timesteps, edges)
     nan = np.nan
     np.testing.assert_array_equal(
         binned,
@@ -89,17 +89,15 @@ def test_bins_hold_their_steps_also_where_pictures_differ() -> None:
             [[nan, nan, 9.5, nan, nan], [nan, nan, 13.5, nan, nan]],
         ],
     )
-    np.testing.assert_array_equal(
-        diagnostics.bin_means(values[:, 1], timesteps, edges), binned[:, 1]
-    )
-    assert len(diagnostics.timestep_bins(0, 3, 10)) == 4
+    np.testing.assert_array_equal(analysis.bin_means(values[:, 1], timesteps, edges), binned[:, 1])
+    assert len(analysis.timestep_bins(0, 3, 10)) == 4
 
 
 def test_gaps_and_decisions_by_hand() -> None:
     means = np.array([[0.5, 0.4, 0.9], [0.5, 0.4, 0.9], [0.4, 0.4, 0.9]])
     labels = np.array([1, 0, 0])
-    np.testing.assert_allclose(diagnostics.gaps(means, labels), [[0.1, 0.5], [-0.1, 0.4], [0, 0.5]])
-    assert diagnostics.decisions_right(means, labels).tolist() == [True, False, False]  # a tie last
+    np.testing.assert_allclose(analysis.gaps(means, labels), [[0.1, 0.5], [-0.1, 0.4], [0, 0.5]])
+    assert analysis.decisions_right(means, labels).tolist() == [True, False, False]  # a tie last
 
 
 def test_bin_accuracy_is_the_argmin_of_each_bin_with_wilsons_interval(
@@ -109,8 +107,8 @@ def test_bin_accuracy_is_the_argmin_of_each_bin_with_wilsons_interval(
     timesteps = np.tile(np.arange(S) * 10, (N, 1))
     timesteps[:15, :4] = 115  # these pictures start late
     edges = np.array([0, 40, 60, 120, 130])
-    binned = diagnostics.bin_means(errors, timesteps, edges)
-    first, second, third, empty = diagnostics.bin_accuracy(binned, labels)
+    binned = analysis.bin_means(errors, timesteps, edges)
+    first, second, third, empty = analysis.bin_accuracy(binned, labels)
     hits = int((errors[15:, :, :4].mean(axis=2).argmin(axis=1) == labels[15:]).sum())
     expected = stats.binomtest(hits, N - 15).proportion_ci(method="wilson")
     assert first is not None and first.n == N - 15 and first.value == hits / (N - 15)
@@ -122,11 +120,11 @@ def test_bin_accuracy_is_the_argmin_of_each_bin_with_wilsons_interval(
 
 def test_separation_of_a_known_gap() -> None:
     gap = np.array([1.0, 2.0, 3.0, 4.0, np.nan])
-    found = diagnostics.separation(gap)
+    found = analysis.separation(gap)
     assert found is not None and found.n == 4
     assert found.value == pytest.approx(2.5 / np.sqrt(5 / 3))
-    assert diagnostics.separation(np.full(9, 0.25)) is None
-    assert diagnostics.separation(gap[:3]) is None
+    assert analysis.separation(np.full(9, 0.25)) is None
+    assert analysis.separation(gap[:3]) is None
 
 
 @pytest.mark.parametrize("shape", ["normal", "skewed"])
@@ -136,7 +134,7 @@ def test_separation_covers_the_truth(draws: np.random.Generator, shape: str) -> 
         data, truth = draws.normal(1.5, 1, (2000, 200)), 1.5
     else:  # a gamma's mean over its standard deviation is the root of its shape
         data, truth = draws.gamma(4, 1, (2000, 200)), 2.0
-    found = [diagnostics.separation(row) for row in data]
+    found = [analysis.separation(row) for row in data]
     covered = np.mean([f is not None and f.low <= truth <= f.high for f in found])
     assert 0.92 < covered < 0.97
 
@@ -146,7 +144,7 @@ def test_margins_split_by_difficulty_and_count_what_is_kept() -> None:
     labels = np.zeros(9, dtype=int)
     # Wrong classes are 20 % worse, and one of them 50 %.
     errors = np.stack([d_p, 1.2 * d_p, 1.5 * d_p], axis=1)[:, :, None].repeat(2, axis=2)
-    found = diagnostics.margins(errors, labels, alpha=0.1)
+    found = analysis.margins(errors, labels, alpha=0.1)
     np.testing.assert_allclose(found.d_n, 1.2 * d_p)
     assert found.fixed == pytest.approx(0.1 * 0.5)
     assert found.easy.tolist() == [True] * 3 + [False] * 6
@@ -157,7 +155,7 @@ def test_margins_split_by_difficulty_and_count_what_is_kept() -> None:
     assert (easy.value, easy.n, hard.value) == (pytest.approx(1 / 3), 3, 1)
     adaptive = found.kept("adaptive", found.easy)
     assert adaptive is not None and adaptive.value == 1
-    other = diagnostics.margins(errors, labels, 0.1, fixed=0.3, d_nn=d_p[::-1].astype(np.float32))
+    other = analysis.margins(errors, labels, 0.1, fixed=0.3, d_nn=d_p[::-1].astype(np.float32))
     assert other.fixed == 0.3
     assert other.easy.tolist() == found.hard.tolist()
 
@@ -165,19 +163,19 @@ def test_margins_split_by_difficulty_and_count_what_is_kept() -> None:
 def test_class_errors_are_paired_over_steps(draws: np.random.Generator) -> None:
     # Steps differ a thousandfold more than classes do.
     errors = 100 * draws.random(S) + np.array([[0.3], [0.1], [0.2]]) + 0.01 * draws.random((3, S))
-    found = diagnostics.class_errors(errors)
+    found = analysis.class_errors(errors)
     assert found.mean.argmin() == 1 and found.excess[1] == found.half[1] == 0
     expected = stats.ttest_rel(errors[0], errors[1]).confidence_interval()
     assert found.excess[0] - found.half[0] == pytest.approx(expected.low)
     assert found.excess[0] + found.half[0] == pytest.approx(expected.high)
-    assert np.isnan(diagnostics.class_errors(errors[:, :1]).half).all()
+    assert np.isnan(analysis.class_errors(errors[:, :1]).half).all()
 
 
 def test_no_network_library_is_loaded() -> None:
-    script = "import sys, emodc.analysis.diagnostics; print(sorted(sys.modules))"
+    script = "import sys, emodc.analysis; print(sorted(sys.modules))"
     command = [sys.executable, "-c", script]
     modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "'emodc.analysis.diagnostics'" in modules
+    assert "'emodc.analysis'" in modules
     assert "'torch'" not in modules and "'diffusers'" not in modules
 
 

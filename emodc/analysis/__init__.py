@@ -1,1 +1,0 @@
-"""What traces say beyond their decisions: pure functions on arrays, without torch."""

@@ -1,1 +1,0 @@
-"""Checkpoint folders, as EmoDC, diffusers and the hub see them."""

@@ -1,1 +1,0 @@
-"""Does this denoiser denoise? Measurements, and what is concluded from them."""
