@@ -60,9 +60,10 @@ def evaluate(
 
     Args:
         model: A torch module; a function from images to logits; the name of a classifier of the
-            default run, such as "emodc_amdit" (trained first); "module:function"; the folder of a
-            checkpoint; an entry of a config, such as `{"kind": "baseline", ...}`; or several of
-            these by name, `{"mine": model, "theirs": other}`.
+            default run, such as "emodc_amdit" (trained first); "module:function"; a line as of
+            `bench run --model`, such as "hf:FOLDER"; the folder of a checkpoint; an entry of a
+            config, such as `{"kind": "baseline", ...}`; or several of these by name,
+            `{"mine": model, "theirs": other}`.
         data: A data set of `bench data list`, a folder of pictures, or a config's `data`.
         perturbations: Names, which stand for all their levels, or levels by name:
             `{"gaussian_noise": [1, 3], "pgd": ["4/255"]}`. None: those of the default run; []:
@@ -165,6 +166,7 @@ def _models(model: Any, name: str | None) -> dict[str, Any]:
 
 def _entry(model: Any) -> Any:
     """The config's entry of a model that is named; None for an object of this process."""
+    from bench.classifiers.kinds import entry, named_kinds
     from bench.config import load
     from bench.plugins import find
     from bench.util.errors import unknown
@@ -178,7 +180,8 @@ def _entry(model: Any) -> Any:
     if Path(model).expanduser().is_dir():
         return {"kind": "checkpoint", "path": str(Path(model).expanduser())}
     if ":" in str(model):
-        return {"kind": "python", "factory": str(model)}
+        named = str(model).partition(":")[0].rpartition("=")[2] in named_kinds()
+        return entry(str(model) if named else f"python:{model}")[1].model_dump(mode="json")
     shipped = load(Path("default")).classifiers
     if str(model) not in shipped and find("classifier", str(model)) is not None:
         return {"kind": str(model)}

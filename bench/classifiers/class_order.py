@@ -99,6 +99,13 @@ def require_class_order(name: str, classifier: Classifier, dataset: DataSet) -> 
     Raises:
         UserError: With both accuracies and the order that fits.
     """
+    found = evident_order(classifier, dataset)
+    if found is not None:
+        raise UserError(_refusal(name, found))
+
+
+def evident_order(classifier: Classifier, dataset: DataSet) -> Suggestion | None:
+    """The order that validation pictures prove, if it is not the declared one; see `suggest`."""
     samples = _first_of_each_class(dataset.samples("val"))
     with runtime.one_thread():
         outputs = np.concatenate(
@@ -107,9 +114,7 @@ def require_class_order(name: str, classifier: Classifier, dataset: DataSet) -> 
                 for start in range(0, len(samples), _BATCH)
             ]
         )
-    found = suggest([sample.label for sample in samples], outputs, classifier.classes)
-    if found is not None:
-        raise UserError(_refusal(name, found))
+    return suggest([sample.label for sample in samples], outputs, classifier.classes)
 
 
 def _refusal(name: str, found: Suggestion) -> str:

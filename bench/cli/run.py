@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -63,7 +63,20 @@ def run(
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Test samples per cell.")] = None,
-    classifiers: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND:WHAT",
+            help="A model to measure in place of the config's classifiers: hf:FOLDER_OR_ID, "
+            "timm:NAME,checkpoint=FILE,classes=raf_db, onnx:FILE,classes=..., "
+            "python:MODULE:FUNCTION, checkpoint:FOLDER, fer:fer, fer:face-api; NAME=... names it "
+            "in tables. Repeatable.",
+        ),
+    ] = None,
+    classifiers: Annotated[
+        str | None,
+        typer.Option(help="Only these of the config's, comma-separated; beside --model, too."),
+    ] = None,
     perturbations: Annotated[
         str | None, typer.Option(help="Only these, comma-separated; clean is always measured.")
     ] = None,
@@ -98,6 +111,7 @@ def run(
         perturbations,
         seed,
         device,
+        model,
     )
     if suite is Suite.steps:
         chosen = for_steps(chosen, perturbations is None)
@@ -143,13 +157,23 @@ def configure(
     perturbations: str | None,
     seed: int | None,
     device: str | None,
+    models: Sequence[str] | None = None,
 ) -> "Config":
     """The config file with the flags on top."""
+    from bench.classifiers.kinds import entry
     from bench.config import load
     from bench.util import runtime
+    from bench.util.errors import UserError
 
     config = load(path).select(_names(classifiers), _names(perturbations))
     updates: dict[str, object] = {}
+    if models:
+        kept = dict(config.classifiers) if classifiers else {}
+        for name, spec in map(entry, models):
+            if name in kept:
+                raise UserError(f"--model: two classifiers are called {name}; write NAME=... .")
+            kept[name] = spec
+        updates["classifiers"] = kept
     if data is not None:
         updates["data"] = data
     if limit is not None:

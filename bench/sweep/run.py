@@ -339,8 +339,8 @@ def _try_classifiers(
         spec, device = brought[name], pick_device(config.execution.device)
         classifier = spec.load(name, spec.folder, config, device)
         classifier.require_classes(dataset.classes, name)
-        families = {p.cell.family for p in unfinished if p.cell.classifier == name}
-        for warning in spec.probe(classifier, "attack" in families):
+        own = [p for p in unfinished if p.cell.classifier == name]
+        for warning in spec.probe(classifier, any(p.perturbation.queries for p in own)):
             reporter.say(warning)
         if spec.wants_order_check:
             reporter.say(f"check the class order of {name}")

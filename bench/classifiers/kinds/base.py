@@ -47,6 +47,7 @@ class Kind(Section):
         saw: What its training shows besides clean pictures, as `trained_with` names it.
         text: What it is, for model cards.
         train_step_seconds: Seconds on one core of a training step of 64 pictures.
+        flag: How `--model` names it, "hf:FOLDER", and the field that the rest of that is for.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class Kind(Section):
     saw: ClassVar[tuple[str, ...]] = ()
     text: ClassVar[str] = "A classifier that was brought along."
     train_step_seconds: ClassVar[float] = 0.0
+    flag: ClassVar[tuple[str, str] | None] = None
 
     # What it is, for planning: nothing here computes with a network.
 
@@ -197,7 +199,7 @@ class Kind(Section):
 
         Args:
             classifier: What `load` returned.
-            attacked: Whether attacks are planned.
+            attacked: Whether attacks that differentiate it are planned.
 
         Returns:
             What the user should know, a sentence each.

@@ -1,7 +1,7 @@
 """A trained EmoDC or baseline, from a folder that a run of the bench wrote."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -53,6 +53,8 @@ class CheckpointClassifier(Kind):
     path: UserPath  # beside the working folder, or shipped with the bench
     evaluation: EvaluationConfig = EvaluationConfig()
     trained_with: TrainedWith = Field(default_factory=list)
+
+    flag: ClassVar[tuple[str, str] | None] = ("checkpoint", "path")
 
     @override
     def check(self, name: str) -> None:

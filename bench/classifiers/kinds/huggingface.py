@@ -5,7 +5,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 from typing_extensions import override
@@ -38,6 +38,8 @@ class HuggingFaceClassifier(Kind):
     revision: str | None = None  # of the hub: a commit, for results that can be repeated
     trained_with: TrainedWith = Field(default_factory=list)
     check_class_order: bool = True  # on validation pictures, before the sweep
+
+    flag: ClassVar[tuple[str, str] | None] = ("hf", "model")
 
     @property
     @override

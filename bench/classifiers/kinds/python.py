@@ -28,6 +28,7 @@ class PythonClassifier(Kind):
     trained_with: TrainedWith = Field(default_factory=list)
     check_class_order: bool = True  # on validation pictures, before the sweep
     user_code: ClassVar[bool] = True
+    flag: ClassVar[tuple[str, str] | None] = ("python", "factory")
 
     @field_validator("class_order")
     @classmethod

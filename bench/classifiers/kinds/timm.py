@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 from typing_extensions import override
@@ -35,6 +35,8 @@ class TimmClassifier(Kind):
     classes: str | list[str]  # of its logits: a name in `labels.ORDERS`, or the names
     trained_with: TrainedWith = Field(default_factory=list)
     check_class_order: bool = True  # on validation pictures, before the sweep
+
+    flag: ClassVar[tuple[str, str] | None] = ("timm", "model")
 
     @field_validator("classes")
     @classmethod

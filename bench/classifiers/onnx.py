@@ -1,0 +1,109 @@
+"""onnxruntime's sessions as torch modules without gradients."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from bench.classifiers.base import as_images
+from bench.classifiers.inputs import Inputs
+from bench.perturb.user_code import probes
+from bench.util.errors import UserError
+
+
+class OnnxNetwork(nn.Module):
+    """Images in [0, 1] of any size in, logits out; one thread, so that bits are the same anywhere.
+
+    The file says whether it wants channels first or last, one or three of them (one: luma), at
+    which height and width, and how many pictures at once. Outputs that are probabilities become
+    their logarithms.
+
+    Args:
+        name: The classifier's name, in errors.
+        file: The file.
+        count: Number of classes.
+        scale: See `bench.classifiers.inputs.Inputs`, like the next two.
+        mean: Of the channels.
+        std: Of the channels.
+        channels: "rgb" or "bgr".
+
+    Raises:
+        UserError: If the file is not a network from pictures to `count` numbers.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        file: Path,
+        count: int,
+        scale: float = 1.0,
+        mean: tuple[float, ...] = (0.0, 0.0, 0.0),
+        std: tuple[float, ...] = (1.0, 1.0, 1.0),
+        channels: str = "rgb",
+    ) -> None:
+        super().__init__()
+        self._about, self._count, self._channels = f"classifier {name!r}: {file}", count, channels
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(file), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime has a class for each of its many reasons
+            first = str(error).strip().splitlines()[0]
+            raise UserError(f"{self._about} cannot be opened: {first}", 1) from error
+        given = self._session.get_inputs()
+        shape = given[0].shape
+        places = [i for i in (1, 3) if len(shape) == 4 and shape[i] in (1, 3)]
+        if len(given) != 1 or not places:
+            shapes = ", ".join(f"{one.name} {one.shape}" for one in given)
+            raise UserError(
+                f"{self._about} must take one batch of pictures, (N, 3, H, W) or (N, H, W, 3), and "
+                f"takes {shapes}."
+            )
+        self._last = places[0] == 3
+        self._gray = shape[places[0]] == 1
+        self._alone = shape[0] == 1
+        sides = shape[1:3] if self._last else shape[2:4]
+        size = tuple(sides) if all(isinstance(side, int) for side in sides) else None
+        self._inputs = Inputs(size, None, "bilinear", mean, std, scale)
+        self._type = {"tensor(float16)": np.float16}.get(given[0].type, np.float32)
+        # Attacks and devices are found through a network's parameters.
+        self.register_parameter("_device", nn.Parameter(torch.zeros(0), requires_grad=False))
+        self._probabilities = False
+        small = torch.stack([as_images([own])[0] for own in probes()[0]])
+        outputs = self(small)
+        sums = outputs.sum(dim=1)
+        self._probabilities = bool((outputs >= 0).all() and (sums - 1).abs().max() < 1e-3)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits float32 (B, K) of float32 RGB images (B, 3, H, W) in [0, 1]."""
+        pictures = self._inputs(images).cpu()
+        if self._gray:
+            weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+            pictures = (pictures * weights).sum(dim=1, keepdim=True)
+        elif self._channels == "bgr":
+            pictures = pictures.flip(1)
+        if self._last:
+            pictures = pictures.permute(0, 2, 3, 1)
+        values = np.ascontiguousarray(pictures.numpy().astype(self._type))
+        parts = np.split(values, len(values)) if self._alone else [values]
+        feed = self._session.get_inputs()[0].name
+        try:
+            found = np.concatenate([self._session.run(None, {feed: part})[0] for part in parts])
+        except Exception as error:
+            first = str(error).strip().splitlines()[0]
+            raise UserError(f"{self._about} fails: {first}", 1) from error
+        if found.shape != (len(images), self._count):
+            raise UserError(
+                f"{self._about} returns {found.shape} for {len(images)} pictures, and `classes` "
+                f"names {self._count}."
+            )
+        outputs = torch.from_numpy(found.astype(np.float32))
+        return (outputs.clamp_min(1e-30).log() if self._probabilities else outputs).to(
+            images.device
+        )
