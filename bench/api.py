@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from bench.data.base import DataSet
     from bench.perturb.base import ModelFree
     from bench.report import Report
-    from bench.report.compare import ComparedRow, Pairing, Side
+    from bench.report.compare import ComparedRow
+    from bench.report.pairing import Pairing, Side
     from bench.report.results import Results
     from bench.report.spec import TableSpec
 
@@ -306,7 +307,7 @@ class RunResults:
         """
         import pandas as pd
 
-        from bench.report.page.assembly import summary_table
+        from bench.report.page import summary_table
 
         spec = summary_table(self.measured.groups)
         rows = [[_shown(value) for value in row] for row in spec.rows]
@@ -373,7 +374,7 @@ class RunResults:
 
     def __getitem__(self, classifier: str) -> "Side":
         """One classifier of the run, for `compare`."""
-        from bench.report.compare import sides
+        from bench.report.pairing import sides
 
         text = f"{self.out}:{classifier}"
         return sides(text, text, self.out)[0]
@@ -416,15 +417,16 @@ def compare(
     Raises:
         UserError: If there is no such run or classifier, or nothing can be compared.
     """
-    from bench.report import compare as comparing
+    from bench.report.compare import compare as compared
+    from bench.report.pairing import pair, sides
 
-    first, second = comparing.sides(_side(a), _side(b), Path(out).expanduser())
-    pairing = comparing.pair(first, second)
-    return Comparison(first, second, pairing, comparing.compare(pairing.pairs))
+    first, second = sides(_side(a), _side(b), Path(out).expanduser())
+    pairing = pair(first, second)
+    return Comparison(first, second, pairing, compared(pairing.pairs))
 
 
 def _side(side: "RunResults | Side | PathLike") -> str:
-    from bench.report.compare import Side
+    from bench.report.pairing import Side
 
     if isinstance(side, Side):
         return side.text if side.classifier is None else f"{side.root}:{side.classifier}"
@@ -449,7 +451,7 @@ class Comparison:
 
     def spec(self) -> "TableSpec":
         """As a table of the report."""
-        from bench.report.compare.table import table
+        from bench.report.compare import table
 
         return table(self.a, self.b, self.rows)
 
@@ -470,7 +472,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as `bench compare --json` prints it."""
-        from bench.report.compare.table import as_json
+        from bench.report.compare import as_json
 
         return as_json(self.a, self.b, self.pairing, self.rows)
 
@@ -485,13 +487,13 @@ class Comparison:
 
     def show(self, console: "Console") -> None:
         """Print the tables and what they say."""
-        from bench.report.compare.table import show
+        from bench.report.compare import show
 
         show(self.a, self.b, self.pairing, self.rows, console)
 
     def __repr__(self) -> str:
         """The outcome in words, then the table."""
-        from bench.report.compare.table import sentences
+        from bench.report.compare import sentences
 
         return "\n".join([*sentences(self.pairing, self.rows), self.table().to_string()])
 

@@ -196,7 +196,7 @@ def for_steps(config: "Config", clean: bool) -> "Config":
     Raises:
         UserError: If a classifier is to stop early.
     """
-    from bench.report.traces.cost import TABLED_VIEWS
+    from bench.report.replay import TABLED_VIEWS
     from bench.util.errors import UserError
 
     for name, spec in config.classifiers.items():
@@ -216,7 +216,7 @@ def _show_steps(out: Path, classifiers: list[str], json: bool) -> None:
     from bench.decisions import table
     from bench.decisions import table as terminal
     from bench.decisions.session import replay_run
-    from bench.report.traces.cost import by_steps
+    from bench.report.replay import by_steps
 
     found = replay_run(out, by_steps, classifiers)
     if json:

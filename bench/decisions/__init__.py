@@ -5,6 +5,6 @@ session.py    what `bench decide` replays; independent.py finds the same picture
 table.py terminal.py   show it
 
 No network is loaded: everything follows from traces. `bench.rules` lists the rules,
-`bench.report.traces` reads traces, replays rules and compares them with the full decision; it knows
+`bench.report.replay` reads traces, replays rules and compares them with the full decision; it knows
 nothing of this package.
 """

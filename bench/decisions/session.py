@@ -9,9 +9,8 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
+from bench.report.replay import Compared, TraceReader, TraceSource, aligned, compare, replayable
 from bench.report.results import display_name, report_order
-from bench.report.traces.compared import Compared, compare
-from bench.report.traces.replay import TraceReader, TraceSource, aligned, replayable
 from bench.rules import RULES, DecisionConfig, SequentialDecision
 from bench.store.cells import Cell, Manifest
 from bench.store.checkpoints import Bases

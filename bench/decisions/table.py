@@ -8,9 +8,9 @@ from rich.console import Console
 
 from bench.decisions.session import Place, Session
 from bench.report.present import Column, Line, fitted, say
+from bench.report.replay import Compared
 from bench.report.spec import AccuracyEstimate, Difference, Number, TableSpec, Value
 from bench.report.tables.common import DRAWN
-from bench.report.traces.compared import Compared
 
 _DIGITS = 6
 

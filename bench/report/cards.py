@@ -10,12 +10,10 @@ import yaml
 
 from bench import stats as metrics
 from bench.classifiers.kinds import kind_of
-from bench.report.attributes import attributes, recorded
-from bench.report.groups import Result, ResultSet
 from bench.report.logits import factors_of, forecasts_of
-from bench.report.measures import share
+from bench.report.outcomes import share
 from bench.report.ranking import FEWEST
-from bench.report.results import Results, display_name
+from bench.report.results import Result, Results, ResultSet, attributes, display_name, recorded
 from bench.report.tables import common as captions
 from bench.report.tables.common import interval_name, sweeps
 from bench.report.variants import Variant

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bench.report.groups import ResultSet
-from bench.report.measures import difference
-from bench.report.outcomes import recognised, same_samples
+from bench.report.outcomes import difference, recognised, same_samples
+from bench.report.results import ResultSet
 from bench.report.spec import Difference, TableSpec
 
 _MOST = 8  # classifiers or columns in one sentence

@@ -8,9 +8,8 @@ from math import inf
 import numpy as np
 
 from bench import stats as metrics
-from bench.report.groups import Pooled, ResultSet
-from bench.report.measures import bootstrapped
-from bench.report.outcomes import Outcomes, shared_samples
+from bench.report.outcomes import Outcomes, bootstrapped, shared_samples
+from bench.report.results import Pooled, ResultSet
 from bench.report.spec import Number
 from bench.stats import Forecasts, SampleScores
 from emodc.decisions.fit import temperature

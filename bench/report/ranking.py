@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.report.groups import Pooled
-from bench.report.measures import difference
-from bench.report.outcomes import same_samples
+from bench.report.outcomes import difference, same_samples
+from bench.report.results import Pooled
 from bench.report.spec import LEVEL, Mark
 from bench.stats import detectable_difference, holm, split_evenly
 

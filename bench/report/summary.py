@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.groups import Result
 from bench.report.present import csv_cell
+from bench.report.results import Result
 from bench.report.spec import AccuracyEstimate, Number
 
 # Decimals of each number; None for text and counts.

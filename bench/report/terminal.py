@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.classifiers.kinds import seen
-from bench.report.groups import Result, ResultSet
-from bench.report.measures import share
+from bench.report.outcomes import share
 from bench.report.present import Column, Line, fitted, say
+from bench.report.results import Result, ResultSet
 from bench.report.spec import SEEN, SEEN_NOTE, Value
 from bench.report.tables.common import (
     DRAWN,

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.classifiers.kinds import kind_of
-from bench.report.groups import Pooled, ResultSet
-from bench.report.measures import difference
-from bench.report.outcomes import Outcomes, recognised, shared_samples
+from bench.report.outcomes import Outcomes, difference, recognised, shared_samples
+from bench.report.results import Pooled, ResultSet
 from bench.report.spec import AccuracyEstimate, Difference
 from bench.stats import mcnemar
 from bench.stats.bootstrap import two_level_ratio

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.report.compare import compare, pair, sides
+from bench.report.compare import compare
+from bench.report.pairing import pair, sides
 
 N = 60
 CELLS = [("clean", "0"), ("noise", "1"), ("noise", "2"), ("blur", "1"), ("pgd", "1/255")]

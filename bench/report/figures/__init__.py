@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from bench.report.diagnosis import Diagnosis
 from bench.report.figures.ablation import ablation_drawings
 from bench.report.figures.calibration import calibration_drawings, selective_drawings
 from bench.report.figures.confusion import confusion_drawings
@@ -25,9 +26,7 @@ from bench.report.figures.diagnostics import diagnostic_drawings
 from bench.report.figures.drawing import Drawing, Drawn, house_style, write
 from bench.report.figures.forest import group_drawings, recall_drawings
 from bench.report.figures.heatmap import heatmap_drawings
-from bench.report.groups import ResultSet
-from bench.report.results import Results
-from bench.report.traces.diagnosis import Diagnosis
+from bench.report.results import Results, ResultSet
 from bench.store.store import Store
 
 __all__ = ["Drawn", "write_figures"]

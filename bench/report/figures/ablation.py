@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
 from bench.report.figures.drawing import Drawing, LineStyle, footnote, line_style, new_figure, shown
-from bench.report.groups import ResultSet
+from bench.report.results import ResultSet
 from bench.report.spec import AccuracyEstimate
 from bench.report.tables import interval_name
 from bench.report.tables.ablation import pairs_with_base

@@ -22,7 +22,7 @@ from bench.report.figures.drawing import (
     part_of,
     shown,
 )
-from bench.report.groups import Pooled, ResultSet
+from bench.report.results import Pooled, ResultSet
 
 _PANELS = 6
 _TITLE_WIDTH = 2.2  # inches for a classifier's name and its UAR

@@ -27,11 +27,10 @@ from bench.report.figures.drawing import (
     part_of,
     shown,
 )
-from bench.report.groups import ResultSet
+from bench.report.replay import Compared, CostCurve, Single, cost_curves, in_flops, singles
+from bench.report.results import ResultSet
 from bench.report.spec import AccuracyEstimate
 from bench.report.tables import interval_name
-from bench.report.traces.compared import Compared
-from bench.report.traces.cost import CostCurve, Single, cost_curves, in_flops, singles
 from bench.stats import Interval
 from bench.store.store import Store
 

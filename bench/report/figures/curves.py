@@ -23,8 +23,8 @@ from bench.report.figures.drawing import (
     part_of,
     shown,
 )
-from bench.report.groups import Pooled, ResultSet
-from bench.report.measures import Metrics
+from bench.report.outcomes import Metrics
+from bench.report.results import Pooled, ResultSet
 from bench.report.tables import interval_name
 from bench.store.cells import FAMILIES
 

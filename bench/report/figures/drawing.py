@@ -20,7 +20,7 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.lines import Line2D
 
 from bench.classifiers.kinds import kind_of
-from bench.report.groups import Pooled, ResultSet
+from bench.report.results import Pooled, ResultSet
 from bench.report.spec import AccuracyEstimate, Chapter
 from bench.report.tables import DRAWN, setting
 from bench.util import runtime

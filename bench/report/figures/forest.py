@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from bench.report.attributes import CLASS, Attribute, attributes, classes
 from bench.report.figures.drawing import (
     GREY,
     Drawing,
@@ -27,10 +26,9 @@ from bench.report.figures.drawing import (
     part_of,
     shown,
 )
-from bench.report.groups import Pooled, ResultSet
-from bench.report.measures import share
-from bench.report.outcomes import recognised, shared_samples
+from bench.report.outcomes import recognised, share, shared_samples
 from bench.report.ranking import FEWEST
+from bench.report.results import CLASS, Attribute, Pooled, ResultSet, attributes, classes
 from bench.report.spec import AccuracyEstimate, Chapter
 from bench.report.tables import interval_name, sizes
 from bench.store.store import Store

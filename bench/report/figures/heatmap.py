@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.report.figures.drawing import Drawing, extremes, footnote, ink, new_figure, shown
-from bench.report.groups import ResultSet
+from bench.report.results import ResultSet
 from bench.report.spec import AccuracyEstimate
 from bench.report.tables import interval_name
 

@@ -16,8 +16,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from bench.report.groups import ResultSet
-from bench.report.results import Results
+from bench.report.results import Results, ResultSet
 from bench.report.spec import Chapter, TableSpec, unique
 from bench.report.tables.calibration import calibration_table, consistency_tables
 from bench.report.tables.clean import across_tables, clean_table, group_tables
@@ -35,13 +34,13 @@ from bench.report.tables.common import (
 from bench.report.tables.cost import cost_table
 from bench.report.tables.errors import check_reference, errors_table, reference_of
 from bench.report.tables.provenance import constants_table, datasets_table, provenance_table
-from bench.report.tables.sequences import sequences_table
 from bench.report.tables.severities import (
     attack_table,
     corruption_table,
     curves_table,
     grid_table,
     levels_table,
+    sequences_table,
 )
 from bench.store.store import Store
 

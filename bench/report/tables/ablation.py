@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from bench.report.groups import ResultSet
-from bench.report.results import Results
+from bench.report.results import Results, ResultSet
 from bench.report.spec import Difference, Number, TableSpec, Value, p_text
 from bench.report.tables import caption, interval_name, setting
 from bench.report.variants import Variant, VariantPair, base_of, variants

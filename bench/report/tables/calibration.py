@@ -9,10 +9,9 @@ from statistics import fmean
 import numpy as np
 
 from bench import stats as metrics
-from bench.report.groups import Pooled, ResultSet
 from bench.report.logits import Factors, factors_of, forecasts_of, with_logits
-from bench.report.measures import bootstrapped
-from bench.report.outcomes import Outcomes
+from bench.report.outcomes import Outcomes, bootstrapped
+from bench.report.results import Pooled, ResultSet
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.common import (
     Swept,

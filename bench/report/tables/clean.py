@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bench.report.attributes import CLASS, Attribute, attributes, classes
-from bench.report.groups import Pooled, ResultSet
-from bench.report.measures import share
+from bench.report.outcomes import share
 from bench.report.ranking import FEWEST, RankedScores
-from bench.report.results import Results
+from bench.report.results import CLASS, Attribute, Pooled, Results, ResultSet, attributes, classes
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.common import (
     Swept,

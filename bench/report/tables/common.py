@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.groups import Pooled, Result, ResultSet
 from bench.report.outcomes import same_samples
 from bench.report.ranking import RankedScores, rank
+from bench.report.results import Pooled, Result, ResultSet
 from bench.report.spec import ABSENT, SEEN, SEEN_NOTE, TIED, TIED_NOTE, TableSpec, Value
 from bench.stats import SampleScores
 from bench.store.checkpoints import GATE_FACTOR

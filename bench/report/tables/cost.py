@@ -3,11 +3,18 @@
 from collections.abc import Iterator, Mapping
 from math import isclose
 
-from bench.report.groups import Pooled, ResultSet
+from bench.report.replay import (
+    Compared,
+    CostCurve,
+    Single,
+    cost_curves,
+    in_flops,
+    mean_over_budgets,
+    singles,
+)
+from bench.report.results import Pooled, ResultSet
 from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
 from bench.report.tables.common import captioned, counts_header, interval_name
-from bench.report.traces.compared import Compared, mean_over_budgets
-from bench.report.traces.cost import CostCurve, Single, cost_curves, in_flops, singles
 from bench.rules import FULL
 from bench.store.store import Store
 

@@ -5,10 +5,10 @@ import io
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from bench.report.diagnosis import PROMPTS, Diagnosis
 from bench.report.present import csv_cell
 from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
 from bench.report.tables import caption
-from bench.report.traces.diagnosis import PROMPTS, Diagnosis
 from bench.stats import Interval
 from emodc.analysis import Estimate
 

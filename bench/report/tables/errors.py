@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench import stats as metrics
-from bench.report.groups import ResultSet
-from bench.report.measures import above_zero, bootstrapped_ratio
-from bench.report.outcomes import same_samples
-from bench.report.results import Results
+from bench.report.outcomes import above_zero, bootstrapped_ratio, same_samples
+from bench.report.results import Results, ResultSet
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.common import (
     Swept,

@@ -5,9 +5,7 @@ from typing import Any, get_args
 
 from bench.data.base import Split
 from bench.perturb.listing import in_words, other_parameters
-from bench.report.attributes import recorded
-from bench.report.groups import Result, ResultSet
-from bench.report.results import Results
+from bench.report.results import Result, Results, ResultSet, recorded
 from bench.report.spec import TableSpec, Value
 from bench.report.tables.common import caption, captioned, sizes
 from bench.store.cells import Conditioning

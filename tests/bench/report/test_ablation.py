@@ -12,9 +12,9 @@ from statsmodels.stats.multitest import multipletests
 from bench.decisions.session import EVERY_RULE, replay_run
 from bench.report import write_report
 from bench.report.cards import write_cards
-from bench.report.compare.pairing import Side, pair
 from bench.report.figures.ablation import ablation_figure, points_of
 from bench.report.latex import latex
+from bench.report.pairing import Side, pair
 from bench.report.present import markdown
 from bench.report.results import read
 from bench.report.spec import p_text

@@ -13,9 +13,8 @@ from scipy.special import log_softmax, softmax
 from bench import stats as metrics
 from bench.report.cards import calibration
 from bench.report.figures.calibration import calibration_drawings, reliabilities
-from bench.report.groups import ResultSet
 from bench.report.logits import factors_of, forecasts_of, pooled
-from bench.report.results import read
+from bench.report.results import ResultSet, read
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.calibration import calibration_table
 from bench.report.tables.common import sweeps

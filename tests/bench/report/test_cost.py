@@ -7,11 +7,9 @@ import pytest
 from made_up_traces import K, errors, labels, write_run, write_traces
 
 from bench.report.figures.cost import cost_drawings
-from bench.report.groups import ResultSet
-from bench.report.results import read
+from bench.report.replay import DELTAS, cost_curves, mean_over_budgets
+from bench.report.results import ResultSet, read
 from bench.report.tables.cost import AREA, cost_table
-from bench.report.traces.compared import mean_over_budgets
-from bench.report.traces.cost import DELTAS, cost_curves
 from bench.stats import wilson
 from bench.store.store import Store
 from emodc.decisions.decide import decide

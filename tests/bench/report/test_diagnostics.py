@@ -11,6 +11,7 @@ from PIL import Image
 from scipy import stats
 
 from bench.report import write_report
+from bench.report.diagnosis import Diagnosis, diagnose
 from bench.report.figures.diagnostics import (
     correlation,
     example,
@@ -19,7 +20,6 @@ from bench.report.figures.diagnostics import (
     timesteps,
 )
 from bench.report.results import read
-from bench.report.traces.diagnosis import Diagnosis, diagnose
 from bench.store.store import Store
 from bench.store.traces import OtherPrompts, Traces
 

@@ -18,8 +18,7 @@ from bench.report.figures.confusion import confusion_drawings
 from bench.report.figures.curves import curve_drawings
 from bench.report.figures.drawing import evenly, house_style, line_style, shown
 from bench.report.figures.heatmap import heatmap_drawings
-from bench.report.groups import ResultSet
-from bench.report.results import read
+from bench.report.results import ResultSet, read
 from bench.report.tables import DRAWN
 from bench.store.store import Store
 

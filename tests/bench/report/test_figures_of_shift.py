@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from bench.report.figures.calibration import calibration_drawings, reliabilities
 from bench.report.figures.cost import cost_drawings
 from bench.report.figures.forest import conditions, group_drawings, recall_drawings, scores
-from bench.report.groups import ResultSet
-from bench.report.results import read
+from bench.report.results import ResultSet, read
 from bench.stats import wilson
 from bench.store.records import DatasetRecord
 from bench.store.store import Store

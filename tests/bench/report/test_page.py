@@ -14,9 +14,17 @@ from PIL import Image
 
 from bench.config import load
 from bench.report import write_report
-from bench.report.page import FigureFile, page_html, write_page
-from bench.report.page.assembly import assemble
-from bench.report.page.build import SVG_LIMIT, cell, pictures, sort_key, table
+from bench.report.page import (
+    SVG_LIMIT,
+    FigureFile,
+    assemble,
+    cell,
+    page_html,
+    pictures,
+    sort_key,
+    table,
+    write_page,
+)
 from bench.report.results import read
 from bench.report.spec import AccuracyEstimate, Difference, Number, TableSpec
 from bench.stats import Interval

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from bench.report import show, write_report
-from bench.report.page.build import Page, page_html
+from bench.report.page import Page, page_html
 from bench.report.present import FORMATS, Column, fitted, present, renderer
 from bench.report.spec import AccuracyEstimate, TableSpec
 from bench.stats import Interval

@@ -13,7 +13,7 @@ from bench.config import BaselineClassifier, Config, PythonClassifier, parse
 from bench.perturb import CORRUPTIONS
 from bench.report import write_report
 from bench.report.latex import latex
-from bench.report.page.build import table
+from bench.report.page import table
 from bench.report.present import csv_text, markdown
 from bench.report.results import read
 from bench.report.spec import TableSpec

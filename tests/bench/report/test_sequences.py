@@ -10,7 +10,7 @@ from made_up_cells import CLASSES, inputs_of, make_cell, restated, write_cell
 from bench.report.results import read
 from bench.report.spec import AccuracyEstimate, Number, TableSpec
 from bench.report.tables import tables
-from bench.report.tables.sequences import sequences_table
+from bench.report.tables.severities import sequences_table
 from bench.stats.bootstrap import two_level
 from bench.store.cells import Cell, Manifest
 from bench.store.store import ROW_SCHEMA, Store

@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from bench.report.measures import share
+from bench.report.outcomes import share
 from bench.report.present import Column, fitted
 from bench.report.results import read
 from bench.report.spec import AccuracyEstimate

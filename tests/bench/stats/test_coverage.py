@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
-from bench.report.measures import difference
+from bench.report.outcomes import difference
 from bench.stats import (
     Interval,
     clopper_pearson,

@@ -12,7 +12,7 @@ from bench.config import Config, parse
 from bench.data.open import open_dataset
 from bench.perturb import CONTINUOUS
 from bench.report import write_report
-from bench.report.compare.pairing import Side, pair
+from bench.report.pairing import Side, pair
 from bench.report.results import read
 from bench.report.spec import AccuracyEstimate
 from bench.stats import wilson

@@ -9,8 +9,8 @@ import pytest
 from comparisons import compared
 from rich.console import Console
 
-from bench.report.compare import compare, pair, sides, table
-from bench.report.compare import table as terminal
+from bench.report.compare import compare, show, table
+from bench.report.pairing import pair, sides
 
 
 def test_exit_codes(bench, run: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_terminal_of_any_width(run: Path, width: int) -> None:
     rows = compare(pairing.pairs)
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=width, color_system=None)
-    terminal.show(first, second, pairing, rows, console)
+    show(first, second, pairing, rows, console)
     lines = text.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     for row in rows:
@@ -79,6 +79,6 @@ def test_a_terminal_of_any_width(run: Path, width: int) -> None:
 def test_the_table_names_what_it_rests_on(run: Path) -> None:
     first, second = sides("net", "other", run)
     rows = compare(pair(first, second).pairs)
-    spec = table.table(first, second, rows)
+    spec = table(first, second, rows)
     assert spec.header == ("cell", "n", "A %", "B %", "B - A", "p", "detectable", "UAR, B - A")
     assert "7 rows" in spec.caption and "Drawn faces" in spec.about

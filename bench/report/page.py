@@ -1,11 +1,16 @@
-"""What a page holds. All text is plain: the template escapes it."""
+"""The report as one page: a single HTML file that opens from disk and asks nothing of a network.
+
+What a page holds is plain text: the template (page.html.j2, page.css, page.js) escapes it.
+"""
 
 import base64
 import hashlib
 import io
+import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import count
@@ -16,16 +21,82 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from bench.report.figures import Drawn
+from bench.report.findings import findings, informative
+from bench.report.outcomes import Flips
+from bench.report.results import Result, Results, ResultSet
 from bench.report.spec import (
     ABSENT,
     AccuracyEstimate,
+    Chapter,
     Difference,
     Mark,
     Number,
     TableSpec,
     Value,
 )
+from bench.report.tables import caption, how_to_read, interval_name, setting
 from bench.util.errors import printable
+
+# ------------------------------------------------------------------------------------------------
+# Chapters: which tables and figures stand together, in which order
+# ------------------------------------------------------------------------------------------------
+
+TITLES: dict[Chapter, str] = {
+    "data": "Data sets",
+    "clean": "Clean pictures",
+    "corruptions": "Corruptions",
+    "attacks": "Attacks",
+    "confidence": "Confidence and agreement",
+    "groups": "Groups of pictures",
+    "emodc": "EmoDC's decisions and their cost",
+    "ablation": "EmoDC's variants",
+    "diagnostics": "EmoDC's errors by prompt and timestep",
+    "provenance": "Provenance",
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A chapter.
+
+    Attributes:
+        chapter: Which.
+        tables: In order.
+        figures: In order.
+        notes: Sentences below the title.
+    """
+
+    chapter: Chapter
+    tables: tuple[TableSpec, ...]
+    figures: tuple[Drawn, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """As readers see it."""
+        return TITLES[self.chapter]
+
+
+def contents(
+    tables: Sequence[TableSpec], figures: Sequence[Drawn], notes: Mapping[Chapter, Sequence[str]]
+) -> list[Contents]:
+    """The chapters that have something in them."""
+    found = (
+        Contents(
+            chapter,
+            tuple(spec for spec in tables if spec.chapter == chapter),
+            tuple(figure for figure in figures if figure.chapter == chapter),
+            tuple(notes.get(chapter, ())),
+        )
+        for chapter in TITLES
+    )
+    return [own for own in found if own.tables or own.figures or own.notes]
+
+
+# ------------------------------------------------------------------------------------------------
+# A page and its file
+# ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -353,7 +424,7 @@ def page_html(page: Page) -> str:
 
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("bench.report.page", "."),
+        loader=PackageLoader("bench.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=lambda value: (
@@ -365,7 +436,7 @@ def _environment() -> Environment:
 
 
 def _shipped(name: str) -> str:
-    return resources.files("bench.report.page").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("bench.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _policy(style: str, script: str) -> str:
@@ -387,3 +458,138 @@ def _unique(name: str, taken: set[str]) -> str:
     anchor = next(base + ending for ending in endings if base + ending not in taken)
     taken.add(anchor)
     return anchor
+
+
+# ------------------------------------------------------------------------------------------------
+# The page of a store's results
+# ------------------------------------------------------------------------------------------------
+
+
+def assemble(
+    out: Path, results: Results, chapters: Sequence[Contents], reference: str | None = None
+) -> Page:
+    """The page.
+
+    Args:
+        out: The folder of the run.
+        results: What is shown.
+        chapters: Tables and figures; those of provenance stand at the end of the page.
+        reference: Of mCE, as asked for.
+    """
+    names = dict.fromkeys(name for group in results.groups for name in group.names.values())
+    ends = [own for own in chapters if own.chapter == "provenance"]
+    return Page(
+        title="Robustness",
+        intro=_intro(results),
+        findings=tuple(findings(results.groups, [s for own in chapters for s in own.tables])),
+        how_to_read=tuple(how_to_read(results.groups)),
+        summary=summary_table(results.groups),
+        sections=(
+            *(_section(own) for own in chapters if own.chapter != "provenance"),
+            PageSection("All cells", "cells", (cells_table(results),)),
+        ),
+        classifiers=tuple(names),
+        missing=tuple(map(str, results.missing)),
+        provenance=(*(spec for own in ends for spec in own.tables), *commands_tables(results)),
+        commands=tuple(_commands(out, reference)),
+    )
+
+
+def summary_table(groups: Sequence[ResultSet]) -> TableSpec:
+    """A row per classifier and data set: clean, mean of each corruption, attacks, cost."""
+    corruptions = _union(group.perturbations("corruption") for group in groups)
+    attacks = _union(group.perturbations("attack") for group in groups)
+    header = ("classifier", "data set", "n", "clean", *corruptions, *attacks, "evaluations/image")
+    rows: list[tuple[Value, ...]] = []
+    for group in groups:
+        for classifier, name in group.names.items():
+            clean = group.clean(classifier)
+            row: list[Value] = [name, group.slug]
+            row += [None, None] if clean is None else [str(clean.metrics.n), clean.metrics.accuracy]
+            row += [group.mean(classifier, perturbation) for perturbation in corruptions]
+            for attack in attacks:
+                level = informative(group, attack)
+                own = None if level is None else group.get(classifier, attack, level)
+                row.append(None if own is None else own.metrics.accuracy)
+            cost = None if clean is None else clean.metrics.evaluations
+            row.append(None if cost is None else Number(cost, 1))
+            rows.append(tuple(row))
+    intervals = " or ".join(dict.fromkeys(map(interval_name, groups)))
+    about = (
+        "Accuracy in percent: clean (n), mean over severities of each corruption, each attack at "
+        "the budget where classifiers differ most (on some of the pictures); cost last"
+    )
+    text = caption(about, intervals=f"{intervals} intervals")
+    return TableSpec("summary", "All classifiers", text, header, tuple(rows))
+
+
+def cells_table(results: Results) -> TableSpec:
+    """A row per complete cell, with the id of its folder."""
+    header = (
+        *("classifier", "data set", "perturbation", "severity", "seed", "n", "accuracy %"),
+        *("UAR %", "macro-F1 %", "d_p", "cell"),
+    )
+    rows: list[tuple[Value, ...]] = []
+    for result in results.complete:
+        cell, m = result.cell, result.metrics
+        where = cell.dataset, cell.perturbation, cell.severity, str(cell.seed)
+        rows.append((result.name, *where, str(m.n), m.accuracy, m.uar, m.macro_f1, m.d_p, cell.id))
+    about = (
+        "Every complete cell, 95% Wilson intervals. Its files: cells/CLASSIFIER/CELL of the run."
+    )
+    return TableSpec("cells", "All cells", about, header, tuple(rows))
+
+
+def commands_tables(results: Results) -> list[TableSpec]:
+    """The command that computes each number, as the run has noted it; none if none has."""
+    rows: dict[tuple[str, str, str], str] = {}
+    found: list[Result | Flips] = [*results.complete, *results.flips, *results.levels]
+    for result in found:
+        cell, command = result.cell, result.manifest.command
+        if command:
+            rows[result.name, cell.dataset, cell.perturbation] = command
+    about = "What computes the cells of a row; paths are as they were typed."
+    header = ("classifier", "data set", "perturbation", "command")
+    body = tuple((*where, command) for where, command in rows.items())
+    return (
+        [TableSpec("commands", "Commands behind the numbers", about, header, body)] if body else []
+    )
+
+
+def _intro(results: Results) -> tuple[str, ...]:
+    sentences = []
+    for group in results.groups:
+        classifiers = f"{len(group.names)} classifier{'s' if len(group.names) > 1 else ''}"
+        sentences.append(f"{classifiers}. {setting(group, group.results)}.")
+    total = results.finished + len(results.missing)
+    sentences.append(f"{results.finished} of {total} planned cells are complete.")
+    sentences.append("A model card of every checkpoint lies beside this page, in cards/.")
+    return tuple(sentences)
+
+
+def _section(own: Contents) -> PageSection:
+    figures = (FigureFile(f.png, f.svg, f"{f.title}.", f.alt) for f in own.figures)
+    return PageSection(own.title, own.chapter, own.tables, tuple(figures), own.notes)
+
+
+def _commands(out: Path, reference: str | None) -> list[Command]:
+    """The run, the report, and the configuration; `commands_tables` has those of single numbers."""
+    place = shlex.quote(str(out))
+    chosen = "" if reference is None else f" --reference {shlex.quote(reference)}"
+    commands = [
+        Command(
+            "All numbers, with the configuration below as config.yaml; --classifiers and "
+            "--perturbations narrow it.",
+            f"bench run robustness --config config.yaml --out {place}",
+        ),
+        Command("This report, from the stored results.", f"bench report {place}{chosen}"),
+    ]
+    config = json.loads((out / "plan.json").read_text(encoding="utf-8")).get("config")
+    if config:
+        text = json.dumps(config, indent=2, ensure_ascii=False)
+        commands.append(Command("config.yaml: the configuration, with all defaults.", text))
+    return commands
+
+
+def _union(lists: Iterable[Iterable[str]]) -> list[str]:
+    return list(dict.fromkeys(name for names in lists for name in names))

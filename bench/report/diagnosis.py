@@ -1,4 +1,4 @@
-"""EmoDC's complete cells together with their traces."""
+"""What EmoDC's errors say: by prompt and timestep, margins, one picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.report.groups import Result, ResultSet
 from bench.report.outcomes import shared_samples
-from bench.report.results import Results
+from bench.report.results import Result, Results, ResultSet
 from bench.store.cells import pictures_of
 from bench.store.store import Store
 from emodc import analysis
