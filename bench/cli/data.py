@@ -36,12 +36,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 @data.command("list")
 def list_(json: Json = False) -> None:
     """List the data sets that can be read, their layout on disk and their choices of protocol."""
-    from bench.data import catalogue
+    from bench.data import config
 
     if json:
-        print_json({"datasets": catalogue.as_json()})
+        print_json({"datasets": config.as_json()})
     else:
-        typer.echo(catalogue.as_text(min(shutil.get_terminal_size().columns, 120)))
+        typer.echo(config.as_text(min(shutil.get_terminal_size().columns, 120)))
 
 
 @data.command()

@@ -64,9 +64,8 @@ def decide(
     """
     from rich.console import Console
 
-    from bench.decisions import table
-    from bench.decisions import table as terminal
-    from bench.decisions.session import chosen_rules, replay_run
+    from bench import decisions
+    from bench.decisions import chosen_rules, replay_run
     from bench.report.present import renderer
     from bench.util.errors import UserError
     from bench.util.files import atomic
@@ -85,8 +84,8 @@ def decide(
     )
     if save is not None and render is not None:
         with atomic(save) as scratch:
-            scratch.write_text(render(table.table(found)), encoding="utf-8")
+            scratch.write_text(render(decisions.table(found)), encoding="utf-8")
     if json:
-        print_json(table.as_json(found))
+        print_json(decisions.as_json(found))
     else:
-        terminal.show(found, Console())
+        decisions.show(found, Console())

@@ -45,7 +45,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Draw a picture under every corruption of a preset, at every severity."""
-    from bench.perturb.sheet import corruption_sheet, write_sheet
+    from bench.perturb.export import corruption_sheet, write_sheet
     from bench.util.progress import Reporter
 
     chosen = _preset(preset)

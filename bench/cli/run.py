@@ -213,16 +213,15 @@ def _show_steps(out: Path, classifiers: list[str], json: bool) -> None:
     """Accuracy by number of steps, from the traces that are there now."""
     from rich.console import Console
 
-    from bench.decisions import table
-    from bench.decisions import table as terminal
-    from bench.decisions.session import replay_run
+    from bench import decisions
+    from bench.decisions import replay_run
     from bench.report.replay import by_steps
 
     found = replay_run(out, by_steps, classifiers)
     if json:
-        print_json(table.as_json(found))
+        print_json(decisions.as_json(found))
     else:
-        terminal.show(found, Console())
+        decisions.show(found, Console())
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -1,5 +1,7 @@
-"""Which data a run is about."""
+"""Which data a run is about, and what `bench data list` says of every data set."""
 
+import textwrap
+from collections.abc import Iterator
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal, Self
@@ -57,3 +59,121 @@ class CrossData(Section):
 
 
 DataConfig = Annotated[FacesData | ClipsData | CrossData | FilesData, Field(discriminator="kind")]
+
+
+# ------------------------------------------------------------------------------------------------
+# `bench data list`: layout on disk, choices of protocol
+# ------------------------------------------------------------------------------------------------
+
+_EVERYWHERE = ("kind", "root", "follow_links", "lost_classes")
+
+_FROM_FILES = (
+    "Read from files: --data NAME --root DIR. With -o follow_links=true files behind links that "
+    "leave DIR are used, too. With -o lost_classes=drop classes with labels and no picture are "
+    "left out."
+)
+
+
+def as_json() -> list[dict[str, Any]]:
+    """One object per data set."""
+    drawn: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "title": (section.__doc__ or "").rstrip("."),
+            "agreement": None,
+            "layout": None,
+            "clips": name == "clips",
+            "options": _options(section),
+        }
+        for name, section in FACES.items()
+    ]
+    files: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "title": layout.title,
+            "agreement": layout.terms,
+            "layout": layout.expects,
+            "clips": layout.clips,
+            "options": _options(layout),
+        }
+        for name, layout in FILES.items()
+    ]
+    return drawn + files
+
+
+def as_text(width: int) -> str:
+    """Name and title of each, then what is on disk and what can be chosen.
+
+    Args:
+        width: Columns; only words that are longer than a line pass it.
+    """
+    entries = as_json()
+    drawn = [entry for entry in entries if entry["layout"] is None]
+    files = [entry for entry in entries if entry["layout"] is not None]
+    lines = _wrapped("Drawn by the bench: --data NAME. Defaults are in brackets.", "", width)
+    for entry in drawn:
+        lines += ["", *_entry(entry, width)]
+    lines += ["", "", *_wrapped(_FROM_FILES, "", width)]
+    for entry in files:
+        lines += ["", *_entry(entry, width)]
+    return "\n".join(lines)
+
+
+def _entry(entry: dict[str, Any], width: int) -> Iterator[str]:
+    clips = ", clips" if entry["clips"] and entry["layout"] else ""  # drawn ones say it themselves
+    yield from _wrapped(f"{entry['name']}: {entry['title']}{clips}", "", width)
+    if entry["layout"]:
+        yield from _wrapped(f"layout: {entry['layout']}", "  ", width)
+    for option in entry["options"]:
+        about = f": {option['description']}" if option["description"] else ""
+        default = "" if option["default"] is None else f" [{_as_typed(option['default'])}]"
+        choice = f"-o {option['name']}={option['values']}{about}{default}"
+        yield from _wrapped(choice, "  ", width)
+    if entry["agreement"]:
+        yield from _wrapped(f"agreement: {entry['agreement']}", "  ", width)
+
+
+def _as_typed(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _wrapped(text: str, indent: str, width: int) -> list[str]:
+    """Lines of a paragraph, all but the first indented deeper; paths and options stay whole."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent + "    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _options(section: Any) -> list[dict[str, Any]]:
+    """Name, values, default and description of each field that is a choice."""
+    fields = section.model_json_schema()["properties"]
+    return [
+        {
+            "name": name,
+            "values": _values(field),
+            "default": field.get("default"),
+            "description": field.get("description", "").rstrip("."),
+        }
+        for name, field in fields.items()
+        if name not in _EVERYWHERE
+    ]
+
+
+def _values(field: dict[str, Any]) -> str:
+    """The values of a field: "a|b", "1..5", "14.." or what they are, "TEXT"."""
+    kinds = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
+    values = [str(value) for kind in kinds for value in kind.get("enum", ())]
+    if values:
+        return "|".join(values)
+    if any(kind.get("type") == "boolean" for kind in kinds):
+        return "true|false"
+    for kind in kinds:
+        if "minimum" in kind or "maximum" in kind:
+            return f"{kind.get('minimum', '')}..{kind.get('maximum', '')}"
+    names = {"integer": "NUMBER", "number": "NUMBER", "string": "TEXT", "array": "LIST"}
+    return names.get(kinds[0].get("type"), "VALUE")

@@ -16,10 +16,9 @@ import numpy as np
 
 from bench import faces
 from bench.data.base import ClipDataSet, DataSet, Sample, Split
-from bench.data.cache import cache_folder
 from bench.util import runtime
 from bench.util.errors import UserError, unknown
-from bench.util.files import atomic, digest
+from bench.util.files import atomic, cache_folder, digest
 
 #: Raise when the renderer draws other pixels, so that no stale cache or result is ever used.
 RENDERER_VERSION = 1

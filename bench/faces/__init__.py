@@ -1,17 +1,14 @@
 """Drawn faces: a data set of facial expressions rendered from action units, attributes known.
 
-- `action_units`  expressions as FACS action units, difficulty presets
-- `compound`      expressions of two emotions in one face
-- `domains`       other rooms and cameras
+- `action_units`  expressions as FACS action units, also of two emotions; difficulty presets
 - `identity`      the features of a person
-- `scene`         pose, light, background, occluder, camera
-- `face`          the full description of one picture, and `sample_face`
+- `scene`         pose, light, background, occluder, camera; other rooms and cameras
+- `face`          the full description of one picture, `sample_face`, groups for reports
 - `randomness`    draws and noise that are a function of an address
-- `shapes`, `canvas`   drawing primitives, projection, painting
-- `head`, `hair`, `eyes`, `mouth`, `accessories`, `backdrop`   the parts of a picture
+- `canvas`        drawing primitives, projection, painting
+- `features`, `hair`    the parts of a face
 - `render`        `draw` and `generate`
 - `clip`          a face through time: `sample_clip`, `generate_clips`
-- `groups`        groups of faces for reports
 
 The drawings are no evidence about real faces.
 """

@@ -24,9 +24,8 @@ from bench.faces.canvas import (
     through,
 )
 from bench.faces.face import Face
-from bench.faces.head import jaw_drop, outline
+from bench.faces.features import Mouth, jaw_drop, outline
 from bench.faces.identity import Colour, Identity
-from bench.faces.mouth import Mouth
 
 _CAP_POINTS = 91
 """Points along the outer edge of the hair; enough for the bumps of curls."""

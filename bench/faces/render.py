@@ -12,8 +12,21 @@ from numpy.typing import NDArray
 
 from bench.faces.action_units import Difficulty
 from bench.faces.canvas import SIZE, Canvas, Image, Projection, Shape, fill_polygon, to_fixed
-from bench.faces.eyes import brows, eyes
 from bench.faces.face import Face, sample_face
+from bench.faces.features import (
+    brows,
+    cheeks,
+    ears,
+    eyes,
+    face_lines,
+    jaw_drop,
+    mouth,
+    mouth_of,
+    neck_and_clothes,
+    nose,
+    outline,
+    skin_of_face,
+)
 from bench.faces.hair import (
     beard,
     behind_the_head,
@@ -25,18 +38,7 @@ from bench.faces.hair import (
     scarf_front,
     temple_angle,
 )
-from bench.faces.head import (
-    cheeks,
-    ears,
-    face_lines,
-    jaw_drop,
-    neck_and_clothes,
-    nose,
-    outline,
-    skin_of_face,
-)
 from bench.faces.identity import Identity
-from bench.faces.mouth import mouth, mouth_of
 from bench.faces.randomness import bell_noise
 from bench.faces.scene import Background, Camera, Domain
 

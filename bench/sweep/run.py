@@ -24,11 +24,8 @@ from bench.store import records as dataset_record
 from bench.store.cells import Cell, Manifest
 from bench.store.checkpoints import Card
 from bench.store.store import Store
-from bench.sweep.deciding import phases
-from bench.sweep.executors import execute, worker_count
-from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, shards_of
-from bench.sweep.sharing import Sharing
-from bench.sweep.worker import Worker
+from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, phases, shards_of
+from bench.sweep.worker import Sharing, Worker, execute, worker_count
 from bench.util import runtime
 from bench.util.errors import UserError
 from bench.util.files import write_json

@@ -28,6 +28,18 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 (Path.expanduser raises for nobody)
 
 
+def cache_folder() -> Path:
+    """Where drawn faces, facts of pictures and prepared data sets are kept.
+
+    $EMODC_BENCH_CACHE, or emodc-bench in the user's cache folder.
+    """
+    override = os.environ.get("EMODC_BENCH_CACHE")
+    if override:
+        return expanded(override)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (expanded(base) if base else Path.home() / ".cache") / "emodc-bench"
+
+
 def private_folder(folder: Path) -> None:
     """Make a folder that only its owner can enter: for what is kept of people's pictures."""
     folder.mkdir(parents=True, exist_ok=True)

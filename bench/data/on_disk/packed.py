@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.data.cache import cache_folder
 from bench.data.readers.base import Layout
-from bench.util.files import digest, read_parquet
+from bench.util.files import cache_folder, digest, read_parquet
 
 #: Raise when the same content gives another picture.
 VERSION = 2

@@ -21,14 +21,13 @@ import numpy as np
 import pandas as pd
 
 from bench.data.base import Split
-from bench.data.cache import cache_folder
 from bench.data.on_disk import FilesDataSet, open_layout, packed
 from bench.data.on_disk import examine as workers
 from bench.data.on_disk.examine import memory
 from bench.data.readers.base import Layout, Source
 from bench.data.reading.images import UnreadablePicture
 from bench.util.errors import UserError
-from bench.util.files import private_folder, write_parquet
+from bench.util.files import cache_folder, private_folder, write_parquet
 from bench.util.progress import Reporter
 
 _CHUNK_BYTES = 8 << 20  # of pixels, per task of a process

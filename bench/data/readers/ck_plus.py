@@ -13,8 +13,7 @@ from typing_extensions import override
 
 from bench import faces
 from bench.data.base import Skipped
-from bench.data.readers.base import Entry, Listing, PictureFile
-from bench.data.readers.by_subject import BySubject
+from bench.data.readers.base import BySubject, Entry, Listing, PictureFile
 from bench.data.readers.cast import Cast, posed, save
 from bench.data.reading.images import PICTURE_SUFFIXES
 from bench.data.reading.tables import lines, read_text, wrong_line

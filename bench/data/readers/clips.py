@@ -8,9 +8,15 @@ import numpy as np
 
 from bench.data.base import Skipped
 from bench.data.readers.base import Layout, Source
-from bench.data.reading.images import PICTURE_SUFFIXES, UnreadablePicture, read_picture
+from bench.data.reading.images import (
+    PICTURE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    UnreadablePicture,
+    count_frames,
+    read_picture,
+    read_video,
+)
 from bench.data.reading.tree import files_in, locate, scan_level
-from bench.data.reading.video import VIDEO_SUFFIXES, count_frames, read_video
 from bench.labels import natural_key
 
 

@@ -9,8 +9,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench import faces
-from bench.data.readers.base import Entry, Listing, PictureFile
-from bench.data.readers.by_subject import BySubject, coded, holds
+from bench.data.readers.base import BySubject, Entry, Listing, PictureFile, coded, holds
 from bench.data.readers.cast import Cast, posed, save
 from bench.data.reading.images import PICTURE_SUFFIXES
 from bench.data.reading.tree import locate, scan

@@ -12,8 +12,16 @@ from typing_extensions import override
 
 from bench import faces
 from bench.data.base import Split
-from bench.data.readers.base import Counts, Entry, Listing, PictureFile, subject_folds
-from bench.data.readers.by_subject import BySubject, coded, holds
+from bench.data.readers.base import (
+    BySubject,
+    Counts,
+    Entry,
+    Listing,
+    PictureFile,
+    coded,
+    holds,
+    subject_folds,
+)
 from bench.data.readers.cast import Cast, posed, save, turned
 from bench.data.reading.images import PICTURE_SUFFIXES
 from bench.data.reading.tree import locate, scan

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from bench.config import Config, load, parse
-from bench.config.reading import _UniqueKeyLoader
+from bench.config.run import _UniqueKeyLoader
 from bench.util.errors import UserError
 
 STAGE = {"objective": {"kind": "base"}, "steps": 3}

@@ -10,9 +10,9 @@ import pytest
 from bench.classifiers.checkpoints import recipes
 from bench.config import load, parse
 from bench.data.base import DataSet, Sample, Split
-from bench.data.cross import CrossDataSet
 from bench.data.drawn import DrawnFaces
 from bench.data.on_disk import open_layout
+from bench.data.open import CrossDataSet
 from bench.data.readers import Folder
 from bench.report import write_report
 from bench.sweep.run import run

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from bench import faces
-from bench.data.cache import cache_folder
 from bench.data.drawn import DrawnClips
 from bench.faces import AU_NAMES, EXPRESSIONS, Clip, sample_clip
 from bench.faces.clip import LEAST_FRAMES, MOST_FRAMES
+from bench.util.files import cache_folder
 
 SIZES = {"train": 14, "val": 7, "test": 7}
 CLIPS = [sample_clip(0, "test", index) for index in range(70)]

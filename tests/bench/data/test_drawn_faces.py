@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bench import faces
-from bench.data.cache import cache_folder
 from bench.data.drawn import DrawnFaces
+from bench.util.files import cache_folder
 
 SIZES = {"train": 14, "val": 7, "test": 7}
 

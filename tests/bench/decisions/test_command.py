@@ -12,8 +12,8 @@ from made_up_cells import restated
 from made_up_traces import errors, write_run, write_traces
 from rich.console import Console
 
-from bench.decisions import table as terminal
-from bench.decisions.session import chosen_rules, replay_run
+from bench import decisions
+from bench.decisions import chosen_rules, replay_run
 from bench.rules import RULES
 from bench.store.store import Store
 
@@ -41,7 +41,7 @@ def test_no_number_is_cut_on_a_terminal(run: Path, width: int) -> None:
     found = replay_run(run, lambda _: list(RULES.values()), pictures=["all"])
     text = io.StringIO()
     console = Console(file=text, width=width, force_terminal=True, color_system=None)
-    terminal.show(found, console)
+    decisions.show(found, console)
     shown = text.getvalue()
     for place in found.places:
         for rule in place.rules:

@@ -9,7 +9,7 @@ from ablation_store import OBJECTIVES, SEEDS, N, column, fill, grid, outcomes, s
 from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
-from bench.decisions.session import EVERY_RULE, replay_run
+from bench.decisions import EVERY_RULE, replay_run
 from bench.report import write_report
 from bench.report.cards import write_cards
 from bench.report.figures.ablation import ablation_figure, points_of

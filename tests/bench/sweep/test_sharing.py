@@ -17,8 +17,7 @@ from bench.store.store import Store
 from bench.sweep import run as sweep
 from bench.sweep.plan import PlannedCell, SharedFile, make_plan, shards_of
 from bench.sweep.run import run
-from bench.sweep.sharing import FOLDER, Sharing, bytes_of, corrupted
-from bench.sweep.worker import Worker
+from bench.sweep.worker import FOLDER, Sharing, Worker, bytes_of, corrupted
 from bench.util.progress import Reporter
 
 CELLS = 3  # corrupted ones of each classifier
