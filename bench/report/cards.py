@@ -22,7 +22,7 @@ from bench.store.cells import Conditioning, Manifest
 from bench.store.checkpoints import GATE_FACTOR
 from bench.store.store import Store
 from bench.util.errors import printable
-from emodc.hub import DRAWN, LIMITS, USES, escaped, recipe, table
+from emodc.card import DRAWN, LIMITS, USES, escaped, recipe, table
 
 # ------------------------------------------------------------------------------------------------
 # What a model card says of results: accuracies, groups, calibration, the gate.

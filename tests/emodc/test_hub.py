@@ -13,7 +13,7 @@ from pipelines import PROMPTS, TINY, tiny
 from safetensors.torch import load_file, save_file
 
 from emodc import CheckpointError, EmoDC, EmoDCPipeline, Evaluation, Prompts
-from emodc.hub import render
+from emodc.card import render
 
 
 def test_a_saved_classifier_loads_to_the_same_bits(
