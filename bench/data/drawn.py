@@ -8,7 +8,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from bench import faces
 from bench.data.base import ClipDataSet, DataSet, Sample, Split
 from bench.util import runtime
 from bench.util.errors import UserError, unknown
-from bench.util.files import atomic, cache_folder, digest
+from bench.util.files import SEAL_BYTES, atomic, cache_folder, digest, seal, unsealed
 
 #: Raise when the renderer draws other pixels, so that no stale cache or result is ever used.
 RENDERER_VERSION = 1
@@ -148,7 +147,7 @@ class DrawnDataSet(DataSet):
                     progress(len(numbers))
 
 
-# A file of pictures is an array as numpy writes it, and behind it the SHA-256 of all before.
+# A file of pictures is an array as numpy writes it, sealed.
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
@@ -159,7 +158,7 @@ def _header(shape: tuple[int, ...]) -> bytes:
 
 
 def _file_size(shape: tuple[int, ...]) -> int:
-    return len(_header(shape)) + math.prod(shape) + sha256().digest_size
+    return len(_header(shape)) + math.prod(shape) + SEAL_BYTES
 
 
 def _write(path: Path, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> None:
@@ -167,26 +166,19 @@ def _write(path: Path, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> N
 
     They are written, not mapped: a full disk is then an error and not the end of the process.
     """
-    state = sha256()
-    with atomic(path) as scratch, scratch.open("wb") as handle:
-        for block in chain([_header(shape)], (part.tobytes() for part in parts)):
-            state.update(block)
-            handle.write(block)
-        handle.write(state.digest())
+    with atomic(path) as scratch:
+        with scratch.open("wb") as handle:
+            for block in chain([_header(shape)], (part.tobytes() for part in parts)):
+                handle.write(block)
+        seal(scratch, path.name)
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The array, memory-mapped; None if the file is not there, or has other bytes than written."""
-    try:
-        if path.stat().st_size != _file_size(shape):
-            return None
-        stored = np.memmap(path, np.uint8, mode="r")
-    except OSError:
+    """The array, memory-mapped; None if the file is not there, or not the one that was written."""
+    stored = unsealed(path)
+    if stored is None or len(stored) + SEAL_BYTES != _file_size(shape):
         return None
-    end = len(stored) - sha256().digest_size
-    if sha256(stored[:end].data).digest() != stored[end:].tobytes():
-        return None
-    return stored[len(_header(shape)) : end].reshape(shape)
+    return np.frombuffer(stored, np.uint8, offset=len(_header(shape))).reshape(shape)
 
 
 # ------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.store.checkpoints import Card, fingerprint
 from bench.util import rng
 from bench.util.errors import UserError
-from bench.util.files import atomic
+from bench.util.files import atomic, seal, unsealed
 from bench.util.progress import Reporter
 
 #: What a state that cannot be read, or does not fit, raises.
@@ -99,6 +99,7 @@ class Loop:
                     state = {"trainer": trainer.state_dict(), "seconds": before + saved - start}
                     with atomic(state_path) as scratch:
                         torch.save(state, scratch)
+                        seal(scratch, state_path.name)
                 if pressed.is_set():
                     raise KeyboardInterrupt
         return before + time.monotonic() - start
@@ -146,6 +147,8 @@ def _restore(trainer: Trainer, path: Path) -> float:
         return 0.0
     untouched = copy.deepcopy(trainer.state_dict())
     try:
+        if unsealed(path) is None:
+            raise ValueError("it is not the state that was saved")
         state = torch.load(path, weights_only=True, map_location="cpu")
         trainer.load_state_dict(state["trainer"])
         return float(state["seconds"])

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import mmap
 import os
 import shutil
 from collections.abc import Iterator
@@ -175,20 +176,60 @@ def read_sealed(path: Path, schema: int) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------------------------------
+# Files of which a user's work may consist, but no result: caches, and trainings that go on. Behind
+# their content stands a SHA-256 of their name and the content; the name has a digest of what they
+# are, so another's file is not believed either.
+
+SEAL_BYTES = hashlib.sha256().digest_size
+
+
+def seal(path: Path, name: str) -> None:
+    """Append the seal of what `path` holds now; `name` is that of the finished file."""
+    with path.open("rb") as file:
+        state = hashlib.sha256(name.encode() + b"\0")
+        while block := file.read(1 << 20):
+            state.update(block)
+    with path.open("ab") as file:
+        file.write(state.digest())
+
+
+def unsealed(path: Path) -> memoryview | None:
+    """What stands before the seal of a file, memory-mapped; None if they do not fit or it is gone.
+
+    The file must not be written over while it is used; one that is replaced does no harm.
+    """
+    try:
+        with path.open("rb") as file:
+            content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError):  # an empty file cannot be mapped
+        return None
+    kept = content[:-SEAL_BYTES]
+    state = hashlib.sha256(path.name.encode() + b"\0")
+    state.update(kept)
+    return kept if state.digest() == content[-SEAL_BYTES:] else None
+
+
+# ------------------------------------------------------------------------------------------------
 # Parquet files that are never half written, and that say when they are damaged.
 
 
 def write_parquet(
-    path: Path, frame: pd.DataFrame, schema: pa.Schema, private: bool = False
+    path: Path, frame: pd.DataFrame, schema: pa.Schema, private: bool = False, sealed: bool = False
 ) -> None:
-    """Write `frame`, atomically, with a checksum per page and the schema's metadata."""
+    """Write `frame`, atomically, with the schema's metadata; see `write_table`."""
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
     # Without what pandas adds: it says nothing that the schema does not, and breaks when damaged.
-    write_table(path, table.replace_schema_metadata(schema.metadata), private=private)
+    write_table(
+        path, table.replace_schema_metadata(schema.metadata), private=private, sealed=sealed
+    )
 
 
 def write_table(
-    path: Path, table: pa.Table, floats: str | None = None, private: bool = False
+    path: Path,
+    table: pa.Table,
+    floats: str | None = None,
+    private: bool = False,
+    sealed: bool = False,
 ) -> None:
     """Write `table`, atomically, with a checksum per page.
 
@@ -198,24 +239,30 @@ def write_table(
         floats: The column, as Parquet names it, that most of the table is. Measured floats hardly
             repeat: their bytes stored apart compress better than a dictionary of them.
         private: As of `atomic`.
+        sealed: Whether to seal it, so that no edited or other file is read in its place.
     """
     packed = {"use_dictionary": False, "use_byte_stream_split": [floats]} if floats else {}
     # Opened here: PyArrow takes a path with a colon for a URI.
-    with atomic(path, private=private) as scratch, pa.OSFile(str(scratch), "wb") as file:
-        pq.write_table(table, file, compression="zstd", write_page_checksum=True, **packed)
+    with atomic(path, private=private) as scratch:
+        with pa.OSFile(str(scratch), "wb") as file:
+            pq.write_table(table, file, compression="zstd", write_page_checksum=True, **packed)
+        if sealed:
+            seal(scratch, path.name)
 
 
-def read_parquet(path: Path, schema: pa.Schema | None = None) -> pa.Table | None:
+def read_parquet(
+    path: Path, schema: pa.Schema | None = None, sealed: bool = False
+) -> pa.Table | None:
     """The table at `path`, None if it is absent, damaged or has other columns than `schema`."""
     try:
-        content = path.read_bytes()
+        content = unsealed(path) if sealed else path.read_bytes()
     except OSError:
         return None
-    return parse_parquet(content, schema)
+    return None if content is None else parse_parquet(content, schema, verified=sealed)
 
 
 def parse_parquet(
-    content: bytes, schema: pa.Schema | None = None, verified: bool = False
+    content: bytes | memoryview, schema: pa.Schema | None = None, verified: bool = False
 ) -> pa.Table | None:
     """The table that a Parquet file's bytes hold; None if they are damaged or of another schema.
 
@@ -227,7 +274,7 @@ def parse_parquet(
     try:
         # Parts are small and many: threads and a search for partitions cost more than they give.
         with pq.ParquetFile(
-            pa.BufferReader(content), page_checksum_verification=not verified
+            pa.BufferReader(pa.py_buffer(content)), page_checksum_verification=not verified
         ) as file:
             table = file.read(use_threads=False)
     except (OSError, ValueError, pa.ArrowException):  # names of columns may be no text

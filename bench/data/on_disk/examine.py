@@ -224,7 +224,7 @@ class _Facts:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        remembered = read_parquet(path, SCHEMA)
+        remembered = read_parquet(path, SCHEMA, sealed=True)
         self._tables = [SCHEMA.empty_table() if remembered is None else remembered]
         known = self._tables[0]
         self._rows = {name: row for row, name in enumerate(known.column("source").to_pylist())}
@@ -260,7 +260,7 @@ class _Facts:
         """Remember the latest facts, also of pictures that only another protocol lists."""
         latest = np.fromiter(self._rows.values(), np.int64, len(self._rows))
         private_folder(self.path.parent)
-        write_table(self.path, self.table().take(latest), private=True)
+        write_table(self.path, self.table().take(latest), private=True, sealed=True)
 
 
 def memory(layout: Layout) -> Path:

@@ -47,7 +47,7 @@ def read_index(folder: Path, checked: bool = False) -> pd.DataFrame:
         folder: Of the prepared pictures.
         checked: Whether to read all pixels, and leave out pictures that have others than written.
     """
-    table = read_parquet(folder / "index.parquet", SCHEMA)
+    table = read_parquet(folder / "index.parquet", SCHEMA, sealed=True)
     if table is None:
         return pd.DataFrame({name: [] for name in SCHEMA.names})
     pixels = pixels_of(folder)

@@ -167,7 +167,7 @@ def _save(folder: Path, file: BinaryIO, rows: Sequence[tuple[object, ...]]) -> p
     file.flush()
     os.fsync(file.fileno())
     index = pd.DataFrame(rows, columns=packed.SCHEMA.names)
-    write_parquet(folder / "index.parquet", index, packed.SCHEMA, private=True)
+    write_parquet(folder / "index.parquet", index, packed.SCHEMA, private=True, sealed=True)
     return index
 
 

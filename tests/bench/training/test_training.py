@@ -20,6 +20,7 @@ from bench.store.checkpoints import Card
 from bench.training.loop import Loop
 from bench.util import rng
 from bench.util.errors import UserError
+from bench.util.files import seal
 from bench.util.progress import Reporter
 from emodc import EmoDC, Evaluation
 
@@ -84,10 +85,35 @@ def test_ctrl_c_finishes_the_step_saves_it_and_the_next_run_continues_exactly(
 def test_a_state_that_fits_only_in_part_leaves_nothing_behind(tmp_path: Path) -> None:
     state = {"trainer": {"position": 6}, "seconds": 1.0}  # no total: of another version
     torch.save(state, tmp_path / ".checkpoint.state")
+    seal(tmp_path / ".checkpoint.state", ".checkpoint.state")
     undisturbed, trainer = Counter(), Counter()
     loop(undisturbed, tmp_path / "undisturbed")
     loop(trainer, tmp_path)
     assert torch.equal(trainer.total, undisturbed.total)
+
+
+@pytest.mark.usefixtures("_listening")
+@pytest.mark.parametrize("damage", ["a bit of the weights flipped", "another training's"])
+def test_a_state_that_loads_but_is_not_this_trainings_is_not_believed(
+    tmp_path: Path, damage: str
+) -> None:
+    undisturbed, interrupted, resumed = Counter(), Counter(interrupt_at=4), Counter()
+    loop(undisturbed, tmp_path / "undisturbed")
+    with pytest.raises(KeyboardInterrupt):
+        loop(interrupted, tmp_path)
+    path = tmp_path / ".checkpoint.state"
+    if damage == "another training's":
+        state = torch.load(path, weights_only=True)
+        state["trainer"]["total"] += 1
+        torch.save(state, path)
+        seal(path, ".other.state")
+    else:
+        whole = bytearray(path.read_bytes())
+        whole[whole.index(interrupted.total.numpy().tobytes()) + 2] ^= 0x10
+        path.write_bytes(whole)
+    assert torch.load(path, weights_only=True)["trainer"]["position"] == 5
+    loop(resumed, tmp_path)
+    assert torch.equal(resumed.total, undisturbed.total)
 
 
 def test_a_damaged_state_starts_the_stage_over(tmp_path: Path) -> None:

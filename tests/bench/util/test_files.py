@@ -6,7 +6,7 @@ import pytest
 
 from bench.util import files
 from bench.util.errors import UserError
-from bench.util.files import atomic, read_sealed, write_json, write_sealed
+from bench.util.files import atomic, read_sealed, seal, unsealed, write_json, write_sealed
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_scratch(tmp_path: Path) -> None:
@@ -87,3 +87,20 @@ def test_what_a_later_version_wrote_is_refused(tmp_path: Path) -> None:
     write_sealed(tmp_path / "file", {"schema_version": 3})
     with pytest.raises(UserError, match="later version of the bench"):
         read_sealed(tmp_path / "file", 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"x", bytes(3 << 20)])
+def test_a_sealed_file_comes_back_under_its_own_name_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "cache-1f"
+    path.write_bytes(content)
+    assert unsealed(path) is None  # as written by an older version
+    seal(path, path.name)
+    whole = path.read_bytes()
+    kept = unsealed(path)
+    assert kept is not None and kept == content
+    shutil.copy(path, tmp_path / "cache-2f")
+    assert unsealed(tmp_path / "cache-2f") is None
+    for damaged in (whole[:-1], whole + b"x", bytes([whole[0] ^ 1]) + whole[1:], b""):
+        path.write_bytes(damaged)
+        assert unsealed(path) is None
+    assert unsealed(tmp_path / "nowhere") is None and unsealed(tmp_path) is None
