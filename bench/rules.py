@@ -150,7 +150,7 @@ class SequentialDecision(Section):
         Raises:
             UserError: If the bounded test has no fit.
         """
-        from emodc.decisions.sequential import SequentialTest
+        from emodc.decisions.rules import SequentialTest
 
         if self.bet == "student":
             profile = fit.profile if fit is not None and self.use_profile else None

@@ -35,8 +35,7 @@ from emodc import EmoDC, Evaluation
 from emodc.decisions.decide import TIE, Rule, lowest, spread
 from emodc.decisions.fit import GapProfile, gap_profile
 from emodc.decisions.live import Engine
-from emodc.decisions.rules import FullGrid, Stages
-from emodc.decisions.sequential import SequentialTest
+from emodc.decisions.rules import FullGrid, SequentialTest, Stages
 from emodc.diffusion.noise import step_noise
 from emodc.diffusion.noise_aware import covering_range, latent_noise, noised
 from emodc.diffusion.schedule import timestep_grid

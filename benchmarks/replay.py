@@ -14,8 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodc.decisions.decide import Rule, decide
-from emodc.decisions.rules import FullGrid, MajorityVote, PairedTTest, Stages, Threshold
-from emodc.decisions.sequential import SequentialTest, relative_gaps
+from emodc.decisions.rules import (
+    FullGrid,
+    MajorityVote,
+    PairedTTest,
+    SequentialTest,
+    Stages,
+    Threshold,
+    relative_gaps,
+)
 
 
 class Falling:

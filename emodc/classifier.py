@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from emodc.decisions.decide import Rule
 from emodc.decisions.live import Engine
-from emodc.decisions.sequential import SequentialTest
-from emodc.diffusion.denoiser import Conditions, Denoiser
-from emodc.diffusion.images import Picture, as_tensors, pixel_address
+from emodc.decisions.rules import SequentialTest
+from emodc.diffusion.denoiser import Conditions, Denoiser, Picture, as_tensors, pixel_address
 from emodc.diffusion.measuring import Evaluation, Trace, autocast, errors_at, prepare
 from emodc.diffusion.schedule import timestep_grid
 from emodc.prompts import Prompts

@@ -21,8 +21,7 @@ import torch
 from torch import Tensor
 
 from emodc.classifier import EmoDC
-from emodc.diffusion.denoiser import Conditions, Denoiser
-from emodc.diffusion.images import resized
+from emodc.diffusion.denoiser import Conditions, Denoiser, resized
 from emodc.diffusion.measuring import Evaluation, autocast
 from emodc.diffusion.noise import step_noise
 from emodc.diffusion.philox import philox

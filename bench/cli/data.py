@@ -91,8 +91,7 @@ def verify(
     from rich.console import Console
 
     from bench.data.verify import verify as check
-    from bench.data.verify.manifest import write_manifest
-    from bench.data.verify.report import as_json
+    from bench.data.verify.report import as_json, write_manifest
     from bench.data.verify.report import show as show_found
     from bench.util.progress import Reporter
 

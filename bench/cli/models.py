@@ -55,7 +55,7 @@ def check(
 
     Its class order is checked on validation pictures, drawn faces unless --data names others.
     """
-    from bench.classifiers.examine import examine
+    from bench.classifiers.check import examine
     from bench.classifiers.kinds import entry
     from bench.config import parse
     from bench.data.open import open_dataset

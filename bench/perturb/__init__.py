@@ -3,11 +3,10 @@
 - `base`      what a perturbation is: its levels, its rows, `apply`; clean pictures, corruptions
 - `corruptions/`  what becomes of pixels, on batches
 - `presets`   named lists of corruptions
-- `raf_db_c`  the corruptions of this preset
 - `sequences` thirty frames of a picture that changes a little, for flip rates
 - `levels`    noise and blur by sigma or signal-to-noise ratio, at any level
 - `clips`     corrupted clips: what stays the same from frame to frame
-- `listing`, `sheet`, `export`    presets in words, on a page, as a data set
+- `listing`, `export`    presets in words; on a page, as a data set
 - `views`     test-time augmentation: clean pictures in several views
 - `attacks`   FGSM and PGD
 - `user_code` corruptions and attacks of a user's own

@@ -22,7 +22,7 @@ from benchmarks.variance.controls import (
 )
 from emodc.decisions.decide import Order, decide
 from emodc.decisions.fit import gap_profile
-from emodc.decisions.sequential import SequentialTest
+from emodc.decisions.rules import SequentialTest
 
 DELTA = 0.01
 MINIMUM = 6  # steps before the first look

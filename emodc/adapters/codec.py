@@ -9,8 +9,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 from typing_extensions import override
 
-from emodc.diffusion.denoiser import Denoiser
-from emodc.diffusion.images import resized
+from emodc.diffusion.denoiser import Denoiser, resized
 from emodc.diffusion.noise_aware import noise_level
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 from emodc.analysis import Floats, timestep_bins
-from emodc.decisions.sequential import relative_gaps
+from emodc.decisions.rules import relative_gaps
 
 Labels = NDArray[np.integer]
 _Choice = TypeVar("_Choice")

@@ -25,8 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from emodc.analysis import Bools, Floats
 from emodc.decisions.decide import TIE, Decisions, Ints, Rule, Seen, cell_weights, look, visited
-from emodc.diffusion.denoiser import Conditions, Denoiser
-from emodc.diffusion.images import Picture, as_tensors, pixel_address
+from emodc.diffusion.denoiser import Conditions, Denoiser, Picture, as_tensors, pixel_address
 from emodc.diffusion.measuring import Prepared, Trace, in_units, noisy_rows, prepare
 from emodc.diffusion.noise_aware import Noised
 

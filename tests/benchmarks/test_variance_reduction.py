@@ -10,7 +10,7 @@ import torch
 
 from emodc import EmoDC, Evaluation
 from emodc.decisions.decide import visited
-from emodc.decisions.sequential import SequentialTest, _innovations
+from emodc.decisions.rules import SequentialTest, _innovations
 
 STEPS, IDS = 20, [f"picture_{i}" for i in range(4)]
 CHECKPOINT = Path(__file__).parents[2] / "results/regression/checkpoints/emodc_amdit"

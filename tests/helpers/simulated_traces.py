@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from emodc.decisions.decide import decide
-from emodc.decisions.sequential import SequentialTest, relative_gaps
+from emodc.decisions.rules import SequentialTest, relative_gaps
 
 CLASSES, STEPS = 7, 100
 TIMESTEPS = np.arange(STEPS) * 5 + 2

@@ -10,8 +10,7 @@ from bench.data.readers.ck_plus import CkPlus
 from bench.data.readers.dfew import Dfew
 from bench.data.readers.emonet_face import EmoNetFace
 from bench.data.readers.expw import ExpW
-from bench.data.readers.fer2013 import Fer2013
-from bench.data.readers.ferplus import FerPlus
+from bench.data.readers.fer2013 import Fer2013, FerPlus
 from bench.data.readers.ferv39k import Ferv39k
 from bench.data.readers.folder import ClipFolder, Folder
 from bench.data.readers.jaffe import Jaffe

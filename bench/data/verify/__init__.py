@@ -1,6 +1,6 @@
 """`bench data verify`: is a folder the data set that it should be, whole and undamaged?
 
-`findings` looks, `report` shows, `manifest` compares two copies by their digests.
+`findings` looks; `report` shows, and compares two copies by their digests.
 """
 
 from bench.data.verify.findings import verify

@@ -16,14 +16,19 @@ from bench.data.on_disk import FilesDataSet
 from bench.data.on_disk.agreement import require_agreement
 from bench.data.on_disk.examine import BYTES, COARSE_BYTES, FINE_SIDE, examine
 from bench.data.readers.base import Counts, Entry, Layout, Listing
-from bench.data.verify.manifest import (
+from bench.data.verify.report import (
+    Count,
+    DataFinding,
     Differences,
+    Level,
+    Sizes,
+    Verification,
     compare,
     label_digests,
     manifest_of,
+    many,
     read_manifest,
 )
-from bench.data.verify.report import Count, DataFinding, Level, Sizes, Verification, many
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 

@@ -19,13 +19,12 @@ from pathlib import Path
 from bench.report.diagnosis import Diagnosis
 from bench.report.figures.ablation import ablation_drawings
 from bench.report.figures.calibration import calibration_drawings, selective_drawings
-from bench.report.figures.confusion import confusion_drawings
 from bench.report.figures.cost import cost_drawings
 from bench.report.figures.curves import curve_drawings
 from bench.report.figures.diagnostics import diagnostic_drawings
 from bench.report.figures.drawing import Drawing, Drawn, house_style, write
 from bench.report.figures.forest import group_drawings, recall_drawings
-from bench.report.figures.heatmap import heatmap_drawings
+from bench.report.figures.maps import confusion_drawings, heatmap_drawings
 from bench.report.results import Results, ResultSet
 from bench.store.store import Store
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 import bench
-from bench.classifiers.examine import examine
+from bench.classifiers.check import examine
 from bench.classifiers.kinds import entry
 from bench.classifiers.kinds.python import PythonClassifier
 from bench.cli import app

@@ -17,8 +17,7 @@ from bench.store.fitted import fitted
 from bench.store.store import Store
 from bench.store.traces import TraceInfo
 from emodc.decisions.decide import decide
-from emodc.decisions.rules import MajorityVote, Stages
-from emodc.decisions.sequential import SequentialTest
+from emodc.decisions.rules import MajorityVote, SequentialTest, Stages
 
 N, S = 60, 40
 IDS = [f"s{i:03d}" for i in range(N)]

@@ -13,7 +13,7 @@ from bench.report.tables.cost import AREA, cost_table
 from bench.stats import wilson
 from bench.store.store import Store
 from emodc.decisions.decide import decide
-from emodc.decisions.sequential import SequentialTest
+from emodc.decisions.rules import SequentialTest
 
 N = 60
 COST = {"picture": 0.0, "step": 2e6, "evaluation": 0.0}

@@ -14,10 +14,9 @@ from PIL import Image
 
 from bench.report.figures import Drawn, write_figures
 from bench.report.figures import drawing as files
-from bench.report.figures.confusion import confusion_drawings
 from bench.report.figures.curves import curve_drawings
 from bench.report.figures.drawing import evenly, house_style, line_style, shown
-from bench.report.figures.heatmap import heatmap_drawings
+from bench.report.figures.maps import confusion_drawings, heatmap_drawings
 from bench.report.results import ResultSet, read
 from bench.report.tables import DRAWN
 from bench.store.store import Store

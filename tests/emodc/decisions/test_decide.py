@@ -22,8 +22,14 @@ from emodc.decisions.decide import (
     successive,
     visited,
 )
-from emodc.decisions.rules import FullGrid, MajorityVote, PairedTTest, Stages, Threshold
-from emodc.decisions.sequential import SequentialTest
+from emodc.decisions.rules import (
+    FullGrid,
+    MajorityVote,
+    PairedTTest,
+    SequentialTest,
+    Stages,
+    Threshold,
+)
 from emodc.diffusion.philox import philox
 
 RULES = [

@@ -17,7 +17,7 @@ from emodc.decisions.fit import (
     fit,
     gap_profile,
 )
-from emodc.decisions.sequential import relative_gaps
+from emodc.decisions.rules import relative_gaps
 
 GRID = np.arange(0, 100, 5)
 EDGES = (0.0, 10.0, 20.0, 40.0)

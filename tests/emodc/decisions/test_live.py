@@ -13,8 +13,14 @@ from pipelines import PROMPTS, tiny
 
 from emodc import EmoDC, Engine, Evaluation
 from emodc.decisions.decide import TIE, Decisions, Rule, decide, visited
-from emodc.decisions.rules import FullGrid, MajorityVote, PairedTTest, Stages, Threshold
-from emodc.decisions.sequential import SequentialTest
+from emodc.decisions.rules import (
+    FullGrid,
+    MajorityVote,
+    PairedTTest,
+    SequentialTest,
+    Stages,
+    Threshold,
+)
 
 PLAN = Evaluation(steps=12, precision="float32")
 IDS = [f"picture {i}" for i in range(5)]

@@ -9,9 +9,9 @@ from hypothesis.extra.numpy import arrays
 from scipy import integrate
 
 from emodc.decisions.decide import decide, successive
-from emodc.decisions.rules import FullGrid
-from emodc.decisions.sequential import (
+from emodc.decisions.rules import (
     DEFENSIVE,
+    FullGrid,
     SequentialTest,
     against,
     betting_evidence,

@@ -8,7 +8,7 @@ from fuzzing import survives
 
 from bench.data.on_disk import open_layout
 from bench.data.readers import FerPlus
-from bench.data.readers.ferplus import majority, parse_votes
+from bench.data.readers.fer2013 import majority, parse_votes
 from bench.util.errors import UserError
 
 HEADER = (

@@ -15,7 +15,7 @@ from bench.data.readers.manifest import parse_rows
 from bench.data.reading.images import Box
 from bench.data.reading.tables import parse_table
 from bench.data.verify import verify
-from bench.data.verify.manifest import write_manifest
+from bench.data.verify.report import write_manifest
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import fuzzing
 import pytest
 
-from bench.data.verify.manifest import (
+from bench.data.verify.report import (
     COLUMNS,
     Row,
     SampleManifest,

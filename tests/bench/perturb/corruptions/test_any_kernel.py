@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from kernel_families import CONSTANTS, KERNELS
 
-from bench.perturb import CORRUPTIONS, raf_db_c
+from bench.perturb import CORRUPTIONS, presets
 from bench.perturb.corruptions.loops import normals, uniform_words
 from bench.util import rng
 
@@ -46,8 +46,8 @@ class FakeDraws(np.random.Generator):
 def test_mixes_name_known_corruptions() -> None:
     known = {"brightness_up", "brightness_down", "contrast_down", "pixelate"}
     known |= {"gaussian_noise", "motion_blur"}
-    assert len(raf_db_c.MIXES) == 5
-    for rows in raf_db_c.MIXES.values():
+    assert len(presets.MIXES) == 5
+    for rows in presets.MIXES.values():
         assert len(rows) == 5
         for parts in rows:
             assert {name for name, _ in parts} <= known

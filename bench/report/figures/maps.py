@@ -1,0 +1,243 @@
+"""Maps in colour: mean accuracy by classifier and corruption, and confusion matrices."""
+
+from collections.abc import Iterator, Sequence
+from math import ceil
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from bench import stats as metrics
+from bench.report.figures.drawing import (
+    Drawing,
+    evenly,
+    extremes,
+    footnote,
+    ink,
+    is_emodc,
+    listed,
+    new_figure,
+    numbered,
+    part_of,
+    shown,
+)
+from bench.report.results import Pooled, ResultSet
+from bench.report.spec import AccuracyEstimate
+from bench.report.tables import interval_name
+
+Estimates = list[list[AccuracyEstimate | None]]
+
+_MAP = matplotlib.colormaps["Blues"]  # its lightness falls steadily: the same map in grey
+
+
+def heatmap_drawings(group: ResultSet) -> Iterator[Drawing]:
+    """The map, where there is more than one corruption: one alone is a curve."""
+    if len(group.perturbations("corruption")) > 1:
+        estimates = mean_accuracies(group)
+        yield Drawing(
+            group.file_name("heatmap"),
+            f"Mean accuracy by corruption, {group.slug}",
+            _alt(group, estimates),
+            "corruptions",
+            heatmap(group, estimates),
+        )
+
+
+def heatmap(group: ResultSet, estimates: Estimates) -> Figure:
+    """A cell per classifier and corruption, its mean accuracy over severities printed in it.
+
+    Clean accuracy stands in front, the mean of all corruptions at the end. Chance and all below it
+    have the lightest colour; a mean that lacks a severity is a dash.
+    """
+    values = _values(estimates)
+    corruptions = [shown(name.replace("_", " ")) for name in group.perturbations("corruption")]
+    above = ["clean", *corruptions, "mean"]
+    beside = [shown(name) for name in group.names.values()]
+    rows, columns = values.shape
+    width = 0.36 * columns + 0.075 * max(map(len, beside)) + 1.2
+    height = 0.25 * rows + 0.055 * max(map(len, above)) + (0.7 if width > 6 else 1.1)
+    figure = new_figure(max(width, 4.5), height)
+    ax = figure.subplots()
+    chance = 100 / len(group.classes)
+    _cells(ax, values, chance)
+    ax.set_xticks(np.arange(columns) + 0.5, above, rotation=45, ha="left", rotation_mode="anchor")
+    ax.xaxis.tick_top()
+    ax.set_yticks(np.arange(rows) + 0.5, beside)
+    ax.tick_params(length=0, pad=2)
+    bar = figure.colorbar(ax.collections[0], ax=ax, fraction=0.05, pad=0.015, aspect=20)
+    bar.set_label("accuracy (%)")
+    ticks = [tick for tick in (20, 40, 60, 80, 100) if tick > chance + 8]
+    bar.ax.set_yticks([chance, *ticks], ["chance", *map(str, ticks)])
+    bar.outline.set_visible(False)
+    intervals = [e.interval for row in estimates for e in row if e is not None]
+    widest = max((50 * (interval.high - interval.low) for interval in intervals), default=0.0)
+    about = (
+        "Accuracy in percent: mean over the severities of each corruption; mean: over corruptions. "
+        f"{interval_name(group)} intervals of the former and of clean accuracy are at most "
+        f"{widest:.1f} points to a side. Lightest: chance ({chance:.1f}%) or below. –: a severity "
+        "is missing."
+    )
+    swept = ((c, p) for c in group.names for p in group.perturbations("corruption"))
+    footnote(figure, group, [r for c, p in swept for r in group.under(c, p)], about)
+    return figure
+
+
+def mean_accuracies(group: ResultSet) -> Estimates:
+    """Per classifier: clean accuracy, then the mean of each corruption."""
+    found: Estimates = []
+    for classifier in group.names:
+        clean = group.clean(classifier)
+        means = [group.mean(classifier, p) for p in group.perturbations("corruption")]
+        found.append([None if clean is None else clean.metrics.accuracy, *means])
+    return found
+
+
+def _values(estimates: Estimates) -> NDArray[np.float64]:
+    """In percent, with a last column of means over corruptions; NaN where one is missing."""
+    known = np.array([[np.nan if e is None else 100 * e.value for e in row] for row in estimates])
+    return np.column_stack([known, known[:, 1:].mean(axis=1)])
+
+
+def _cells(ax: Axes, values: NDArray[np.float64], chance: float) -> None:
+    rows, columns = values.shape
+    ax.pcolormesh(
+        np.arange(columns + 1), np.arange(rows + 1), np.ma.masked_invalid(values), cmap=_MAP,
+        vmin=chance, vmax=100, edgecolors="white", linewidth=0.5,
+    )  # fmt: skip
+    for (row, column), value in np.ndenumerate(values):
+        missing = np.isnan(value)
+        paper = (1.0, 1.0, 1.0, 1.0) if missing else _MAP((value - chance) / (100 - chance))
+        ax.text(
+            column + 0.5, row + 0.5, "–" if missing else f"{value:.0f}", fontsize=7, ha="center",
+            va="center", color=ink(paper),
+        )  # fmt: skip
+    for between in (1, columns - 1):  # clean and the mean stand apart
+        ax.axvline(between, color="white", linewidth=4)
+    ax.set(xlim=(0, columns), ylim=(rows, 0))
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+
+
+def _alt(group: ResultSet, estimates: Estimates) -> str:
+    said = []
+    for number, name in enumerate(group.perturbations("corruption"), 1):
+        column = zip(group.names.values(), (row[number] for row in estimates), strict=True)
+        known = [(who, estimate) for who, estimate in column if estimate is not None]
+        if known:
+            said.append(f"{name.replace('_', ' ')} {extremes(known)}")
+    about = f"Map of mean accuracy of {len(group.names)} classifiers under {len(said)} corruptions."
+    return f"{about} Lowest to highest: {'; '.join(said)}."
+
+
+# ------------------------------------------------------------------------------------------------
+# Confusion matrices on clean pictures: a panel per classifier
+# ------------------------------------------------------------------------------------------------
+
+_PANELS = 6
+_TITLE_WIDTH = 2.2  # inches for a classifier's name and its UAR
+_NOTE_WIDTH = 3.6  # inches for a footnote
+
+
+def confusion_drawings(group: ResultSet) -> Iterator[Drawing]:
+    """EmoDC's variants together, and the other classifiers, six to a figure."""
+    clean = [pooled for c in group.names if (pooled := group.clean(c)) is not None]
+    for of_emodc in (False, True):
+        parts = evenly([p for p in clean if is_emodc(p) == of_emodc], _PANELS)
+        name = "confusion-emodc" if of_emodc else "confusion"
+        who = "EmoDC" if of_emodc else "discriminative classifiers"
+        for number, own in enumerate(parts):
+            yield Drawing(
+                group.file_name(numbered(name, number, len(parts))),
+                part_of(f"Confusion matrices of {who}, {group.slug}", number, len(parts)),
+                _alt_of_matrices(group, own),
+                "emodc" if of_emodc else "clean",
+                confusions(group, own),
+            )
+
+
+def confusions(group: ResultSet, results: Sequence[Pooled]) -> Figure:
+    """Clean confusion matrices, rows in percent of support, so that the diagonal is recall."""
+    k = len(group.classes)
+    columns = 2 if len(results) == 4 else min(len(results), 3)
+    rows = ceil(len(results) / columns)
+    side, names = 0.34 * k, 0.07 * max(map(len, group.classes))  # inches
+    named = 1 if len(results) == rows * columns else 2  # rows with names below a panel
+    width = columns * max(side + 0.2, _TITLE_WIDTH) + names + 0.5
+    # Nearly square cells by size alone: a fixed aspect would undo the layout's margins.
+    height = rows * (side + 0.6) + named * (0.75 * names + 0.35) + 0.4
+    figure = new_figure(max(width, _NOTE_WIDTH), height)
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for ax in axes.flat[len(results) :]:
+        ax.set_axis_off()
+    for number, (ax, result) in enumerate(zip(axes.flat, results, strict=False)):
+        _matrix(ax, group, result)
+        if number + columns >= len(results):  # nothing below it
+            ax.set_xlabel("prediction")
+            ax.tick_params(axis="x", labelbottom=True)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("label")
+    about = "Percent of each label's clean pictures; empty: below 0.5."
+    footnote(figure, group, results, f"{about} UAR with its 95% interval.")
+    return figure
+
+
+def _counts(group: ResultSet, result: Pooled) -> NDArray[np.int64]:
+    """Labels by predictions, the last column ties, (K, K + 1); summed over seeds.
+
+    In the group's order of classes, which need not be that of the classifier's logits.
+    """
+    k = len(group.classes)
+    counts = np.zeros((k, k + 1), np.int64)
+    for outcomes in result.outcomes:
+        place = [group.classes.index(name) for name in outcomes.classes]
+        own = metrics.confusion(outcomes.labels, outcomes.predictions, len(place))
+        counts[np.ix_(place, [*place, k])] += own
+    return counts
+
+
+def _percent(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Over the support, ties included; zero where a class has no picture."""
+    found: NDArray[np.float64] = (
+        100 * counts[:, :-1] / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    )
+    return found
+
+
+def _matrix(ax: Axes, group: ResultSet, result: Pooled) -> None:
+    counts = _counts(group, result)
+    percent = _percent(counts)
+    k = len(percent)
+    edges = np.arange(k + 1)
+    ax.pcolormesh(
+        edges, edges, percent, cmap=_MAP, vmin=0, vmax=100, edgecolors="0.9", linewidth=0.5
+    )
+    for row, column in zip(*np.nonzero(percent >= 0.5), strict=True):
+        value = percent[row, column]
+        ax.text(
+            column + 0.5, row + 0.5, f"{value:.0f}", fontsize=7, ha="center", va="center",
+            color=ink(_MAP(value / 100)),
+        )  # fmt: skip
+    ax.set(xlim=(0, k), ylim=(k, 0))
+    ax.grid(visible=False)
+    ties = int(counts[:, -1].sum())
+    tied = f", {ties} tied" if ties else ""
+    ax.set_title(f"{shown(result.name)}\nUAR {result.metrics.uar}%{tied}", fontsize=9)
+    names = [shown(name) for name in group.classes]
+    ax.set_xticks(edges[:-1] + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks(edges[:-1] + 0.5, names)
+
+
+def _alt_of_matrices(group: ResultSet, results: Sequence[Pooled]) -> str:
+    said = []
+    for result in results:
+        percent = _percent(_counts(group, result))
+        np.fill_diagonal(percent, -1)
+        row, column = np.unravel_index(percent.argmax(), percent.shape)
+        worst = percent[row, column]
+        about = f"{result.name} with UAR {result.metrics.uar.number}%"
+        if worst > 0:
+            about += f", which calls {worst:.0f}% of {group.classes[row]} {group.classes[column]}"
+        said.append(about)
+    return f"Confusion matrices on clean pictures of {listed(said)}."
