@@ -1,5 +1,7 @@
 """How published networks want their pictures, as differentiable torch."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -63,6 +65,13 @@ class PreparedNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits float32 (B, K) of float32 RGB images (B, 3, H, W) in [0, 1]."""
         return self.logits(self.network(self.inputs(images))).float()
+
+    def digest(self, *about: object) -> str:
+        """Of what it is, as names and numbers, of its inputs and of its weights."""
+        total = hashlib.sha256(json.dumps([*about, repr(self.inputs)]).encode())
+        for key, tensor in sorted(self.network.state_dict().items()):
+            total.update(key.encode() + tensor.detach().cpu().double().numpy().tobytes())
+        return total.hexdigest()[:16]
 
 
 def _centre(images: Tensor, height: int, width: int) -> Tensor:

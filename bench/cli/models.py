@@ -14,12 +14,15 @@ models = typer.Typer(
 
 @models.command("list")
 def list_() -> None:
-    """List the kinds of classifiers that a config can name, and the packages with weights."""
+    """List the kinds of classifiers that a config can name, their architectures and packages."""
+    from baselines.fer import ARCHITECTURES
     from baselines.packaged import PACKAGES
     from bench.classifiers.kinds import KINDS
 
     for name, kind in KINDS.items():
         typer.echo(f"kind {name}: {(kind.__doc__ or '').strip().splitlines()[0]}")
+    for name, network in ARCHITECTURES.items():
+        typer.echo(f"published {name}: {network.title}, {network.paper}")
     for name, package in PACKAGES.items():
         typer.echo(f"package {name} {package.version}: `bench models import {name}`")
 

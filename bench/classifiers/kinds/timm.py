@@ -1,9 +1,7 @@
 """An architecture of timm's, with weights that you have."""
 
-import hashlib
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 from typing_extensions import override
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from bench.classifiers.base import Classifier
     from bench.config import Config
     from bench.perturb.base import Perturbation
-
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
 @register
@@ -106,6 +102,7 @@ class TimmClassifier(Kind):
         import timm
         from timm.data import resolve_data_config
 
+        from baselines.fer import read_tensors
         from bench.classifiers.inputs import Inputs, PreparedNetwork
 
         self.check(name)
@@ -115,7 +112,7 @@ class TimmClassifier(Kind):
         )
         if self.checkpoint is not None:
             try:
-                network.load_state_dict(_weights(self.checkpoint))
+                network.load_state_dict(read_tensors(self.checkpoint))
             except Exception as error:  # of several libraries, about damaged or other files
                 raise UserError(
                     f"classifier {name!r}: {self.checkpoint} has no fitting weights of a "
@@ -131,23 +128,5 @@ class TimmClassifier(Kind):
             mean=tuple(asked["mean"]),
             std=tuple(asked["std"]),
         )
-        total = hashlib.sha256(json.dumps([self.model, classes, repr(inputs)]).encode())
-        for key, tensor in sorted(network.state_dict().items()):
-            total.update(key.encode() + tensor.detach().cpu().double().numpy().tobytes())
-        return PreparedNetwork(network, inputs), total.hexdigest()[:16]
-
-
-def _weights(path: Path) -> dict[str, Any]:
-    """The tensors in a file by name, without wrappers and without what DataParallel prefixes."""
-    import torch
-    from safetensors.torch import load_file
-
-    if path.suffix == ".safetensors":
-        content: Any = load_file(path)
-    else:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    for wrapper in _WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-            break
-    return {str(key).removeprefix("module."): value for key, value in content.items()}
+        model = PreparedNetwork(network, inputs)
+        return model, model.digest(self.model, classes)

@@ -1,0 +1,101 @@
+"""A network of a FER paper, with the file of weights that its authors released."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, field_validator
+from typing_extensions import override
+
+from bench import labels
+from bench.classifiers.kinds.base import GRADIENT, Kind, TrainedWith, register
+from bench.util.errors import UserError, unknown
+from bench.util.section import UserPath
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.classifiers.base import Classifier
+    from bench.classifiers.inputs import PreparedNetwork
+    from bench.config import Config
+    from bench.perturb.base import Perturbation
+
+
+@register
+class PublishedClassifier(Kind):
+    """A network of a FER paper, such as DAN or POSTER++, with its released file of weights."""
+
+    kind: Literal["published"]
+    architecture: str  # a name in `baselines.fer.ARCHITECTURES`
+    checkpoint: UserPath  # as released: .pth of tensors, or .safetensors
+    classes: str | list[str]  # of its logits: a name in `labels.ORDERS`, or the names
+    trained_with: TrainedWith = Field(default_factory=list)
+    check_class_order: bool = True  # on validation pictures, before the sweep
+
+    @field_validator("classes")
+    @classmethod
+    def _known(cls, value: str | list[str]) -> str | list[str]:
+        try:
+            labels.class_names(value)
+        except UserError as error:  # as a field's error it is told with the file
+            raise ValueError(str(error)) from error
+        return value
+
+    @property
+    @override
+    def wants_order_check(self) -> bool:
+        return self.check_class_order
+
+    @override
+    def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
+        """Of a ResNet-18 at 224 px."""
+        verdict = 0.1 * perturbation.looks(level)
+        return verdict, GRADIENT * verdict
+
+    @override
+    def check(self, name: str) -> None:
+        """Whether the architecture is known, and its file is there."""
+        from baselines.fer import ARCHITECTURES
+
+        if self.architecture not in ARCHITECTURES:
+            error = unknown("published architecture", self.architecture, ARCHITECTURES)
+            raise UserError(f"classifier {name!r}: {error}")
+        if not self.checkpoint.is_file():
+            raise UserError(f"classifier {name!r}: there is no file {self.checkpoint}.")
+
+    @override
+    def identity(self, name: str) -> str:
+        """A digest of architecture, classes, inputs and weights."""
+        return self._digest(self._made(name))
+
+    @override
+    def load(
+        self, name: str, folder: Path | None, config: "Config", device: "torch.device"
+    ) -> "Classifier":
+        from bench.classifiers.discriminative import DiscriminativeClassifier
+
+        model = self._made(name)
+        classes = labels.class_names(self.classes)
+        own = DiscriminativeClassifier(model, classes, self._digest(model), device)
+        own.training = self.declared()
+        return own
+
+    def _digest(self, model: "PreparedNetwork") -> str:
+        return model.digest(self.architecture, labels.class_names(self.classes))
+
+    def _made(self, name: str) -> "PreparedNetwork":
+        from baselines.fer import ReleasedFileError, open_released
+        from bench.classifiers.inputs import Inputs, PreparedNetwork
+
+        self.check(name)
+        count = len(labels.class_names(self.classes))
+        try:
+            network = open_released(self.architecture, self.checkpoint, count)
+        except ReleasedFileError as error:
+            raise UserError(
+                f"classifier {name!r}: {self.checkpoint} cannot be opened as {self.architecture} "
+                f"with {count} classes: {error}.",
+                1,
+            ) from error
+        size = None if network.size is None else (network.size, network.size)
+        inputs = Inputs(size, None, network.interpolation, network.mean, network.std)
+        return PreparedNetwork(network, inputs)
