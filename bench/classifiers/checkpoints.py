@@ -61,6 +61,7 @@ def train_missing(
 ) -> dict[tuple[str, int], Path]:
     """Train every (classifier, training seed) of `config` that has no checkpoint yet.
 
+    Long trainings that do not need each other go on at once (`bench.training.side_by_side`).
     Under `accelerate launch` the processes work together, as the kind of the classifier says.
 
     Returns:
@@ -69,6 +70,7 @@ def train_missing(
     Raises:
         UserError: If an existing checkpoint is damaged.
     """
+    from bench.training import side_by_side
     from bench.training.data import TrainingData
     from bench.training.loop import Loop
 
@@ -84,19 +86,42 @@ def train_missing(
         if folder.exists()
     }
     accelerator.wait_for_everyone()
-    folders: dict[tuple[str, int], Path] = {}
+    jobs: dict[Path, side_by_side.Training] = {}
     for (name, seed), chain in chains.items():
-        spec = config.classifiers[name]
         label = name if len(config.seeds) == 1 else f"{name} seed {seed}"
+        after: Path | None = None
         for number, recipe in enumerate(chain):
             folder = checkpoint_folder(out, recipe)
             if folder in there:
                 Card.verified(folder, recipe)
-            else:
-                spec.train(label, chain, number, out, data, loop, config.execution.trackers)
-            there.add(folder)
-        folders[name, seed] = checkpoint_folder(out, chain[-1])
-    return folders
+            elif folder not in jobs:
+                jobs[folder] = side_by_side.Training(label, name, chain, number, folder, after)
+            after = folder
+    processes = concurrent_trainings(config, dataset, chains)
+    if processes > 1 and accelerator.num_processes == 1 and jobs:
+        side_by_side.train(list(jobs.values()), processes, config, dataset, out, reporter)
+    else:
+        for job in jobs.values():
+            config.classifiers[job.classifier].train(
+                job.label, job.chain, job.number, out, data, loop, config.execution.trackers
+            )
+    return {key: checkpoint_folder(out, chain[-1]) for key, chain in chains.items()}
+
+
+def concurrent_trainings(
+    config: "Config", dataset: DataSet, chains: dict[tuple[str, int], list[dict[str, Any]]]
+) -> int:
+    """How many trainings of a run go on at the same time; `chains` as of `recipes`."""
+    from bench.training.side_by_side import process_count
+
+    steps = {
+        digest(recipe): config.classifiers[name].training_steps(recipe)
+        * config.classifiers[name].train_step_seconds
+        for (name, _), chain in chains.items()
+        for recipe in chain
+    }
+    ends = {digest(chain[-1]) for chain in chains.values()}
+    return process_count(config, dataset, len(ends), sum(steps.values()))
 
 
 def _processes(device: "torch.device") -> "tuple[Accelerator, torch.device]":

@@ -70,12 +70,23 @@ def cell_command(arguments: Sequence[str], cell: Cell) -> str:
 _TRAIN_SPEEDUP = 1.7  # of two threads over one
 
 
-def training_seconds(config: Config, untrained: dict[tuple[str, int], int]) -> float:
-    """Wall time to train; `untrained` holds the steps still to do, by name and seed."""
-    total = 0.0
-    for (name, _), steps in untrained.items():
-        total += steps * config.classifiers[name].train_step_seconds / _TRAIN_SPEEDUP
-    return total
+def training_seconds(
+    config: Config, untrained: dict[tuple[str, int], int], processes: int
+) -> float:
+    """Wall time to train.
+
+    Args:
+        config: The run.
+        untrained: Steps still to do, by name and seed.
+        processes: Trainings at the same time.
+    """
+    each = [
+        steps * config.classifiers[name].train_step_seconds
+        for (name, _), steps in untrained.items()
+    ]
+    if processes == 1:
+        return sum(each) / _TRAIN_SPEEDUP
+    return max(sum(each) / processes, max(each, default=0.0))
 
 
 def cell_seconds(config: Config, planned: PlannedCell, workers: int) -> float:
@@ -188,7 +199,8 @@ def dry_run(config: Config, out: Path, fresh: bool = False) -> DryRun:
     missing: dict[tuple[str, int], int] = {}
     weights: dict[tuple[str, int], str] = {}
     counted: set[Path] = set()  # a stage that two classifiers share is trained once
-    for key, chain in checkpoints.recipes(config, dataset).items():
+    chains = checkpoints.recipes(config, dataset)
+    for key, chain in chains.items():
         for recipe in chain:
             folder = checkpoints.checkpoint_folder(out, recipe)
             if folder.exists():
@@ -204,7 +216,9 @@ def dry_run(config: Config, out: Path, fresh: bool = False) -> DryRun:
     for planned in plan:
         done = not fresh and not pending(planned, config.execution.shards, store)
         cells.append((planned, done, 0.0 if done else cell_seconds(config, planned, workers)))
-    seconds = training_seconds(config, missing) + sum(cost for _, _, cost in cells)
+    processes = checkpoints.concurrent_trainings(config, dataset, chains)
+    training = training_seconds(config, missing, processes)
+    seconds = training + sum(cost for _, _, cost in cells)
     return DryRun(cells, missing, seconds, len(dataset.skipped), config.perturbations.left_out)
 
 

@@ -1,8 +1,12 @@
 """Progress of long work: a bar with an estimate on a terminal, plain lines elsewhere."""
 
 import contextlib
+import os
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from multiprocessing.queues import Queue
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -14,9 +18,13 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from typing_extensions import override
 
 #: Seconds between two lines of one task when the output is not a terminal.
 LINE_EVERY = 15.0
+
+#: Seconds between two messages about a task of another process.
+_RELAY_EVERY = 0.5
 
 
 class Task:
@@ -49,6 +57,28 @@ class Task:
         return f", about {duration(left)} left"
 
 
+class RelayedTask(Task):
+    """A task of another process: every half a second it sends how far it is."""
+
+    def __init__(self, send: Callable[[Any], None], number: int) -> None:
+        self._send, self._number, self._count = send, number, 0
+        self._last_line = 0.0
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Report `count` more units done."""
+        self._count += count
+        self.note, now = note, time.monotonic()
+        if now - self._last_line >= _RELAY_EVERY:
+            self._last_line = now
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what was not sent yet."""
+        if self._count:
+            self._send(("advance", os.getpid(), self._number, self._count, self.note))
+            self._count = 0
+
+
 class Reporter:
     """Tells a person how the work goes, on stderr, so that stdout stays clean for results.
 
@@ -67,8 +97,14 @@ class Reporter:
     @contextlib.contextmanager
     def task(self, label: str, total: int, done: int = 0) -> Iterator[Task]:
         """A task's progress, shown while the block runs."""
-        if not self.console.is_terminal:
+        with self.several():
             yield Task(self, label, total, done)
+
+    @contextlib.contextmanager
+    def several(self) -> Iterator[None]:
+        """Show the tasks that run at the same time within the block together."""
+        if not self.console.is_terminal or self.bars is not None:
+            yield
             return
         columns = (
             TextColumn("{task.description}"),
@@ -81,10 +117,70 @@ class Reporter:
         )
         with Progress(*columns, console=self.console) as self.bars:
             try:
-                yield Task(self, label, total, done)
+                yield
             finally:
                 self.bars.stop()
-        self.bars = None
+                self.bars = None
+
+
+class Relay(Reporter):
+    """Sends what a process has to tell to the one that shows it, which calls `shown`.
+
+    Args:
+        news: The way there.
+    """
+
+    def __init__(self, news: "Queue[Any]") -> None:
+        super().__init__(quiet=True)
+        self._news, self._tasks = news, 0
+
+    @override
+    def say(self, line: str) -> None:
+        self._news.put(("say", line))
+
+    @override
+    @contextlib.contextmanager
+    def task(self, label: str, total: int, done: int = 0) -> Iterator[Task]:
+        self._tasks += 1
+        number = self._tasks
+        self._news.put(("begin", os.getpid(), number, label, total, done))
+        task = RelayedTask(self._news.put, number)
+        try:
+            yield task
+        finally:
+            task.flush()
+            self._news.put(("end", os.getpid(), number))
+
+
+@contextlib.contextmanager
+def shown(reporter: Reporter, news: "Queue[Any]") -> Iterator[None]:
+    """Show what the `Relay`s of other processes send, while the block runs."""
+
+    def show() -> None:
+        with contextlib.ExitStack() as everything:
+            everything.enter_context(reporter.several())
+            open_tasks: dict[tuple[int, int], tuple[contextlib.ExitStack, Task]] = {}
+            while (item := news.get()) is not None:
+                what, *rest = item
+                if what == "say":
+                    reporter.say(rest[0])
+                    continue
+                key = (rest[0], rest[1])
+                if what == "begin":
+                    own = everything.enter_context(contextlib.ExitStack())
+                    open_tasks[key] = own, own.enter_context(reporter.task(*rest[2:]))
+                elif what == "advance" and key in open_tasks:
+                    open_tasks[key][1].advance(*rest[2:])
+                elif what == "end" and key in open_tasks:
+                    open_tasks.pop(key)[0].close()
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        news.put(None)
+        thread.join()
 
 
 def duration(seconds: float) -> str:

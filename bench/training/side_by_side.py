@@ -1,0 +1,183 @@
+"""Independent trainings at the same time: one per core, or one per GPU.
+
+A small network leaves most of a second core idle, so two trainings with a thread each end long
+before one after the other with two threads each. A stage waits for the stage that it starts from.
+
+How many threads a training has depends on the config and the machine alone, not on what is left to
+train: a run that was killed ends with the weights of one that was not.
+"""
+
+import os
+import signal
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.util import runtime
+from bench.util.errors import UserError
+from bench.util.progress import Relay, Reporter, shown
+
+if TYPE_CHECKING:
+    from bench.config import Config
+    from bench.data.base import DataSet
+
+#: Trainings that take less than this, in seconds on one core, are not worth starting processes for.
+WORTHWHILE = 120.0
+
+#: How long an interrupted training may take to save what it has, in seconds.
+_PATIENCE = 30.0
+
+
+@dataclass(frozen=True)
+class Training:
+    """One checkpoint to be trained.
+
+    Attributes:
+        label: Names it in messages.
+        classifier: Its classifier's name in the config.
+        chain: The recipes of all the classifier's checkpoints.
+        number: Which one.
+        folder: Where it will be.
+        after: The folder of the checkpoint that it starts from; None for the first.
+    """
+
+    label: str
+    classifier: str
+    chain: list[dict[str, Any]]
+    number: int
+    folder: Path
+    after: Path | None
+
+
+def process_count(config: "Config", dataset: "DataSet", chains: int, seconds: float) -> int:
+    """How many trainings of a run go on at the same time.
+
+    Args:
+        config: The run.
+        dataset: Of which every training holds the training split, at most half the memory in all.
+        chains: Classifiers with trainings of their own, of the config: not of what is left.
+        seconds: What they take on one core, of the config, too.
+    """
+    from baselines.networks import INPUT_SIZE
+
+    device = runtime.pick_device(config.execution.device)
+    places = len(_devices(device.type)) if device.index is None else 1
+    asked = config.execution.workers
+    if seconds < WORTHWHILE or chains < 2 or asked == 1:
+        return 1
+    pictures = len(dataset.samples("train")) * 3 * INPUT_SIZE**2
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(places, asked or places, chains, memory // 2 // (2 * pictures + 10**9)))
+
+
+def train(
+    jobs: Sequence[Training],
+    processes: int,
+    config: "Config",
+    dataset: "DataSet",
+    out: Path,
+    reporter: Reporter,
+) -> None:
+    """Train all of `jobs`; those that start from another one of them come after it.
+
+    Raises:
+        UserError: If a training fails, or its process dies. What the others have is saved.
+    """
+    for sample in (*dataset.samples("train")[:1], *dataset.samples("val")[:1]):
+        dataset.picture(sample)  # drawn faces are drawn once for all
+    device = runtime.pick_device(config.execution.device).type
+    places: Queue[str] = runtime.SPAWN.Queue()
+    for place in _devices(device)[:processes]:
+        places.put(place)
+    news: Queue[Any] = runtime.SPAWN.Queue()
+    threads = max(1, (os.cpu_count() or 1) // processes) if device == "cpu" else None
+    pool = ProcessPoolExecutor(
+        max_workers=processes,
+        mp_context=runtime.SPAWN,
+        initializer=_start,
+        initargs=(os.getpid(), places, news, threads, config, dataset, out),
+    )
+    waiting, running = list(jobs), dict[Future[None], Training]()
+    try:
+        with shown(reporter, news):
+            while waiting or running:
+                unfinished = {job.folder for job in (*waiting, *running.values())}
+                for job in [job for job in waiting if job.after not in unfinished]:
+                    waiting.remove(job)
+                    running[pool.submit(_run, job)] = job
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    future.result()
+                    del running[future]
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a training's process died (out of memory?). What was saved is there; run the same "
+            "command again, with fewer `execution.workers` if it happens again.",
+            1,
+        ) from error
+    finally:
+        children = list((pool._processes or {}).values())
+        for child in children if running else ():
+            if child.is_alive() and child.pid is not None:
+                os.kill(child.pid, signal.SIGINT)  # save, then stop
+        wait(running, timeout=_PATIENCE)
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in children:
+            child.terminate()
+        for queue in (places, news):
+            queue.close()
+
+
+def _devices(kind: str) -> list[str]:
+    """Where trainings can be: the GPUs, or as often the CPU as it has cores."""
+    if kind == "cuda":
+        import torch
+
+        return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return [kind] * (os.cpu_count() or 1)
+
+
+_run_one: Any = None
+
+
+def _start(
+    parent: int,
+    places: "Queue[str]",
+    news: "Queue[Any]",
+    threads: int | None,
+    config: "Config",
+    dataset: "DataSet",
+    out: Path,
+) -> None:
+    global _run_one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # but while a training listens to it
+    runtime.die_with_parent(parent)
+    import torch
+    from accelerate import Accelerator
+
+    from bench.training.data import TrainingData
+    from bench.training.loop import Loop
+
+    runtime.keep_freed_memory()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    device = torch.device(places.get())
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    accelerator = Accelerator(cpu=device.type == "cpu")
+    loop = Loop(accelerator, device, Relay(news), config.execution.save_every)
+    data = TrainingData(dataset)
+
+    def run(job: Training) -> None:
+        config.classifiers[job.classifier].train(
+            job.label, job.chain, job.number, out, data, loop, config.execution.trackers
+        )
+
+    _run_one = run
+
+
+def _run(job: Training) -> None:
+    _run_one(job)

@@ -1,0 +1,146 @@
+"""Trainings at the same time end as trainings one after the other, also after a Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support import TINY
+
+from bench.classifiers import checkpoints
+from bench.config import Config, load
+from bench.data.open import open_dataset
+from bench.store.checkpoints import Card
+from bench.training import side_by_side
+from bench.util import runtime
+from bench.util.errors import UserError
+from bench.util.progress import Reporter
+
+SCRIPT = """
+import sys
+from bench.training import side_by_side
+side_by_side.WORTHWHILE = 0.0
+from bench.cli.main import main
+sys.exit(main())
+"""
+
+
+class Lines(Reporter):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.said: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+
+def config(**execution: object) -> Config:
+    found = load(TINY)
+    return found.model_copy(
+        update={"execution": found.execution.model_copy(update={"workers": 2, **execution})}
+    )
+
+
+def weights(found: dict[tuple[str, int], Path]) -> dict[tuple[str, int], str]:
+    return {key: Card.verified(folder).weights for key, folder in found.items()}
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short the trainings are, and on any machine."""
+    monkeypatch.setattr(side_by_side, "WORTHWHILE", 0.0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+
+def test_together_they_end_with_the_weights_of_one_after_the_other(
+    always: None, tmp_path: Path
+) -> None:
+    chosen, lines = config(), Lines()
+    dataset = open_dataset(chosen.data, 0)
+    together = checkpoints.train_missing(chosen, dataset, tmp_path / "together", lines)
+    assert len(together) == len(chosen.classifiers) >= 3
+    for name in chosen.classifiers:
+        assert any(line.startswith(f"train {name}") for line in lines.said), lines.said
+    alone = config(workers=1)
+    with runtime.one_thread():
+        one_by_one = checkpoints.train_missing(alone, dataset, tmp_path / "alone", Reporter(True))
+    assert weights(together) == weights(one_by_one)
+    assert not list((tmp_path / "together" / "checkpoints").glob(".*"))  # no state is left
+
+
+def test_what_a_training_cannot_do_is_told_by_the_run(always: None, tmp_path: Path) -> None:
+    chosen = config(trackers=["wandb"])
+    dataset = open_dataset(chosen.data, 0)
+    with pytest.raises(UserError, match="wandb is not installed"):
+        checkpoints.train_missing(chosen, dataset, tmp_path, Reporter(quiet=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "processes"),
+    [
+        ({}, 2),
+        ({"seconds": 60.0}, 1),  # not worth it
+        ({"chains": 1}, 1),
+        ({"workers": 1}, 1),
+        ({"memory": 2 * 10**9}, 1),
+    ],
+)
+def test_the_number_depends_on_config_and_machine_alone(
+    change: dict[str, float], processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = int(change.get("memory", 64 * 10**9))
+    sysconf = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": memory // 4096}
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "sysconf", sysconf.__getitem__)
+    chosen = config(workers=change.get("workers", 2))
+    dataset = open_dataset(chosen.data, 0)
+    chains, seconds = int(change.get("chains", 3)), change.get("seconds", 600.0)
+    assert side_by_side.process_count(chosen, dataset, chains, seconds) == processes
+
+
+def test_an_interrupted_run_saves_every_training_and_continues(tmp_path: Path) -> None:
+    text = (
+        Path(TINY).read_text().replace("steps: 3", "steps: 40").replace("workers: 1", "workers: 2")
+    )
+    assert "workers: 2" in text
+    (tmp_path / "c.yaml").write_text(text)
+    command = [sys.executable, "-c", SCRIPT, "train", "-c", str(tmp_path / "c.yaml"), "--out"]
+    checkpoints_ = tmp_path / "cut" / "checkpoints"
+    process = subprocess.Popen([*command, str(tmp_path / "cut")], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not checkpoints_.exists() or not any(checkpoints_.iterdir()):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 1 and "The same command continues" in told
+    assert "Traceback" not in told
+    for out in ("cut", "whole"):
+        subprocess.run([*command, str(tmp_path / out)], check=True, capture_output=True)
+    cut, whole = (
+        {f.name: Card.verified(f).weights for f in (tmp_path / out / "checkpoints").iterdir()}
+        for out in ("cut", "whole")
+    )
+    assert cut == whole and len(cut) >= 3
+
+
+def test_news_of_several_processes_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    from bench.util.progress import Relay, shown
+
+    news = runtime.SPAWN.Queue()
+    with shown(Reporter(), news):
+        relay = Relay(news)
+        with relay.task("train a", 3) as first, relay.task("train b", 2) as second:
+            first.advance(3, "loss 1.0")
+            relay.say("between")
+            second.advance(2)
+    news.close()
+    news.join_thread()
+    told = capsys.readouterr().err
+    assert "train a: 3/3" in told and "loss 1.0" in told and "train b: 2/2" in told
+    assert "between" in told
