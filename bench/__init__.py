@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         load_results,
         open_dataset,
         run,
+        verify,
     )
     from bench.config import Config
     from bench.util.errors import UserError
@@ -53,4 +54,5 @@ __all__ = [
     "load_results",
     "open_dataset",
     "run",
+    "verify",
 ]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bench.report.pairing import Pairing, Side
     from bench.report.results import Results
     from bench.report.spec import TableSpec
+    from bench.sweep.verify import Verified
 
 #: A path, in either form.
 PathLike: TypeAlias = str | Path
@@ -397,6 +398,26 @@ def _shown(value: Any) -> str:
     from bench.report.spec import ABSENT
 
     return ABSENT if value is None else str(value)
+
+
+def verify(results: PathLike, *, samples: int = 200, seed: int = 0) -> "Verified":
+    """Compute random rows of a run anew and compare them with what is stored.
+
+    Args:
+        results: Folder of the run, with its checkpoints.
+        samples: How many rows.
+        seed: Names the draw.
+
+    Returns:
+        What was found: `faults`, `checked`, `equal`, and a `verdict` in one line.
+
+    Raises:
+        UserError: If there is no readable run.
+    """
+    from bench.sweep.verify import verify as found
+    from bench.util.progress import Reporter
+
+    return found(Path(results).expanduser(), Reporter(), samples, seed)
 
 
 def compare(

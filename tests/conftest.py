@@ -29,6 +29,7 @@ SLOW = (
     "baselines/clips/test_networks.py::test_a_restored_trainer_continues_exactly",
     "chaos/*",
     "bench/classifiers/test_pretrained.py",
+    "bench/sweep/test_verify.py::test_rows_that*",
     "bench/decisions/test_*.py",
     "bench/perturb/corruptions/test_against_the_package.py::test_distributions_are_the_same",
     "bench/perturb/corruptions/test_golden.py::test_processes_and_their_threads_make_the_same_pixels",

@@ -23,6 +23,7 @@ from bench.cli.regress import regress
 from bench.cli.report import report
 from bench.cli.run import run
 from bench.cli.train import train
+from bench.cli.verify import verify
 from bench.util.errors import UserError, did_you_mean, printable
 
 
@@ -56,6 +57,7 @@ app.command()(report)
 app.command()(compare)
 app.command()(decide)
 app.command()(regress)
+app.command()(verify)
 app.add_typer(data, name="data")
 app.add_typer(perturb, name="perturb")
 app.add_typer(check, name="check")

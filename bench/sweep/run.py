@@ -209,7 +209,7 @@ def dry_run(config: Config, out: Path, fresh: bool = False) -> DryRun:
             steps = config.classifiers[key[0]].training_steps(recipe)
             missing[key] = missing.get(key, 0) + (0 if folder in counted else steps)
             counted.add(folder)
-    weights |= dict.fromkeys(missing, "") | _given_weights(config)
+    weights |= dict.fromkeys(missing, "") | given_weights(config)
     plan = make_plan(config, dataset, weights)
     store, workers = Store(out), _workers(config)
     cells = []
@@ -249,7 +249,7 @@ def run(
     opened = open_dataset(config.data, config.seed, reporter)
     dataset = with_lists(opened, config.lists, reporter)
     _list_skipped(dataset, out, reporter)
-    given = _given_weights(config)
+    given = given_weights(config)
     _try_classifiers(config, dataset, Store(out), given, reporter, fresh)
     folders = checkpoints.train_missing(config, dataset, out, reporter)
     runtime.release_freed_memory()
@@ -467,7 +467,7 @@ def _reopened(
     return todo
 
 
-def _given_weights(config: Config) -> dict[tuple[str, int], str]:
+def given_weights(config: Config) -> dict[tuple[str, int], str]:
     """Digests of the classifiers that are not trained here."""
     weights = {}
     for name, spec in config.classifiers.items():

@@ -359,6 +359,22 @@ class Worker:
         )
         return len(samples)
 
+    def rows(self, planned: PlannedCell, names: Sequence[str]) -> pd.DataFrame:
+        """Some of a cell's rows, computed now and not stored; as of `ROW_SCHEMA`."""
+        cell, perturbation = planned.cell, planned.perturbation
+        classifier = self.classifier(cell.classifier, cell.seed)
+        rule, frames = self._rules.of(cell, planned.inputs), [_no_rows()]
+        samples = [self._sample(perturbation, name) for name in names]
+        for batch, pictures in self._batches(
+            Shard(planned, 0, 1, tuple(names)), samples, classifier
+        ):
+            ids = [sample.id for sample in batch]
+            measured = perturbation.measure(
+                classifier, pictures, ids, cell.severity, _address(cell), rule
+            )
+            frames.append(_rows(batch, measured, classifier.classes))
+        return pd.concat(frames[-1:] if len(frames) == 1 else frames[1:], ignore_index=True)
+
     def _stamped(self, cell: Cell, traces: Traces) -> Traces:
         """With what the classifier cannot know of itself."""
         # What rules are fitted on is kept as measured, for it determines what they decide live.
