@@ -11,7 +11,7 @@ executed; named objects of the training scripts that lie beside the weights beco
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -25,11 +25,13 @@ from torch import Tensor, nn
 #: Under these keys training scripts store the weights.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
-#: Pickled objects in released files that are no weights: meters of MA-Net and QCS, and numpy's
-#: numbers inside them. The scripts ran as `__main__`.
+#: Pickled objects in released files that are no weights: meters of MA-Net, POSTER++ and QCS, and
+#: numpy's numbers inside them. The scripts ran as `__main__`.
 _STUBS = (
     "__main__.RecorderMeter",
     "__main__.RecorderMeter1",
+    "__main__.RecorderMeter_loss",
+    "__main__.RecorderMeter_matrix",
     "numpy.core.multiarray._reconstruct",
     "numpy._core.multiarray._reconstruct",
     "numpy.core.multiarray.scalar",
@@ -81,6 +83,7 @@ class PublishedNetwork(nn.Module):
         renames: Beginnings of names in released files, and what they are here.
         dead: Patterns of names in released files that no computation of a logit uses.
         unreleased: Names here that no released file has.
+        needs_reference: Whether a statistic of other pictures enters its logits; see `freeze`.
     """
 
     name: ClassVar[str]
@@ -95,10 +98,22 @@ class PublishedNetwork(nn.Module):
     renames: ClassVar[Mapping[str, str]] = {}
     dead: ClassVar[tuple[str, ...]] = ()
     unreleased: ClassVar[tuple[str, ...]] = ()
+    needs_reference: ClassVar[bool] = False
 
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.classes = classes
+
+    def freeze(self, pictures: Iterable[Tensor]) -> int:
+        """Measure the statistic of other pictures that enters logits, where there is one.
+
+        Args:
+            pictures: Prepared, (3, S, S) each.
+
+        Returns:
+            How many there were.
+        """
+        raise TypeError(f"{self.name} uses no statistic of other pictures")
 
     def load_released(self, tensors: Mapping[str, Any]) -> None:
         """Take the weights of a released file.

@@ -292,8 +292,9 @@ def card(subject: Subject, store: Store) -> str:
 def _limits(subject: Subject) -> str:
     """Trained here means trained on the data set that it was measured on."""
     drawn = any(group.drawn for group in subject.groups)
-    parts = [(DRAWN if drawn and subject.manifest.training else LIMITS).strip()]
-    if drawn and not subject.manifest.training:
+    trained = kind_of(subject.manifest.training).trained_here
+    parts = [(DRAWN if drawn and trained else LIMITS).strip()]
+    if drawn and not trained:
         parts.append(f"Measured on drawn faces. {captions.DRAWN}")
     return "\n\n".join([*parts, _UNMEASURED])
 
@@ -369,7 +370,7 @@ def _data(group: ResultSet, store: Store) -> str:
 def _training(subject: Subject) -> str:
     """What the weights came from, in a sentence."""
     training = subject.manifest.training
-    if not training:
+    if not kind_of(training).trained_here:
         return "Not trained here: only its outputs are known."
     clean = subject.groups[0].clean(subject.classifier)
     words = str(training.get("architecture", training.get("kind", "")))

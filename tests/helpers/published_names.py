@@ -62,23 +62,126 @@ def _dan(classes: int) -> Shapes:
     return found
 
 
+def _unprefixed(shapes: Shapes, numbers: dict[str, str]) -> Shapes:
+    """Items of `features` under the names that torchvision gives its children."""
+    found = {}
+    for key, shape in shapes.items():
+        number, _, rest = key.removeprefix("features.").partition(".")
+        found[f"{numbers[number]}.{rest}"] = shape
+    return found
+
+
+_CHILDREN = {"0": "conv1", "1": "bn1", **{str(n + 3): f"layer{n}" for n in range(1, 5)}}
+
+
+def _ran(classes: int) -> Shapes:
+    heads = _linear("alpha.0", 512, 1) | _linear("beta.0", 1024, 1) | _linear("fc", 1024, classes)
+    return _unprefixed(_features(children=8), _CHILDREN) | heads
+
+
+def _arm(classes: int) -> Shapes:
+    module = _convolution("arm.de_albino", 1, 1, 32, 32) | _norm("arm.bn", 2) | {"arm.alpha": (1,)}
+    return _features(children=8) | module | _linear("fc", 121, classes)
+
+
+def _ma_net(classes: int) -> Shapes:
+    found = _unprefixed(_features(children=6), _CHILDREN)
+    found |= _linear("fc_1", 512, classes) | _linear("fc_2", 512, classes)
+    for block in (0, 1):
+        for stage, width in ((3, 256), (4, 512)):
+            before = width if block else width // 2
+            for branch in ("1_p1", "1_p2", "1_p3", "1_p4", "2"):
+                name = f"layer{stage}_{branch}.{block}"
+                found |= _convolution(f"{name}.conv1", before, width, 3, 3)
+                found |= _norm(f"{name}.bn1", width)
+                if not block:
+                    found |= _convolution(f"{name}.downsample.0", before, width, 1, 1)
+                    found |= _norm(f"{name}.downsample.1", width)
+                if branch == "2":
+                    for part in (f"{chain}_2_{group}" for chain in (1, 2) for group in range(1, 5)):
+                        found |= _convolution(f"{name}.conv{part}", width // 4, width // 4, 3, 3)
+                        found |= _norm(f"{name}.bn{part}", width // 4)
+                    continue
+                found |= _convolution(f"{name}.conv2", width, width, 3, 3)
+                found |= _norm(f"{name}.bn2", width)
+                gate = f"{name}.cbam.ChannelGate.mlp"
+                found |= _linear(f"{gate}.1", width, width // 16)
+                found |= _linear(f"{gate}.3", width // 16, width)
+                gate = f"{name}.cbam.SpatialGate.spatial"
+                found |= _convolution(f"{gate}.conv", 2, 1, 7, 7) | _norm(f"{gate}.bn", 1)
+    return found
+
+
+def _block(name: str, before: int, after: int, kernel: int, groups: int = 1) -> Shapes:
+    """Convolution, norm and slopes of MobileFaceNet."""
+    found = _convolution(f"{name}.conv", before // groups, after, kernel, kernel)
+    return found | _norm(f"{name}.bn", after) | {f"{name}.prelu.weight": (after,)}
+
+
+def _project(name: str, before: int, after: int, *kernel: int, groups: int = 1) -> Shapes:
+    found = _convolution(f"{name}.conv", before // groups, after, *kernel)
+    return found | _norm(f"{name}.bn", after)
+
+
+def _coordinates(name: str, width: int) -> Shapes:
+    inner = max(8, width // 32)
+    found = _convolution(f"{name}.conv1", width, inner, bias=True) | _norm(f"{name}.bn1", inner)
+    for number in (2, 3):
+        found |= _convolution(f"{name}.conv{number}", inner, width, bias=True)
+    return found
+
+
+def _ddamfn(classes: int) -> Shapes:
+    found = _block("features.0", 3, 64, 3) | _block("features.1", 64, 64, 3, groups=64)
+    found |= _block("features.8", 256, 512, 1)
+    mixed: list[tuple[str, int, int, dict[int, int]]] = [
+        ("features.2", 64, 64, {3: 64, 5: 32, 7: 32}),
+        *((f"features.3.model.{n}", 64, 64, {3: 96, 5: 32}) for n in range(9)),
+        ("features.4", 64, 128, {3: 128, 5: 64, 7: 64}),
+        *((f"features.5.model.{n}", 128, 128, {3: 192, 5: 64}) for n in range(16)),
+        ("features.6", 128, 256, {3: 256, 5: 256, 7: 256, 9: 256}),
+        *((f"features.7.model.{n}", 256, 256, {3: 172, 5: 170, 7: 170}) for n in range(6)),
+    ]
+    for name, before, after, groups in mixed:
+        inner = sum(groups.values())
+        found |= _block(f"{name}.conv", before, inner, 1)
+        found |= _project(f"{name}.project", inner, after) | _coordinates(f"{name}.CA", inner)
+        for number, (kernel, width) in enumerate(groups.items()):
+            part = f"{name}.conv_dw.mixed_depthwise_conv.{number}"
+            found |= _convolution(part, 1, width, kernel, kernel)
+        found |= _norm(f"{name}.conv_dw.bn", inner)
+        found |= {f"{name}.conv_dw.prelu.weight": (inner,)}
+    for head in ("cat_head0.CoordAtt", "cat_head1.CoordAtt"):
+        found |= _coordinates(head, 512)
+        for part, kernel in (("Linear_h", (1, 7)), ("Linear_w", (7, 1)), ("Linear", (7, 7))):
+            found |= _project(f"{head}.{part}", 512, 512, *kernel, groups=512)
+    found |= _project("Linear", 512, 512, 7, 7, groups=512)
+    return found | _linear("fc", 512, classes) | _norm("bn", classes)
+
+
 #: By architecture: shapes by the names in a released file of so many classes.
 NAMES: dict[str, Callable[[int], Shapes]] = {
     "scn": _scn,
     "dan": _dan,
     "eac": _eac,
     "eac_resnet18": _eac_resnet18,
+    "ran": _ran,
+    "arm": _arm,
+    "ma_net": _ma_net,
+    "ddamfn": _ddamfn,
 }
 
-#: Beginnings of names that files hold and logits do not need.
-DEAD: dict[str, tuple[str, ...]] = {}
-
-#: Millions of parameters with 7 classes, and to how many digits they are published.
+#: Millions of parameters with 7 classes, to how many digits, and whether this counts those that no
+#: logit uses. Published figures, but for RAN and MA-Net, which follow from the shapes.
 PARAMETERS = {
-    "scn": (11.18, 2),
-    "dan": (19.72, 2),
-    "eac": (23.52, 2),  # torchvision's ResNet-50 with 7 classes
-    "eac_resnet18": (11.18, 2),
+    "scn": (11.18, 2, False),
+    "dan": (19.72, 2, False),
+    "eac": (23.52, 2, False),  # torchvision's ResNet-50 with 7 classes
+    "eac_resnet18": (11.18, 2, False),
+    "ran": (11.19, 2, False),
+    "arm": (11.18, 2, False),
+    "ma_net": (50.55, 2, False),
+    "ddamfn": (4.11, 2, False),
 }
 
 

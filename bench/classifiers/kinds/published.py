@@ -1,7 +1,7 @@
 """A network of a FER paper, with the file of weights that its authors released."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 from typing_extensions import override
@@ -28,8 +28,11 @@ class PublishedClassifier(Kind):
     architecture: str  # a name in `baselines.fer.ARCHITECTURES`
     checkpoint: UserPath  # as released: .pth of tensors, or .safetensors
     classes: str | list[str]  # of its logits: a name in `labels.ORDERS`, or the names
+    reference: UserPath | None = None  # of arm: a folder of pictures, which freeze its statistic
     trained_with: TrainedWith = Field(default_factory=list)
     check_class_order: bool = True  # on validation pictures, before the sweep
+
+    flag: ClassVar[tuple[str, str] | None] = ("published", "architecture")
 
     @field_validator("classes")
     @classmethod
@@ -61,6 +64,20 @@ class PublishedClassifier(Kind):
             raise UserError(f"classifier {name!r}: {error}")
         if not self.checkpoint.is_file():
             raise UserError(f"classifier {name!r}: there is no file {self.checkpoint}.")
+        if not ARCHITECTURES[self.architecture].needs_reference:
+            if self.reference is not None:
+                raise UserError(
+                    f"classifier {name!r}: {self.architecture} needs no reference pictures; remove "
+                    "the field reference."
+                )
+        elif self.reference is None:
+            raise UserError(
+                f"classifier {name!r}: in {self.architecture} a mean over the evaluation batch "
+                "enters every logit. Name a folder of training pictures as reference: the mean "
+                "over them takes its place."
+            )
+        elif not self._pictures():
+            raise UserError(f"classifier {name!r}: reference: no pictures lie in {self.reference}.")
 
     @override
     def identity(self, name: str) -> str:
@@ -77,7 +94,31 @@ class PublishedClassifier(Kind):
         classes = labels.class_names(self.classes)
         own = DiscriminativeClassifier(model, classes, self._digest(model), device)
         own.training = self.declared()
+        if model.network.needs_reference:
+            own.training["batch_statistic"] = f"frozen over {len(self._pictures())} pictures"
         return own
+
+    @override
+    def probe(self, classifier: "Classifier", attacked: bool) -> list[str]:
+        """Say where a frozen statistic stands in for the batch's."""
+        statistic = classifier.training.get("batch_statistic")
+        if statistic is None:
+            return []
+        return [
+            f"{self.architecture} as published adds a mean over the evaluation batch; here it is "
+            f"{statistic} of {self.reference}, so its accuracy is not that of its paper"
+        ]
+
+    def _pictures(self) -> list[Path]:
+        """The reference pictures in a fixed order."""
+        from bench.data.reading.images import PICTURE_SUFFIXES
+
+        if self.reference is None:
+            return []
+        return sorted(
+            (p for p in self.reference.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES),
+            key=lambda path: labels.natural_key(str(path)),
+        )
 
     def _digest(self, model: "PreparedNetwork") -> str:
         return model.digest(self.architecture, labels.class_names(self.classes))
@@ -98,4 +139,17 @@ class PublishedClassifier(Kind):
             ) from error
         size = None if network.size is None else (network.size, network.size)
         inputs = Inputs(size, None, network.interpolation, network.mean, network.std)
+        if network.needs_reference:
+            network.freeze(inputs(_read(path))[0] for path in self._pictures())
         return PreparedNetwork(network, inputs)
+
+
+def _read(path: Path) -> "torch.Tensor":
+    """A picture of one's own, float32 (1, 3, H, W) in [0, 1]."""
+    from bench.classifiers.base import as_images
+    from bench.data.reading.images import UnreadablePicture, read_picture
+
+    try:
+        return as_images([read_picture(path)])
+    except UnreadablePicture as error:
+        raise UserError(f"reference picture {path}: {error}.") from error

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from scipy.special import expit, log_softmax
+from scipy.special import expit, log_softmax, softmax
 from torch import Tensor, nn
 
 from baselines.fer import ARCHITECTURES
 from baselines.fer.dan import affinity_loss, partition_loss
+from baselines.fer.ddamfn import attention_loss
 from baselines.fer.eac import consistency_loss
+from baselines.fer.ran import region_bias_loss, regions
 from baselines.fer.scn import ranking_loss, relabelled
 
 
@@ -142,3 +144,145 @@ def test_eac_resnet50_is_of_caffes_build() -> None:
     maps = network.trunk(pictures(1, 224))
     assert maps.shape == (1, 2048, 7, 7)
     assert torch.allclose(maps.mean((2, 3)), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_ran_weighs_regions_and_their_relation_to_the_face() -> None:
+    network = made("ran")
+    views = torch.rand(2, 6, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    with outputs(trunk=network.trunk) as seen:
+        logits, alpha = network.weighted(views)
+    f = seen["trunk"].mean((2, 3)).reshape(2, 6, 512)
+    (wa, ba), (wb, bb), (wf, bf) = map(numbers, (network.alpha[0], network.beta[0], network.fc))
+    a = softmax(expit(f @ wa.T + ba), axis=1)
+    face = (a * f).sum(1, keepdims=True) / a.sum(1, keepdims=True)
+    joined = np.concatenate([f, np.repeat(face, 6, 1)], 2)
+    ab = a * softmax(expit(joined @ wb.T + bb), axis=1)
+    pooled = (ab * joined).sum(1) / ab.sum(1)
+    assert np.allclose(alpha.numpy(), a[..., 0], atol=1e-5)
+    assert np.allclose(logits.numpy(), pooled @ wf.T + bf, rtol=1e-3, atol=1e-3)
+
+
+def test_ran_cuts_five_regions_and_keeps_the_face_last() -> None:
+    image = pictures(1, 224)
+    cut = regions(image)
+    assert cut.shape == (1, 6, 3, 224, 224) and torch.equal(cut[:, 5], image)
+    corner = nn.functional.interpolate(image[..., :168, :168], (224, 224), mode="bilinear")
+    assert torch.allclose(cut[:, 0], corner, atol=1e-6)
+    alpha = np.array([[0.1, 0.3, 0.2, 0.1, 0.1, 0.2], [0.2, 0.1, 0.1, 0.1, 0.1, 0.4]])
+    expected = np.mean([max(0, 0.1 - (0.3 - 0.2)), max(0, 0.1 - (0.2 - 0.4))])
+    assert float(region_bias_loss(torch.tensor(alpha))) == pytest.approx(expected)
+
+
+def test_arm_adds_the_frozen_mean_of_reference_pictures() -> None:
+    network, images = made("arm"), pictures(5, 224)
+    with pytest.raises(ValueError, match="not frozen"):
+        network(images)
+    with outputs(maps=network.arm) as seen:
+        network.amended(images[:4])
+        assert network.freeze(iter(images[:4])) == 4
+        network.amended(images[:4])
+    maps = seen["maps"]
+    assert maps.shape == (4, 2, 11, 11)
+    w, b = numbers(network.fc)
+    features = maps.mean(1) + network.arm.alpha.item() * maps.mean((0, 1))
+    together = network(images[:4])
+    assert np.allclose(together.numpy(), features.reshape(4, 121) @ w.T + b, atol=1e-3)
+    alone = torch.cat([network(image[None]) for image in images[:4]])
+    assert torch.allclose(together, alone, atol=1e-4)  # whatever stands beside it
+
+
+def test_arm_filters_two_rearranged_maps_with_one_kernel() -> None:
+    network = made("arm")
+    maps = torch.randn(1, 512, 7, 7, generator=torch.Generator().manual_seed(4))
+    amended = network.arm(network.rearrange(maps))
+    kernel = network.arm.de_albino.weight[0, 0].numpy()
+    gain, shift = numbers(network.arm.bn)
+    mean, var = network.arm.bn.running_mean.numpy(), network.arm.bn.running_var.numpy()
+    for channel in (0, 1):
+        block = maps[0, channel * 256 : (channel + 1) * 256].numpy()
+        picture = block.reshape(16, 16, 7, 7).transpose(2, 0, 3, 1).reshape(112, 112)
+        raw = (picture[8:40, 80:112] * kernel).sum()
+        normal = (raw - mean[channel]) / np.sqrt(var[channel] + 1e-5) * gain[channel] + shift[
+            channel
+        ]
+        assert float(amended[0, channel, 1, 10]) == pytest.approx(normal, rel=1e-3, abs=1e-3)
+
+
+def test_ma_net_tiles_quarters_of_attentive_branches() -> None:
+    network = made("ma_net")
+    heads = {f"p{n}": getattr(network, f"layer4_1_p{n}") for n in range(1, 5)}
+    with outputs(whole=network.layer4_2, maps=network.layer2, **heads) as seen:
+        logits = network(pictures(1, 224))
+    assert seen["maps"].shape == (1, 128, 28, 28) and seen["p1"].shape == (1, 512, 7, 7)
+    left = np.concatenate([seen["p1"], seen["p3"]], 2)
+    tiled = np.concatenate([left, np.concatenate([seen["p2"], seen["p4"]], 2)], 3)
+    (w1, b1), (w2, b2) = numbers(network.fc_1), numbers(network.fc_2)
+    local, whole = tiled.mean((2, 3)) @ w1.T + b1, seen["whole"].mean((2, 3)) @ w2.T + b2
+    assert np.allclose(logits.numpy(), 0.6 * local + 0.4 * whole, rtol=1e-3)
+    third = network.layer3_1_p4(torch.tensor(seen["maps"][..., 14:, 14:]).float())
+    assert np.allclose(network.layer4_1_p4(third).numpy(), seen["p4"], rtol=1e-3, atol=1e-3)
+
+
+def test_ma_net_multi_scale_blocks_chain_groups_in_both_directions() -> None:
+    block = made("ma_net").layer3_2[1]
+    maps = torch.randn(1, 256, 4, 4, generator=torch.Generator().manual_seed(4))
+    groups = block.bn1(block.conv1(maps)).relu().split(64, dim=1)
+
+    def unit(name: str, given: Tensor) -> Tensor:
+        return getattr(block, f"bn{name}")(getattr(block, f"conv{name}")(given))
+
+    a = [unit("1_2_1", groups[0])]
+    for n in (1, 2, 3):
+        a.append(unit(f"1_2_{n + 1}", a[-1].relu() + groups[n]))
+    b = [unit("2_2_4", groups[3])]
+    for n in (2, 1, 0):
+        b.insert(0, unit(f"2_2_{n + 1}", b[0].relu() + groups[n]))
+    expected = (torch.cat(a, 1) + torch.cat(b, 1) + maps).relu()
+    assert torch.allclose(block(maps), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_ma_net_attends_to_channels_then_places() -> None:
+    cbam = made("ma_net").layer3_1_p1[0].cbam
+    maps = torch.randn(2, 256, 5, 5, generator=torch.Generator().manual_seed(4))
+    x = maps.double().numpy()
+    (w1, b1), (w2, b2) = numbers(cbam.ChannelGate.mlp[1]), numbers(cbam.ChannelGate.mlp[3])
+
+    def mlp(v: np.ndarray) -> np.ndarray:
+        return np.maximum(v @ w1.T + b1, 0) @ w2.T + b2
+
+    x = x * expit(mlp(x.mean((2, 3))) + mlp(x.max((2, 3))))[:, :, None, None]
+    with outputs(places=cbam.SpatialGate.spatial) as seen:
+        found = cbam(maps)
+        pooled = torch.tensor(np.stack([x.max(1), x.mean(1)], 1)).float()
+        cbam.SpatialGate.spatial(pooled)
+    assert np.allclose(found.numpy(), x * expit(seen["places"]), rtol=1e-3, atol=1e-4)
+
+
+def test_ddamfn_multiplies_by_the_larger_of_two_direction_heads() -> None:
+    network = made("ddamfn")
+    parts = {f"head{n}": getattr(network, f"cat_head{n}").CoordAtt for n in (0, 1)}
+    with outputs(maps=network.features, filtered=network.Linear.conv, **parts) as seen:
+        logits, heads = network.attended(pictures(1, 112))
+    attended = seen["maps"] * np.maximum(seen["head0"], seen["head1"])
+    kernel = network.Linear.conv.weight.double().numpy()[:, 0]
+    assert np.allclose(seen["filtered"][0, :, 0, 0], (attended[0] * kernel).sum((1, 2)), rtol=1e-3)
+    assert logits.shape == (1, 7) and heads.shape == (1, 2, 512, 7, 7)
+    one, other = seen["head0"], seen["head1"]
+    expected = 1 / ((one - other) ** 2).mean()
+    assert float(attention_loss(heads)) == pytest.approx(expected, rel=1e-3)
+
+
+def test_ddamfn_heads_are_an_outer_product_of_rows_and_columns() -> None:
+    head = made("ddamfn").cat_head0.CoordAtt
+    maps = torch.randn(1, 512, 7, 7, generator=torch.Generator().manual_seed(4))
+    with outputs(rows=head.Linear_h, columns=head.Linear_w) as seen:
+        weights = head(maps)
+    x = maps.double().numpy()[0]
+    across = np.einsum("chw,cw->ch", x, head.Linear_h.conv.weight.double().numpy()[:, 0, 0])
+    bn = head.Linear_h.bn
+    scale = bn.weight.double().numpy() / np.sqrt(bn.running_var.double().numpy() + 1e-5)
+    normal = (across - bn.running_mean.numpy()[:, None]) * scale[:, None]
+    assert np.allclose(seen["rows"][0, :, :, 0], normal + bn.bias.numpy()[:, None], atol=1e-4)
+    w = weights.double().numpy()[0]
+    outer = w[:, :, :1] * w[:, :1, :] / w[:, :1, :1]  # of rank 1 in rows and columns
+    assert np.allclose(w, outer, rtol=1e-3)

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from published_names import drawn
 
 from baselines.fer import ARCHITECTURES
+from bench.classifiers.kinds import entry
 from bench.config import parse
 from bench.labels import ORDERS
 from bench.sweep.run import run
@@ -36,8 +38,8 @@ def spec(entry: dict[str, Any]) -> Any:
 
 
 def test_a_released_file_is_measured_and_attacked(tmp_path: Path) -> None:
-    entry = released(tmp_path) | {"check_class_order": False}
-    store = run(spec(entry), tmp_path / "out", Reporter(quiet=True))
+    given = released(tmp_path) | {"check_class_order": False}
+    store = run(spec(given), tmp_path / "out", Reporter(quiet=True))
     measured = {cell.condition: store.manifest(cell) for cell in store.planned()}
     assert measured["clean"] and measured["clean"].n == 14
     assert measured["fgsm"] and measured["fgsm"].n == 2
@@ -96,3 +98,52 @@ def test_a_file_that_does_not_fit_is_named_with_the_tensor(
 def test_classes_are_an_order_or_names(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no class order called 'raf'"):
         spec(released(tmp_path) | {"classes": "raf"})
+
+
+def arm(folder: Path, pictures: int = 3) -> dict[str, Any]:
+    (folder / "reference").mkdir()
+    for number in range(pictures):
+        shade = np.full((40, 40, 3), 40 * number + 60, np.uint8)
+        shade[:20] //= 2
+        Image.fromarray(shade).save(folder / "reference" / f"{number}.png")
+    return released(folder, "arm") | {"reference": str(folder / "reference")}
+
+
+def test_arms_batch_statistic_is_frozen_and_marked(tmp_path: Path) -> None:
+    config = spec(arm(tmp_path))
+    kind = config.classifiers["mine"]
+    own = kind.load("mine", None, config, CPU)
+    assert own.training["batch_statistic"] == "frozen over 3 pictures"
+    (told,) = kind.probe(own, attacked=False)
+    assert "frozen over 3 pictures" in told and "not that of its paper" in told
+    images = torch.rand(3, 3, 60, 60)
+    network = own.attack_target("a")
+    together = network(images)
+    alone = torch.cat([network(image[None]) for image in images])
+    assert torch.allclose(together, alone, rtol=1e-3, atol=1e-4)
+    before = kind.identity("mine")
+    (tmp_path / "reference" / "2.png").unlink()
+    assert kind.identity("mine") != before  # other pictures, another classifier
+
+
+@pytest.mark.parametrize(
+    ("name", "reference", "words"),
+    [
+        ("arm", None, "Name a folder of training pictures as reference"),
+        ("arm", "nowhere", "no pictures lie in nowhere"),
+        ("scn", "nowhere", "scn needs no reference pictures"),
+    ],
+)
+def test_reference_pictures_are_arms_and_must_be_there(
+    name: str, reference: str | None, words: str, tmp_path: Path
+) -> None:
+    given = released(tmp_path, name) | {"reference": reference}
+    with pytest.raises(UserError, match=words):
+        spec(given).classifiers["mine"].check("mine")
+
+
+def test_a_line_names_a_released_file(tmp_path: Path) -> None:
+    path = released(tmp_path)["checkpoint"]
+    name, kind = entry(f"published:scn,checkpoint={path},classes=raf_db")
+    kind.check(name)
+    assert name == "scn" and kind.kind == "published"
