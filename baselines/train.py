@@ -7,7 +7,7 @@ the loss or the step, and are off unless asked for.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -72,6 +72,9 @@ class BaselineTrainer(Generic[Network]):
         best_accuracy: Validation accuracy of the best weights, in [0, 1]; under the attack if
             training is adversarial.
     """
+
+    rows_at_once: ClassVar[int] = 128
+    """Pictures of a validation's batch."""
 
     def __init__(
         self, classifier: Network, config: BaselineTrainConfig, validation: tuple[Tensor, Tensor]
@@ -171,7 +174,8 @@ class BaselineTrainer(Generic[Network]):
         draws = torch.Generator().manual_seed(self.config.seed)
         images, labels = self._validation
         correct = 0
-        for batch, truth in zip(images.split(128), labels.split(128), strict=True):
+        rows = self.rows_at_once
+        for batch, truth in zip(images.split(rows), labels.split(rows), strict=True):
             pictures, named = batch.to(device).float() / 255.0, truth.to(device)
             if attack is not None:
                 pictures = attack.attacked(self.classifier, pictures, named, draws)

@@ -177,18 +177,23 @@ class EmoDC(nn.Module):
 
     @torch.no_grad()
     def trace(
-        self, images: Tensor, ids: Sequence[str] | None = None, other_prompts: bool = False
+        self,
+        images: Tensor,
+        ids: Sequence[str] | None = None,
+        other_prompts: bool = False,
+        steps: Sequence[int] | None = None,
     ) -> Trace:
-        """All errors of `images` on the full grid; arguments as in `forward`.
+        """All errors of `images` on the full grid, or on some steps of it.
 
         Args:
             images: As in `forward`.
             ids: As in `forward`.
             other_prompts: Measure the null and the non-class prompt too.
+            steps: As in `forward`.
         """
         k = len(self.classes)
         prompts = slice(None if other_prompts else self.prompts.null_index)
-        errors, timesteps = self._measure(images, ids, None, prompts)
+        errors, timesteps = self._measure(images, ids, steps, prompts)
         null, non_class = (errors[:, k], errors[:, k + 1]) if other_prompts else (None, None)
         return Trace(errors[:, :k].contiguous(), timesteps, self.classes, null, non_class)
 

@@ -43,6 +43,7 @@ SLOW = (
     "bench/report/test_write.py",
     "bench/stats/test_bootstrap.py",
     "bench/stats/test_coverage.py",
+    "bench/perturb/test_clips.py::test_attacks_stay_within_their_budget_and_their_frames",
     "bench/sweep/test_*_run.py",
     "bench/sweep/test_end_to_end.py",
     "bench/sweep/test_lost.py",

@@ -1,7 +1,6 @@
-"""Classifiers of clips: X3D, HDF's modules DAM and DSM, 3D ResNets, M3DFEL, frame by frame."""
+"""Networks of clips: X3D, HDF's modules DAM and DSM, 3D ResNets, M3DFEL, frame by frame."""
 
 from baselines.clips.classifier import NETWORKS, ClipClassifier
 from baselines.clips.dam import DistributionalAttention
-from baselines.clips.frames import FrameMean
 
-__all__ = ["NETWORKS", "ClipClassifier", "DistributionalAttention", "FrameMean"]
+__all__ = ["NETWORKS", "ClipClassifier", "DistributionalAttention"]

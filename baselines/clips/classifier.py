@@ -1,19 +1,23 @@
-"""The door to clip networks: `ClipClassifier("x3d_dam", classes)`.
+"""The door to clip networks: `ClipClassifier("x3d", classes)`, and their checkpoints.
 
 | name | network |
 |---|---|
-| x3d | X3D |
-| x3d_dam | X3D with HDF's DAM behind each stage |
+| x3d | X3D; with the option `dam`, HDF's DAM stands behind each stage |
 | r3d_18, mc3_18 | torchvision's 3D ResNets (Tran et al. 2018, arXiv 1711.11248) |
 | m3dfel | M3DFEL |
 | frame_transformer | a transformer over ResNet-18 features of frames |
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision.models import video
 
@@ -21,6 +25,10 @@ from baselines.clips.dam import DistributionalAttention
 from baselines.clips.frames import FrameTransformer
 from baselines.clips.m3dfel import M3DFEL
 from baselines.clips.x3d import X3D
+
+
+class ClipCheckpointError(ValueError):
+    """A checkpoint folder of a network of clips that is incomplete or damaged."""
 
 
 class _Torchvision(nn.Module):
@@ -42,14 +50,17 @@ class _Torchvision(nn.Module):
         return logits
 
 
-def _x3d_dam(num_classes: int, frames: int, **options: Any) -> X3D:
-    attention = partial(DistributionalAttention, frames, **options)
-    return X3D(num_classes, attach=lambda channels: attention())
+def _x3d(
+    num_classes: int, frames: int, dam: Mapping[str, Any] | None = None, **options: Any
+) -> X3D:
+    if dam is None:
+        return X3D(num_classes, **options)
+    attention = partial(DistributionalAttention, frames, **dam)
+    return X3D(num_classes, attach=lambda channels: attention(), **options)
 
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    "x3d": lambda num_classes, frames: X3D(num_classes),
-    "x3d_dam": _x3d_dam,
+    "x3d": _x3d,
     "r3d_18": lambda num_classes, frames: _Torchvision(video.r3d_18, num_classes),
     "mc3_18": lambda num_classes, frames: _Torchvision(video.mc3_18, num_classes),
     "m3dfel": lambda num_classes, frames: M3DFEL(num_classes),
@@ -65,7 +76,8 @@ class ClipClassifier(nn.Module):
         classes: Class names in logit order.
         frames: T of the clips.
         size: Side in pixels that frames are resized to.
-        options: Arguments of the network; those of x3d_dam are `DistributionalAttention`'s.
+        options: Arguments of the network: of x3d `width`, `depth`, `dropout` and `dam`, which is a
+            mapping of `DistributionalAttention`'s.
 
     Raises:
         ValueError: If the architecture is unknown.
@@ -85,6 +97,9 @@ class ClipClassifier(nn.Module):
         self.architecture, self.classes = architecture, classes
         self.frames, self.size, self.options = frames, size, options
         self.network: Any = NETWORKS[architecture](len(classes), frames=frames, **options)
+        for weight in self.network.parameters():
+            if weight.dim() == 5:  # twice as fast on CPUs as the usual order of memory
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
 
     def features(self, clips: Tensor) -> Tensor:
         """Pooled features (B, D) of clips (B, 3, T, H, W) in [0, 1]."""
@@ -109,4 +124,41 @@ class ClipClassifier(nn.Module):
                 frames.flatten(0, 1), (self.size, self.size), mode="bilinear", antialias=True
             )
             clips = resized.unflatten(0, frames.shape[:2]).transpose(1, 2)
-        return (clips - 0.45) / 0.225  # as X3D's published weights expect
+        clips = (clips - 0.45) / 0.225  # as X3D's published weights expect
+        return clips.contiguous(memory_format=torch.channels_last_3d)
+
+
+def save(classifier: ClipClassifier, folder: Path) -> None:
+    """Write weights as safetensors beside a JSON card that says what the network is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: own.contiguous() for name, own in classifier.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
+    card = {
+        "architecture": classifier.architecture,
+        "classes": classifier.classes,
+        "frames": classifier.frames,
+        "size": classifier.size,
+        "options": classifier.options,
+    }
+    (folder / "classifier.json").write_text(json.dumps(card, indent=2) + "\n")
+
+
+def load(folder: Path) -> ClipClassifier:
+    """Read a folder written by `save`.
+
+    Raises:
+        ClipCheckpointError: If a file is missing, damaged or does not fit the other.
+    """
+    try:
+        card = json.loads((folder / "classifier.json").read_text())
+        classifier = ClipClassifier(
+            card["architecture"],
+            tuple(card["classes"]),
+            card["frames"],
+            card["size"],
+            **card["options"],
+        )
+        classifier.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ClipCheckpointError(f"{folder} is no readable network of clips: {error}") from error
+    return classifier.eval()

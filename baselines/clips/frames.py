@@ -1,46 +1,12 @@
-"""Classifiers of clips that start from single frames.
+"""A classifier of clips that starts from single frames.
 
-`FrameMean` averages the outputs of any classifier of pictures over the frames. It is the control: a
-network of clips that is no better does not use motion. `FrameTransformer` is a plain transformer
-encoder over ResNet-18 features of the frames, after Former-DFER (Zhao and Liu 2021, ACM MM).
+A plain transformer encoder over ResNet-18 features of the frames, after Former-DFER (Zhao and Liu
+2021, ACM MM). The mean over frames of any classifier of pictures is `bench.classifiers.clips`.
 """
-
-from math import log
-from typing import Literal, get_args
 
 import timm
 import torch
 from torch import Tensor, nn
-
-Average = Literal["probabilities", "logits"]
-
-
-class FrameMean(nn.Module):
-    """The mean over frames of a classifier of pictures; the order of the frames does not count.
-
-    Args:
-        classifier: Images (B, 3, H, W) in [0, 1] -> logits (B, K); may have `classes`.
-        average: What is averaged. "probabilities" returns their logarithm.
-
-    Raises:
-        ValueError: If `average` is unknown.
-    """
-
-    def __init__(self, classifier: nn.Module, average: Average = "probabilities") -> None:
-        super().__init__()
-        if average not in get_args(Average):
-            raise ValueError(f"{average!r} is none of {', '.join(get_args(Average))}")
-        self.classifier, self.average = classifier, average
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """Logits (B, K) of clips (B, 3, T, H, W) in [0, 1]."""
-        frames = clips.transpose(1, 2)
-        logits = self.classifier(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-        if self.average == "logits":
-            mean: Tensor = logits.mean(1)
-            return mean
-        log_mean: Tensor = logits.log_softmax(2).logsumexp(1) - log(frames.shape[1])
-        return log_mean
 
 
 class FrameTransformer(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from baselines.clips.classifier import ClipClassifier
 from baselines.clips.dsm import Balance, ScalingConfig, balance, scaled_loss, start
-from baselines.sam import SharpnessAware, frozen_statistics
+from baselines.sam import frozen_statistics
 from baselines.train import BaselineTrainConfig, BaselineTrainer
 
 
@@ -19,13 +19,11 @@ class ClipTrainConfig(BaselineTrainConfig):
     """How a clip network is trained.
 
     Attributes:
-        scaling: DSM's constants; None trains with cross-entropy alone.
-        sam: SAM's radius rho; 0 trains without SAM. DSM's weights then follow the norm of the
-            previous step's gradient.
+        scaling: DSM's constants; None trains with cross-entropy alone. Its weights follow the norm
+            of the gradient: of SAM's first pass, or without SAM of the previous step.
     """
 
     scaling: ScalingConfig | None = None
-    sam: float = 0.0
 
 
 class ClipTrainer(BaselineTrainer[ClipClassifier]):
@@ -38,6 +36,7 @@ class ClipTrainer(BaselineTrainer[ClipClassifier]):
     """
 
     config: ClipTrainConfig
+    rows_at_once = 8  # of 16 x 112 pixels, whose maps take 100 MB each
 
     def __init__(
         self,
@@ -46,7 +45,6 @@ class ClipTrainer(BaselineTrainer[ClipClassifier]):
         validation: tuple[Tensor, Tensor],
     ) -> None:
         super().__init__(classifier, config, validation)
-        self._sam = SharpnessAware(self._optimizer, config.sam) if config.sam else None
         self._balance = start(config.scaling) if config.scaling else None
 
     def state_dict(self) -> dict[str, Any]:
@@ -61,17 +59,16 @@ class ClipTrainer(BaselineTrainer[ClipClassifier]):
     def _update(self, images: Tensor, labels: Tensor) -> float:
         loss = self._loss(images, labels)
         loss.backward()
-        if self._sam is None:
-            norm = torch.nn.utils.get_total_norm(
-                [w.grad for w in self.classifier.parameters() if w.grad is not None]
-            ).item()
-            self._rebalance(norm)
+        if self._sharpness is None:
+            if self.config.scaling is not None:
+                grads = [w.grad for w in self.classifier.parameters() if w.grad is not None]
+                self._rebalance(torch.nn.utils.get_total_norm(grads).item())
             self._optimizer.step()
         else:
-            self._rebalance(self._sam.ascend())
+            self._rebalance(self._sharpness.ascend())
             with frozen_statistics(self.classifier):
                 self._loss(images, labels).backward()
-            self._sam.descend()
+            self._sharpness.descend()
         return loss.item()
 
     def _loss(self, clips: Tensor, labels: Tensor) -> Tensor:

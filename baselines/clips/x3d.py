@@ -13,6 +13,7 @@ sizes above there is one place to average, so the logits are the same.
 import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from math import ceil
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -76,6 +77,8 @@ class X3D(nn.Module):
         attach: From a stage's number of channels, makes the module behind that stage, such as
             HDF's attention. It must keep the maps' shape.
         dropout: Before the classifier, in training.
+        width: Factor of all numbers of channels, which are multiples of 8; 1 is the published one.
+        depth: Factor of the blocks of each stage, rounded up.
     """
 
     def __init__(
@@ -83,30 +86,35 @@ class X3D(nn.Module):
         num_classes: int,
         attach: Callable[[int], nn.Module] | None = None,
         dropout: float = 0.5,
+        width: float = 1.0,
+        depth: float = 1.0,
     ) -> None:
         super().__init__()
-        self.stem_space = nn.Conv3d(3, _STEM, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False)
+        stem, *widths = (_multiple_of_eight(own * width) for own in (_STEM, *_WIDTHS))
+        depths = [ceil(own * depth) for own in _DEPTHS]
+        hidden = _multiple_of_eight(_HIDDEN * width)
+        self.stem_space = nn.Conv3d(3, stem, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False)
         self.stem_time = nn.Conv3d(
-            _STEM, _STEM, (5, 1, 1), padding=(2, 0, 0), groups=_STEM, bias=False
+            stem, stem, (5, 1, 1), padding=(2, 0, 0), groups=stem, bias=False
         )
-        self.stem_norm = nn.BatchNorm3d(_STEM)
+        self.stem_norm = nn.BatchNorm3d(stem)
         self.stages, self.attachments = nn.ModuleList(), nn.ModuleList()
-        for (before, width), depth in zip(pairwise((_STEM, *_WIDTHS)), _DEPTHS, strict=True):
+        for (before, after), count in zip(pairwise((stem, *widths)), depths, strict=True):
             blocks = [
-                Block(width if i else before, width, 1 if i else 2, squeeze=i % 2 == 0)
-                for i in range(depth)
+                Block(after if i else before, after, 1 if i else 2, squeeze=i % 2 == 0)
+                for i in range(count)
             ]
             self.stages.append(nn.Sequential(*blocks))
-            self.attachments.append(attach(width) if attach else nn.Identity())
-        inner = int(_WIDTHS[-1] * _EXPANSION)
-        self.head_widen = nn.Conv3d(_WIDTHS[-1], inner, 1, bias=False)
+            self.attachments.append(attach(after) if attach else nn.Identity())
+        inner = int(widths[-1] * _EXPANSION)
+        self.head_widen = nn.Conv3d(widths[-1], inner, 1, bias=False)
         self.head_norm = nn.BatchNorm3d(inner)
-        self.head_hidden = nn.Conv3d(inner, _HIDDEN, 1, bias=False)
+        self.head_hidden = nn.Conv3d(inner, hidden, 1, bias=False)
         self.dropout = nn.Dropout(dropout)
-        self.classify = nn.Linear(_HIDDEN, num_classes)
+        self.classify = nn.Linear(hidden, num_classes)
 
     def features(self, clips: Tensor) -> Tensor:
-        """The pooled vector (B, 2048) of clips (B, 3, T, H, W)."""
+        """The pooled vector (B, 2048), at width 1, of clips (B, 3, T, H, W)."""
         maps = self.stem_norm(self.stem_time(self.stem_space(clips))).relu()
         for stage, attachment in zip(self.stages, self.attachments, strict=True):
             maps = attachment(stage(maps))

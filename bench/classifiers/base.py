@@ -48,6 +48,7 @@ class Classifier(ABC):
 
     Attributes:
         classes: Class names in logit order.
+        takes_clips: Whether it takes clips (T, H, W, 3), or pictures.
         digest: Of the weights and of how they are evaluated.
         gate: For EmoDC, whether it is still a denoiser.
         timesteps: EmoDC's grid for a picture without noise; empty for other classifiers.
@@ -59,6 +60,7 @@ class Classifier(ABC):
 
     classes: tuple[str, ...]
     digest: str
+    takes_clips: bool = False
     gate: Gate | None = None
     timesteps: tuple[int, ...] = ()
     evaluations: int = 1
@@ -168,6 +170,9 @@ class Classifier(ABC):
 
 
 def as_images(pictures: Sequence[np.ndarray]) -> Tensor:
-    """uint8 (H, W, 3) pictures of one size -> float32 (N, 3, H, W) in [0, 1]."""
+    """uint8 (H, W, 3) pictures of one size -> float32 (N, 3, H, W) in [0, 1].
+
+    Clips (T, H, W, 3) become (N, 3, T, H, W).
+    """
     stacked = torch.from_numpy(np.stack(pictures))
-    return stacked.permute(0, 3, 1, 2).float() / 255.0
+    return stacked.movedim(-1, 1).float() / 255.0

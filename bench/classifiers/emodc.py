@@ -1,5 +1,6 @@
 """What is stored of decisions that were made without measuring everything: means and logits."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -173,12 +174,76 @@ class DiffusionClassifier(Classifier):
             steps=plan.steps,
         )
 
+    def measure_clip(
+        self, clip: Sequence[np.ndarray], name: str, spread: bool, shared_noise: bool
+    ) -> Measurement:
+        """The mean over frames of the errors, as a trace like that of a picture.
+
+        Args:
+            clip: uint8 RGB frames (H, W, 3) of one size.
+            name: Sample id of the clip, which addresses the noise.
+            spread: Measure each step on one frame (`spread_steps`), at the cost of a picture; else
+                all steps on every frame.
+            shared_noise: Whether a step's noise is that of every frame, where all are measured.
+        """
+        frames, count = as_images(clip).to(self.device), self.model.evaluation.steps
+        start = time.perf_counter()
+        if spread:
+            errors = np.empty((1, len(self.classes), count), np.float32)
+            timesteps = np.empty((1, count), np.int64)
+            for number, steps in enumerate(spread_steps(count, len(frames))):
+                if steps:
+                    found = self.model.trace(frames[number : number + 1], [name], steps=steps)
+                    errors[:, :, steps] = found.errors.cpu().numpy()
+                    timesteps[:, steps] = found.timesteps.cpu().numpy()
+        else:
+            ids = [name if shared_noise else f"{name}#{k}" for k in range(len(frames))]
+            found = self.model.trace(frames, ids)
+            each = found.errors.cpu().numpy()
+            errors = each.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+            timesteps = found.timesteps[:1].cpu().numpy()  # of the first frame, if noise-aware
+        logits, traces = self._said(errors, timesteps, [name])
+        passes = 1 if spread else len(frames)
+        return Measurement(
+            logits=logits,
+            traces=traces if self.model.denoiser.predicts_noise else None,
+            evaluations=np.array([self.evaluations * passes]),
+            seconds=np.array([time.perf_counter() - start]),
+        )
+
+    def clip_target(self, sample_id: str, length: int) -> list[nn.Module]:
+        """Of each frame of a clip, images -> logits of the steps that `measure_clip` spreads to it.
+
+        Frames without a step have a module of logits 0.
+        """
+        return [
+            _EmoDCSteps(self.model, sample_id, steps)
+            for steps in spread_steps(self.model.evaluation.steps, length)
+        ]
+
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
         trace = self.model.trace(images, ids)
-        errors, timesteps = trace.errors.cpu().numpy(), trace.timesteps.cpu().numpy()
+        return self._said(trace.errors.cpu().numpy(), trace.timesteps.cpu().numpy(), ids)
+
+    def _said(
+        self, errors: np.ndarray, timesteps: np.ndarray, ids: Sequence[str]
+    ) -> tuple[np.ndarray, Traces]:
+        """Logits and traces of errors (B, K, S) at timesteps (B, S)."""
         means = errors.astype(np.float64).mean(axis=2)
         logits = (-self.model.evaluation.logit_scale * means).astype(np.float32)
         return logits, Traces(tuple(ids), errors, timesteps.astype(np.int32), self._info)
+
+
+def spread_steps(count: int, length: int) -> list[list[int]]:
+    """Of each of `length` frames, those of `count` steps that are measured on it.
+
+    Neighbouring timesteps lie on different frames. Where there are more frames than steps, evenly
+    spread ones have a step each.
+    """
+    if length <= count:
+        return [list(range(first, count, length)) for first in range(length)]
+    frames = [(2 * step + 1) * length // (2 * count) for step in range(count)]
+    return [[step for step in range(count) if frames[step] == k] for k in range(length)]
 
 
 class MatchedControl(DiffusionClassifier):
@@ -222,6 +287,19 @@ class MatchedControl(DiffusionClassifier):
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
         logits, _ = super()._measure(images, ids)
         return logits, None  # not noise-prediction errors: no trace, no d_p
+
+
+class _EmoDCSteps(nn.Module):
+    """The sum over some steps of the verdict's logits: 1 image -> (1, K)."""
+
+    def __init__(self, model: EmoDC, sample_id: str, steps: Sequence[int]) -> None:
+        super().__init__()
+        self.model, self.sample_id, self.steps = model, sample_id, steps
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.steps:
+            return images.new_zeros(len(images), len(self.model.classes))
+        return self.model(images, [self.sample_id], self.steps) * len(self.steps)
 
 
 class _SubsampledEmoDC(nn.Module):

@@ -7,7 +7,9 @@ import torch
 
 import baselines
 import baselines.checkpoints
+from baselines.clips import classifier as clip_networks
 from bench.classifiers.base import Classifier
+from bench.classifiers.clips import ClipNetworkClassifier
 from bench.classifiers.discriminative import DiscriminativeClassifier
 from bench.classifiers.emodc import DiffusionClassifier, MatchedControl
 from bench.classifiers.kinds.base import Kind
@@ -48,8 +50,16 @@ def _opened(
             _require_no_decision(name, spec)
             model = baselines.checkpoints.load(folder)
             return DiscriminativeClassifier(model, model.classes, card.weights, device)
+        if card.kind == "clip_network":
+            _require_no_decision(name, spec)
+            network = clip_networks.load(folder)
+            return ClipNetworkClassifier(network, network.classes, card.weights, device)
         emodc = EmoDC.from_pretrained(folder)
-    except (CheckpointError, baselines.BaselineCheckpointError) as error:
+    except (
+        CheckpointError,
+        baselines.BaselineCheckpointError,
+        clip_networks.ClipCheckpointError,
+    ) as error:
         raise UserError(f"classifier {name!r}: {error}", 1) from error
     plan: EvaluationConfig = getattr(spec, "evaluation", EvaluationConfig())
     emodc.evaluation = Evaluation(

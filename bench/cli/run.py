@@ -23,17 +23,19 @@ class Suite(StrEnum):
 
     robustness = "robustness"
     ablation = "ablation"
+    dynamic = "dynamic"
     steps = "steps"
 
     @property
     def config(self) -> Path:
         """What it runs without --config."""
-        return Path("ablation.yaml" if self is Suite.ablation else "default.yaml")
+        own = self in (Suite.ablation, Suite.dynamic)
+        return Path(f"{self.value}.yaml" if own else "default.yaml")
 
     @property
     def out(self) -> Path:
         """Where its results go without --out; `steps` goes on with what `robustness` measured."""
-        return Path("results/runs") / ("ablation" if self is Suite.ablation else "robustness")
+        return Path("results/runs") / ("robustness" if self is Suite.steps else self.value)
 
 
 #: Where `bench train` and `bench run robustness` look for each other's checkpoints.
@@ -48,7 +50,7 @@ def run(
             "--config",
             "-c",
             help="YAML file, or the name of a shipped one.",
-            show_default="default.yaml; ablation.yaml for ablation",
+            show_default="default.yaml; ablation.yaml, dynamic.yaml for these suites",
         ),
     ] = None,
     data: Data = None,
@@ -59,7 +61,7 @@ def run(
         Path | None,
         typer.Option(
             help="Folder of checkpoints and results.",
-            show_default="results/runs/robustness; results/runs/ablation for ablation",
+            show_default="results/runs/robustness; results/runs/SUITE for ablation and dynamic",
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Test samples per cell.")] = None,
@@ -99,6 +101,7 @@ def run(
     """Train what is missing, sweep noise, blur and attacks, report. The same command resumes.
 
     `ablation` trains EmoDC with several objectives and seeds and compares them with each other.
+    `dynamic` is about clips: networks of clips beside classifiers of their frames.
     `steps` measures clean pictures alone, with several views for classifiers that have no steps,
     and prints accuracy by number of steps.
     """

@@ -46,7 +46,7 @@ def train(
     with interruptible():
         first = os.environ.get("RANK", "0") == "0"  # set by the launcher
         reporter = Reporter(quiet=not first)
-        dataset = open_dataset(chosen.data, chosen.seed, reporter)
+        dataset = open_dataset(chosen.data, chosen.seed, reporter, chosen.clips)
         folders = train_missing(chosen, dataset, out, reporter)
         for folder in dict.fromkeys(folders.values()):
             reporter.say(f"{folder}")

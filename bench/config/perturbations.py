@@ -10,6 +10,7 @@ pgd_50: {kind: pgd, eps: [4], steps: 50, step_size: "eps/10", restarts: 2}
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import (
@@ -28,6 +29,7 @@ from bench import plugins
 from bench.perturb import ATTACKS, CONTINUOUS, CORRUPTIONS, PRESETS, SEQUENCES
 from bench.perturb.attacks import Attack, budget
 from bench.perturb.base import Clean, Corruption, Perturbation
+from bench.perturb.clips import DEFECTS, AttackedFrames, CorruptedFrames, Temporal
 from bench.perturb.user_code import UserAttack, UserCorruption
 from bench.util.errors import UserError, unknown
 from bench.util.section import Section
@@ -46,6 +48,7 @@ class CorruptionSettings(Section):
     severities: list[Annotated[int, Field(ge=1)]] | None = None  # all it has
     kind: str | None = None  # a corruption's name, or "python"; its own name in the config
     factory: _Factory | None = None  # "module:function", of kind python
+    temporal: Temporal | None = None  # of clips: what is drawn anew; None: see usual_temporal
 
     @model_validator(mode="before")
     @classmethod
@@ -58,12 +61,23 @@ class CorruptionSettings(Section):
         found = {key: value for key, value in handler(self).items() if value is not None}
         return found["severities"] if list(found) == ["severities"] else found
 
-    def made(self, name: str) -> Corruption | UserCorruption:
+    def made(self, name: str) -> Perturbation:
         """The corruption, by its name in the config.
 
         Raises:
             UserError: If there is none of its kind, or a constant or severity is wrong.
         """
+        kind, where = self.kind or name, f"perturbations.corruptions.{name}"
+        if kind in DEFECTS:
+            given = {"factory": self.factory, "temporal": self.temporal, **(self.model_extra or {})}
+            for field, value in given.items():
+                if value is not None:
+                    raise UserError(f"{where}: {kind} has no field {field!r}, but severities.")
+            return replace(DEFECTS[kind], name=name)
+        found = self._of_pictures(name)
+        return found if self.temporal is None else CorruptedFrames(found, self.temporal)
+
+    def _of_pictures(self, name: str) -> Corruption | UserCorruption:
         kind, own = self.kind or name, dict(self.model_extra or {})
         where = f"perturbations.corruptions.{name}"
         if kind == "python":
@@ -74,14 +88,14 @@ class CorruptionSettings(Section):
         if kind not in CORRUPTIONS and (brought := plugins.factory("corruption", kind)):
             _nothing_else(where, own)
             return UserCorruption(name, brought)
-        _require_known("corruption", kind, CORRUPTIONS)
+        _require_known("corruption", kind, [*CORRUPTIONS, *DEFECTS])
         corruption = CORRUPTIONS[kind]
         try:
             return corruption if kind == name and not own else corruption.with_constants(name, own)
         except ValueError as error:
             raise UserError(f"{where}: {error}.") from error
 
-    def levels(self, name: str, corruption: Corruption | UserCorruption) -> tuple[str, ...]:
+    def levels(self, name: str, corruption: Perturbation) -> tuple[str, ...]:
         """The severities, mild to strong."""
         if self.severities is None:
             return corruption.usual_levels
@@ -99,6 +113,7 @@ class AttackSettings(Section):
     eps: list[Annotated[float, BeforeValidator(budget)]] = Field(min_length=1)  # in 1/255
     kind: str | None = None  # an attack's name, or "python"; its own name in the config
     factory: _Factory | None = None  # "module:function", of kind python
+    frames: int | None = Field(None, ge=1)  # of a clip, that it may change; None: all
 
     @model_validator(mode="before")
     @classmethod
@@ -112,12 +127,16 @@ class AttackSettings(Section):
         found["eps"] = [int(eps) if eps == int(eps) else eps for eps in found["eps"]]
         return found["eps"] if list(found) == ["eps"] else found
 
-    def made(self, name: str) -> Attack:
+    def made(self, name: str) -> Perturbation:
         """The attack, by its name in the config.
 
         Raises:
             UserError: If there is none of its kind, or a parameter is wrong.
         """
+        found = self._of_pictures(name)
+        return found if self.frames is None else AttackedFrames(found, self.frames)
+
+    def _of_pictures(self, name: str) -> Attack:
         kind, own = self.kind or name, dict(self.model_extra or {})
         where = f"perturbations.attacks.{name}"
         if kind == "python":
@@ -239,7 +258,7 @@ class Perturbations(Section):
         Raises:
             UserError: For a name that is neither here nor known.
         """
-        known = ["clean", *self.names(), *PRESETS, *CORRUPTIONS, *CONTINUOUS, *SEQUENCES]
+        known = ["clean", *self.names(), *PRESETS, *CORRUPTIONS, *DEFECTS, *CONTINUOUS, *SEQUENCES]
         for name in names:
             if name not in known and plugins.find("corruption", name) is None:
                 raise unknown("perturbation", name, known)
@@ -275,7 +294,7 @@ def usual_corruptions(
     Returns:
         The corruptions, and why members of presets that cannot be applied here are left out.
     """
-    chosen: dict[str, Corruption] = {}
+    chosen: dict[str, Perturbation] = {}
     left_out: dict[str, str] = {}
     for name in names:
         if name in PRESETS:
@@ -284,8 +303,11 @@ def usual_corruptions(
             chosen |= preset.corruptions
         elif name in CORRUPTIONS:
             chosen[name] = CORRUPTIONS[name]
+        elif name in DEFECTS:
+            chosen[name] = DEFECTS[name]
     found = {
-        name: CorruptionSettings(severities=list(one.severities)) for name, one in chosen.items()
+        name: CorruptionSettings(severities=[int(level) for level in one.usual_levels])
+        for name, one in chosen.items()
     }
     brought = (n for n in names if n not in found and plugins.find("corruption", n) is not None)
     return found | {name: CorruptionSettings() for name in brought}, left_out
@@ -295,7 +317,7 @@ def _require_known(what: str, kind: str, known: Iterable[str]) -> None:
     if kind in known:
         return
     sections: dict[str, Iterable[str]] = {
-        "corruptions": CORRUPTIONS,
+        "corruptions": [*CORRUPTIONS, *DEFECTS],
         "attacks": ATTACKS,
         "levels": CONTINUOUS,
         "presets": PRESETS,

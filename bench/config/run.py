@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from bench.classifiers.kinds import ClassifierConfig
 from bench.config.perturbations import Perturbations
-from bench.data.config import DataConfig, FacesData
+from bench.data.config import DataConfig, FacesData, ShownFrames
 from bench.util import files, runtime
 from bench.util.errors import UserError, unknown
 from bench.util.section import Section, UserPath, sentences
@@ -54,6 +54,8 @@ class Config(Section):
     validation: bool = True  # measure clean validation pictures, too: decisions are fitted on them
     views: int = Field(0, ge=0)  # of each clean test picture, for classifiers without steps
     data: DataConfig = FacesData()
+    # Which frames of clips classifiers are shown; without it they are shown pictures.
+    clips: ShownFrames | None = None
     # Lists of test pictures, by the name of the group that they make.
     lists: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 _-]*$")], UserPath] = Field(
         default_factory=dict
@@ -63,6 +65,25 @@ class Config(Section):
     )
     perturbations: Perturbations = Perturbations()
     execution: Execution = Execution()
+
+    def settled(self) -> "Config":
+        """The same with presets as their members, and all suiting what the run shows.
+
+        Raises:
+            UserError: For a perturbation that does not exist, or one or a classifier that needs
+                clips where pictures are shown, or the other way round.
+        """
+        found = {name: spec.for_clips(name, self.clips) for name, spec in self.classifiers.items()}
+        expanded = self.perturbations.expanded()
+        for perturbation, _ in expanded.members():
+            if self.clips is not None:
+                perturbation.of_clips()
+            elif perturbation.clips_only:
+                raise UserError(
+                    f"{perturbation.name} is about frames of clips, and the run shows pictures: "
+                    "set `clips`, such as `clips: {frames: 16}`, and a data set of clips."
+                )
+        return self.model_copy(update={"classifiers": found, "perturbations": expanded})
 
     @property
     def seeds(self) -> list[int]:
@@ -160,5 +181,4 @@ def parse(content: Any, origin: str) -> Config:
         config = Config.model_validate(content)
     except ValidationError as error:
         raise UserError(f"{origin}: {sentences(error)}") from error
-    perturbations = config.perturbations.expanded()
-    return config.model_copy(update={"perturbations": perturbations})
+    return config.settled()

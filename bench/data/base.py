@@ -1,7 +1,7 @@
 """What a data set is to the bench: an index of samples, and their pictures."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -9,6 +9,9 @@ from typing import Literal
 import numpy as np
 
 Split = Literal["train", "val", "test"]
+
+FrameChange = Callable[[int, Sequence[int]], Sequence[Sequence[int]]]
+"""(frames of a clip, numbers of those shown (T,)) -> T lists of the frames whose mean is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class DataSet(ABC):
         synthetic: Whether its pictures are generated; such a set is no evidence about real faces.
         skipped: Files left out, for the report.
         group_values: Values of each group attribute, in table order.
+        clips: The clips, where classifiers are shown clips (`bench.data.clips.ShownClips`).
+        length: Frames that classifiers are shown of a sample.
     """
 
     name: str
@@ -55,6 +60,8 @@ class DataSet(ABC):
     synthetic: bool = False
     skipped: tuple[Skipped, ...] = ()
     group_values: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    clips: "ClipDataSet | None" = None
+    length: int = 1
 
     @property
     def training_digest(self) -> str:
@@ -72,6 +79,24 @@ class DataSet(ABC):
         Raises:
             UnreadablePicture: If it could be read when the data set was opened and no longer can.
         """
+
+    def shown(self, sample: Sample, change: "FrameChange | None" = None) -> np.ndarray:
+        """What a run shows classifiers of a sample: its picture, or some frames of a clip.
+
+        Args:
+            sample: The sample.
+            change: Which frames of a clip are seen in the place of those that are shown.
+
+        Returns:
+            uint8 RGB (H, W, 3), or (T, H, W, 3) where a run is about clips.
+
+        Raises:
+            UnreadablePicture: As of `picture`.
+            TypeError: If frames of a picture are to be changed.
+        """
+        if change is not None:
+            raise TypeError(f"{sample.id} is a picture, which has no frames")
+        return self.picture(sample)
 
     @abstractmethod
     def size(self, sample: Sample) -> tuple[int, int]:

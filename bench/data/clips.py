@@ -1,4 +1,4 @@
-"""Which frames of a clip a classifier sees.
+"""Clips: which of their frames a classifier sees, and what it is shown of them.
 
 Published results of clip classifiers hang on how frames are sampled, so each sampler is that of a
 named project, short clips and oddities included. `sample_frames` is the door to all of them.
@@ -8,6 +8,7 @@ T is the number of frames asked for, N the number of frames in the clip.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
@@ -17,10 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.data.base import ClipDataSet, Sample, Split
+from bench.data.base import ClipDataSet, DataSet, FrameChange, Sample, Split
 from bench.data.batches import choose
 from bench.util import rng
 from bench.util.errors import unknown
+from bench.util.files import digest
 
 #: For evaluation: nothing random, so that results differ by the classifier alone.
 DEFAULT_SAMPLER = "tsn_middle"
@@ -175,6 +177,141 @@ def sample_frames(
 
 
 # ------------------------------------------------------------------------------------------------
+# What a run about clips shows its classifiers: the same frames of a clip to all of them.
+
+
+class ShownClips(ClipDataSet):
+    """Clips, of which some frames are shown; samples, labels, pictures and groups are the clips'.
+
+    Args:
+        clips: The clips.
+        length: Frames shown of each, T.
+        sampler: A name in `SAMPLERS`. Random ones draw once per clip and seed.
+        padding: A name in `PADDINGS`.
+        seed: Of the run.
+    """
+
+    clips: ClipDataSet
+
+    def __init__(
+        self,
+        clips: ClipDataSet,
+        length: int,
+        sampler: str = DEFAULT_SAMPLER,
+        padding: str = DEFAULT_PADDING,
+        seed: int = 0,
+    ) -> None:
+        self.clips, self.length = clips, length
+        self.sampler, self.padding, self.seed = sampler, padding, seed
+        others = [
+            name
+            for name, usual in ((sampler, DEFAULT_SAMPLER), (padding, DEFAULT_PADDING))
+            if name != usual
+        ]
+        self.name = "_".join([clips.name, f"t{length}", *others])
+        self.classes, self.kind = clips.classes, clips.kind
+        self.synthetic, self.skipped = clips.synthetic, clips.skipped
+        self.group_values = dict(clips.group_values)
+        shown = f"clips of {length} frames, sampled by {sampler}, short ones padded by {padding}"
+        self.protocol = f"{clips.protocol}; {shown}" if clips.protocol else shown
+        drawn = {"seed": seed} if sampler in _RANDOM else {}
+        self.digest = digest({"clips": clips.digest, "frames": [length, sampler, padding], **drawn})
+
+    @property
+    def training_digest(self) -> str:
+        """The clips': which frames are trained on is a classifier's own affair."""
+        return self.clips.training_digest
+
+    def samples(self, split: Split) -> Sequence[Sample]:
+        """The clips'."""
+        return self.clips.samples(split)
+
+    def size(self, sample: Sample) -> tuple[int, int]:
+        """The clips'."""
+        return self.clips.size(sample)
+
+    def picture(self, sample: Sample) -> np.ndarray:
+        """The clips'."""
+        return self.clips.picture(sample)
+
+    def attributes(self, sample: Sample) -> dict[str, str | float | int | bool]:
+        """The clips'."""
+        return self.clips.attributes(sample)
+
+    def groups(self, sample: Sample) -> dict[str, str]:
+        """The clips'."""
+        return self.clips.groups(sample)
+
+    def frame_count(self, sample: Sample) -> int:
+        """The clips'."""
+        return self.clips.frame_count(sample)
+
+    def clip(self, sample: Sample, frames: Sequence[int]) -> np.ndarray:
+        """The clips'."""
+        return self.clips.clip(sample, frames)
+
+    def shown(self, sample: Sample, change: FrameChange | None = None) -> np.ndarray:
+        """The frames that are shown, uint8 (T, H, W, 3).
+
+        Means of several frames are taken one at a time, so that memory does not grow with how many
+        frames a clip has.
+        """
+        count = self.clips.frame_count(sample)
+        draws = rng.generator(self.seed, self.clips.name, sample.id, "shown frames")
+        numbers = sample_frames(count, self.length, self.sampler, self.padding, draws)
+        if change is None:
+            return self.clips.clip(sample, numbers)
+        groups = change(count, numbers)
+        if all(len(group) == 1 for group in groups):
+            return self.clips.clip(sample, [group[0] for group in groups])
+        means = [self.clips.clip(sample, group).mean(axis=0, dtype=np.float64) for group in groups]
+        return np.rint(np.stack(means)).astype(np.uint8)
+
+
+class ClipFrames(DataSet):
+    """Some frames of each clip as pictures of their own, for classifiers of pictures to train on.
+
+    Args:
+        clips: The clips.
+        count: Frames of each clip, the middles of as many equal segments.
+    """
+
+    def __init__(self, clips: ClipDataSet, count: int) -> None:
+        self._of, self.count = clips, count
+        self.name, self.classes, self.kind = (
+            f"{clips.name}_frames{count}",
+            clips.classes,
+            clips.kind,
+        )
+        self.synthetic, self.skipped, self.protocol = clips.synthetic, clips.skipped, clips.protocol
+        self.digest = digest([clips.training_digest, "frames", count])
+
+    def samples(self, split: Split) -> Sequence[Sample]:
+        """Each clip's frames one after the other; ids end in "#k"."""
+        return [
+            Sample(f"{sample.id}#{place}", sample.label)
+            for sample in self._of.samples(split)
+            for place in range(self.count)
+        ]
+
+    def picture(self, sample: Sample) -> np.ndarray:
+        """The frame."""
+        clip, place = self._clip(sample)
+        numbers = sample_frames(self._of.frame_count(clip), self.count)
+        frame: np.ndarray = self._of.clip(clip, [numbers[place]])[0]
+        return frame
+
+    def size(self, sample: Sample) -> tuple[int, int]:
+        """The clip's."""
+        return self._of.size(self._clip(sample)[0])
+
+    @staticmethod
+    def _clip(sample: Sample) -> tuple[Sample, int]:
+        name, _, place = sample.id.rpartition("#")
+        return Sample(name, sample.label), int(place)
+
+
+# ------------------------------------------------------------------------------------------------
 # Clips as tensors, and addressed batches of them.
 #
 # What happens to a clip in space is drawn once and done to all of its frames alike: a crop that
@@ -202,6 +339,18 @@ class View(NamedTuple):
     mirrored: bool
 
 
+class Augment(NamedTuple):
+    """What is drawn once for all frames of a training clip.
+
+    Attributes:
+        least_area: Of a random crop, as a share of the frame.
+        jitter: Brightness, contrast and saturation are each multiplied by 1 - jitter to 1 + jitter.
+    """
+
+    least_area: float = CROP_AREA[0]
+    jitter: float = 0.0
+
+
 def clip_tensor(
     dataset: ClipDataSet,
     sample: Sample,
@@ -210,7 +359,7 @@ def clip_tensor(
     sampler: str = DEFAULT_SAMPLER,
     padding: str = DEFAULT_PADDING,
     draws: np.random.Generator | None = None,
-    augment: bool = False,
+    augment: Augment | None = None,
 ) -> Tensor:
     """Some frames of a clip, float32 (3, T, H, W) in [0, 1].
 
@@ -222,8 +371,8 @@ def clip_tensor(
         sampler: A name in `bench.data.clips.SAMPLERS`.
         padding: A name in `bench.data.clips.PADDINGS`, for clips of fewer frames.
         draws: Where random samplers and augmentation draw from, in that order.
-        augment: Crop and mirror at random, all frames alike. With `size` None the crop is resized
-            to the native size.
+        augment: Crop, mirror and colour at random, all frames alike. With `size` None the crop is
+            resized to the native size.
 
     Raises:
         UserError: If there is no such sampler or padding, or a frame cannot be read.
@@ -232,17 +381,47 @@ def clip_tensor(
     numbers = sample_frames(dataset.frame_count(sample), length, sampler, padding, draws)
     frames = torch.from_numpy(np.array(dataset.clip(sample, numbers))).permute(0, 3, 1, 2)
     height, width = frames.shape[2:]
-    if augment:
+    if augment is not None:
         if draws is None:
             raise ValueError("augmentation is random and needs draws")
-        view = random_view(draws, height, width)
+        view = random_view(draws, height, width, augment.least_area)
         frames = frames[:, :, view.top :, view.left :][:, :, : view.height, : view.width]
         frames = frames.flip(3) if view.mirrored else frames
     shape = (height, width) if size is None else (size, size)
     pixels = frames.float() / 255.0
     if pixels.shape[2:] != shape:
         pixels = F.interpolate(pixels, shape, mode="bilinear", antialias=True).clamp(0.0, 1.0)
+    if augment is not None and augment.jitter and draws is not None:
+        pixels = _jittered(pixels, draws, augment.jitter)
     return pixels.transpose(0, 1).contiguous()
+
+
+def _jittered(frames: Tensor, draws: np.random.Generator, jitter: float) -> Tensor:
+    """Frames (T, 3, H, W) with one brightness, contrast and saturation, in this order."""
+    bright, contrast, saturation = draws.uniform(1.0 - jitter, 1.0 + jitter, 3)
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    frames = (frames * bright).clamp(0.0, 1.0)
+    middle = (frames * weights).sum(1).mean()
+    frames = (contrast * frames + (1.0 - contrast) * middle).clamp(0.0, 1.0)
+    grey = (frames * weights).sum(1, keepdim=True)
+    return (saturation * frames + (1.0 - saturation) * grey).clamp(0.0, 1.0)
+
+
+def stacked_clips(
+    dataset: ClipDataSet, split: Split, length: int, size: int, padding: str = DEFAULT_PADDING
+) -> tuple[Tensor, Tensor]:
+    """A whole split: uint8 clips (N, 3, T, size, size) and int64 labels (N,).
+
+    Raises:
+        UserError: If a clip can no longer be read.
+    """
+    samples = dataset.samples(split)
+    clips = torch.empty((len(samples), 3, length, size, size), dtype=torch.uint8)
+    for row, sample in enumerate(samples):
+        clip = clip_tensor(dataset, sample, length, size, padding=padding)
+        clips[row] = (clip * 255.0).round().to(torch.uint8)
+    numbers = {name: number for number, name in enumerate(dataset.classes)}
+    return clips, torch.tensor([numbers[sample.label] for sample in samples])
 
 
 class ClipBatches:
@@ -258,6 +437,9 @@ class ClipBatches:
         sampler: As in `clip_tensor`.
         padding: As in `clip_tensor`.
         balanced: Draw every class equally often, however many clips it has.
+        augment: As in `clip_tensor`.
+        readers: Threads that read clips; they change nothing but the time. With several the next
+            batch is read while the caller works on one.
     """
 
     def __init__(
@@ -271,20 +453,38 @@ class ClipBatches:
         sampler: str = "tsn_random",
         padding: str = DEFAULT_PADDING,
         balanced: bool = False,
+        augment: Augment | None = Augment(),  # noqa: B008 - a tuple
+        readers: int = 1,
     ) -> None:
         self.dataset, self.samples = dataset, dataset.samples(split)
         numbers = {name: number for number, name in enumerate(dataset.classes)}
         self.labels = torch.tensor([numbers[sample.label] for sample in self.samples])
         self.batch_size, self.seed, self.balanced = batch_size, seed, balanced
         self.length, self.size, self.sampler, self.padding = length, size, sampler, padding
+        self.augment = augment
+        self._readers = ThreadPoolExecutor(readers) if readers > 1 else None
+        self._ahead: tuple[int, list[Future[Tensor]]] | None = None
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """float32 clips (B, 3, T, H, W) in [0, 1] and int64 labels (B,), indices into `classes`."""
-        chosen = choose(
-            rng.generator(self.seed, "clips", step), self.labels, self.batch_size, self.balanced
-        )
-        clips = [self._row(step, row, int(number)) for row, number in enumerate(chosen)]
+        chosen = self._chosen(step)
+        if self._readers is None:
+            clips = [self._row(step, row, int(number)) for row, number in enumerate(chosen)]
+        else:
+            ready = self._ahead[1] if self._ahead and self._ahead[0] == step else self._begun(step)
+            self._ahead = step + 1, self._begun(step + 1)
+            clips = [row.result() for row in ready]
         return torch.stack(clips), self.labels[chosen]
+
+    def _chosen(self, step: int) -> Tensor:
+        draws = rng.generator(self.seed, "clips", step)
+        return choose(draws, self.labels, self.batch_size, self.balanced)
+
+    def _begun(self, step: int) -> "list[Future[Tensor]]":
+        """The rows of a batch, being read."""
+        assert self._readers is not None
+        chosen = enumerate(self._chosen(step).tolist())
+        return [self._readers.submit(self._row, step, row, number) for row, number in chosen]
 
     def _row(self, step: int, row: int, number: int) -> Tensor:
         """One clip, from draws of its own: how many another one needs does not matter."""
@@ -296,11 +496,13 @@ class ClipBatches:
             self.sampler,
             self.padding,
             rng.generator(self.seed, "clip", step, row),
-            augment=True,
+            augment=self.augment,
         )
 
 
-def random_view(draws: np.random.Generator, height: int, width: int) -> View:
+def random_view(
+    draws: np.random.Generator, height: int, width: int, least_area: float = CROP_AREA[0]
+) -> View:
     """A crop within `CROP_AREA` and `CROP_RATIO`, every other time in a mirror.
 
     Where ten that were drawn do not fit into the frame, the frame is taken whole.
@@ -309,10 +511,11 @@ def random_view(draws: np.random.Generator, height: int, width: int) -> View:
         draws: Where they are drawn from.
         height: Of the frames, pixels.
         width: Of the frames, pixels.
+        least_area: In the place of the least one of `CROP_AREA`.
     """
     mirrored = bool(draws.random() < 0.5)
     for _ in range(_ATTEMPTS):
-        area = height * width * draws.uniform(*CROP_AREA)
+        area = height * width * draws.uniform(least_area, CROP_AREA[1])
         ratio = math.exp(draws.uniform(math.log(CROP_RATIO[0]), math.log(CROP_RATIO[1])))
         wide, high = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < wide <= width and 0 < high <= height:

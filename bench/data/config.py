@@ -39,7 +39,33 @@ class ClipsData(Section):
     train: int = Field(1400, ge=14)
     val: int = Field(140, ge=7)
     test: int = Field(280, ge=7)
+    task: Literal["expression", "direction"] = Field(
+        default="expression",
+        description="The expression, or whether one appears or disappears, which no frame decides.",
+    )
     domain: Domain = Field(default="default", description="The room and the camera.")
+
+
+#: Names of `bench.data.clips.SAMPLERS` and `PADDINGS`, which import torch.
+Sampler = Literal[
+    "tsn_middle",
+    "linspace",
+    "former_dfer_middle",
+    "tsn_random",
+    "m3dfel_jitter",
+    "former_dfer_random",
+    "dense_1",
+    "dense_4",
+]
+Padding = Literal["edge", "first", "tile"]
+
+
+class ShownFrames(Section):
+    """Which frames of every clip classifiers are shown, one after the other in time."""
+
+    frames: int = Field(16, ge=1)
+    sampler: Sampler = "tsn_middle"
+    padding: Padding = "edge"
 
 
 #: Every data set that is drawn, and every one that is read from files, by kind.

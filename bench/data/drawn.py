@@ -283,17 +283,26 @@ class DrawnClips(DrawnDataSet, ClipDataSet):
         sizes: Clips per split.
         seed: Another seed is another set of the same kind.
         domain: A name in `faces.DOMAINS`: the room and the camera.
+        task: A name in `faces.TASKS`: what has to be recognised.
 
     Raises:
-        UserError: If there is no such domain.
+        UserError: If there is no such domain or task.
     """
 
-    classes = faces.EXPRESSIONS
     kind = "clips of drawn faces"
     chunk = 7
 
-    def __init__(self, sizes: dict[Split, int], seed: int = 0, domain: str = "default") -> None:
-        super().__init__("clips", sizes, seed, domain)
+    def __init__(
+        self,
+        sizes: dict[Split, int],
+        seed: int = 0,
+        domain: str = "default",
+        task: str = "expression",
+    ) -> None:
+        if task not in faces.TASKS:
+            raise unknown("task of drawn clips", task, faces.TASKS)
+        self.task, self.classes = task, faces.TASKS[task]
+        super().__init__("clips" if task == "expression" else f"clips_{task}", sizes, seed, domain)
         self._starts: dict[Split, np.ndarray] = {}
 
     def frame_count(self, sample: Sample) -> int:
@@ -324,7 +333,7 @@ class DrawnClips(DrawnDataSet, ClipDataSet):
         return {**super().attributes(sample), "frames": self.frame_count(sample)}
 
     def _clip(self, sample: Sample) -> faces.Clip:
-        return faces.sample_clip(self.seed, *self._address(sample), self._domain)
+        return faces.sample_clip(self.seed, *self._address(sample), self._domain, self.task)
 
     def _face(self, sample: Sample) -> faces.Face:
         clip = self._clip(sample)
@@ -333,6 +342,8 @@ class DrawnClips(DrawnDataSet, ClipDataSet):
     def _drawing(self) -> list[object]:
         settings: list[object] = ["clips", CLIPS_VERSION, RENDERER_VERSION, self.seed]
         settings.append(dataclasses.asdict(faces.DIFFICULTIES["default"]))
+        if self.task != "expression":
+            settings.append(self.task)
         if self.domain != "default":
             settings.append(dataclasses.asdict(self._domain))
         return settings
@@ -348,4 +359,4 @@ class DrawnClips(DrawnDataSet, ClipDataSet):
         return self._starts[split]
 
     def _draw(self, split: Split) -> Callable[[range], np.ndarray]:
-        return partial(faces.generate_clips, self.seed, split, domain=self._domain)
+        return partial(faces.generate_clips, self.seed, split, domain=self._domain, task=self.task)

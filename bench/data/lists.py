@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from bench.data.base import DataSet, Sample, Split
+from bench.data.base import DataSet, FrameChange, Sample, Split
 from bench.data.reading.tables import lines, read_text, wrong_line
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
@@ -61,6 +61,7 @@ class ListedDataSet(DataSet):
         self.name, self.classes, self.kind = dataset.name, dataset.classes, dataset.kind
         self.digest, self.protocol = dataset.digest, dataset.protocol
         self.synthetic, self.skipped = dataset.synthetic, dataset.skipped
+        self.clips, self.length = dataset.clips, dataset.length
         both = dict.fromkeys(listed, (LISTED, NOT_LISTED))
         self.group_values = {**dataset.group_values, **both}
         self._tested = {sample.id for sample in dataset.samples("test")}
@@ -77,6 +78,10 @@ class ListedDataSet(DataSet):
     def picture(self, sample: Sample) -> np.ndarray:
         """The data set's."""
         return self.dataset.picture(sample)
+
+    def shown(self, sample: Sample, change: FrameChange | None = None) -> np.ndarray:
+        """The data set's."""
+        return self.dataset.shown(sample, change)
 
     def size(self, sample: Sample) -> tuple[int, int]:
         """The data set's."""

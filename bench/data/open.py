@@ -8,8 +8,16 @@ from typing import Any, get_args
 import numpy as np
 from pydantic import ValidationError
 
-from bench.data.base import DataSet, Sample, Split
-from bench.data.config import FACES, FILES, ClipsData, CrossData, DataConfig, FacesData
+from bench.data.base import ClipDataSet, DataSet, Sample, Split
+from bench.data.config import (
+    FACES,
+    FILES,
+    ClipsData,
+    CrossData,
+    DataConfig,
+    FacesData,
+    ShownFrames,
+)
 from bench.data.drawn import DrawnClips, DrawnDataSet, DrawnFaces
 from bench.data.on_disk import open_layout
 from bench.data.readers import Layout
@@ -144,22 +152,40 @@ def _section(name: str, root: Path | None) -> tuple[Any, dict[str, Any]]:
     raise unknown("data set or folder", name, [*FACES, *FILES])
 
 
-def open_dataset(data: DataConfig, seed: int, reporter: Reporter | None = None) -> DataSet:
+def open_dataset(
+    data: DataConfig,
+    seed: int,
+    reporter: Reporter | None = None,
+    clips: ShownFrames | None = None,
+) -> DataSet:
     """Open a data set; what has to be drawn or examined first is done now if a reporter shows it.
 
     Args:
         data: Which one.
         seed: The run's: of drawn faces.
         reporter: Shows progress.
+        clips: Which frames of clips classifiers are shown; None shows pictures.
 
     Raises:
         UserError: If files are not what they should be, or if their owners' terms were not
             agreed to.
     """
     if isinstance(data, CrossData):
+        if clips is not None:
+            raise UserError("clips: shows clips of one data set; cross has two, of pictures.")
         source = _open(data.train, seed, reporter, ("train", "val"))
         return CrossDataSet(source, _open(data.test, seed, reporter, ("test",)))
-    return _open(data, seed, reporter, ("train", "val", "test"))
+    dataset = _open(data, seed, reporter, ("train", "val", "test"))
+    if clips is None:
+        return dataset
+    from bench.data.clips import ShownClips  # which imports torch
+
+    if not isinstance(dataset, ClipDataSet):
+        raise UserError(
+            f"clips: {dataset.name} has pictures and no clips. Choose a data set of clips, such "
+            "as `data: {kind: clips}`, or leave out `clips`."
+        )
+    return ShownClips(dataset, clips.frames, clips.sampler, clips.padding, seed)
 
 
 def _open(data: Any, seed: int, reporter: Reporter | None, splits: Sequence[Split]) -> DataSet:
@@ -204,7 +230,7 @@ def _tell_counts(layout: Layout, dataset: DataSet, reporter: Reporter) -> None:
 def _drawn(data: FacesData | ClipsData, seed: int) -> DrawnDataSet:
     sizes: dict[Split, int] = {"train": data.train, "val": data.val, "test": data.test}
     if isinstance(data, ClipsData):
-        return DrawnClips(sizes, seed, data.domain)
+        return DrawnClips(sizes, seed, data.domain, data.task)
     return DrawnFaces(sizes, data.difficulty, seed, data.expressions, data.domain)
 
 

@@ -22,7 +22,7 @@ from bench.faces.action_units import (
     ActionUnits,
     Difficulty,
 )
-from bench.faces.clip import Clip, frame_count, generate_clips, sample_clip
+from bench.faces.clip import TASKS, Clip, frame_count, generate_clips, sample_clip
 from bench.faces.face import GROUPS, Face, groups_of, sample_face
 from bench.faces.render import draw, generate
 from bench.faces.scene import DOMAINS, Domain
@@ -35,6 +35,7 @@ __all__ = [
     "EXPRESSION_SETS",
     "GROUPS",
     "PROTOTYPES",
+    "TASKS",
     "ActionUnits",
     "Clip",
     "Difficulty",

@@ -104,6 +104,7 @@ class Clip:
         course: Intensity of the expression through time.
         movement: What else moves.
         seed: Seed of the data set; it addresses the grain.
+        backwards: Whether the last frame comes first.
     """
 
     apex: Face
@@ -111,9 +112,11 @@ class Clip:
     course: Course
     movement: Movement
     seed: int
+    backwards: bool = False
 
     def face(self, number: int) -> Face:
         """The face in a frame, numbered from 0."""
+        number = self.frame_count - 1 - number if self.backwards else number
         shown = self.course(number / (self.frame_count - 1))
         units = {name: shown * getattr(self.apex.action_units, name) for name in AU_NAMES}
         return replace(
@@ -158,7 +161,21 @@ class Clip:
         return max((_smooth(1.0 - d / _BLINK_REACH) for d in distances), default=0.0)
 
 
-def sample_clip(seed: int, split: str, index: int, domain: str | Domain = "default") -> Clip:
+#: What clips show: an expression from onset over apex to offset; or, as a task that no single frame
+#: decides, an expression that only appears (onset) or only disappears (offset).
+TASKS: dict[str, tuple[str, ...]] = {
+    "expression": EXPRESSIONS,
+    "direction": ("onset", "offset"),
+}
+
+
+def sample_clip(
+    seed: int,
+    split: str,
+    index: int,
+    domain: str | Domain = "default",
+    task: str = "expression",
+) -> Clip:
     """Samples a clip; the same arguments always give the same one.
 
     Clips show `EXPRESSIONS` in turn, and person `index // 7`. Persons are addressed as those of
@@ -170,12 +187,16 @@ def sample_clip(seed: int, split: str, index: int, domain: str | Domain = "defau
         split: Name of the split; any name will do.
         index: Number of the clip within the split, from 0.
         domain: A domain's name or a domain.
+        task: A name in `TASKS`. An offset clip is made as an onset clip and played backwards, so
+            frames of both have one distribution.
 
     Raises:
         ValueError: If the index is negative or there is no such domain.
     """
     if index < 0:
         raise ValueError(f"a clip's index starts at 0, got {index}")
+    if task == "direction":
+        return _sample_direction(seed, split, index, named("domain", domain, DOMAINS))
     number, place = divmod(index, len(EXPRESSIONS))
     difficulty = DIFFICULTIES["default"]
     draws = RandomStream("drawn-clips", seed, split, "clip", index)
@@ -193,6 +214,27 @@ def sample_clip(seed: int, split: str, index: int, domain: str | Domain = "defau
     return Clip(apex, frame_count(seed, split, index), course, movement, seed)
 
 
+def _sample_direction(seed: int, split: str, index: int, domain: Domain) -> Clip:
+    """Person `index // 2` shows an expression other than neutral, in turn from person to person."""
+    number, place = divmod(index, 2)
+    shown = [name for name in EXPRESSIONS if name != "neutral"]
+    expression, difficulty = shown[number % len(shown)], DIFFICULTIES["default"]
+    draws = RandomStream("drawn-clips", seed, f"direction-{split}", "clip", index)
+    units, intensity = sample_action_units(draws, expression, difficulty)
+    course = Course(
+        onset=draws.uniform(0.0, 0.25),
+        apex=draws.uniform(0.75, 1.0),
+        release=2.0,  # after the clip
+        offset=3.0,
+    )
+    movement = _sample_movement(draws)
+    scene = sample_scene(draws, difficulty, domain)
+    person = sample_identity(seed, f"clips-direction-{split}", number)
+    apex = Face(split, index, expression, intensity, units, person, scene)
+    count = frame_count(seed, split, index)
+    return Clip(apex, count, course, movement, seed, backwards=place == 1)
+
+
 def frame_count(seed: int, split: str, index: int) -> int:
     """Number of frames of a clip, without sampling the rest: 12 to 40, all equally likely."""
     length = RandomStream("drawn-clips", seed, split, "frames", index).uniform(
@@ -202,10 +244,14 @@ def frame_count(seed: int, split: str, index: int) -> int:
 
 
 def generate_clips(
-    seed: int, split: str, indices: Iterable[int], domain: str | Domain = "default"
+    seed: int,
+    split: str,
+    indices: Iterable[int],
+    domain: str | Domain = "default",
+    task: str = "expression",
 ) -> Image:
     """Samples and draws clips of a split; returns all their frames, uint8 RGB (N, 64, 64, 3)."""
-    clips = [sample_clip(seed, split, index, domain) for index in indices]
+    clips = [sample_clip(seed, split, index, domain, task) for index in indices]
     images = [draw(clip.face(number)) for clip in clips for number in range(clip.frame_count)]
     return np.stack(images) if images else np.empty((0, SIZE, SIZE, 3), np.uint8)
 

@@ -69,6 +69,12 @@ class Attack(Perturbation):
         return f"{budget(asked):g}/255"
 
     @override
+    def of_clips(self) -> Perturbation:
+        from bench.perturb.clips import AttackedFrames
+
+        return AttackedFrames(self)
+
+    @override
     def apply(
         self, batch: Batch, level: str, address: Address, classifier: Measurable | None
     ) -> list[np.ndarray]:

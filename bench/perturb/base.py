@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from typing_extensions import override
@@ -12,6 +12,10 @@ from typing_extensions import override
 from bench.perturb.corruptions.loops import checked
 from bench.store.cells import FAMILIES, FamilyName
 from bench.util import rng
+from bench.util.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.data.base import DataSet, Sample
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -24,7 +28,7 @@ class Batch:
     """Pictures to be perturbed.
 
     Attributes:
-        pictures: uint8 RGB (H, W, 3) each, of any sizes, (N,).
+        pictures: uint8 RGB (H, W, 3) each, of any sizes, (N,); of clips (T, H, W, 3).
         ids: Of the rows that they become, (N,).
         labels: Names of their classes, (N,).
     """
@@ -72,6 +76,7 @@ class Perturbation(ABC):
         limit: Which field of a config's `perturbations` limits its samples; empty: none.
         evaluation_fields: What it alone reads of a classifier's plan of evaluation.
         shared: Whether its pictures are kept for the next classifier while a sweep lasts.
+        clips_only: Whether it is about frames of clips, so that pictures do not meet it.
         queries: Gradients that each picture costs.
     """
 
@@ -81,6 +86,7 @@ class Perturbation(ABC):
     limit: ClassVar[str] = ""
     evaluation_fields: ClassVar[frozenset[str]] = frozenset()
     shared: ClassVar[bool] = False
+    clips_only: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -125,6 +131,30 @@ class Perturbation(ABC):
     def missing(self) -> str:
         """What has to be installed before it can be applied, in a sentence; empty: nothing."""
         return ""
+
+    def of_clips(self) -> "Perturbation":
+        """The same of clips, `bench.perturb.clips`.
+
+        Raises:
+            UserError: If it is one of pictures alone.
+        """
+        raise UserError(f"{self.name} changes pictures, and a run with `clips` has none.")
+
+    @property
+    def of_pictures(self) -> "Perturbation":
+        """What it is of pictures, for the perturbations that `of_clips` makes; else itself."""
+        return self
+
+    def read(
+        self, dataset: "DataSet", sample: "Sample", level: str, address: Address
+    ) -> np.ndarray:
+        """What is perturbed of a sample: its picture (H, W, 3), or its clip (T, H, W, 3).
+
+        Raises:
+            UnreadablePicture: If it can no longer be read.
+        """
+        del level, address
+        return dataset.shown(sample)
 
     @property
     def queries(self) -> int:
@@ -184,6 +214,10 @@ class Clean(Perturbation):
         """Its name."""
         return {"name": self.name}
 
+    @override
+    def of_clips(self) -> Perturbation:
+        return self
+
     def apply(
         self, batch: Batch, level: str, address: Address, classifier: Measurable | None
     ) -> list[np.ndarray]:
@@ -214,6 +248,12 @@ class ModelFree(Perturbation):
         self, pictures: np.ndarray, level: str, address: Address, ids: Sequence[str]
     ) -> np.ndarray:
         """Perturbed pictures, uint8 (N, H, W, 3), of pictures of one size."""
+
+    @override
+    def of_clips(self) -> Perturbation:
+        from bench.perturb.clips import CorruptedFrames
+
+        return CorruptedFrames(self)
 
     @override
     def apply(

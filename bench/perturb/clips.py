@@ -1,91 +1,119 @@
-"""Corrupted clips: what stays the same from frame to frame is a choice, and it is made here.
+"""Perturbed clips: pictures' corruptions on every frame, defects in time, attacks.
 
-What a frame becomes depends on (seed, data set, sample, corruption, severity, frame) and on nothing
-else, so any part of a clip can be asked for in any order.
+    CorruptedFrames   a corruption of pictures; what stays the same from frame to frame is a choice
+    FrameDefect       frames lost, frozen, shuffled, blended: before frames are chosen to be shown
+    AttackedFrames    an attack on all frames, or on some
+
+What a clip becomes depends on (seed, data set, sample, perturbation, level) and on nothing else.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from typing_extensions import override
 
-from bench.perturb.base import Corruption
+from bench.perturb.base import Address, Batch, Measurable, ModelFree, Perturbation
+from bench.store.cells import FamilyName
 from bench.util import rng
-from bench.util.errors import unknown
+
+if TYPE_CHECKING:
+    from bench.data.base import DataSet, Sample
 
 #: "camera": the same draws for all frames, as of dirt on a lens or of a motion of the camera.
 #: "sensor": fresh draws for each frame, as of a sensor's noise.
-Temporal = Literal["camera", "sensor"]
+#: "burst": as "camera", but only in a stretch of the frames that are shown.
+Temporal = Literal["camera", "sensor", "burst"]
+
+BURST = 0.4
+"""Share of the shown frames that a burst changes, rounded up."""
 
 
-def corrupt_clip(
-    corruption: Corruption,
-    frames: np.ndarray,
-    severity: int,
-    *,
-    seed: int,
-    dataset: str,
-    sample_id: str,
-    temporal: Temporal,
-    numbers: Sequence[int] | None = None,
-    burst: range | None = None,
-) -> np.ndarray:
-    """Frames of a corrupted clip; a corruption that draws nothing is the same in both ways.
+def usual_temporal(name: str) -> Temporal:
+    """What a corruption of a run draws if nothing is said: noises afresh, all others once."""
+    return "sensor" if name.rpartition(".")[2].endswith("noise") else "camera"
 
-    With "camera" a frame becomes what it would become as the sample's picture, so classifiers of
-    pictures, who see the middle frame, and classifiers of clips meet the same bytes.
 
-    Args:
-        corruption: Which.
-        frames: uint8 RGB (T, H, W, 3).
-        severity: From 1 on; 0 returns the frames unchanged.
-        seed: Run seed.
-        dataset: Name of the data set.
-        sample_id: Of the clip.
-        temporal: What is drawn anew; see `Temporal`.
-        numbers: Of the frames in their clip, (T,); not given, 0 to T - 1.
-        burst: Numbers of the frames that are corrupted, as of `drawn_burst`; not given, all.
+@dataclass(frozen=True)
+class CorruptedFrames(ModelFree):
+    """A change of pictures, made to every frame of clips at its native size.
 
-    Returns:
-        uint8 (T, H, W, 3).
-
-    Raises:
-        ValueError: If frames and numbers differ in number, or there is no such temporal choice.
+    Attributes:
+        inner: What becomes of a picture.
+        temporal: What is drawn anew; None: as `usual_temporal` says.
     """
-    numbers = range(len(frames)) if numbers is None else numbers
-    if len(numbers) != len(frames):
-        raise ValueError(f"{len(frames)} frames cannot have {len(numbers)} numbers")
-    if temporal not in ("camera", "sensor"):
-        raise ValueError(f'temporal is "camera" or "sensor", not {temporal!r}')
-    chosen = [i for i, number in enumerate(numbers) if burst is None or number in burst]
-    result = frames.copy()
-    if not chosen:
+
+    inner: ModelFree
+    temporal: Temporal | None = None
+    clips_only = True
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The change's."""
+        return self.inner.name
+
+    @property
+    def family(self) -> FamilyName:  # type: ignore[override]
+        """The change's."""
+        return self.inner.family
+
+    @property
+    def usual_levels(self) -> tuple[str, ...]:
+        """The change's."""
+        return self.inner.usual_levels
+
+    @override
+    def level(self, asked: Any) -> str:
+        return self.inner.level(asked)
+
+    @override
+    def missing(self) -> str:
+        return self.inner.missing()
+
+    @override
+    def of_clips(self) -> Perturbation:
+        return self
+
+    @property
+    @override
+    def of_pictures(self) -> Perturbation:
+        return self.inner
+
+    @property
+    def chosen(self) -> Temporal:
+        """What is drawn anew."""
+        return self.temporal or usual_temporal(self.name)
+
+    def parameters(self) -> dict[str, Any]:
+        """The change's, and what is drawn anew."""
+        return self.inner.parameters() | {"temporal": self.chosen}
+
+    def inputs(self, level: str) -> dict[str, Any]:
+        """Likewise, at one level."""
+        return self.inner.inputs(level) | {"temporal": self.chosen}
+
+    def changed(
+        self, pictures: np.ndarray, level: str, address: Address, ids: Sequence[str]
+    ) -> np.ndarray:
+        """Clips uint8 (N, T, H, W, 3); frame k of the sensor's is addressed as "<id>#k"."""
+        count, length = pictures.shape[:2]
+        if self.chosen == "sensor":
+            names = [f"{name}#{k}" for name in ids for k in range(length)]
+        else:
+            names = [name for name in ids for _ in range(length)]
+        frames = pictures.reshape(count * length, *pictures.shape[2:])
+        found = self.inner.changed(frames, level, address, names).reshape(pictures.shape)
+        if self.chosen != "burst":
+            return found
+        result, size = pictures.copy(), math.ceil(BURST * length)
+        for row, name in enumerate(ids):
+            draws = rng.generator(address.seed, address.dataset, name, self.name, level, "burst")
+            first = int(draws.integers(length - size + 1))
+            result[row, first : first + size] = found[row, first : first + size]
         return result
-    names = [sample_id if temporal == "camera" else f"{sample_id}#{numbers[i]}" for i in chosen]
-    result[chosen] = corruption.batch(
-        frames[chosen], severity, seed=seed, dataset=dataset, sample_ids=names
-    )
-    return result
-
-
-def drawn_burst(
-    count: int, share: float, *, seed: int, dataset: str, sample_id: str, corruption: str
-) -> range:
-    """A stretch of a clip, anywhere in it, for `corrupt_clip`.
-
-    Args:
-        count: Frames of the clip, at least 1.
-        share: Of them, rounded up to whole frames, in (0, 1].
-        seed: Run seed.
-        dataset: Name of the data set.
-        sample_id: Of the clip.
-        corruption: Name of what is to happen in the burst.
-    """
-    length = min(count, int(np.ceil(share * count - 1e-9)))
-    draws = rng.generator(seed, dataset, sample_id, corruption, "burst", str(share))
-    start = int(draws.integers(count - length + 1))
-    return range(start, start + length)
 
 
 def _dropped(count: int, share: float, draws: np.random.Generator) -> np.ndarray:
@@ -108,43 +136,222 @@ def _slowed(count: int, factor: float, draws: np.random.Generator) -> np.ndarray
     return np.maximum(0, (np.arange(count) + phase) // every * every - phase)
 
 
-_Defect = Callable[[int, float, np.random.Generator], np.ndarray]
+def _shuffled(count: int, share: float, draws: np.random.Generator) -> np.ndarray:
+    """Frames change places within stretches of `share` of the clip, from the first frame on."""
+    size = max(2, round(share * count))
+    stretches = [np.arange(first, min(first + size, count)) for first in range(0, count, size)]
+    return np.concatenate([draws.permutation(stretch) for stretch in stretches])
 
-#: What can happen to a clip in time, with its constant at severities 1-5.
-DEFECTS: Mapping[str, tuple[_Defect, tuple[float, ...]]] = MappingProxyType(
-    {
-        "frame_drop": (_dropped, (0.1, 0.2, 0.3, 0.5, 0.7)),
-        "freeze": (_frozen, (0.2, 0.35, 0.5, 0.65, 0.8)),
-        "frame_rate": (_slowed, (2.0, 3.0, 4.0, 6.0, 8.0)),
-    }
+
+def _blended(count: int, reach: float, draws: np.random.Generator) -> list[range]:
+    """Each frame is the mean of itself and `reach` frames on either side, as far as there are."""
+    del draws
+    return [range(max(0, n - int(reach)), min(count, n + int(reach) + 1)) for n in range(count)]
+
+
+_Defect = Callable[[int, float, np.random.Generator], np.ndarray | Sequence[Sequence[int]]]
+"""(frames, constant, draws) -> of each frame the number of that which is seen, or of several."""
+
+_LAWS: Mapping[str, tuple[_Defect, tuple[float, ...]]] = {
+    "frame_drop": (_dropped, (0.1, 0.2, 0.3, 0.5, 0.7)),
+    "freeze": (_frozen, (0.2, 0.35, 0.5, 0.65, 0.8)),
+    "frame_rate": (_slowed, (2.0, 3.0, 4.0, 6.0, 8.0)),
+    "shuffle": (_shuffled, (0.125, 0.25, 0.5, 0.75, 1.0)),
+    # The constants of Mini Kinetics-C's motion blur (Yi et al. 2021, NeurIPS Datasets), whose
+    # clips lose the frames that lack neighbours; these keep them.
+    "frame_blend": (_blended, (3.0, 5.0, 7.0, 9.0, 11.0)),
+}
+
+
+@dataclass(frozen=True)
+class FrameDefect(Perturbation):
+    """What can happen to a clip in time, at its native frame rate, before frames are chosen.
+
+    Attributes:
+        name: As in configs and tables; it addresses the draws.
+        law: What is seen in the place of each frame.
+        constants: Of the law at severities 1 to 5.
+        version: Raise when the same clip becomes another one.
+    """
+
+    name: str
+    law: _Defect
+    constants: tuple[float, ...]
+    version: int = 1
+    family = "corruption"
+    clips_only = True
+
+    @property
+    def usual_levels(self) -> tuple[str, ...]:
+        """All severities."""
+        return tuple(str(number) for number in range(1, len(self.constants) + 1))
+
+    def parameters(self) -> dict[str, Any]:
+        """Name, constants and version."""
+        return {"name": self.name, "levels": list(self.constants), "version": self.version}
+
+    @override
+    def of_clips(self) -> Perturbation:
+        return self
+
+    def seen(
+        self, count: int, severity: int, *, seed: int, dataset: str, sample_id: str
+    ) -> Sequence[Sequence[int]]:
+        """Of each frame of a clip, the frames whose mean is seen in its place, (count, ...).
+
+        Args:
+            count: Frames of the clip, at least 1.
+            severity: 0 (every frame in its place) to 5.
+            seed: Run seed.
+            dataset: Name of the data set.
+            sample_id: Of the clip.
+        """
+        if severity == 0:
+            return [[number] for number in range(count)]
+        draws = rng.generator(seed, dataset, sample_id, self.name, severity)
+        found = self.law(count, self.constants[severity - 1], draws)
+        if isinstance(found, np.ndarray):
+            return [[int(number)] for number in found]
+        return found
+
+    @override
+    def read(
+        self, dataset: "DataSet", sample: "Sample", level: str, address: Address
+    ) -> np.ndarray:
+        def change(count: int, numbers: Sequence[int]) -> list[Sequence[int]]:
+            found = self.seen(
+                count,
+                int(level),
+                seed=address.seed,
+                dataset=address.dataset,
+                sample_id=sample.id,
+            )
+            return [found[number] for number in numbers]
+
+        return dataset.shown(sample, change)
+
+    def apply(
+        self, batch: Batch, level: str, address: Address, classifier: Measurable | None
+    ) -> list[np.ndarray]:
+        """The clips as they were read."""
+        return list(batch.pictures)
+
+
+#: Every defect in time, by its name in configs and tables.
+DEFECTS: Mapping[str, FrameDefect] = MappingProxyType(
+    {name: FrameDefect(name, *law) for name, law in _LAWS.items()}
 )
 
 
-def shown_frames(
-    defect: str, count: int, severity: int, *, seed: int, dataset: str, sample_id: str
-) -> list[int]:
-    """Which frame of a clip is seen in the place of each, under a defect in time.
+# ------------------------------------------------------------------------------------------------
+# Attacks on clips.
 
-    No frame comes from the future, and none that comes later is older.
 
-    Args:
-        defect: A name in `DEFECTS`.
-        count: Frames of the clip, at least 1.
-        severity: 0 (every frame in its place) to 5.
-        seed: Run seed.
-        dataset: Name of the data set.
-        sample_id: Of the clip.
+@dataclass(frozen=True)
+class AttackedFrames(Perturbation):
+    """An attack on all frames of clips, or on some of them.
 
-    Returns:
-        Frame numbers, (count,), for `ClipDataSet.clip`.
+    The attack sees the frames one below the other as one picture, so any attack of pictures will
+    do: its budget holds for every pixel of every frame.
 
-    Raises:
-        UserError: If there is no such defect.
+    Attributes:
+        inner: The attack.
+        frames: How many frames it may change, evenly spread; None: all.
     """
-    if defect not in DEFECTS:
-        raise unknown("defect in time", defect, DEFECTS)
-    if severity == 0:
-        return list(range(count))
-    law, levels = DEFECTS[defect]
-    draws = rng.generator(seed, dataset, sample_id, defect, severity)
-    return [int(number) for number in law(count, levels[severity - 1], draws)]
+
+    inner: Perturbation
+    frames: int | None = None
+    family = "attack"
+    limit = "attack_limit"
+    evaluation_fields = frozenset({"attack_steps"})
+    clips_only = True
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The attack's."""
+        return self.inner.name
+
+    @property
+    def usual_levels(self) -> tuple[str, ...]:
+        """The attack's."""
+        return self.inner.usual_levels
+
+    @property
+    @override
+    def queries(self) -> int:
+        return self.inner.queries
+
+    @override
+    def level(self, asked: Any) -> str:
+        return self.inner.level(asked)
+
+    @override
+    def of_clips(self) -> Perturbation:
+        return self
+
+    @property
+    @override
+    def of_pictures(self) -> Perturbation:
+        return self.inner
+
+    def parameters(self) -> dict[str, Any]:
+        """The attack's, and which frames it changes."""
+        return self.inner.parameters() | {"frames": self.frames or "all"}
+
+    def inputs(self, level: str) -> dict[str, Any]:
+        """Likewise, at one level."""
+        return self.inner.inputs(level) | {"frames": self.frames or "all"}
+
+    @override
+    def apply(
+        self, batch: Batch, level: str, address: Address, classifier: Measurable | None
+    ) -> list[np.ndarray]:
+        """Each clip alone."""
+        assert classifier is not None
+        found = []
+        for clip, name, label in zip(batch.pictures, batch.ids, batch.labels, strict=True):
+            count = min(self.frames or len(clip), len(clip))
+            chosen = [(2 * place + 1) * len(clip) // (2 * count) for place in range(count)]
+            tall = clip[chosen].reshape(-1, *clip.shape[2:])
+            view = _TallView(classifier, clip, chosen)
+            (moved,) = self.inner.apply(Batch([tall], [name], [label]), level, address, view)
+            changed = clip.astype(moved.dtype)
+            changed[chosen] = moved.reshape(len(chosen), *clip.shape[1:])
+            found.append(changed)
+        return found
+
+
+class _TallView:
+    """A classifier of clips to an attack that sees chosen frames of one clip as a tall picture."""
+
+    def __init__(self, classifier: Measurable, clip: np.ndarray, chosen: Sequence[int]) -> None:
+        self._classifier, self._clip, self._chosen = classifier, clip, list(chosen)
+        self.classes = classifier.classes
+
+    def attack_target(self, sample_id: str, every_step: bool = False) -> Any:
+        import torch
+        from torch import Tensor, nn
+
+        target = self._classifier.attack_target(sample_id, every_step)
+        chosen, count = self._chosen, len(self._chosen)
+        still = torch.from_numpy(np.moveaxis(self._clip, -1, 0) / np.float32(255.0))[None]
+
+        class Tall(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.target = target
+
+            def forward(self, images: Tensor) -> Tensor:
+                frames = images.unflatten(2, (count, -1))  # (B, 3, count, H, W)
+                clips = still.to(images).expand(len(images), -1, -1, -1, -1)
+                logits: Tensor = self.target(clips.index_copy(2, torch.tensor(chosen), frames))
+                return logits
+
+        # In evaluation mode: who attacks a module in training mode leaves its network in it.
+        return Tall().eval()
+
+    def measure(self, pictures: Sequence[np.ndarray], ids: Sequence[str], rule: Any = None) -> Any:
+        raise TypeError("attacks ask for gradients")
+
+    def measure_views(self, pictures: Sequence[np.ndarray], ids: Sequence[str], views: Any) -> Any:
+        raise TypeError("attacks ask for gradients")

@@ -157,6 +157,8 @@ def columns(config: Config, name: str) -> list[tuple[Perturbation, str]]:
     views = config.classifiers[name].views(config.views) if config.views else 0
     if views:
         asked.append((Augmentation(count=views), Augmentation(count=views).usual_levels))
+    if config.clips is not None:
+        asked = [(perturbation.of_clips(), levels) for perturbation, levels in asked]
     return [(perturbation, level) for perturbation, levels in asked for level in levels]
 
 

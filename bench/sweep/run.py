@@ -155,7 +155,7 @@ class Lost:
         splits = self.dataset.samples("val"), self.dataset.samples("test")
         known = {one.id: one for split in splits for one in split}
         try:
-            self.dataset.picture(known[name])
+            self.dataset.shown(known[name])
         except UnreadablePicture as error:
             return str(error)
         return "it could not be read for a while"
@@ -195,7 +195,8 @@ class DryRun:
 def dry_run(config: Config, out: Path, fresh: bool = False) -> DryRun:
     """Plan without doing anything; see `run`."""
     _require_possible(config)
-    dataset = with_lists(open_dataset(config.data, config.seed), config.lists, Reporter())
+    opened = open_dataset(config.data, config.seed, clips=config.clips)
+    dataset = with_lists(opened, config.lists, Reporter())
     missing: dict[tuple[str, int], int] = {}
     weights: dict[tuple[str, int], str] = {}
     counted: set[Path] = set()  # a stage that two classifiers share is trained once
@@ -246,7 +247,7 @@ def run(
     _require_possible(config)
     for name, reason in config.perturbations.left_out.items():
         reporter.say(f"left out: {name}: {reason}")
-    opened = open_dataset(config.data, config.seed, reporter)
+    opened = open_dataset(config.data, config.seed, reporter, config.clips)
     dataset = with_lists(opened, config.lists, reporter)
     _list_skipped(dataset, out, reporter)
     given = given_weights(config)
@@ -483,7 +484,8 @@ def _workers(config: Config) -> int:
 
 def _preset(perturbation: Perturbation) -> dict[str, str]:
     """Name and version of the preset that has a corruption, for reports."""
-    has = [p for p in PRESETS.values() if p.corruptions.get(perturbation.name) == perturbation]
+    own = perturbation.of_pictures
+    has = [p for p in PRESETS.values() if p.corruptions.get(perturbation.name) == own]
     return {"preset": f"{has[0].name} {has[0].version}"} if has else {}
 
 

@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 
 from bench.classifiers.base import Classifier, Measurement
+from bench.classifiers.clips import MiddleFrame
 from bench.config import Config
 from bench.data.base import DataSet, Sample
 from bench.data.reading.images import UnreadablePicture
@@ -43,14 +44,14 @@ from bench.util.errors import UserError
 from bench.util.files import digest
 
 Pictures = list[np.ndarray | None]
-"""uint8 (H, W, 3) each; None where the picture could not be read."""
+"""uint8 (H, W, 3) each, or clips (T, H, W, 3); None where one could not be read."""
 
-_RECORD = struct.Struct("<III")  # height, width, CRC-32 of the pixels that follow
+_RECORD = struct.Struct("<IIII")  # frames, height, width, CRC-32 of the pixels that follow
 
 
-def bytes_of(height: int, width: int) -> int:
-    """What a picture takes in a file."""
-    return _RECORD.size + height * width * 3
+def bytes_of(height: int, width: int, frames: int = 1) -> int:
+    """What a picture, or a clip, takes in a file."""
+    return _RECORD.size + frames * height * width * 3
 
 
 @contextlib.contextmanager
@@ -98,10 +99,11 @@ class Reader:
         head = self._handle.read(_RECORD.size)
         if len(head) < _RECORD.size:
             return None
-        height, width, checksum = _RECORD.unpack(head)
-        if height * width * 3 > self._size:
+        frames, height, width, checksum = _RECORD.unpack(head)
+        if max(frames, 1) * height * width * 3 > self._size:
             return None
-        picture = np.empty((height, width, 3), np.uint8)
+        length = (frames,) if frames else ()  # 0: a picture
+        picture = np.empty((*length, height, width, 3), np.uint8)
         whole = self._handle.readinto(picture.data) == picture.size
         return picture if whole and zlib.crc32(picture.data) == checksum else None
 
@@ -137,9 +139,10 @@ class Writer:
         for picture in pictures:
             if self._handle is not None and picture is not None:
                 pixels = np.ascontiguousarray(picture).data
-                height, width, _ = picture.shape
+                frames = picture.shape[0] if picture.ndim == 4 else 0
+                head = _RECORD.pack(frames, *picture.shape[-3:-1], zlib.crc32(pixels))
                 with self._dispensable():
-                    self._handle.write(_RECORD.pack(height, width, zlib.crc32(pixels)))
+                    self._handle.write(head)
                     self._handle.write(pixels)
         return pictures
 
@@ -259,7 +262,10 @@ def _with_files(
 ) -> list[Shard]:
     if not any(names):
         return list(todo)
-    sizes = {sample.id: bytes_of(*dataset.size(sample)) for sample in dataset.samples("test")}
+    sizes = {
+        sample.id: bytes_of(*dataset.size(sample), frames=dataset.length)
+        for sample in dataset.samples("test")
+    }
     return [
         shard
         if name is None
@@ -316,6 +322,8 @@ class Worker:
             spec = self.config.classifiers[name]
             loaded = spec.load(name, self.folders.get(key), self.config, self.device)
             loaded.require_classes(self.dataset.classes, name)
+            if self.dataset.clips is not None and not loaded.takes_clips:
+                loaded = MiddleFrame(loaded)
             self._open = (key, loaded)
         return self._open[1]
 
@@ -404,7 +412,7 @@ class Worker:
     def perturbed(
         self, planned: PlannedCell, samples: Sequence[Sample], classifier: Classifier
     ) -> list[np.ndarray | None]:
-        """The samples' pictures as the classifier will see them, (H, W, 3).
+        """The samples' pictures as the classifier will see them, (H, W, 3), or clips (T, H, W, 3).
 
         Addressed by the run's seed, not by that of training: all trainings see the same pictures.
 
@@ -413,7 +421,7 @@ class Worker:
         """
         perturbation, cell = planned.perturbation, planned.cell
         origins = [perturbation.sample_of(sample.id) for sample in samples]
-        read = {name: self._picture(self._samples[name]) for name in dict.fromkeys(origins)}
+        read = {name: self._read(planned, self._samples[name]) for name in dict.fromkeys(origins)}
         found = [read[name] for name in origins]
         whole = [i for i, picture in enumerate(found) if picture is not None]
         if not whole:
@@ -428,9 +436,10 @@ class Worker:
             found[place] = picture
         return found
 
-    def _picture(self, sample: Sample) -> np.ndarray | None:
+    def _read(self, planned: PlannedCell, sample: Sample) -> np.ndarray | None:
+        cell = planned.cell
         try:
-            return self.dataset.picture(sample)
+            return planned.perturbation.read(self.dataset, sample, cell.severity, _address(cell))
         except UnreadablePicture:
             return None
 

@@ -21,7 +21,7 @@ for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
 
-def _of_its_kind(content: Any) -> Any:
+def of_its_kind(content: Any) -> Any:
     if isinstance(content, Kind):
         return content
     if not isinstance(content, dict) or "kind" not in content:
@@ -77,12 +77,12 @@ def entry(text: str) -> tuple[str, Kind]:
         except yaml.YAMLError as error:
             raise UserError(f"{text}: {field}={value} is not a value.") from error
     try:
-        return name, _of_its_kind(content)
+        return name, of_its_kind(content)
     except ValidationError as error:
         raise UserError(f"{text}: {sentences(error)}.") from error
 
 
-ClassifierConfig = Annotated[SerializeAsAny[Kind], BeforeValidator(_of_its_kind)]
+ClassifierConfig = Annotated[SerializeAsAny[Kind], BeforeValidator(of_its_kind)]
 
 __all__ = [
     "KINDS",

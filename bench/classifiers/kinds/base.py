@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from bench.classifiers.base import Classifier
     from bench.config import Config
+    from bench.data.config import ShownFrames
     from bench.perturb.base import Perturbation
     from bench.rules import DecisionConfig
     from bench.training.data import TrainingData
@@ -71,6 +72,21 @@ class Kind(Section):
         Raises:
             UserError: If it cannot be trained or opened as the config says.
         """
+
+    def for_clips(self, name: str, shown: "ShownFrames | None") -> "Kind":
+        """What it is where a run shows these frames of clips, or pictures (None).
+
+        A classifier of pictures sees the middle one of the frames.
+
+        Args:
+            name: Names the classifier in errors.
+            shown: Of the run.
+
+        Raises:
+            UserError: If it cannot be measured on that.
+        """
+        del name, shown
+        return self
 
     @property
     def decision(self) -> "DecisionConfig | None":

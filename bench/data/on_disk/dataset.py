@@ -175,6 +175,17 @@ class FilesDataSet(DataSet):
                 )
 
 
+class UnreadableClip(UserError, UnreadablePicture):
+    """A clip that cannot be read: a sentence for its user; a sweep can do without it.
+
+    Args:
+        message: What is wrong, and the way out.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, exit_code=1)
+
+
 class ClipFilesDataSet(FilesDataSet, ClipDataSet):
     """The clips of a layout; every sample's source is a `ClipSource`.
 
@@ -185,7 +196,7 @@ class ClipFilesDataSet(FilesDataSet, ClipDataSet):
         """Number of frames of the clip.
 
         Raises:
-            UserError: If its video cannot be read.
+            UnreadableClip: If its video cannot be read.
         """
         with self._named(sample) as source:
             return source.frame_count(self.base)
@@ -194,7 +205,7 @@ class ClipFilesDataSet(FilesDataSet, ClipDataSet):
         """The frames with the given numbers, uint8 (T, H, W, 3).
 
         Raises:
-            UserError: If one of them cannot be read.
+            UnreadableClip: If one of them cannot be read.
             ValueError: If the clip has no such frame.
         """
         count = self.frame_count(sample)
@@ -214,10 +225,9 @@ class ClipFilesDataSet(FilesDataSet, ClipDataSet):
         try:
             yield source
         except UnreadablePicture as error:
-            raise UserError(
+            raise UnreadableClip(
                 f"The clip {sample.id} in {self.base} cannot be read: {error}. Put it back as it "
-                "was shipped, or take it out of the data set.",
-                exit_code=1,
+                "was shipped, or take it out of the data set."
             ) from error
 
 

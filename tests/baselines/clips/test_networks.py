@@ -1,10 +1,13 @@
 """Clip networks: shapes, published weights, what each reading of the paper changes, resuming."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from baselines.clips import NETWORKS, ClipClassifier, DistributionalAttention, FrameMean
+from baselines.clips import NETWORKS, ClipClassifier, DistributionalAttention
+from baselines.clips.classifier import ClipCheckpointError, load, save
 from baselines.clips.dam import dct_basis
 from baselines.clips.dsm import ScalingConfig
 from baselines.clips.train import ClipTrainConfig, ClipTrainer
@@ -24,16 +27,46 @@ def moving(count: int, frames: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
     return (noise + light[:, None, :, None, None]).to(torch.uint8), labels
 
 
-@pytest.mark.parametrize("architecture", NETWORKS)
-def test_any_size_in_logits_out_differentiable(architecture: str) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [*((name, {}) for name in NETWORKS), ("x3d", {"dam": {}}), ("x3d", {"width": 0.25})],
+    ids=str,
+)
+def test_any_size_in_logits_out_differentiable(
+    architecture: str, options: dict[str, object]
+) -> None:
     torch.manual_seed(0)
-    classifier = ClipClassifier(architecture, CLASSES, frames=8, size=48).eval()
+    classifier = ClipClassifier(architecture, CLASSES, frames=8, size=48, **options).eval()
     clips = torch.rand(2, 3, 8, 50, 40, requires_grad=True)
     logits = classifier(clips)
     assert logits.shape == (2, 2)
     assert torch.allclose(classifier.logits_and_features(clips)[0], logits, atol=1e-6)
     logits.sum().backward()
     assert clips.grad is not None and clips.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("architecture", NETWORKS)
+def test_a_checkpoint_gives_the_same_logits(architecture: str, tmp_path: Path) -> None:
+    options = {"width": 0.25, "depth": 0.2, "dam": {"variant": "released"}}
+    given = options if architecture == "x3d" else {}
+    torch.manual_seed(0)
+    classifier = ClipClassifier(architecture, CLASSES, frames=4, size=32, **given).eval()
+    save(classifier, tmp_path)
+    again = load(tmp_path)
+    clips = torch.rand(1, 3, 4, 40, 40)
+    assert torch.equal(again(clips), classifier(clips))
+    assert (again.classes, again.frames, again.size) == (CLASSES, 4, 32)
+    (tmp_path / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(ClipCheckpointError, match="no readable network of clips"):
+        load(tmp_path)
+
+
+def test_a_narrow_shallow_x3d_is_small() -> None:
+    def size(**options: float) -> int:
+        return sum(weight.numel() for weight in X3D(7, **options).parameters())
+
+    assert size(width=0.5) < 0.4 * size() and size(depth=0.2) < 0.6 * size()
+    assert len(X3D(7, depth=0.3).stages[2]) == 4  # 11 blocks, rounded up
 
 
 def test_x3d_has_the_published_size_and_reads_the_published_names() -> None:
@@ -126,27 +159,13 @@ def test_ascent_turns_the_gradient_of_the_perturbation_alone() -> None:
 def test_unknown_choices_are_named() -> None:
     with pytest.raises(ValueError, match="'sideways' is none of descent, ascent"):
         DistributionalAttention(4, perturbation="sideways")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="none of x3d, x3d_dam"):
+    with pytest.raises(ValueError, match="none of x3d, r3d_18"):
         ClipClassifier("x4d", CLASSES)
-
-
-class Brightness(nn.Module):
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        mean = images.mean((1, 2, 3))
-        return torch.stack([mean * 8, 4 - mean], 1)
-
-
-def test_frame_mean_averages_probabilities_or_logits_whatever_the_order() -> None:
-    clips = torch.rand(3, 3, 5, 8, 8)
-    frames = torch.stack([Brightness()(clips[:, :, t]) for t in range(5)], 1)
-    assert torch.allclose(FrameMean(Brightness())(clips).exp(), frames.softmax(2).mean(1))
-    assert torch.allclose(FrameMean(Brightness(), "logits")(clips), frames.mean(1))
-    assert torch.allclose(FrameMean(Brightness())(clips.flip(2)), FrameMean(Brightness())(clips))
 
 
 def trainer(**choices: object) -> ClipTrainer:
     torch.manual_seed(0)
-    classifier = ClipClassifier("x3d_dam", CLASSES, frames=4, size=32)
+    classifier = ClipClassifier("x3d", CLASSES, frames=4, size=32, dam={})
     config = ClipTrainConfig(steps=4, validate_every=2, **choices)  # type: ignore[arg-type]
     return ClipTrainer(classifier, config, moving(8))
 

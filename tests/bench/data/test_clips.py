@@ -1,11 +1,27 @@
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from bench.data.base import ClipDataSet, Sample, Split
-from bench.data.clips import CROP_AREA, CROP_RATIO, ClipBatches, clip_tensor, random_view
+from bench.data.clips import (
+    CROP_AREA,
+    CROP_RATIO,
+    PADDINGS,
+    SAMPLERS,
+    Augment,
+    ClipBatches,
+    ClipFrames,
+    ShownClips,
+    clip_tensor,
+    random_view,
+    stacked_clips,
+)
+from bench.data.config import Padding, Sampler
+from bench.perturb.base import Address
+from bench.perturb.clips import DEFECTS
 from bench.util import rng
 from bench.util.errors import UserError
 
@@ -16,6 +32,7 @@ class MadeUp(ClipDataSet):
     """Clips of 40x60 whose red is the frame's number, whose green rises to the right and whose
     blue rises downwards."""
 
+    name, kind, digest = "made_up", "made-up clips", "0"
     classes = ("neutral", "happiness", "sadness")
 
     def samples(self, split: Split) -> Sequence[Sample]:
@@ -78,7 +95,7 @@ def test_short_clips_are_padded(dataset: MadeUp, padding: str, expected: list[in
 
 
 def test_what_is_random_needs_draws(dataset: MadeUp) -> None:
-    for options in ({"augment": True}, {"sampler": "tsn_random"}):
+    for options in ({"augment": Augment()}, {"sampler": "tsn_random"}):
         with pytest.raises(ValueError, match="draws"):
             clip_tensor(dataset, sample("long"), **options)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="tsn_middle"):
@@ -89,7 +106,7 @@ def test_all_frames_of_a_clip_are_cropped_and_mirrored_alike(dataset: MadeUp) ->
     mirrored = 0
     for seed in range(60):
         draws = rng.generator("augmented", seed)
-        clip = clip_tensor(dataset, sample("long"), size=24, draws=draws, augment=True)
+        clip = clip_tensor(dataset, sample("long"), size=24, draws=draws, augment=Augment())
         assert clip.shape == (3, 16, 24, 24)
         assert torch.equal(clip[1:], clip[1:, :1].expand(-1, 16, -1, -1))
         assert shown(clip) == shown(clip_tensor(dataset, sample("long"), size=24))
@@ -138,7 +155,7 @@ def test_a_row_has_draws_of_its_own(dataset: MadeUp) -> None:
             size=20,
             sampler="tsn_random",
             draws=draws,
-            augment=True,
+            augment=Augment(),
         )
         assert torch.equal(clips[row], alone)
 
@@ -156,3 +173,102 @@ def test_training_sees_other_frames_at_other_steps(dataset: MadeUp) -> None:
     seen = {tuple(shown(clip)) for step in range(3) for clip in batches(step)[0]}
     assert len(seen) > 8
     assert all(list(frames) == sorted(frames) for frames in seen)
+
+
+def test_jitter_is_one_draw_for_all_frames(dataset: MadeUp) -> None:
+    """Frames that are equal stay equal, and plain augmentation draws as before."""
+    still = MadeUp()
+    still.clip = lambda sample, frames: np.repeat(  # type: ignore[method-assign]
+        MadeUp.clip(still, sample, [9]), len(frames), axis=0
+    )
+    plain, jittered = (
+        clip_tensor(
+            still, sample("long"), size=24, draws=rng.generator("j"), augment=Augment(0.5, jitter)
+        )
+        for jitter in (0.0, 0.4)
+    )
+    assert torch.equal(jittered, jittered[:, :1].expand(-1, 16, -1, -1))
+    assert (jittered - plain).abs().max() > 0.02
+    assert jittered.min() >= 0.0 and jittered.max() <= 1.0
+
+
+def test_readers_change_nothing_whatever_the_order_of_steps(dataset: MadeUp) -> None:
+    alone, several = (ClipBatches(dataset, 5, seed=2, size=12, readers=n) for n in (1, 3))
+    for step in (0, 1, 2, 9, 3):
+        expected, labels = alone(step)
+        found, same = several(step)
+        assert torch.equal(expected, found) and torch.equal(labels, same)
+
+
+def test_stacked_clips_are_the_evaluation_s_frames(dataset: MadeUp) -> None:
+    clips, labels = stacked_clips(dataset, "val", 4, 20)
+    assert clips.shape == (3, 3, 4, 20, 20) and clips.dtype == torch.uint8
+    assert labels.tolist() == [0, 1, 2]
+    alone = clip_tensor(dataset, dataset.samples("val")[2], 4, 20)
+    assert (clips[2].float() / 255 - alone).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def test_what_is_shown_is_a_clip_and_the_picture_stays_the_middle_frame(dataset: MadeUp) -> None:
+    found = ShownClips(dataset, 8)
+    clip = found.shown(sample("long"))
+    assert clip.shape == (8, 40, 60, 3) and clip.dtype == np.uint8
+    assert clip[:, 0, 0, 0].tolist() == [3, 9, 15, 21, 28, 34, 40, 46]
+    assert found.picture(sample("long"))[0, 0, 0] == 25
+    assert found.name == "made_up_t8" and found.length == 8 and found.clips is dataset
+    assert ShownClips(dataset, 8, "linspace", "tile").name == "made_up_t8_linspace_tile"
+    assert "8 frames, sampled by tsn_middle" in found.protocol
+
+
+def test_another_choice_of_frames_is_another_digest_and_the_same_training_data(
+    dataset: MadeUp,
+) -> None:
+    choices = [(8,), (9,), (8, "linspace"), (8, "tsn_middle", "tile"), (8, "tsn_random")]
+    found = [ShownClips(dataset, *choice) for choice in choices]  # type: ignore[arg-type]
+    assert len({one.digest for one in found}) == len(choices)
+    assert {one.training_digest for one in found} == {dataset.digest}
+
+
+def test_random_samplers_are_fixed_by_seed_and_sample(dataset: MadeUp) -> None:
+    first, same, other = (ShownClips(dataset, 8, "m3dfel_jitter", seed=s) for s in (0, 0, 1))
+    clips = [one.shown(sample("long")) for one in (first, same, other)]
+    np.testing.assert_array_equal(clips[0], clips[1])
+    assert (clips[0] != clips[2]).any() and first.digest != other.digest
+
+
+def test_a_clip_of_one_frame_and_one_of_many(dataset: MadeUp) -> None:
+    """Of 10,000 frames only those that are shown are read, however many are blended."""
+    read: list[int] = []
+
+    class Long(MadeUp):
+        def frame_count(self, sample: Sample) -> int:
+            return 1 if sample.id == "short" else 10_000
+
+        def clip(self, sample: Sample, frames: Sequence[int]) -> np.ndarray:
+            read.append(len(frames))
+            return np.zeros((len(frames), 40, 60, 3), np.uint8)
+
+    found = ShownClips(Long(), 16)
+    assert found.shown(sample("short")).shape == (16, 40, 60, 3)
+    assert found.shown(sample("long")).shape == (16, 40, 60, 3)
+    blended = DEFECTS["frame_blend"]
+    clip = blended.read(found, sample("long"), "5", Address(0, "x"))
+    assert clip.shape == (16, 40, 60, 3)
+    assert max(read) == 23 and sum(read) == 16 + 16 + 16 * 23
+
+
+def test_frames_of_clips_are_pictures_for_training(dataset: MadeUp) -> None:
+    found = ClipFrames(dataset, 4)
+    samples = found.samples("train")
+    assert [one.id for one in samples[:5]] == [
+        "short#0",
+        "short#1",
+        "short#2",
+        "short#3",
+        "exact#0",
+    ]
+    assert [found.picture(one)[0, 0, 0] for one in samples[-4:]] == [6, 18, 31, 43]
+    assert found.digest != dataset.digest and found.size(samples[0]) == (40, 60)
+
+
+def test_a_config_knows_every_sampler_and_padding() -> None:
+    assert set(get_args(Sampler)) == set(SAMPLERS) and set(get_args(Padding)) == set(PADDINGS)
