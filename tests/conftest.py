@@ -57,6 +57,7 @@ SLOW = (
     "emodc/test_selftest.py::test_a_trained_small_denoiser_passes_and_an_untrained_one_does_not",
     "emodc/test_adapters.py",
     "emodc/training/*",
+    "test_site.py::test_the_tutorial_runs_as_it_stands",
 )
 
 
