@@ -24,7 +24,7 @@ from bench.faces import generate
 from bench.labels import BASIC
 from bench.perturb.user_code import probes
 from bench.util import rng, runtime
-from bench.util.errors import UserError
+from bench.util.errors import UserError, printable
 from emodc import CheckpointError, EmoDC, Prompts
 from emodc.diffusion.denoiser import as_tensors
 from emodc.selftest import SelfTestReport
@@ -90,9 +90,9 @@ def show(report: SelfTestReport) -> None:
         )
     for finding in report.findings:
         mark = "[green]ok[/green]     " if finding.passed else "[red]refused[/red]"
-        console.print(f"{mark} {finding.name}: {escape(finding.detail)}", soft_wrap=True)
+        console.print(f"{mark} {finding.name}: {escape(printable(finding.detail))}", soft_wrap=True)
     verdict = "It denoises." if report.passed else f"Not a working port: {report.cause}."
-    console.print(escape(verdict), soft_wrap=True)
+    console.print(escape(printable(verdict)), soft_wrap=True)
 
 
 def _load(source: str, classes: tuple[str, ...]) -> EmoDC:

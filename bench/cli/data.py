@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bench.cli.output import print_json
+from bench.cli.output import print_json, tell
 from bench.cli.target import (
     Agreed,
     Name,
@@ -41,7 +41,7 @@ def list_(json: Json = False) -> None:
     if json:
         print_json({"datasets": config.as_json()})
     else:
-        typer.echo(config.as_text(min(shutil.get_terminal_size().columns, 120)))
+        tell(config.as_text(min(shutil.get_terminal_size().columns, 120)))
 
 
 @data.command()
@@ -67,7 +67,7 @@ def show(
     if json:
         print_json({"dataset": name, "sheet": str(out)})
     else:
-        typer.echo(f"wrote {out}")
+        tell(f"wrote {out}")
 
 
 @data.command()
@@ -132,12 +132,12 @@ def prepare(
         print_json({"dataset": name, **done.as_dict()})
         return
     clips = " (middle frames of clips)" if layout.clips else ""
-    typer.echo(
+    tell(
         f"{done.pictures} pictures prepared{clips}, {done.added} of them new: "
         f"{in_words(done.bytes)} in {done.folder}"
     )
     if done.unusable:
-        typer.echo(f"{done.unusable} changed meanwhile; prepare again", err=True)
+        tell(f"{done.unusable} changed meanwhile; prepare again", err=True)
 
 
 @data.command()
@@ -159,7 +159,7 @@ def purge(
     if json:
         print_json({"dataset": name, "freed": freed})
     else:
-        typer.echo(f"freed {in_words(freed)}")
+        tell(f"freed {in_words(freed)}")
 
 
 @data.command("make-like")
@@ -183,4 +183,4 @@ def make_like(
         print_json({"layout": layout, "folder": str(folder), "files": count})
     else:
         command = ["bench", "run", "robustness", "--data", layout, "--root", str(folder)]
-        typer.echo(f"wrote {count} files; {shlex.join(command)}")
+        tell(f"wrote {count} files; {shlex.join(command)}")

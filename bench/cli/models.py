@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.output import tell
 from bench.cli.target import Data, Options, Root, chosen_data
 
 models = typer.Typer(
@@ -20,11 +21,11 @@ def list_() -> None:
     from bench.classifiers.kinds import KINDS
 
     for name, kind in KINDS.items():
-        typer.echo(f"kind {name}: {(kind.__doc__ or '').strip().splitlines()[0]}")
+        tell(f"kind {name}: {(kind.__doc__ or '').strip().splitlines()[0]}")
     for name, network in ARCHITECTURES.items():
-        typer.echo(f"published {name}: {network.title}, {network.paper}")
+        tell(f"published {name}: {network.title}, {network.paper}")
     for name, package in PACKAGES.items():
-        typer.echo(f"package {name} {package.version}: `bench models import {name}`")
+        tell(f"package {name} {package.version}: `bench models import {name}`")
 
 
 @models.command("import")
@@ -40,7 +41,7 @@ def import_(
     from bench.classifiers.packages import import_checkpoint
 
     folder = import_checkpoint(name, file, out or Path("models") / name)
-    typer.echo(f"{folder}: use it by {{kind: checkpoint, path: {folder}}}")
+    tell(f"{folder}: use it by {{kind: checkpoint, path: {folder}}}")
 
 
 @models.command()
@@ -62,7 +63,6 @@ def check(
     from bench.classifiers.kinds import entry
     from bench.config import parse
     from bench.data.open import open_dataset
-    from bench.util.errors import printable
     from bench.util.runtime import known_device, pick_device
 
     name, spec = entry(model)
@@ -83,6 +83,6 @@ def check(
         f"gradient: {found.gradient}",
         *(f"FAILED: {sentence}" for sentence in found.failed),
     ):
-        typer.echo(printable(line))
+        tell(line)
     if found.failed:
         raise typer.Exit(2)

@@ -10,6 +10,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.util.errors import printable
+
 if TYPE_CHECKING:
     from bench.report import Report
     from bench.sweep.run import DryRun
@@ -46,6 +48,11 @@ def stdout_for_results() -> Iterator[None]:
             os.dup2(kept, 1)
             os.close(kept)
         _results = None
+
+
+def tell(text: str, err: bool = False) -> None:
+    """A line for people, on stdout or stderr, in which names of theirs steer no terminal."""
+    typer.echo(printable(text), err=err)
 
 
 def print_json(content: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.output import print_json
+from bench.cli.output import print_json, tell
 from bench.cli.target import Agreed, Options, Root, data_section, settle_agreement
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def list_(json: Json = False) -> None:
     if json:
         print_json({"presets": listing.as_json(), "levels": listing.levels_as_json()})
     else:
-        typer.echo(listing.as_text(min(shutil.get_terminal_size().columns, 120)))
+        tell(listing.as_text(min(shutil.get_terminal_size().columns, 120)))
 
 
 @perturb.command()
@@ -56,7 +56,7 @@ def show(
     if json:
         print_json({"image": image, "preset": preset, "sheet": str(out)})
     else:
-        typer.echo(f"wrote {out}")
+        tell(f"wrote {out}")
 
 
 @perturb.command()
@@ -87,9 +87,9 @@ def export(
     dataset = open_dataset(section, seed, reporter)
     done = write(dataset, chosen, out, seed, reporter, limit, test_only, terms)
     if done.unreadable:
-        typer.echo(f"{len(done.unreadable)} pictures could not be read and are left out", err=True)
+        tell(f"{len(done.unreadable)} pictures could not be read and are left out", err=True)
     if terms:
-        typer.echo(f"The terms of the data set hold for these copies: {terms}.", err=True)
+        tell(f"The terms of the data set hold for these copies: {terms}.", err=True)
     if json:
         print_json(
             {
@@ -100,9 +100,9 @@ def export(
             }
         )
         return
-    typer.echo(f"{done.pictures} pictures in {out}, {done.written} of them new")
+    tell(f"{done.pictures} pictures in {out}, {done.written} of them new")
     if not test_only:
-        typer.echo(shlex.join(["bench", "data", "verify", "manifest", "--root", str(out)]))
+        tell(shlex.join(["bench", "data", "verify", "manifest", "--root", str(out)]))
 
 
 def _preset(name: str) -> "Preset":
@@ -115,7 +115,7 @@ def _preset(name: str) -> "Preset":
         raise unknown("preset of corruptions", name, known)
     chosen, left_out = known[name].here()
     for missing, reason in left_out.items():
-        typer.echo(f"left out: {missing}: {reason}", err=True)
+        tell(f"left out: {missing}: {reason}", err=True)
     return chosen
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.output import print_json
+from bench.cli.output import print_json, tell
 
 plugins = typer.Typer(
     help="Look at what installed distributions bring.", no_args_is_help=True, rich_markup_mode=None
@@ -24,9 +24,9 @@ def list_(
         print_json({"plugins": [{f: getattr(own, f) for f in fields} for own in found]})
         return
     for own in found:
-        typer.echo(f"{own.kind} {own.name}: {own.value}, of {own.distribution}")
+        tell(f"{own.kind} {own.name}: {own.value}, of {own.distribution}")
     if not found:
-        typer.echo(f"none: no installed distribution has entry points in the group {GROUP}")
+        tell(f"none: no installed distribution has entry points in the group {GROUP}")
 
 
 @plugins.callback()

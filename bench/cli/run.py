@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.output import AsJson, plan_content, print_json, report_content
+from bench.cli.output import AsJson, plan_content, print_json, report_content, tell
 from bench.cli.target import Agreed, Data, Options, Root, chosen_data, settle_agreement
 
 if TYPE_CHECKING:
@@ -122,9 +122,11 @@ def run(
     if dry_run:
         from bench.sweep.run import dry_run as plan
 
-        for name, spec in chosen.classifiers.items():
-            if spec.user_code:
-                typer.echo(f"classifier {name!r}: its own code is imported and tried", err=True)
+        own = [f"classifier {name!r}" for name, s in chosen.classifiers.items() if s.user_code]
+        members = chosen.perturbations.members()
+        own += [f"perturbation {p.name!r}" for p, _ in members if p.user_code]
+        for what in own:
+            tell(f"{what}: its own code is imported and tried", err=True)
         planned = plan(chosen, out, fresh)
         if json:
             print_json(plan_content(planned))
@@ -234,7 +236,9 @@ def _names(text: str | None) -> list[str] | None:
 def _print_plan(plan: "DryRun") -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    from bench.util.errors import printable
     from bench.util.progress import duration
 
     table = Table(box=None, pad_edge=False)
@@ -248,23 +252,19 @@ def _print_plan(plan: "DryRun") -> None:
         state = "done" if done else duration(seconds)
         n = str(len(planned.sample_ids))
         which = [cell.classifier, str(cell.seed)] if several else [cell.classifier]
-        table.add_row(*which, cell.condition, cell.severity, n, state)
-    console = Console()
-    console.print(table)
+        row = (*which, cell.condition, cell.severity, n, state)
+        table.add_row(*(Text(printable(text)) for text in row))
+    Console().print(table)
     for (name, seed), steps in plan.training.items():
         trained = f"{name}, seed {seed}" if several else name
-        console.print(f"train {trained}: {steps} steps", highlight=False)
+        tell(f"train {trained}: {steps} steps")
     for name, reason in plan.left_out.items():
-        console.print(f"left out: {name}: {reason}", highlight=False)
+        tell(f"left out: {name}: {reason}")
     if plan.skipped:
-        console.print(
-            f"{plan.skipped:,} file{'' if plan.skipped == 1 else 's'} will be skipped",
-            highlight=False,
-        )
-    console.print(
+        tell(f"{plan.skipped:,} file{'' if plan.skipped == 1 else 's'} will be skipped")
+    tell(
         f"{len(plan.cells)} cells, about {duration(plan.seconds)} "
-        "(estimated for two CPU cores, within a factor of two)",
-        highlight=False,
+        "(estimated for two CPU cores, within a factor of two)"
     )
 
 

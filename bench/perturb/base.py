@@ -78,6 +78,7 @@ class Perturbation(ABC):
         shared: Whether its pictures are kept for the next classifier while a sweep lasts.
         clips_only: Whether it is about frames of clips, so that pictures do not meet it.
         queries: Gradients that each picture costs.
+        user_code: Whether planning imports and tries code of the user's.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Perturbation(ABC):
     evaluation_fields: ClassVar[frozenset[str]] = frozenset()
     shared: ClassVar[bool] = False
     clips_only: ClassVar[bool] = False
+    user_code: ClassVar[bool] = False
 
     @property
     @abstractmethod

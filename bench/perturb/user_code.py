@@ -57,6 +57,7 @@ class UserCorruption(ModelFree):
     name: str
     factory: str
     family = "corruption"
+    user_code = True
 
     @property
     def usual_levels(self) -> tuple[str, ...]:
@@ -104,6 +105,7 @@ class UserAttack(Attack):
 
     name: str
     factory: str
+    user_code = True
 
     @property
     def queries(self) -> int:

@@ -45,7 +45,8 @@ def summary_frame(results: Sequence[Result]) -> pd.DataFrame:
     and macro-F1 are fractions in [0, 1]. A number that does not exist is None: `d_p` of a
     discriminative classifier.
     `seed` is that of training, and several have a row each; `run_seed` is that of data,
-    perturbations and evaluation noise.
+    perturbations and evaluation noise. Where classifiers gave no number (NaN) for some pictures, a
+    last column `without_number` counts them; they are wrong ones among the `n`.
     """
     records = []
     for result in results:
@@ -68,7 +69,9 @@ def summary_frame(results: Sequence[Result]) -> pd.DataFrame:
             }
         )
     # As objects, a missing number stays None and the others stay what they are.
-    return pd.DataFrame.from_records(records, columns=list(COLUMNS)).astype(object)
+    frame = pd.DataFrame.from_records(records, columns=list(COLUMNS)).astype(object)
+    unnumbered = [result.outcomes.without_number for result in results]
+    return frame.assign(without_number=unnumbered) if any(unnumbered) else frame
 
 
 def summary_csv(frame: pd.DataFrame) -> str:
@@ -78,16 +81,16 @@ def summary_csv(frame: pd.DataFrame) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(frame.columns)
     for row in frame.to_dict("records"):
-        writer.writerow([_field(row[name], digits) for name, digits in COLUMNS.items()])
+        writer.writerow([_field(value, COLUMNS.get(str(name))) for name, value in row.items()])
     return text.getvalue()
 
 
 def summary_rows(frame: pd.DataFrame) -> list[dict[str, str | float | None]]:
     """The summary for JSON: a mapping per row, numbers rounded as in the CSV."""
     return [
-        {name: _number(row[name], digits) for name, digits in COLUMNS.items()}
+        {str(name): _number(value, COLUMNS.get(str(name))) for name, value in row.items()}
         for row in frame.to_dict("records")
     ]
 

@@ -433,7 +433,7 @@ class Store:
             content = path.read_bytes()
         except OSError as error:
             raise _wrong(path, f"cannot be read ({error.strerror})") from error
-        if known is not None and known.get(path.name) != _sha256(content):
+        if known is not None and not _same_bytes(content, known.get(path.name)):
             raise _wrong(path, "is not the file that was written: damaged, edited or another's")
         table = parse_parquet(content, verified=known is not None)
         if table is None:
@@ -518,6 +518,11 @@ def _of(cell: Cell, kind: Kind, shard: int, shards: int) -> dict[str, Any]:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _same_bytes(content: bytes, expected: str | None) -> bool:
+    """Whether a file's content is that of a SHA-256."""
+    return expected == _sha256(content)
 
 
 def _wrong(path: Path, reason: str) -> UserError:

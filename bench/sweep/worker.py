@@ -337,8 +337,8 @@ class Worker:
 
     def _run(self, shard: Shard) -> int:
         cell, inputs = shard.planned.cell, shard.planned.inputs
-        if self.store.stored(cell, inputs, shard.number, shard.count) == list(shard.sample_ids):
-            return len(shard.sample_ids)  # another run at the same OUT was here meanwhile
+        if self._there(shard):
+            return len(shard.sample_ids)
         classifier = self.classifier(cell.classifier, cell.seed)
         perturbation = shard.planned.perturbation
         samples = [self._sample(perturbation, name) for name in shard.sample_ids]
@@ -356,6 +356,8 @@ class Worker:
             named = [(p, s.id) for p, s in zip(pictures, batch, strict=True) if s.id in chosen]
             if named:
                 others.append(classifier.other_prompts(*zip(*named, strict=True)))
+        if self._there(shard):  # and its manifest may name these very files
+            return len(samples)
         self.store.write_part(
             cell,
             shard.number,
@@ -382,6 +384,12 @@ class Worker:
             )
             frames.append(_rows(batch, measured, classifier.classes))
         return pd.concat(frames[-1:] if len(frames) == 1 else frames[1:], ignore_index=True)
+
+    def _there(self, shard: Shard) -> bool:
+        """Whether another run at the same OUT has stored the shard meanwhile."""
+        cell, inputs = shard.planned.cell, shard.planned.inputs
+        stored = self.store.stored(cell, inputs, shard.number, shard.count)
+        return stored == list(shard.sample_ids)
 
     def _stamped(self, cell: Cell, traces: Traces) -> Traces:
         """With what the classifier cannot know of itself."""

@@ -111,7 +111,7 @@ class Loop:
         """
         if self.accelerator.is_main_process:
             if not _is_there(folder, card):
-                with atomic(folder) as scratch:
+                with atomic(folder, keep=not folder.exists()) as scratch:
                     scratch.mkdir(parents=True)
                     save(scratch)
                     card.model_copy(update={"weights": fingerprint(scratch)}).write(scratch)

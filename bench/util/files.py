@@ -48,7 +48,9 @@ def private_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic(path: Path, flush: bool = True, private: bool = False) -> Iterator[Path]:
+def atomic(
+    path: Path, flush: bool = True, private: bool = False, keep: bool = False
+) -> Iterator[Path]:
     """Yield a temporary path; what is written there becomes `path` if the block succeeds.
 
     Works for a file and for a whole folder, on one file system.
@@ -59,6 +61,8 @@ def atomic(path: Path, flush: bool = True, private: bool = False) -> Iterator[Pa
             loses power. Slow for thousands of files; not needed where they can be made again.
         private: Only the owner may read it, as befits pictures of people. Other files get the
             permissions of the umask, whatever a library that writes them thinks.
+        keep: Whether a folder that another process has put there meanwhile stays, so that whoever
+            reads it is not disturbed.
 
     Raises:
         UserError: If a folder lies where the file belongs, or a file where the folder does.
@@ -72,7 +76,7 @@ def atomic(path: Path, flush: bool = True, private: bool = False) -> Iterator[Pa
             if flush:
                 with file.open("rb") as handle:
                     os.fsync(handle.fileno())
-        _put(scratch, path)
+        _put(scratch, path, keep)
     except UserError:
         raise
     except Exception as error:
@@ -105,7 +109,7 @@ def _files(path: Path) -> list[Path]:
     return [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
 
 
-def _put(scratch: Path, path: Path) -> None:
+def _put(scratch: Path, path: Path, keep: bool) -> None:
     """Give what was written its name."""
     if not scratch.is_dir():
         require_no_folder(path)
@@ -116,13 +120,16 @@ def _put(scratch: Path, path: Path) -> None:
         try:
             if path.exists() and not path.is_dir():
                 raise UserError(f"{path} is a file where a folder belongs: move it away.", 1)
-            with contextlib.suppress(FileNotFoundError):
-                path.rename(aside)
+            if not keep:
+                with contextlib.suppress(FileNotFoundError):
+                    path.rename(aside)
             scratch.rename(path)
             return
         except OSError as error:  # another process was faster and put its own there
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
+            if keep:
+                return
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     raise UserError(f"{path} is being written by another run: wait for it and run again.", 1)

@@ -20,6 +20,8 @@ from rich.progress import (
 )
 from typing_extensions import override
 
+from bench.util.errors import printable
+
 #: Seconds between two lines of one task when the output is not a terminal.
 LINE_EVERY = 15.0
 
@@ -36,13 +38,15 @@ class Task:
         self._last_line = self._start
         self._bar: TaskID | None = None
         if reporter.bars is not None:
-            self._bar = reporter.bars.add_task(label, total=total, completed=done, note="")
+            self._bar = reporter.bars.add_task(
+                printable(label), total=total, completed=done, note=""
+            )
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Report `count` more units done; `note` is shown beside them."""
         self._done += count
         if self._reporter.bars is not None and self._bar is not None:
-            self._reporter.bars.update(self._bar, advance=count, note=note)
+            self._reporter.bars.update(self._bar, advance=count, note=printable(note))
             return
         now = time.monotonic()
         if now - self._last_line >= LINE_EVERY or self._done >= self._total:
@@ -92,7 +96,7 @@ class Reporter:
 
     def say(self, line: str) -> None:
         """One line of news."""
-        self.console.print(line.rstrip(), soft_wrap=True, markup=False)
+        self.console.print(printable(line.rstrip()), soft_wrap=True, markup=False)
 
     @contextlib.contextmanager
     def task(self, label: str, total: int, done: int = 0) -> Iterator[Task]:
@@ -107,13 +111,13 @@ class Reporter:
             yield
             return
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=self.console) as self.bars:
             try:

@@ -183,9 +183,9 @@ def column_names(path: Path) -> list[str]:
 
 
 def _separator(text: str) -> str:
-    """What separates most fields of the first line: a comma, a semicolon or a tab."""
+    """What separates most fields of the first line: a comma, a semicolon, a tab or a bar."""
     first = next((line.group() for line in _LINE.finditer(text) if line.group().strip()), "")
-    return max(",;\t", key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+    return max(",;\t|", key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
 
 
 def _header(rows: Iterator[tuple[int, list[str]]]) -> list[str]:

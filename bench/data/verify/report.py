@@ -17,7 +17,7 @@ from rich.text import Text
 from bench.data.readers.base import DRAWN_MARK, Listing
 from bench.data.reading.tables import csv_rows, read_text, wrong_line
 from bench.data.reading.tree import scan
-from bench.util.errors import UserError
+from bench.util.errors import UserError, printable
 from bench.util.files import atomic
 
 # ------------------------------------------------------------------------------------------------
@@ -327,18 +327,20 @@ _EXAMPLES = 3
 def show(found: Verification, console: Console) -> None:
     """Print what it is, the counts, and the findings with a few examples each."""
     for line in _heading(found):
-        console.print(Text(line), soft_wrap=True)
+        console.print(Text(printable(line)), soft_wrap=True)
     if console.is_terminal:
         console.print(_table(found))
     else:
         for row in found.counts:
-            console.print(Text(_line(row)), soft_wrap=True)
+            console.print(Text(printable(_line(row))), soft_wrap=True)
     for finding in found.findings:
         style = "yellow" if finding.level == "warning" else "dim"
-        told = Text.assemble((f"{finding.level:8}", style), f"{finding.kind}: {finding.text}.")
+        told = Text.assemble(
+            (f"{finding.level:8}", style), printable(f"{finding.kind}: {finding.text}.")
+        )
         console.print(told, soft_wrap=True)
         for line in _examples(finding):
-            console.print(Text(f"          {line}", "dim"), soft_wrap=True)
+            console.print(Text(printable(f"          {line}"), "dim"), soft_wrap=True)
     number = found.warnings
     verdict = f"{number or 'No'} warning{'' if number == 1 else 's'}."
     console.print(Text(verdict, "bold"))
@@ -383,7 +385,7 @@ def _table(found: Verification) -> Table:
                 told = row is not None and row.published is not None
                 cells.append(f"{row.published:,}" if row and told else "")
                 cells.append(f"{row.difference:+,}" if row and row.difference else "")
-        table.add_row(Text(label or "total"), *cells)  # a name may look like markup
+        table.add_row(Text(printable(label or "total")), *cells)  # a name may look like markup
     return table
 
 

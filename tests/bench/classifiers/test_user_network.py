@@ -1,5 +1,6 @@
 """A network of a user's own: tried before a run, known by what it computes, blamed by its name."""
 
+import csv
 import importlib
 import json
 import random
@@ -277,5 +278,10 @@ def test_pictures_without_a_number_are_counted_and_told(
     code, out, err = call_apart(capsys, monkeypatch, *arguments)
     assert code == 0, err
     assert "mine, clean 0: 3 of 7 pictures gave no number and count as wrong" in out
-    page = (tmp_path / "out" / "report" / "index.html").read_text()
-    assert "3 of 7 pictures gave no number" in page
+    page = tmp_path / "out" / "report" / "index.html"
+    assert "3 of 7 pictures gave no number" in page.read_text()
+    assert "3 of 7 pictures gave no number" in page.with_name("tables.md").read_text()
+    header, row = csv.reader(page.with_name("summary.csv").read_text().splitlines())
+    assert dict(zip(header, row, strict=True))["without_number"] == "3"
+    code, out, _ = call_apart(capsys, monkeypatch, "report", tmp_path / "out", "--json")
+    assert [row["without_number"] for row in json.loads(out)["summary"]] == [3]

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from command_line import assert_refused
+from command_line import assert_refused, call_apart
 from PIL import Image
-from support import TINY
+from support import TINY, write_pictures
 
 from bench.cli.target import chosen_data, data_section
 from bench.config import FacesData
@@ -188,3 +188,44 @@ def test_a_name_wins_over_a_folder_of_that_name(
     monkeypatch.chdir(tmp_path)
     assert isinstance(data_section("faces", None, None), FacesData)
     assert data_section("./faces", None, None) == Folder(root=Path("faces"))
+
+
+STEERS = "\x1b[2J\u202e"  # clears a screen, and turns the reading direction
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("data", "verify", "folder", "--root", "ROOT"),
+        ("data", "prepare", "folder", "--root", "ROOT"),
+        ("data", "show", "folder", "--root", "ROOT", "--out", "OUT.png"),
+        ("data", "make-like", "jaffe", "OUT"),
+        ("data", "verify", "folder", "--root", "OUT"),
+        ("run", "robustness", "-c", "CONFIG", "--out", "OUT", "--dry-run"),
+        ("run", "robustness", "-c", "CONFIG", "--data", "folder", "--root", "ROOT", "--dry-run"),
+    ],
+    ids=lambda arguments: " ".join(arguments[:3]),
+)
+def test_names_steer_no_terminal(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+) -> None:
+    root = tmp_path / f"faces{STEERS}"
+    for split in ("train", "test"):
+        write_pictures(root / split, ("happy", "neutral"), 3)
+        (root / split / "happy" / f"{STEERS}broken.png").write_bytes(b"no picture")
+        (root / split / "happy" / f"{STEERS}notes.docx").write_bytes(b"no picture")
+    config = tmp_path / "config.yaml"
+    named = f"mine{STEERS}".encode("unicode_escape").decode().replace("\\x1b", "\\u001b")
+    config.write_text(
+        f'classifiers: {{"{named}": {{kind: baseline, architecture: test_resnet, steps: 1}}}}\n'
+        "data: {kind: faces, train: 7, val: 7, test: 7}\n"
+    )
+    places = {"ROOT": root, "CONFIG": config, "OUT": tmp_path / f"out{STEERS}"}
+    places["OUT.png"] = tmp_path / f"out{STEERS}.png"
+    code, out, err = call_apart(capsys, monkeypatch, *(places.get(a, a) for a in arguments))
+    assert code in (0, 1, 2) and "Traceback" not in err and "defect" not in err
+    assert not {"\x1b", "\u202e"} & set(out + err)
+    assert "[U+001B]" in out + err or "prepare" in arguments  # which names no file

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call_apart
 
 from bench.config import parse
 from bench.perturb import user_code
@@ -173,6 +174,25 @@ def test_a_run_measures_them_and_a_changed_function_anew(
     assert manifest_of(again, 1).cell.id != first.cell.id
     logits = [np.stack(store.rows(m)["logits"]) for m in (first, manifest_of(again, 1))]
     assert not np.array_equal(*logits)
+
+
+def test_a_dry_run_says_whose_code_it_imports(
+    write, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(FOG + ATTACK + NET)
+    (tmp_path / "own.yaml").write_text(
+        "data: {kind: faces, train: 14, val: 7, test: 7}\n"
+        "classifiers: {net: {kind: python, factory: 'mine:net', check_class_order: false}}\n"
+        "perturbations:\n"
+        "  corruptions: {my_fog: {kind: python, factory: 'mine:fog'}, contrast: [1]}\n"
+        "  attacks: {push: {kind: python, factory: 'mine:push', eps: [4]}}\n"
+    )
+    flags = ("-c", tmp_path / "own.yaml", "--out", tmp_path / "out", "--dry-run")
+    code, _, err = call_apart(capsys, monkeypatch, "run", "robustness", *flags)
+    assert code == 0
+    said = [line for line in err.splitlines() if "imported and tried" in line]
+    whose = ["classifier 'net'", "perturbation 'my_fog'", "perturbation 'push'"]
+    assert [line.partition(":")[0] for line in said] == whose
 
 
 def manifest_of(store: Store, number: int) -> Manifest:

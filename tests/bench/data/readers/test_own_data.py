@@ -338,6 +338,7 @@ TABLE_COUNTS = {"train": 42, "val": 21, "test": 21}
     [
         (same, ";", "utf-8"),
         (same, "\t", "utf-8"),
+        (same, "|", "utf-8"),
         (same, ";", "utf-8-sig"),
         (backslashes, ",", "utf-8"),
         (spelt, ",", "utf-8-sig"),

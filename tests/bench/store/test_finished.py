@@ -1,0 +1,81 @@
+"""A run that an earlier version finished is found done by this one, and reads as it did.
+
+`finished/store` was written once and is committed. Where a test here fails, users would measure or
+train all they have again: change ids, digests or formats only with a version and a line in the
+changelog, and then write the store anew.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support import TINY
+
+from bench.classifiers.checkpoints import checkpoint_folder, recipes
+from bench.config import load
+from bench.data.drawn import DrawnFaces
+from bench.report.results import read
+from bench.store.store import Store
+from bench.sweep.plan import make_plan
+from bench.sweep.run import dry_run, run
+from bench.util.progress import Reporter
+
+FINISHED = Path(__file__).parent / "finished"
+FACES = DrawnFaces({"train": 28, "val": 14, "test": 21})  # of tiny.yaml
+
+
+def test_a_finished_run_is_found_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load(FINISHED / "config.yaml")
+    shutil.copytree(FINISHED / "store", tmp_path, dirs_exist_ok=True)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
+    planned = dry_run(config, tmp_path)
+    assert [done for _, done, _ in planned.cells] == [True] * 8
+    run(config, tmp_path, Reporter())
+    assert "sweep: all 8 cells are already there" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == before
+
+
+def test_its_rows_traces_and_records_read_as_they_were_written() -> None:
+    store, results = Store(FINISHED / "store"), read(FINISHED / "store")
+    accuracies = [(r.cell.perturbation, r.metrics.n, r.metrics.accuracy) for r in results.complete]
+    right = [round(accuracy.value * n) for _, n, accuracy in accuracies]
+    assert [n for _, n, _ in accuracies] == [14, 14, 7] * 2
+    assert right == [13, 6, 1, 5, 2, 0]
+    assert not results.missing and not results.refused and len(results.validation) == 2
+    clean = store.manifest(results.complete[3].cell)
+    assert clean is not None and clean.gate is not None
+    traces, others = store.traces(clean), store.other_prompts(clean)
+    assert traces is not None and traces.errors.shape == (14, 7, 3)
+    assert others is not None and others.null.shape == (7, 3)
+    assert store.samples("faces", clean.inputs["data"]) is not None and not store.refused
+
+
+def test_checkpoints_are_looked_for_where_they_were_trained() -> None:
+    chains = {
+        name: [checkpoint_folder(Path(), recipe).name for recipe in chain]
+        for (name, _), chain in recipes(load(TINY), FACES).items()
+    }
+    assert chains == {
+        "test_resnet": ["test_resnet-da8ece769867"],
+        "emodc_base": ["emodc-base-5ae2306d485d"],
+        "emodc_amdit": ["emodc-base-5ae2306d485d", "emodc-amdit-4af5e01c39c5"],
+        "emodc_control": ["control-10259f302f24"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("classifier", "ids"),
+    {
+        "test_resnet": "b7da0cb4dff1 caf0bddf08b3 9ee0ffef26c1 fd5e4a41e354 9ea3b546696f "
+        "87c23572ccbc",
+        "emodc_base": "2f12e6705730 0aca789a3c09 e9c8216b4645 21dd5af79d23 4bc63437c19b",
+        "emodc_amdit": "20489f6f8bc7 8586dd976c04 ded27fc5bf2a 5e6173f5e682 16a747e2dcc1",
+        "emodc_control": "d3eb18779080 71316717910a c404500b8243 788131311c55 958336f6bd4d "
+        "cd745117e93d",
+    }.items(),
+)
+def test_cells_keep_their_ids(classifier: str, ids: str) -> None:
+    """Validation, clean, gaussian_noise 2, gaussian_blur 5, pgd 4/255, views."""
+    config = load(TINY)
+    plan = make_plan(config, FACES, {(name, 0): "w" for name in config.classifiers})
+    assert [p.cell.id for p in plan if p.cell.classifier == classifier] == ids.split()
