@@ -20,7 +20,7 @@ from bench.report.replay import Compared, TraceReader, TraceSource, aligned, com
 from bench.report.results import display_name, report_order
 from bench.report.spec import AccuracyEstimate, Difference, Number, TableSpec, Value
 from bench.report.tables.common import DRAWN
-from bench.rules import RULES, DecisionConfig, SequentialDecision
+from bench.rules import RULES, DecisionConfig, SequentialDecision, rule_named
 from bench.store.cells import Cell, Manifest
 from bench.store.checkpoints import Bases
 from bench.store.store import Store
@@ -36,20 +36,18 @@ def chosen_rules(names: Sequence[str], options: Sequence[str]) -> list[DecisionC
     """The rules that flags stand for.
 
     Args:
-        names: Of `RULES`; all if there are none.
+        names: Of `RULES` or of plugins; all of `RULES` if there are none.
         options: FIELD=VALUE, of a single rule.
 
     Raises:
         UserError: For a name, field or value that does not exist, or fields of several rules.
     """
-    for name in names:
-        if name not in RULES:
-            raise unknown("rule", name, RULES)
+    rules = [rule_named(name) for name in dict.fromkeys(names)]
     if not options:
-        return [RULES[name] for name in dict.fromkeys(names)] if names else list(EVERY_RULE)
+        return rules or list(EVERY_RULE)
     if len(set(names)) != 1:
         raise UserError("-o sets fields of a single rule; name it with --rule.")
-    rule = RULES[names[0]]
+    rule = rules[0]
     fields: dict[str, Any] = {}
     known = sorted(set(type(rule).model_fields) - {"kind"})
     for option in options:
@@ -123,7 +121,7 @@ def counterparts(
         if np.array_equal(read.errors, own.errors):
             way_out = "measure it with another `evaluation.noise_seed`"
             if own.views:
-                way_out = "views follow the run's `seed`"
+                way_out = "augmented pictures follow the run's `seed`"
             raise UserError(f"{run} was measured under the same noise; {way_out}", 1)
         found.append(read)
     return aligned(found)
@@ -177,7 +175,7 @@ class Place:
     """One classifier on one cell's pictures.
 
     Attributes:
-        name: Of the classifier, as shown: a failed gate says so.
+        name: Of the classifier, as shown: a failed denoiser check says so.
         cell: The cell of its first training.
         rules: What was replayed there.
     """
@@ -403,8 +401,8 @@ def about(session: Session) -> str:
         f"{'weighted ' if session.weights else ''}mean error over all steps; less full: accuracy "
         "less that of the full decision, in points, on the same pictures.",
         "Evaluations: one class at one step; of a classifier that scores all classes at once, one "
-        "pass. Steps are passes where classes share them, and views of the picture where a "
-        "classifier looks at views.",
+        "pass. Steps are passes where classes share them, and augmented pictures where a "
+        "classifier has no steps.",
         "95% intervals: Wilson's of shares, paired ones of differences, bootstraps over pictures "
         "of costs; a cost that is the same for all has none.",
     ]

@@ -1,4 +1,4 @@
-"""Installed distributions that bring classifiers, corruptions and attacks of their own.
+"""Installed distributions that bring things of their own for the bench.
 
 A distribution names functions as entry points of the group `emodc_bench`, KIND.NAME:
 
@@ -6,20 +6,29 @@ A distribution names functions as entry points of the group `emodc_bench`, KIND.
     "classifier.my_net" = "my_package.net:my_net"
     "corruption.haze" = "my_package.haze:haze"
     "attack.my_attack" = "my_package.attacks:my_attack"
+    "dataset.our_faces" = "my_package.data:OurFaces"
+    "rule.my_rule" = "my_package.rules:MyRule"
+    "executor.cluster" = "my_package.cluster:execute"
 
-They are the functions that a config can name with `kind: python`, and are treated like these: a
-changed function is measured anew. Nothing is imported until a name is asked for that the bench
-itself does not have. No name of the bench can be replaced.
+Classifiers, corruptions and attacks are the functions that a config can name with `kind: python`,
+and are treated like these: a changed function is measured anew. A data set is a subclass of
+`bench.data.readers.Layout`, a rule one of `bench.util.section.Section` with the properties and
+methods of those in `bench.rules`; both state their name as the default of the field `kind`. An
+executor is called like `bench.sweep.worker.execute`. Nothing is imported until a name is asked for
+that the bench itself does not have. No name of the bench can be replaced.
 """
 
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from pydantic import BaseModel, WrapValidator
+
 from bench.util.errors import UserError
 
 GROUP = "emodc_bench"
-KINDS = ("classifier", "corruption", "attack")
+KINDS = ("classifier", "corruption", "attack", "dataset", "rule", "executor")
 
 
 @dataclass(frozen=True)
@@ -86,8 +95,8 @@ def find(kind: str, name: str) -> Plugin | None:
     return next((own for own in installed() if (own.kind, own.name) == (kind, name)), None)
 
 
-def factory(kind: str, name: str) -> str | None:
-    """What `kind: python` calls `factory`, after a first import; None if there is no such plugin.
+def function(kind: str, name: str) -> Callable[..., Any] | None:
+    """The function that a plugin names; None if there is no such plugin.
 
     Raises:
         UserError: Naming the distribution, if it cannot be imported or is no function.
@@ -95,8 +104,66 @@ def factory(kind: str, name: str) -> str | None:
     plugin = find(kind, name)
     if plugin is None:
         return None
-    if not callable(plugin.load()):
+    found: Callable[..., Any] = plugin.load()
+    if not callable(found):
         raise UserError(
             f"{kind} {name!r} of {plugin.distribution}: {plugin.value} must be a function."
         )
-    return plugin.value
+    return found
+
+
+def factory(kind: str, name: str) -> str | None:
+    """What `kind: python` calls `factory`, after a first import; None if there is no such plugin.
+
+    Raises:
+        UserError: Naming the distribution, if it cannot be imported or is no function.
+    """
+    plugin = find(kind, name)
+    return None if plugin is None or function(kind, name) is None else plugin.value
+
+
+def section(kind: str, name: str, base: type[BaseModel]) -> Any:
+    """The part of a config that a plugin brings, a subclass of `base`; None if there is none.
+
+    Raises:
+        UserError: Naming the distribution, if it cannot be imported or is something else.
+    """
+    plugin = find(kind, name)
+    if plugin is None:
+        return None
+    found = plugin.load()
+    whose = f"{kind} {name!r} of {plugin.distribution}: {plugin.value}"
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise UserError(f"{whose} must be a subclass of {base.__module__}.{base.__qualname__}.")
+    field = found.model_fields.get("kind")
+    if field is None or field.default != name:
+        raise UserError(f"{whose} must have the field `kind: Literal[{name!r}] = {name!r}`.")
+    return found
+
+
+def or_brought(kind: str, base: type[BaseModel], known: Container[str]) -> WrapValidator:
+    """A validator that takes sections of plugins beside those that the field names.
+
+    Args:
+        kind: One of `KINDS`.
+        base: What a plugin's section is a subclass of.
+        known: The names that the bench itself has.
+    """
+
+    def validated(content: Any, of_the_bench: Callable[[Any], Any]) -> Any:
+        name = content.get("kind") if isinstance(content, Mapping) else None
+        if isinstance(content, base) and getattr(content, "kind", None) not in known:
+            return content
+        if isinstance(name, str) and name not in known:
+            brought = section(kind, name, base)
+            if brought is not None:
+                return brought.model_validate(content)
+        return of_the_bench(content)
+
+    return WrapValidator(validated)
+
+
+def origin(thing: object) -> str | None:
+    """The distribution that a thing of a plugin comes from; None if it is the bench's own."""
+    value = f"{type(thing).__module__}:{type(thing).__qualname__}"
+    return next((own.distribution for own in installed() if own.value == value), None)

@@ -5,9 +5,10 @@ One list for the config of a sweep, for `bench decide` and for reports.
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 
-from bench.util.errors import UserError
+from bench import plugins
+from bench.util.errors import UserError, unknown
 from bench.util.section import Section
 
 if TYPE_CHECKING:
@@ -170,13 +171,18 @@ class SequentialDecision(Section):
 
 
 DecisionConfig = Annotated[
-    FullDecision
-    | StagesDecision
-    | TTestDecision
-    | ThresholdDecision
-    | VoteDecision
-    | SequentialDecision,
+    SerializeAsAny[
+        FullDecision
+        | StagesDecision
+        | TTestDecision
+        | ThresholdDecision
+        | VoteDecision
+        | SequentialDecision
+    ],
     Field(discriminator="kind"),
+    plugins.or_brought(
+        "rule", Section, ("full", "stages", "t_test", "threshold", "vote", "sequential")
+    ),
 ]
 
 #: Every class at every step: what other rules are compared with.
@@ -191,3 +197,18 @@ RULES: dict[str, DecisionConfig] = {
     "vote": VoteDecision(),
     "sequential": SequentialDecision(),
 }
+
+
+def rule_named(name: str) -> DecisionConfig:
+    """The rule of a name, with its settings of choice; of the bench, or of a plugin.
+
+    Raises:
+        UserError: If there is no such rule.
+    """
+    if name in RULES:
+        return RULES[name]
+    brought = plugins.section("rule", name, Section)
+    if brought is None:
+        raise unknown("rule", name, RULES)
+    rule: DecisionConfig = brought()
+    return rule

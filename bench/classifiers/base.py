@@ -30,7 +30,7 @@ class Measurement:
 
     Attributes:
         logits: float32 (N, K).
-        traces: EmoDC's errors, or the surprises of views; None for other classifiers' verdicts.
+        traces: EmoDC's errors, or the NLL of augmented pictures (TTA); None for other verdicts.
         evaluations: Network evaluations of each picture, (N,).
         seconds: Wall time per picture, (N,).
         means: Mean errors, (N, K), where they were estimated; None where traces are complete.
@@ -93,10 +93,10 @@ class Classifier(ABC):
     ) -> Measurement:
         """Measure several views of each picture, and keep what was said of every one.
 
-        Logits are mean log-probabilities over the views. The trace has surprises, -log p(class), in
+        Logits are mean log-probabilities over the views. The trace has the NLL, -log p(class), in
         the place of errors and the views' numbers in that of timesteps. Arguments as of `measure`.
         """
-        raise TypeError(f"{type(self).__name__} has steps in the place of views")
+        raise TypeError(f"{type(self).__name__} has steps in the place of augmented pictures")
 
     def flops(self) -> dict[str, float]:
         """What a decision costs; see `bench.store.store.Manifest`."""

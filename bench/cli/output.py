@@ -61,7 +61,7 @@ def print_json(content: Any) -> None:
 
 
 def report_content(report: "Report") -> dict[str, Any]:
-    """Of `bench run` and `bench report`: the summary, checks, what is missing, and the folder."""
+    """What `bench run` and `bench report` print: summary, checks, missing cells, the folder."""
     from bench.report.summary import gate_rows, summary_rows
 
     missing = [
@@ -76,7 +76,7 @@ def report_content(report: "Report") -> dict[str, Any]:
 
 
 def plan_content(plan: "DryRun") -> dict[str, Any]:
-    """Of `bench run --dry-run`."""
+    """What `bench run --dry-run` prints."""
     cells = [
         {
             **planned.cell.model_dump(exclude={"id"}),

@@ -15,7 +15,7 @@ plugins = typer.Typer(
 def list_(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """List classifiers, corruptions and attacks of other distributions; nothing is imported."""
+    """List what other distributions bring, by kind; nothing is imported."""
     from bench.plugins import GROUP, installed
 
     found = installed()

@@ -36,6 +36,7 @@ class Execution(Section):
     batch_size: int = Field(32, ge=1)
     shards: int = Field(2, ge=1)
     workers: int | None = Field(None, ge=1)  # None: one per core on a CPU, one on a GPU
+    executor: str = "processes"  # where shards run: processes of this machine, or a plugin's
     device: Annotated[str, AfterValidator(runtime.known_device)] = "auto"
     trackers: list[Literal["tensorboard", "wandb"]] = Field(default_factory=list)  # of training
     save_every: float = Field(60.0, gt=0)  # seconds between two saved states of a training

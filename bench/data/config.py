@@ -6,9 +6,10 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
-from bench.data.readers import LAYOUTS
+from bench import plugins
+from bench.data.readers import LAYOUTS, Layout
 from bench.util.section import Section
 
 Domain = Literal["default", "webcam", "archive"]
@@ -76,15 +77,27 @@ FILES = LAYOUTS
 FilesData: Any = reduce(or_, FILES.values())
 
 
+#: Layouts of other distributions stand beside those of the bench.
+_OrBrought = plugins.or_brought("dataset", Layout, {*FACES, *FILES, "cross"})
+
+SingleData: Any = Annotated[
+    SerializeAsAny[FacesData | ClipsData | FilesData], Field(discriminator="kind"), _OrBrought
+]
+
+
 class CrossData(Section):
     """Train on one data set, test on another, over the classes that both have."""
 
     kind: Literal["cross"]
-    train: Annotated[FacesData | ClipsData | FilesData, Field(discriminator="kind")]
-    test: Annotated[FacesData | ClipsData | FilesData, Field(discriminator="kind")]
+    train: SingleData
+    test: SingleData
 
 
-DataConfig = Annotated[FacesData | ClipsData | CrossData | FilesData, Field(discriminator="kind")]
+DataConfig = Annotated[
+    SerializeAsAny[FacesData | ClipsData | CrossData | FilesData],
+    Field(discriminator="kind"),
+    _OrBrought,
+]
 
 
 # ------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from pydantic import ValidationError
 
+from bench import plugins
 from bench.data.base import ClipDataSet, DataSet, Sample, Split
 from bench.data.config import (
     FACES,
@@ -135,10 +136,11 @@ def _section(name: str, root: Path | None) -> tuple[Any, dict[str, Any]]:
         if root is not None:
             raise UserError(f"--root: {name} are drawn, they have no folder.")
         return FACES[name], {}
-    if name in FILES:
+    layout = FILES.get(name) or plugins.section("dataset", name, Layout)
+    if layout is not None:
         if root is None:
-            raise UserError(f"{name} needs --root DIR: {FILES[name].expects}.")
-        return FILES[name], {"root": root}
+            raise UserError(f"{name} needs --root DIR: {layout.expects}.")
+        return layout, {"root": root}
     if name == "cross":
         raise UserError("cross has two data sets; write them in a config (docs/configuration.md).")
     if Path(name).is_dir():

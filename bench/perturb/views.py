@@ -1,4 +1,4 @@
-"""Views of a picture: what a classifier without steps can average over (test-time augmentation).
+"""Test-time augmentation (TTA): views of a picture that a classifier without steps averages over.
 
 Test-time augmentation is as old as Krizhevsky et al. 2012 (NeurIPS, section 4.1: crops and mirror
 images, probabilities averaged). The ranges are small enough for a face to stay in its frame; they

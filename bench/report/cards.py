@@ -25,7 +25,7 @@ from bench.util.errors import printable
 from emodc.card import DRAWN, LIMITS, USES, escaped, recipe, table
 
 # ------------------------------------------------------------------------------------------------
-# What a model card says of results: accuracies, groups, calibration, the gate.
+# What a model card says of results: accuracies, groups, calibration, the denoiser check.
 
 
 def results_table(group: ResultSet) -> str:
@@ -77,7 +77,7 @@ def calibration(group: ResultSet) -> str:
         return "No calibration: no picture has finite logits."
     said = (
         f"Calibration on clean pictures: ECE {metrics.ece(given):.3f} (15 bins of equal width, "
-        f"n {len(given.labels)}; without an interval, for it is biased upwards)."
+        f"n {len(given.labels)}; without an interval, because it is biased upwards)."
     )
     factors = factors_of(group, classifier, clean.seeds)
     if factors is None:
@@ -96,7 +96,7 @@ _REFERENCES = {
 
 
 def gate(manifest: Manifest) -> str:
-    """Whether it is still a denoiser, empty for a classifier that is none."""
+    """Whether it is still a denoiser; empty for a discriminative classifier."""
     own = manifest.gate
     if own is None:
         return ""
@@ -112,7 +112,8 @@ def gate(manifest: Manifest) -> str:
     if own.linear_d_p is not None:
         detail += f" The best linear denoiser has {own.linear_d_p:.4f}."
     verdict = "passed" if own.passed else "failed: it is no longer a denoiser"
-    return f"## Gate\n\n{verdict.capitalize()}. {escaped(detail)}{_conditioning(own.conditioning)}"
+    said = f"{verdict.capitalize()}. {escaped(detail)}{_conditioning(own.conditioning)}"
+    return f"## Denoiser check\n\n{said}"
 
 
 def _conditioning(own: Conditioning | None) -> str:
@@ -186,7 +187,7 @@ class Subject:
 
     Attributes:
         classifier: Its name in the config.
-        name: As shown: a failed gate says so.
+        name: As shown: a failed denoiser check says so.
         seed: Of its training.
         checkpoint: Digest of its weights.
         groups: What it did on each data set, nothing else in them.
@@ -200,7 +201,7 @@ class Subject:
 
     @property
     def manifest(self) -> Manifest:
-        """Of one of its cells: what stands behind it is the same in all."""
+        """The manifest of one of its cells: what stands behind it is the same in all."""
         return self.groups[0].results[0].manifest
 
 
@@ -329,7 +330,7 @@ def _about(subject: Subject) -> str:
     manifest = subject.manifest
     kind = kind_of(manifest.training).text
     failed = manifest.gate is not None and not manifest.gate.passed
-    warning = " **Its gate failed: it is no longer a denoiser.**" if failed else ""
+    warning = " **Its denoiser check failed: it is no longer a denoiser.**" if failed else ""
     conditioning = None if manifest.gate is None else manifest.gate.conditioning
     if conditioning is not None and not conditioning.passed:
         warning += " **Its conditioning check failed: it does not read its prompt.**"

@@ -41,7 +41,7 @@ class ComparedRow:
         second: Accuracy of B.
         difference: Accuracy of B less that of A; `p` is Holm's over all rows of the comparison.
         uar: The same of the unweighted average recall, without a test; None where fewer than
-            `DISCORDANT` samples are told apart, too few for an interval.
+            `DISCORDANT` samples differ, too few for an interval.
         p: Of the exact test alone.
         detectable: The smallest difference that n samples would show with a power of 80% at the
             level that Holm asks of a comparison's first row; None if not even the largest.
@@ -360,7 +360,7 @@ _COLUMNS = (
     Column("detectable", 4),
     Column("UAR, B - A", 5),
 )
-#: Signs, for the words do not fit.
+#: Signs, because the words do not fit.
 _SIGNS = {"better": "+", "worse": "-", "not distinguishable": "≈"}
 _ABOUT = (
     "Differences in points with paired 95% intervals; p of exact tests, adjusted by Holm over the"

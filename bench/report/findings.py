@@ -59,7 +59,7 @@ def _best(group: ResultSet, specs: Sequence[TableSpec]) -> Iterator[str]:
 
 
 def _losses(group: ResultSet) -> Iterator[str]:
-    """Of the first noise, the first blur and each attack, at their informative level."""
+    """What the first noise, the first blur and each attack cost, at an informative level."""
     corruptions = group.perturbations("corruption")
     chosen = [next((n for n in corruptions if kind in n), None) for kind in ("noise", "blur")]
     chosen += group.perturbations("attack")[-1:]

@@ -221,7 +221,7 @@ _HEAD = r"""% Needs \usepackage{booktabs,siunitx,graphicx,array}.
 % A number above its interval; define these before the first table for another look.
 \providecommand{\benchcell}[2]{\begin{tabular}[t]{@{}c@{}}#1\\[-0.4ex]\scriptsize #2\end{tabular}}
 \providecommand{\benchunclear}{\\[-0.4ex]\scriptsize not distinguishable}
-% Stands before labels, so that tables of several reports can be told apart.
+% Stands before labels, so that tables of several reports differ.
 \providecommand{\benchrun}{}
 """
 _SETUP = [

@@ -192,7 +192,7 @@ class Flips:
 
 
 def flips_of(manifest: Manifest, name: str, outcomes: Outcomes) -> Flips:
-    """Of a cell whose rows are frames; a picture that lacks one is left out.
+    """The flips of a cell whose rows are frames; a picture that lacks one is left out.
 
     Raises:
         UserError: If no picture has all its frames.
@@ -317,7 +317,7 @@ def share(scores: NDArray[np.float64]) -> AccuracyEstimate:
 
     With Wilson's interval over samples, conservative for shares. Of several trainings it is joined
     with the two-level one, which is the wider where trainings differ, and too narrow near 0 and 1.
-    A sample is one trial, in however many cells it stands, for its outcomes hang together.
+    A sample is one trial, in however many cells it stands, because its outcomes hang together.
     """
     value, n = float(scores.mean()), scores.shape[1]
     own = wilson(min(value * n, n), n)

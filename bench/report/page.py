@@ -107,7 +107,7 @@ class FigureFile:
         png: Its pixels; they stand in for an SVG that is too large.
         svg: The same figure as paths, if there is one.
         caption: Below it: what is drawn, and of what.
-        alt: Read aloud in its place; says what kind of figure it is, for the numbers are in tables.
+        alt: Read aloud in its place; says what kind of figure it is; the numbers are in tables.
     """
 
     png: Path

@@ -114,7 +114,7 @@ class Pair:
 
     Attributes:
         where: Which cell.
-        names: Of A's and B's classifier, as shown: a failed gate says so.
+        names: Of A's and B's classifier, as shown: a failed denoiser check says so.
         seeds: Training seeds, A's and B's of each pair.
         ids: Sample ids, (N,).
         labels: Their classes as numbers, (N,).
@@ -234,7 +234,7 @@ def _paired(
 
 
 def _manifests(store: Store, cells: Sequence[Cell], name: str) -> dict[int, Manifest]:
-    """Of the complete cells, by training seed."""
+    """The manifests of complete cells, by training seed."""
     found = {cell.seed: store.manifest(cell) for cell in cells}
     complete = {seed: manifest for seed, manifest in found.items() if manifest is not None}
     if not complete:

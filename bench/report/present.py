@@ -340,7 +340,7 @@ def say(console: Console, line: str, style: str = "", wrap: bool = False) -> Non
 _MACROS = r"""% Needs \usepackage{siunitx}.
 % \bench{KEY} is a number as its table shows it, without a unit, and \benchrange{KEY} its interval.
 % A key is TABLE/ROW/COLUMN; all.tex lists them. Where \benchrun is defined, it stands before each,
-% so that the numbers of several reports can be told apart.
+% so that the numbers of several reports differ.
 \providecommand{\benchrun}{}
 \providecommand*{\benchdefine}[3]{%
   \expandafter\newcommand\expandafter*\csname bench number \benchrun\detokenize{#1}\endcsname{#2}%

@@ -151,7 +151,7 @@ def _power(columns: Mapping[int, Mapping[int, RankedScores]], tests: int) -> flo
 
 
 def _p_values(entries: Mapping[int, RankedScores]) -> dict[tuple[int, int], list[float]]:
-    """Of each pair of rows, a p value per training seed; 1 where it points the other way."""
+    """A p value per pair of rows and training seed; 1 where it points the other way."""
     rows = list(entries)
     stacked = np.stack([entries[row].values for row in rows])  # (rows, k, N)
     means = stacked.mean(axis=2)

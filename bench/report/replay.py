@@ -42,7 +42,7 @@ class TraceSource:
     Attributes:
         ids: Sample ids, (N,), ascending.
         labels: Right classes, (N,).
-        errors: (N, K, S); surprises of a classifier that is no EmoDC.
+        errors: (N, K, S); NLL, -log p(class), of a classifier that is no EmoDC.
         timesteps: (N, S); numbers of views of a classifier that looks at views.
         seed: Of the noise or the views: with the sample id it addresses the order of visiting.
         together: Whether one pass of the network scores all classes and counts as an evaluation,
@@ -368,7 +368,7 @@ def _compared(
 
 def _label(decision: DecisionConfig, views: bool) -> str:
     label = decision.label
-    return label.replace("step", "view") if views and decision.kind == "full" else label
+    return label.replace("step", "augmentation") if views and decision.kind == "full" else label
 
 
 def _cost(values: Floats, digits: int) -> Number:

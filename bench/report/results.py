@@ -333,10 +333,11 @@ def display_name(classifier: str, gates: Iterable[Gate | None]) -> str:
     share rows of tables.
     """
     known = [gate for gate in gates if gate is not None]
-    failed = [] if all(gate.passed for gate in known) else ["gate"]
+    failed = [] if all(gate.passed for gate in known) else ["denoiser"]
     if any(gate.conditioning is not None and not gate.conditioning.passed for gate in known):
         failed.append("conditioning")
-    return f"{classifier} ({' and '.join(failed)} failed)" if failed else classifier
+    checks = "check" if len(failed) == 1 else "checks"
+    return f"{classifier} ({' and '.join(failed)} {checks} failed)" if failed else classifier
 
 
 def read(root: Path) -> Results:

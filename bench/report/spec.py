@@ -8,7 +8,7 @@ from typing import Literal
 
 from bench.stats import Interval
 
-#: Of every test: what has a smaller adjusted p value is told apart.
+#: Of every test: what has a smaller adjusted p value is distinguishable.
 LEVEL = 0.05
 
 #: How a number compares with the others of its column: alone at the top, or not distinguishable

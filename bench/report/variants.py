@@ -77,7 +77,7 @@ class Variant:
 
     @property
     def passed(self) -> int:
-        """How many seeds passed the gate."""
+        """How many seeds passed the denoiser check."""
         gates = (result.manifest.gate for result in self.clean.results)
         return sum(gate is not None and gate.passed for gate in gates)
 
@@ -159,7 +159,7 @@ class VariantPair:
 
     @cached_property
     def _outcomes(self) -> tuple[list[Outcomes], list[Outcomes]]:
-        """Of each seed, the first's and the second's, of the same samples."""
+        """The outcomes of both per seed, on the same samples."""
         arms = [
             [r.outcomes for r in variant.clean.results if r.cell.seed in self.seeds]
             for variant in (self.first, self.second)
@@ -170,7 +170,7 @@ class VariantPair:
     def _scores(
         self, score: Callable[[Sequence[Outcomes]], NDArray[np.float64]]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Of both, (seeds, samples)."""
+        """The scores of both, (seeds, samples)."""
         return score(self._outcomes[0]), score(self._outcomes[1])
 
 

@@ -211,7 +211,7 @@ def _percentiles(scores: NDArray[np.float64], confidence: float) -> tuple[float,
 
 
 def _cornish_fisher(scores: NDArray[np.float64], tail: float) -> tuple[float, float]:
-    """As `_percentiles`, from the first four cumulants of the scores."""
+    """Percentiles of the bootstrapped mean, from the first four cumulants of the scores."""
     n, centred = len(scores), scores - scores.mean()
     spread = float(np.sqrt(np.mean(centred**2)))
     if spread == 0:
@@ -237,7 +237,7 @@ def _denominator(scores: NDArray[np.float64]) -> int | None:
 
 
 def _exact(scores: NDArray[np.intp], tail: float) -> tuple[float, float]:
-    """As `_percentiles`, of whole numbers from 0 on, over all possible draws."""
+    """Percentiles of the mean of whole numbers from 0 on, over all possible draws."""
     n, top = len(scores), int(scores.max())
     size = n * top + 1
     length = fft.next_fast_len(size, real=True)

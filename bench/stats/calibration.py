@@ -133,7 +133,7 @@ def ece(given: Forecasts, bins: int = 15) -> float:
 
 
 def adaptive_ece(given: Forecasts, bins: int = 15) -> float:
-    """As `ece`, over bins of equal mass.
+    """Expected calibration error over bins of equal mass.
 
     K. Nguyen and B. O'Connor, "Posterior calibration and exploratory analysis for natural language
     processing models" (EMNLP 2015): no bin is nearly empty, and crowded confidences are resolved.

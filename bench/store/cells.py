@@ -135,7 +135,7 @@ class Cell(_Record):
     classifier: str
     dataset: str
     perturbation: str
-    # "validation": clean pictures of that split; "views": several of each clean test picture
+    # "validation": clean pictures of that split; "views": clean test pictures augmented (TTA)
     family: FamilyName
     # "0" for clean, "1".."5" for a corruption, "0.05" or "30 dB" for a continuous level, "4/255"
     # for an attack; of a sequence its frames, each of which is a row; of views how many.
@@ -185,7 +185,7 @@ class Cell(_Record):
     @property
     def condition(self) -> str:
         """The perturbation, as people read it; clean pictures with what they are measured for."""
-        named = {"validation": "clean, validation split", "views": "clean, views"}
+        named = {"validation": "clean, validation split", "views": "clean, TTA"}
         return named.get(self.family, self.perturbation)
 
 

@@ -139,7 +139,7 @@ def judge(
     conditioning: Conditioning | None = None,
     reference: Reference = "first_stage",
 ) -> Gate:
-    """The gate of a checkpoint with validation error `d_p`, beside a Base with `base_d_p`.
+    """The denoiser check: validation error `d_p` beside a Base with `base_d_p`.
 
     Without a Base to compare with, a checkpoint trained by anything but plain denoising fails.
     """
@@ -157,7 +157,7 @@ class Bases:
     """The plain denoisers of a run, by which its other EmoDCs are judged.
 
     A first stage has had fewer steps than the checkpoint that began with it, and is the worse
-    denoiser for it; so the gate compares with a Base of equal budget where the run has one. That
+    denoiser for it; so the check compares with a Base of equal budget where the run has one. That
     may be trained before or after, so cards and manifests keep what training knew, and results
     are judged when they are read.
 
@@ -177,7 +177,7 @@ class Bases:
         return cls(store.manifest(cell) for cell in store.planned() if cell.about.clean)
 
     def judged(self, manifest: Manifest) -> Manifest:
-        """The manifest with its gate by the Base of equal budget, where there is one."""
+        """The manifest with its denoiser check by the Base of equal budget, where there is one."""
         gate, own = manifest.gate, manifest.training
         if gate is None or not own.get("stages"):
             return manifest

@@ -3,7 +3,7 @@
     OUT/plan.json                       the cells that this store stands for
     OUT/cells/<classifier>/<cell id>/   one cell; of two shards
         part-00000-of-00002.parquet     rows of a shard, immutable
-        trace-00000-of-00002.parquet    EmoDC's errors of the same samples; of views their surprises
+        trace-00000-of-00002.parquet    EmoDC's errors of the same samples; with TTA the NLL
         prompts-00000-of-00002.parquet  under prompts that name no class; of a clean cell, for some
                                         of the samples
         cell.json                       manifest, written when the cell is complete

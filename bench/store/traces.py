@@ -33,7 +33,7 @@ class TraceInfo(BaseModel):
 
     Attributes:
         version: Of the file.
-        kind: "errors" of noise prediction, or "surprises": -log p(class) of a classifier's view.
+        kind: "errors" of noise prediction, or "surprises": NLL, -log p(class), of a picture.
         classes: Names along the class axis.
         weighting: Units of errors, as in `emodc.Evaluation`; empty for surprises.
         prediction: What the network predicts: epsilon, sample, v_prediction or flow; empty for

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench import plugins
 from bench.classifiers.checkpoints import resolved_precision
 from bench.config import Config
 from bench.config.perturbations import Members
@@ -36,7 +37,7 @@ def decision_of(config: Config, name: str, family: str) -> DecisionConfig | None
 
 
 def fitted_on(config: Config, name: str, family: str, validation: str | None) -> dict[str, Any]:
-    """The input of a cell that says what its rule is fitted on; empty if on nothing.
+    """What a cell's inputs say of its rule: what it is fitted on, which distribution brings it.
 
     Args:
         config: The run.
@@ -49,7 +50,8 @@ def fitted_on(config: Config, name: str, family: str, validation: str | None) ->
     """
     decision = decision_of(config, name, family)
     if not isinstance(decision, SequentialDecision):
-        return {}
+        whose = None if decision is None else plugins.origin(decision)
+        return {} if whose is None else {"rule_from": whose}
     if not config.classifiers[name].keeps_trace:
         validation = None
     bounded = decision.bet == "bounded"

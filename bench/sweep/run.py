@@ -25,7 +25,7 @@ from bench.store.cells import Cell, Manifest
 from bench.store.checkpoints import Card
 from bench.store.store import Store
 from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, phases, shards_of
-from bench.sweep.worker import Sharing, Worker, execute, worker_count
+from bench.sweep.worker import Sharing, Worker, executor, worker_count
 from bench.util import runtime
 from bench.util.errors import UserError
 from bench.util.files import write_json
@@ -293,6 +293,7 @@ def _list_skipped(dataset: DataSet, out: Path, reporter: Reporter) -> None:
 
 def _require_possible(config: Config) -> None:
     """Refuse, before any work, what cannot be opened or that something must be installed for."""
+    executor(config.execution.executor)
     for name, spec in config.classifiers.items():
         spec.check(name)
     for perturbation, _ in config.perturbations.members():
@@ -384,7 +385,8 @@ def _sweep(
         reporter.say(f"sweep: all {len(plan)} cells are already there")
         return
     with reporter.task(f"sweep {len(plan)} cells", total) as task:
-        parts = (execute(part, arguments, _workers(config)) for part in phases(sharing.todo))
+        run_shards = executor(config.execution.executor)
+        parts = (run_shards(part, arguments, _workers(config)) for part in phases(sharing.todo))
         for shard in itertools.chain.from_iterable(parts):
             planned = shard.planned
             sharing.done(shard)

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench import plugins
 from bench.classifiers.base import Classifier, Measurement
 from bench.classifiers.clips import MiddleFrame
 from bench.config import Config
@@ -40,7 +41,7 @@ from bench.store.store import ROW_SCHEMA, Store
 from bench.store.traces import OtherPrompts, Traces
 from bench.sweep.plan import PlannedCell, Rules, Shard, SharedFile
 from bench.util import runtime
-from bench.util.errors import UserError
+from bench.util.errors import UserError, unknown
 from bench.util.files import digest
 
 Pictures = list[np.ndarray | None]
@@ -393,7 +394,7 @@ class Worker:
 
     def _stamped(self, cell: Cell, traces: Traces) -> Traces:
         """With what the classifier cannot know of itself."""
-        # What rules are fitted on is kept as measured, for it determines what they decide live.
+        # What rules are fitted on is kept as measured: it determines what they decide live.
         dtype = "float32" if cell.about.fits else self.config.execution.traces
         update = {"config": cell.id, "dtype": dtype}
         return replace(traces, info=traces.info.model_copy(update=update))
@@ -544,6 +545,22 @@ def execute(
         pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:  # after an error, do not wait for shards in flight
             process.terminate()
+
+
+#: Where shards can run, by name.
+EXECUTORS: dict[str, Callable[..., Iterator[Shard]]] = {"processes": execute}
+
+
+def executor(name: str) -> Callable[..., Iterator[Shard]]:
+    """The executor of a name, called like `execute`; of the bench, or of a plugin.
+
+    Raises:
+        UserError: If there is no such executor.
+    """
+    found = EXECUTORS.get(name) or plugins.function("executor", name)
+    if found is None:
+        raise unknown("executor", name, EXECUTORS)
+    return found
 
 
 def worker_count(requested: int | None, device: str) -> int:

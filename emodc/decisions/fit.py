@@ -408,7 +408,7 @@ def _weights(edges: Floats, factors: Floats) -> TimestepWeights:
 # ------------------------------------------------------------------------------------------------
 # What decisions learn from validation traces, and how it is kept: arrays only, no torch.
 #
-# Nothing here is learned from test pictures. Errors may also be surprises, -log p(class | view)
+# Nothing here is learned from test pictures. Errors may also be NLLs, -log p(class | picture)
 # of a discriminative classifier, with the numbers of views in the place of timesteps.
 
 

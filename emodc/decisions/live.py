@@ -272,7 +272,7 @@ def look_at(rule: Rule, actives: list[Active]) -> list[bool]:
 #
 # Micro-batches are cut from the queue. A picture that has been decided makes room for the next one,
 # so micro-batches stay full until the last pictures; what room is left then is given to the cells
-# that these would visit next. Rows computed so in advance cost nothing, for their places would be
+# that these would visit next. Rows computed so in advance cost nothing: their places would be
 # filled with copies; the rule sees them only when it asks for them, and they count only then.
 
 

@@ -134,7 +134,7 @@ def noised(
     rows = (slice(None), None, None, None)
     signal, level = process.signal[timesteps][rows], process.noise[timesteps][rows]
     ours = 1 - (signal * own_noise[None, :, None, None] / level).square()  # q
-    # Above 0, for the gradient of a root at 0 is infinite.
+    # Above 0, because the gradient of a root at 0 is infinite.
     added = level * ours.clamp_min(1e-8).sqrt() * noise
     target = noise / ours.clamp_min(LEAST).sqrt()
     excess = (target.square() - noise.square()).mean(dim=(1, 2, 3))

@@ -1,22 +1,61 @@
 """Things of installed distributions: found by name, loaded only when they are asked for."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import call_apart
+from made_up_traces import write_run
+from support import write_pictures
 
 import bench
 from bench.config import parse
-from bench.plugins import find, installed
+from bench.plugins import KINDS, find, installed
 
 FACES = {"kind": "faces", "train": 14, "val": 14, "test": 21}
 CODE = """
+from typing import ClassVar, Literal
+
 import torch
 
+from bench.data.readers import Entry, Layout, Listing, PictureFile
+from bench.sweep.worker import execute
+from bench.util.section import Section
+from emodc.decisions.rules import FullGrid
+
 NUMBER = 3
+CALLS = []
+
+class OurFaces(Layout):
+    title: ClassVar[str] = "Our faces"
+    expects: ClassVar[str] = "SPLIT/CLASS/*.png"
+    kind: Literal["our_faces"] = "our_faces"
+    protocol: ClassVar[str] = "our pictures"
+
+    def listing(self):
+        found = sorted(p.relative_to(self.root) for p in self.root.glob("*/*/*.png"))
+        entries = tuple(
+            Entry(str(p), p.parts[1], p.parts[0], PictureFile(str(p))) for p in found
+        )
+        return Listing(self.root, entries, ("neutral", "happiness"))
+
+class Few(Section):
+    kind: Literal["few"] = "few"
+    count: int = 2
+
+    @property
+    def label(self):
+        return f"our {self.count} steps"
+
+    def rule(self, fit=None):
+        return FullGrid(count=self.count)
+
+def cluster(shards, worker_arguments, workers):
+    CALLS.append(len(shards))
+    yield from execute(shards, worker_arguments, 1)
 
 def dark(pictures, severity, draws):
     return pictures // (1 + severity)
@@ -80,6 +119,84 @@ def test_the_door_of_classifiers_and_corruptions_takes_no_file_of_the_bench(site
     assert levels == {("clean", "0"), ("dark", "1"), ("dark", "2"), ("lazy", "4/255")}
     parsed = parse({"classifiers": {"a": {"kind": "their_net"}}}, "x").select(None, ["dark"])
     assert parsed.perturbations.names() == ["dark"]
+
+
+#: One entry point of each kind, as the scratch package brings them.
+ENTRIES = {
+    "classifier.their_net": "door_code:net",
+    "corruption.dark": "door_code:dark",
+    "attack.lazy": "door_code:lazy",
+    "dataset.our_faces": "door_code:OurFaces",
+    "rule.few": "door_code:Few",
+    "executor.cluster": "door_code:cluster",
+}
+
+
+@pytest.fixture
+def package(site: Path) -> Path:
+    install(site, "door", ENTRIES)
+    sys.modules.pop("door_code", None)
+    return site
+
+
+def test_there_is_a_door_for_every_kind_and_contributing_shows_it() -> None:
+    assert {name.partition(".")[0] for name in ENTRIES} == set(KINDS)
+    page = (Path(bench.__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    shown = re.findall(r'^"(\w+)\.\w+" = "', page, re.MULTILINE)
+    assert set(shown) == set(KINDS)
+
+
+def test_a_data_set_of_a_package(package: Path, tmp_path: Path) -> None:
+    root = tmp_path / "pictures"
+    for split, count in (("train", 4), ("val", 2), ("test", 3)):
+        write_pictures(root / split, ("neutral", "happiness"), count)
+    opened = bench.open_dataset("our_faces", root=root)
+    assert [len(opened.samples(split)) for split in ("train", "val", "test")] == [8, 4, 6]
+    section = {"kind": "our_faces", "root": str(root)}
+    found = bench.evaluate("their_net", section, {"dark": [1]}, quiet=True).to_pandas()
+    assert set(found["dataset"]) == {"our_faces"} and set(found["n"]) == {6}
+    config = parse({"classifiers": {"a": {"kind": "their_net"}}, "data": section}, "x")
+    assert parse(config.model_dump(mode="json"), "x") == config
+    crossed = {"kind": "cross", "train": {"kind": "faces"}, "test": section}
+    assert parse({"classifiers": {"a": {"kind": "their_net"}}, "data": crossed}, "x").data.test
+
+
+def test_a_rule_of_a_package(
+    package: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = write_run(tmp_path / "run")
+    code, out, err = call_apart(
+        capsys, monkeypatch, "decide", made, "--rule", "few", "-o", "count=3", "--json"
+    )
+    assert (code, err) == (0, "")
+    told = {(row["label"], row["rule"]["count"]) for row in json.loads(out)["rows"]}
+    assert told == {("our 3 steps", 3)}
+    entry = {"kind": "emodc", "evaluation": {"decision": {"kind": "few", "count": 4}}}
+    config = parse({"classifiers": {"a": entry}}, "x")
+    assert config.classifiers["a"].decision.label == "our 4 steps"
+    from bench.sweep.plan import fitted_on
+
+    assert fitted_on(config, "a", "corruption", None) == {"rule_from": "door 1.2"}
+
+
+def test_an_executor_of_a_package(package: Path, tmp_path: Path) -> None:
+    content = {
+        "data": FACES,
+        "limit": 7,
+        "classifiers": {"a": {"kind": "their_net", "check_class_order": False}},
+        "perturbations": {"corruptions": {"dark": [1]}},
+        "execution": {"executor": "cluster", "shards": 1, "device": "cpu"},
+    }
+    found = bench.run(content, tmp_path / "out", quiet=True).to_pandas()
+    assert set(found["perturbation"]) == {"clean", "dark"}
+    assert sum(sys.modules["door_code"].CALLS) >= 2
+    content["execution"] = {"executor": "clutser"}
+    with pytest.raises(bench.UserError, match="clutser"):
+        bench.run(content, tmp_path / "other", quiet=True)
+    assert not (tmp_path / "other" / "checkpoints").exists()
 
 
 @pytest.mark.parametrize(

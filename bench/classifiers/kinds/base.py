@@ -114,7 +114,7 @@ class Kind(Section):
         return False
 
     def views(self, count: int) -> int:
-        """Views of a picture that it is measured on when a run asks for `count`; 0 for none."""
+        """Augmented pictures (TTA) it is measured on when a run asks for `count`; 0 for none."""
         return count
 
     def evaluated(self, perturbation: "Perturbation", decides: bool) -> dict[str, Any] | None:

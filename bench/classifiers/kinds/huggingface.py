@@ -48,13 +48,13 @@ class HuggingFaceClassifier(Kind):
 
     @override
     def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
-        """Of a ViT-B at 224 px."""
+        """The seconds that a ViT-B takes at 224 px."""
         verdict = 0.3 * perturbation.looks(level)
         return verdict, GRADIENT * verdict
 
     @override
     def check(self, name: str) -> None:
-        """Of a folder its config, classes and processor; of an id its form."""
+        """A folder must have a config, classes and a processor, an id the form of one."""
         if Path(self.model).is_dir():
             self._described(name, Path(self.model))
         elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.model):

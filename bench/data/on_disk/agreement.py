@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import plugins
 from bench.data.readers import LAYOUTS, Layout, Listing
 from bench.util.errors import UserError, unknown
 from bench.util.files import expanded, write_json
@@ -68,7 +69,7 @@ def confirm(kind: str) -> None:
 def _from_environment() -> set[str]:
     named = {name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()}
     for name in named:
-        if name not in LAYOUTS:
+        if name not in LAYOUTS and plugins.find("dataset", name) is None:
             raise unknown(f"data set ({VARIABLE})", name, LAYOUTS)
     return named
 

@@ -160,7 +160,7 @@ _WIDTH, _HEIGHT = 281, 381  # half of the owners' 562x762, which would take most
 
 
 def write(root: Path, cast: Cast, per_class: int) -> None:
-    """Of each of ten folds so many persons that each expression is there `per_class` times.
+    """Write ten folds, each with so many persons that every expression is there `per_class` times.
 
     At the most: a person shows each expression twice, in session A and in session B.
     """

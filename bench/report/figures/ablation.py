@@ -36,7 +36,7 @@ def ablation_drawings(group: ResultSet) -> Iterator[Drawing]:
 def ablation_figure(group: ResultSet, points: Sequence[Point]) -> Figure:
     """Accuracy against d_p relative to Base, a marker per variant, with both intervals.
 
-    An open marker has a seed that failed the gate. Where some variants are far below the best, a
+    An open marker: a seed failed the denoiser check. Where some variants are far below the best, a
     second panel shows those near it at a scale of their own.
     """
     best = max(accuracy.value for _, _, accuracy, _ in points)
@@ -56,7 +56,8 @@ def ablation_figure(group: ResultSet, points: Sequence[Point]) -> Figure:
         frameon=False,
     )
     about = (
-        f"Bars: {interval_name(group)} intervals; of d_p, bootstrap. Open: a seed failed the gate"
+        f"Bars: {interval_name(group)} intervals; of d_p, bootstrap. Open: a seed failed the "
+        "denoiser check"
     )
     used = [variant.clean for variant, *_ in points]
     footnote(figure, group, used, f"{about} (judged on validation).")
@@ -127,4 +128,6 @@ def _handle(point: Point) -> Line2D:
 
 
 def _gate_line() -> Line2D:
-    return Line2D([], [], color="0.35", linewidth=1, linestyle="--", label=f"gate ({GATE_FACTOR})")
+    return Line2D(
+        [], [], color="0.35", linewidth=1, linestyle="--", label=f"denoiser check ({GATE_FACTOR})"
+    )

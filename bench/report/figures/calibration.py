@@ -56,7 +56,7 @@ class ReliabilityCurve:
 
 
 def calibration_drawings(group: ResultSet) -> Iterator[Drawing]:
-    """Of all classifiers whose logits are numbers."""
+    """Calibration curves of all classifiers whose logits are numbers."""
     kinds = conditions(group)
     found = {name: curves for c, name in group.names.items() if (curves := reliabilities(group, c))}
     parts = evenly(list(found), _PANELS)
@@ -173,7 +173,7 @@ def _panel(above: Axes, below: Axes, curves: Sequence[ReliabilityCurve]) -> None
 
 
 def _names(kinds: Sequence[Condition], found: dict[str, list[ReliabilityCurve]]) -> list[str]:
-    """Of the legend."""
+    """The entries of the legend."""
     calibrated = any(curve.condition == len(kinds) for curves in found.values() for curve in curves)
     return [*(kind.name for kind in kinds), *(["clean, calibrated"] if calibrated else [])]
 

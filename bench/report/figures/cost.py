@@ -75,7 +75,7 @@ def rules(group: ResultSet, curves: Mapping[str, CostCurve]) -> Figure:
             missed = [(rule, _other(rule.agreement)) for rule in own if rule.agreement is not None]
             _draw(above, [(rule, rule.accuracy) for rule in own], kind)
             _draw(below, missed, kind)
-        below.set_xlabel("views per picture" if curve.views else "evaluations per picture")
+        below.set_xlabel("augmented pictures (TTA)" if curve.views else "evaluations per picture")
         for ax in (above, below):
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
@@ -224,9 +224,9 @@ def _about(group: ResultSet, curves: Mapping[str, CostCurve], others: Mapping[st
     views = [c for c in curves.values() if c.views]
     parts = ["Clean pictures. Lines: full decisions from evenly spaced parts of the stored steps"]
     if not steps:
-        parts = ["Clean pictures. Lines: decisions from the first of several views of the picture"]
+        parts = ["Clean pictures. Lines: decisions from the first of several augmentations (TTA)"]
     elif views:
-        parts.append(", or from the first of several views of the picture")
+        parts.append(", or from the first of several augmentations (TTA)")
     sequential = [rule for curve in curves.values() for rule in curve.sequential]
     if sequential:
         deltas = [rule.decision.delta for rule in sequential if rule.decision.kind == "sequential"]

@@ -31,7 +31,7 @@ from bench.store.cells import FAMILIES
 #: By classifier and perturbation: on clean pictures, then at each severity.
 Sweeps = dict[tuple[str, str], list[Metrics | None]]
 
-_LINES = 8  # lines that can be told apart in a panel
+_LINES = 8  # lines that a reader can distinguish in a panel
 _BANDS = 5  # classifiers whose bands can
 _PANELS = 20  # panels on a page
 

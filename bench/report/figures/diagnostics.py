@@ -68,7 +68,7 @@ def note(figure: Figure, diagnosis: Diagnosis, about: str) -> None:
 
 
 def of_correlation(diagnosis: Diagnosis) -> str:
-    """Of errors under other prompts against d_p."""
+    """The text of the panel of errors under other prompts against d_p."""
     said = [
         f"{PROMPTS[name]}: {text(estimate, 'r =', 3)}"
         for name, estimate in diagnosis.correlations.items()
@@ -78,7 +78,7 @@ def of_correlation(diagnosis: Diagnosis) -> str:
 
 
 def of_gap(diagnosis: Diagnosis) -> str:
-    """Of the gap by timestep bin."""
+    """The text of the panel of gaps by timestep bin."""
     gaps, edges = diagnosis.gaps, diagnosis.edges
     said = []
     for number in range(gaps.shape[2]):
@@ -90,7 +90,7 @@ def of_gap(diagnosis: Diagnosis) -> str:
 
 
 def of_timesteps(diagnosis: Diagnosis) -> str:
-    """Of what each timestep bin decides alone."""
+    """The text of the panel of what each timestep bin decides alone."""
     centres = (diagnosis.edges[:-1] + diagnosis.edges[1:]) / 2
     said = []
     for traced in diagnosis.conditions:
@@ -104,7 +104,7 @@ def of_timesteps(diagnosis: Diagnosis) -> str:
 
 
 def of_margins(diagnosis: Diagnosis) -> str:
-    """Of the pictures that keep each margin."""
+    """The text of the panel of pictures that keep each margin."""
     found = diagnosis.margins
     said = []
     for margin in ("fixed", "adaptive"):
@@ -117,7 +117,7 @@ def of_margins(diagnosis: Diagnosis) -> str:
 
 
 def of_example(diagnosis: Diagnosis) -> str:
-    """Of the picture whose decision changes."""
+    """The text of the panel of the picture whose decision changes."""
     found = diagnosis.example
     if found is None:
         return ""

@@ -299,12 +299,12 @@ def _handle(index: int, name: str) -> Line2D:
 # Accuracy by group attribute, on clean pictures and under the strongest corruptions.
 
 
-_PANELS = 5  # side by side, for there are many rows
+_PANELS = 5  # side by side, because there are many rows
 _WORDS = Words("groups", "Accuracy by group", "groups", "accuracy (%)")
 
 
 def group_drawings(group: ResultSet, store: Store) -> Iterator[Drawing]:
-    """Of all classifiers with a clean result, if the store knows attributes of the pictures."""
+    """Accuracy by group of pictures, of all classifiers with a clean result."""
     known = attributes(group, store)
     if not known:
         return
@@ -344,7 +344,7 @@ _RECALL_WORDS = Words("recall", "Recall of each class under shift", "corruptions
 
 
 def recall_drawings(group: ResultSet) -> Iterator[Drawing]:
-    """Of all classifiers that have a result under the corruptions."""
+    """Recall by class under the corruptions, of all classifiers with a result there."""
     kinds, label = conditions(group), classes(group)
     own = [c for c in group.names if any(k.cells and k.of(group, c) for k in kinds)]
 

@@ -40,7 +40,7 @@ def ablation_table(group: ResultSet, found: Sequence[Variant]) -> TableSpec:
         "validation %",
         "d_p",
         "d_p / Base",
-        "gate",
+        "denoiser check",
         "steps",
         "seconds",
         "difference to Base",
@@ -148,7 +148,7 @@ def families(found: Sequence[Variant]) -> tuple[list[Variant], list[Variant]]:
 
 
 def chosen_on_validation(family: Sequence[Variant]) -> Variant | None:
-    """The variant with the best mean validation accuracy among those that passed every gate."""
+    """The variant with the best mean validation accuracy among those that passed every check."""
     passing = [variant for variant in family if _all_passed(variant)]
     return max(passing, key=lambda variant: fmean(variant.validation), default=None)
 

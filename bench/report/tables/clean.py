@@ -163,7 +163,7 @@ def across_tables(results: Results) -> list[TableSpec]:
     objectives: dict[str, tuple[str, ...]] = {}
     for group in groups:
         for classifier, name in group.names.items():
-            # A gate that failed anywhere is said.
+            # A denoiser check that failed anywhere is said.
             names[classifier] = (max(name, *names.get(classifier, ("",)), key=len),)
         for variant in variants(group):
             objectives[variant.classifier] = (*names[variant.classifier], variant.words)

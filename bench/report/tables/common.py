@@ -32,9 +32,9 @@ def how_to_read(groups: Sequence[ResultSet]) -> list[str]:
         f"{TIED}: {TIED_NOTE} A bold difference is distinguishable from 0.",
         f"{SEEN}: {SEEN_NOTE} Means count it like any other. {ABSENT}: not applicable or not "
         "measured.",
-        "(gate failed): no longer a denoiser, for its validation d_p, the error under the right "
-        f"prompt, exceeds {GATE_FACTOR} times its Base's. (conditioning failed): its "
-        "prompt does not matter.",
+        "(denoiser check failed): no longer a denoiser, for its validation d_p, the error under "
+        f"the right prompt, exceeds {GATE_FACTOR} times its Base's. (conditioning check failed): "
+        "its prompt does not matter.",
         *([DRAWN] if drawn else []),
         "Methods: docs/statistics.md.",
     ]

@@ -112,9 +112,9 @@ _REFERENCES = {
 
 
 def provenance_table(group: ResultSet) -> TableSpec:
-    """What stands behind each classifier's numbers: checkpoint, steps, gate, class order."""
+    """What stands behind each classifier's numbers: checkpoint, steps, denoiser check."""
     header = (
-        *("classifier", "checkpoint", "steps", "gate d_p", "Base d_p", "Base is"),
+        *("classifier", "checkpoint", "steps", "validation d_p", "Base d_p", "Base is"),
         *("linear d_p", "d_n - d_p"),
     )
     rows: list[tuple[Value, ...]] = []

@@ -72,7 +72,7 @@ def test_a_classifier_says_something_of_every_view(together: int) -> None:
 
 def test_emodc_has_steps_and_no_views(tiny_emodc: EmoDC) -> None:
     classifier = DiffusionClassifier(tiny_emodc, "weights", None, 2, CPU)
-    with pytest.raises(TypeError, match="steps in the place of views"):
+    with pytest.raises(TypeError, match="steps in the place of augmented"):
         classifier.measure_views([picture()], ["a"], Views(2, 0, "faces"))
     traces = classifier.measure([picture()], ["a"]).traces
     assert traces is not None and traces.info is not None

@@ -234,7 +234,7 @@ def test_a_dry_run_lists_cells_and_does_nothing(bench, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, text = bench("run", "robustness", "-c", TINY, "--out", out, "--dry-run")
     assert code == 0
-    assert "clean, validation split" in text and "clean, views" in text
+    assert "clean, validation split" in text and "clean, TTA" in text
     assert "22 cells, about" in text and "train emodc_amdit: " in text
     assert not out.exists()
 

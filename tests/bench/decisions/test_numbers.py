@@ -89,7 +89,7 @@ def test_rules_are_those_of_emodc_with_the_fit_of_validation_pictures(bench, run
 def test_fewer_views_begin_with_the_picture_itself(bench, run: Path) -> None:
     raw = errors(40, steps=8).astype(float)
     found = rows(bench, run, "--rule", "full", "-o", "count=2", "--classifier", "net")
-    row = found["net", "clean:8", "2 views"]
+    row = found["net", "clean:8", "2 augmentations"]
     own = raw[:, :, :2].sum(axis=2).argmin(axis=1)
     assert is_share(row["accuracy"], own == labels(N))
     assert is_share(row["agreement"], own == raw.mean(axis=2).argmin(axis=1))

@@ -24,7 +24,13 @@ def test_steps_go_beside_what_a_run_measured(capsys, monkeypatch, tmp_path: Path
     assert code == 0, err
     found = json.loads(text)
     assert [row["label"] for row in found["rows"]] == [
-        *("1 view", "2 views", "4 views", "8 views", "all views")
+        *(
+            "1 augmentation",
+            "2 augmentations",
+            "4 augmentations",
+            "8 augmentations",
+            "all augmentations",
+        )
     ]
     assert {row["n"] for row in found["rows"]} == {21}
     whole = found["rows"][-1]

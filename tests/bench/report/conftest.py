@@ -167,7 +167,7 @@ Y, N = True, False
 
 @pytest.fixture
 def out(build: Builder) -> Path:
-    """Two classifiers, one whose gate failed; clean, two severities of noise, an attack on three.
+    """Two classifiers, one fails its denoiser check; clean, two severities, an attack on three.
 
     Planned attacks first and cells shuffled, so that report order is not plan order; one cell of
     `net` under noise is missing.

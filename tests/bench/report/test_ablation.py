@@ -40,7 +40,8 @@ def test_one_row_per_emodc_variant(specs) -> None:
     assert list(specs) == ["faces-ablation", "faces-margins"]
     spec = specs["faces-ablation"]
     assert [row[0] for row in spec.rows] == [
-        "base", "hard", "margin_small", "margin_large (gate failed)", "amdit", "amdit_null"
+        "base", "hard", "margin_small", "margin_large (denoiser check failed)", "amdit",
+        "amdit_null",
     ]  # fmt: skip
     assert set(column(spec, "seeds").values()) == {"3"}
     assert set(column(spec, "n").values()) == {str(N)}
@@ -74,7 +75,7 @@ def test_numbers_are_those_of_a_few_lines(specs) -> None:
     assert (difference["base"], relative["base"]) == (None, "1")
     assert column(spec, "steps")["amdit"] == "20"
     assert column(spec, "seconds")["amdit"] == "12"
-    gate = column(spec, "gate")
+    gate = column(spec, "denoiser check")
     assert (gate["amdit"], gate["margin_large"]) == ("3 of 3", "2 of 3")
 
 
@@ -143,9 +144,9 @@ def test_the_gate_is_judged_by_the_base_of_equal_budget(ablated: Path, tmp_path:
     assert "trained by plain denoising alone" in (tmp_path / "cards" / "base-seed0.md").read_text()
     # Other readers of the store say the same.
     sides = [Side(name, ablated, name) for name in ("margin_large", "base")]
-    assert pair(*sides).pairs[0].names == ("margin_large (gate failed)", "base")
+    assert pair(*sides).pairs[0].names == ("margin_large (denoiser check failed)", "base")
     replayed = replay_run(ablated, lambda _: list(EVERY_RULE), ["margin_large"])
-    assert replayed.places[0].name == "margin_large (gate failed)"
+    assert replayed.places[0].name == "margin_large (denoiser check failed)"
 
 
 def test_test_accuracy_never_chooses(ablated: Path) -> None:
@@ -205,7 +206,7 @@ def test_the_control_is_a_row_without_a_denoiser_s_figures(build) -> None:
     results = read(build.plan())
     (spec,) = ablation_tables(results)
     assert column(spec, "objective")["control"] == "control: cross-entropy head on the same trunk"
-    for title in ("d_p", "d_p / Base", "gate"):
+    for title in ("d_p", "d_p / Base", "denoiser check"):
         assert column(spec, title)["control"] is None
     difference = column(spec, "difference to Base")
     assert difference["control"] == difference["amdit"]
@@ -233,7 +234,9 @@ def test_the_figure_shows_every_variant_and_the_gate(ablated: Path) -> None:
     assert everything.lines[-1].get_xdata()[0] == 1.2
     (legend,) = figure.legends
     labels = [text.get_text() for text in legend.get_texts()]
-    assert labels[3] == "margin_large (gate failed)" and labels[-1] == "gate (1.2)"
+    assert (
+        labels[3] == "margin_large (denoiser check failed)" and labels[-1] == "denoiser check (1.2)"
+    )
     handle = legend.legend_handles[3]
     assert handle.get_markerfacecolor() == "white" != legend.legend_handles[4].get_markerfacecolor()
     x, y = everything.containers[4].lines[0].get_data()

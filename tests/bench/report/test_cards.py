@@ -113,7 +113,7 @@ def test_what_stands_behind_it(known: Path, tmp_path: Path) -> None:
     for words in ("Article 5(1)(f)", "Out of scope", "Trained on drawn faces", "Apache-2.0"):
         assert words in text
     net = found["net"]
-    assert "brought along" in net and "Not trained here" in net and "## Gate" not in net
+    assert "brought along" in net and "Not trained here" in net and "## Denoiser check" not in net
     assert "No groups of people or pictures are recorded" in net
     assert "Trained on drawn faces" not in net and "Measured on drawn faces" in net
 
@@ -136,17 +136,20 @@ def test_a_card_per_training(build, tmp_path: Path) -> None:
     assert list(found) == ["emodc-seed0", "emodc-seed1"]
     for seed in (0, 1):
         assert row(found[f"emodc-seed{seed}"], "clean")[2] == shown(right(seed))
-    assert "gate failed" not in found["emodc-seed0"]
-    assert "# emodc (gate failed)".replace("(", "\\(").replace(")", "\\)") in found["emodc-seed1"]
-    assert "Its gate failed" in found["emodc-seed1"]
+    assert "denoiser check failed" not in found["emodc-seed0"]
+    assert (
+        "# emodc (denoiser check failed)".replace("(", "\\(").replace(")", "\\)")
+        in found["emodc-seed1"]
+    )
+    assert "Its denoiser check failed" in found["emodc-seed1"]
 
 
 def test_a_failed_conditioning_check_is_said(build, tmp_path: Path) -> None:
     gate = Gate(passed=True, d_p=0.5, base_d_p=0.5, conditioning=IGNORES)
     build.add("emodc", "clean", "0", right(0), gate=gate, d_p=[0.1] * N)
     found = cards(build.plan(), tmp_path)["emodc"]
-    assert "# emodc \\(conditioning failed\\)" in found
-    assert "Its conditioning check failed" in found and "Its gate failed" not in found
+    assert "# emodc \\(conditioning check failed\\)" in found
+    assert "Its conditioning check failed" in found and "Its denoiser check failed" not in found
     assert (
         "16.0%, at least 12.5% (chance 14.3%); d_n - d_p 1e-05 [-2e-05, 4e-05], 350 pictures"
         in (found.replace("\\", ""))

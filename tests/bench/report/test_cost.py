@@ -68,7 +68,12 @@ def test_full_decisions_and_sequential_tests(out: Path, group: ResultSet) -> Non
 
 def test_rules_that_cannot_stop_early_are_left_out(out: Path, group: ResultSet) -> None:
     views = cost_curves(group, Store(out))["net"]
-    assert [rule.label for rule in views.full] == ["1 view", "2 views", "4 views", "all views"]
+    assert [rule.label for rule in views.full] == [
+        "1 augmentation",
+        "2 augmentations",
+        "4 augmentations",
+        "all augmentations",
+    ]
     assert views.views and not views.profile
     # 8 views are too few for stages from 20 steps on, and for a t-test after 20.
     assert {rule.decision.kind for rule in views.others} == {"threshold", "vote"}

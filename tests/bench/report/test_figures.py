@@ -122,7 +122,7 @@ def test_axes_legend_and_chance(group: ResultSet) -> None:
     np.testing.assert_allclose(ax.lines[-1].get_ydata(), 100 / 3)
     (legend,) = figure.legends
     names = [t.get_text() for t in legend.get_texts()]
-    assert names == ["net", "emodc_x\n(gate failed)", "chance (1/3)"]
+    assert names == ["net", "emodc_x\n(denoiser check failed)", "chance (1/3)"]
     assert DRAWN in figure.get_supxlabel().replace("\n", " ")
 
 
@@ -131,7 +131,7 @@ def test_alternative_text_has_the_numbers_of_the_strongest(group: ResultSet) -> 
     # At 4/255 both recognise one picture of three; at noise 2 only emodc_x has a result.
     assert drawing.alt.endswith("At the strongest, pgd 4/255: 33.3% (net).")
     (drawing,) = curve_drawings(group, "corruption")
-    assert "gaussian noise 2: 33.3% (emodc_x (gate failed))" in drawing.alt
+    assert "gaussian noise 2: 33.3% (emodc_x (denoiser check failed))" in drawing.alt
 
 
 def test_budgets_without_a_shared_denominator_keep_theirs(build) -> None:
@@ -166,7 +166,7 @@ def test_confusion_is_in_percent_of_support(group: ResultSet) -> None:
     texts = {tuple(np.subtract(t.get_position(), 0.5)): t.get_text() for t in net.texts}
     assert texts == {(0, 0): "100", (1, 1): "50", (0, 2): "50", (2, 2): "50"}
     assert net.get_title().startswith("net\nUAR 66.7 [") and net.get_title().endswith(", 1 tied")
-    assert emodc.get_title().startswith("emodc_x (gate failed)\nUAR 83.3 [")
+    assert emodc.get_title().startswith("emodc_x (denoiser check failed)\nUAR 83.3 [")
     assert [t.get_text() for t in net.get_yticklabels()] == ["happy", "sad", "angry"]
 
 

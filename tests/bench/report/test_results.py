@@ -102,10 +102,12 @@ def test_only_a_failed_check_changes_the_name() -> None:
     failed = Gate(passed=False, d_p=0.5, base_d_p=0.2)
     assert display_name("net", [None]) == display_name("net", []) == "net"
     assert display_name("emodc", [passed]) == "emodc"
-    assert display_name("emodc", [passed, failed]) == "emodc (gate failed)"
+    assert display_name("emodc", [passed, failed]) == "emodc (denoiser check failed)"
     deaf = passed.model_copy(update={"conditioning": IGNORES})
-    assert display_name("emodc", [passed, deaf]) == "emodc (conditioning failed)"
-    assert display_name("emodc", [failed, deaf]) == "emodc (gate and conditioning failed)"
+    assert display_name("emodc", [passed, deaf]) == "emodc (conditioning check failed)"
+    assert (
+        display_name("emodc", [failed, deaf]) == "emodc (denoiser and conditioning checks failed)"
+    )
     hears = IGNORES.model_copy(update={"passed": True})
     assert display_name("emodc", [passed.model_copy(update={"conditioning": hears})]) == "emodc"
 
@@ -168,4 +170,4 @@ def test_cells_for_decisions_stand_apart_and_are_missed_when_unfinished(build) -
     assert results.finished == 5
     told = [str(missing) for missing in results.missing]
     assert len(told) == 2 and "clean, validation split, seed 0: not finished" in told[0]
-    assert "clean, views 20, seed 0: not finished" in told[1]
+    assert "clean, TTA 20, seed 0: not finished" in told[1]

@@ -28,7 +28,7 @@ def test_lines_by_hand(out: Path) -> None:
         "net,faces,clean,0,0,0,6,0.666667,0.299993,0.903229,0.666667,0.314862,0.896949,"
         "0.711111,0.331050,0.924493,,,,1.0,0.3500"
     )
-    assert lines[5].startswith("emodc_x (gate failed),faces,clean,0,0,0,6,0.833333,")
+    assert lines[5].startswith("emodc_x (denoiser check failed),faces,clean,0,0,0,6,0.833333,")
     assert lines[5].endswith(",0.437500,0.192086,0.682914,6.0,0.3500")
     assert [line.split(",")[3] for line in lines[1:5]] == ["0", "1", "2/255", "4/255"]
     assert len(lines) == 1 + 9

@@ -42,7 +42,7 @@ def test_clean_table(specs: dict[str, TableSpec]) -> None:
         "1.0",
         "0.3500",
     ]
-    assert emodc[0] == "emodc_x (gate failed)"
+    assert emodc[0] == "emodc_x (denoiser check failed)"
     assert emodc[5:7] == ["0.4375 [0.1921, 0.6829]", "6.0"]
 
 

@@ -120,9 +120,9 @@ def test_long_names_fold_and_numbers_stay() -> None:
 
 
 def test_names_fold_between_words() -> None:
-    found = lines_of(40, "emodc_amdit_03 (gate failed)", "emodc_x and so on and on")
+    found = lines_of(40, "emodc_amdit_03 (denoiser check failed)", "emodc_x and so on and on")
     assert [line[:16].rstrip() for line in found[2:]] == [
-        "emodc_amdit_03", "(gate failed)", "emodc_x and so", "on and on",
+        "emodc_amdit_03", "(denoiser check", "failed)", "emodc_x and so", "on and on",
     ]  # fmt: skip
 
 

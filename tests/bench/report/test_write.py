@@ -82,7 +82,7 @@ def test_a_terminal_gets_tables_of_at_most_80_columns(out: Path) -> None:
     text = "\n".join(lines)
     assert "gaussian_noise 1-2, n 6" in text
     (row,) = [line for line in lines if line.startswith(" emodc_x") and "33.3 [9.7, 70.0]" in line]
-    assert row.startswith(" emodc_x (gate failed) ")
+    assert row.startswith(" emodc_x (denoiser ") and "failed)" in text
     assert "pgd 2/255-4/255, n 3" in text
     assert "Drawn faces are not evidence about real faces." in text
     assert lines[-1] == f"report: {out / 'report' / 'index.html'}"
@@ -120,10 +120,10 @@ def test_the_command_prints_json_and_nothing_else(
 ) -> None:
     report(out, json=True)
     content = json.loads(capsys.readouterr().out)
-    assert content["summary"][4]["classifier"] == "emodc_x (gate failed)"
+    assert content["summary"][4]["classifier"] == "emodc_x (denoiser check failed)"
     assert content["missing"][0]["reason"] == "not finished"
     (gate,) = content["gates"]
-    assert gate["classifier"] == "emodc_x (gate failed)"
+    assert gate["classifier"] == "emodc_x (denoiser check failed)"
     assert (gate["d_p"], gate["base_d_p"], gate["reference"]) == (0.5, 0.25, "first_stage")
     assert (out / "report" / "summary.csv").exists()
 

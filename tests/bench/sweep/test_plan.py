@@ -68,8 +68,8 @@ def test_cells_for_decisions_come_and_go_without_renaming_others() -> None:
     added = ids().keys() - plain.keys()
     assert added == {
         *((name, "clean, validation split 0") for name in CONFIG.classifiers),
-        ("test_resnet", "clean, views 3"),
-        ("emodc_control", "clean, views 4"),  # its steps
+        ("test_resnet", "clean, TTA 3"),
+        ("emodc_control", "clean, TTA 4"),  # its steps
     }
     plan = make_plan(CONFIG, FACES, WEIGHTS)
     for name in CONFIG.classifiers:

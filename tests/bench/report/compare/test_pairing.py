@@ -27,7 +27,7 @@ def test_runs_are_paired_by_classifier(run: Path, new_build) -> None:
 
 def test_a_failed_gate_is_named(out: Path) -> None:
     row = compared("net", "emodc_x", out)["clean"]
-    assert row.names == ("net", "emodc_x (gate failed)")
+    assert row.names == ("net", "emodc_x (denoiser check failed)")
 
 
 def refusal(build, other, changes: dict[str, object]) -> str:
