@@ -174,7 +174,9 @@ def test_a_rule_of_a_package(
     assert (code, err) == (0, "")
     told = {(row["label"], row["rule"]["count"]) for row in json.loads(out)["rows"]}
     assert told == {("our 3 steps", 3)}
-    entry = {"kind": "emodc", "evaluation": {"decision": {"kind": "few", "count": 4}}}
+    stages = [{"objective": {"kind": "base"}, "steps": 1}]
+    decision = {"kind": "few", "count": 4}
+    entry = {"kind": "emodc", "stages": stages, "evaluation": {"decision": decision}}
     config = parse({"classifiers": {"a": entry}}, "x")
     assert config.classifiers["a"].decision.label == "our 4 steps"
     from bench.sweep.plan import fitted_on
