@@ -184,7 +184,7 @@ def test_a_dry_run_says_whose_code_it_imports(
         "data: {kind: faces, train: 14, val: 7, test: 7}\n"
         "classifiers: {net: {kind: python, factory: 'mine:net', check_class_order: false}}\n"
         "perturbations:\n"
-        "  corruptions: {my_fog: {kind: python, factory: 'mine:fog'}, contrast: [1]}\n"
+        "  corruptions: {my_fog: {kind: python, factory: 'mine:fog'}, gaussian_noise: [1]}\n"
         "  attacks: {push: {kind: python, factory: 'mine:push', eps: [4]}}\n"
     )
     flags = ("-c", tmp_path / "own.yaml", "--out", tmp_path / "out", "--dry-run")
