@@ -19,6 +19,8 @@ def save(classifier: FaceClassifier | PackagedNetwork, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(classifier.state_dict(), folder / "model.safetensors")
     card = {"architecture": classifier.architecture, "classes": classifier.classes}
+    if getattr(classifier, "head", None) is not None:
+        card["head"] = classifier.head
     (folder / "classifier.json").write_text(json.dumps(card, indent=2) + "\n")
 
 
@@ -34,7 +36,9 @@ def load(folder: Path) -> FaceClassifier | PackagedNetwork:
         if card["architecture"] in PACKAGES:
             classifier = PACKAGES[card["architecture"]].network()
         else:
-            classifier = FaceClassifier(card["architecture"], tuple(card["classes"]))
+            classifier = FaceClassifier(
+                card["architecture"], tuple(card["classes"]), card.get("head")
+            )
         classifier.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise BaselineCheckpointError(

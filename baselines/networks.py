@@ -8,7 +8,9 @@ Any other timm name is built with `timm.create_model`.
 """
 
 import difflib
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import timm
 import torch
@@ -17,7 +19,14 @@ from timm.layers import HybridEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from baselines.fer.dan import DAN
+from baselines.fer.eac import EAC
+from baselines.fer.scn import SCN
+
 INPUT_SIZE = 64
+
+#: Heads of FER papers that a ResNet can have in the place of its linear layer.
+HEADS: Mapping[str, Any] = {"scn": SCN, "dan": DAN, "eac": EAC}
 
 
 class ConvStem(nn.Sequential):
@@ -54,13 +63,24 @@ def vit_small(num_classes: int) -> VisionTransformer:
     return network
 
 
-def require_architecture(name: str) -> None:
+def require_architecture(name: str, head: str | None = None) -> None:
     """Refuse what cannot be trained at face size. No network is made, and nothing fetched.
+
+    Args:
+        name: See `FaceClassifier`.
+        head: See `FaceClassifier`.
 
     Raises:
         ValueError: If it is no architecture of timm's (names that point elsewhere, such as
             "hf-hub:...", are none), or one whose input size is fixed.
     """
+    if head is not None and head not in HEADS:
+        raise ValueError(f"there is no head called {head!r}, but {', '.join(HEADS)}")
+    if head is not None and (
+        name == "vit_small"
+        or (timm.is_model(name) and not timm.models.is_model_in_modules(name, ["resnet"]))
+    ):
+        raise ValueError(f"{head} needs the maps of a ResNet, such as resnet18, not {name}.")
     if name == "vit_small":
         return
     if not timm.is_model(name):
@@ -83,25 +103,37 @@ class FaceClassifier(nn.Module):
     Args:
         architecture: "resnet18", "vit_small" or any timm model name.
         classes: Class names in logit order.
+        head: "scn", "dan" or "eac" of `baselines.fer` on a ResNet; None for a linear layer.
 
     Raises:
         ValueError: See `require_architecture`.
     """
 
-    def __init__(self, architecture: str, classes: tuple[str, ...]) -> None:
+    network: Any
+
+    def __init__(
+        self, architecture: str, classes: tuple[str, ...], head: str | None = None
+    ) -> None:
         super().__init__()
-        require_architecture(architecture)
-        self.architecture, self.classes = architecture, classes
-        if architecture == "vit_small":
-            self.network: nn.Module = vit_small(len(classes))
+        require_architecture(architecture, head)
+        self.architecture, self.classes, self.head = architecture, classes, head
+        if head is not None:
+            trunk = timm.create_model(architecture, num_classes=0, global_pool="")
+            self.network = HEADS[head](len(classes), trunk)
+        elif architecture == "vit_small":
+            self.network = vit_small(len(classes))
         else:
             self.network = timm.create_model(architecture, num_classes=len(classes))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits float32 (B, K) of float32 RGB images (B, 3, H, W) in [0, 1]."""
+    def prepared(self, images: Tensor) -> Tensor:
+        """What the network is given, of float32 RGB images (B, 3, H, W) in [0, 1]."""
         if images.shape[-2:] != (INPUT_SIZE, INPUT_SIZE):
             images = F.interpolate(
                 images, (INPUT_SIZE, INPUT_SIZE), mode="bilinear", antialias=True
             )
-        logits: Tensor = self.network((images - 0.5) / 0.25)
+        return (images - 0.5) / 0.25
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits float32 (B, K) of float32 RGB images (B, 3, H, W) in [0, 1]."""
+        logits: Tensor = self.network(self.prepared(images))
         return logits.to(torch.float32)

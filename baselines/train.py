@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.objectives import Objective
 from baselines.robust import AdversarialTraining
 from baselines.sam import SharpnessAware, frozen_statistics
 
@@ -66,6 +67,8 @@ class BaselineTrainer(Generic[Network]):
         classifier: Trained in place.
         config: The run.
         validation: uint8 images (N, 3, H, W) and int64 labels (N,).
+        objective: Another loss than the cross-entropy, with the state that it trains; neither
+            adversarial nor mixup.
 
     Attributes:
         position: Steps done.
@@ -77,9 +80,13 @@ class BaselineTrainer(Generic[Network]):
     """Pictures of a validation's batch."""
 
     def __init__(
-        self, classifier: Network, config: BaselineTrainConfig, validation: tuple[Tensor, Tensor]
+        self,
+        classifier: Network,
+        config: BaselineTrainConfig,
+        validation: tuple[Tensor, Tensor],
+        objective: Objective | None = None,
     ) -> None:
-        self.classifier, self.config = classifier, config
+        self.classifier, self.config, self.objective = classifier, config, objective
         self.position = 0
         self.best_accuracy = -1.0
         self._validation = validation
@@ -90,6 +97,8 @@ class BaselineTrainer(Generic[Network]):
             weight_decay=config.weight_decay,
             fused=True,
         )
+        if objective is not None and (own := list(objective.parameters())):
+            self._optimizer.add_param_group({"params": own, "weight_decay": 0.0})
         self._sharpness = SharpnessAware(self._optimizer, config.sam) if config.sam else None
 
     @property
@@ -98,13 +107,21 @@ class BaselineTrainer(Generic[Network]):
         return self.position >= self.config.steps
 
     def step(self, images: Tensor, labels: Tensor) -> dict[str, float]:
-        """One optimiser step on float32 images (B, 3, H, W) in [0, 1] and int64 labels (B,)."""
+        """One optimiser step on float32 images (B, 3, H, W) in [0, 1] and int64 labels (B,).
+
+        An objective that keeps labels of its own is given numbers of pictures in their place.
+        """
         self.classifier.train()
+        given = labels
+        if self.objective is not None:
+            labels = self.objective.labels(given)
         for group in self._optimizer.param_groups:
             group["lr"] = self.config.rate(self.position)
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._update(images, labels)
         self.position += 1
+        if self.objective is not None:
+            self.objective.finish(given, self.position / self.config.steps)
         if self.position % self.config.validate_every == 0 or self.position == self.config.steps:
             self._validate()
         known = self.best_accuracy >= 0  # after the first validation
@@ -127,6 +144,9 @@ class BaselineTrainer(Generic[Network]):
         config, smoothing = self.config, self.config.label_smoothing
         draws = torch.Generator().manual_seed(config.seed + self.position)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=config.bfloat16):
+            if self.objective is not None:
+                loss: Tensor = self.objective(self.classifier, images, labels, smoothing)
+                return loss
             if config.adversarial is not None:
                 return config.adversarial.loss(self.classifier, images, labels, smoothing, draws)
             if not config.mixup:
@@ -152,12 +172,15 @@ class BaselineTrainer(Generic[Network]):
             "best": self._best,
             "best_accuracy": self.best_accuracy,
             "optimizer": self._optimizer.state_dict(),
+            **({} if self.objective is None else {"objective": self.objective.state_dict()}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict()`."""
         self.classifier.load_state_dict(state["classifier"])
         self._optimizer.load_state_dict(state["optimizer"])
+        if self.objective is not None:
+            self.objective.load_state_dict(state["objective"])
         self._best = _copy(state["best"])
         self.best_accuracy = float(state["best_accuracy"])
         self.position = int(state["position"])

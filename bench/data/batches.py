@@ -56,6 +56,7 @@ class Batches:
         seed: Names the batches.
         balanced: Draw every class equally often, however many pictures it has.
         augment: Changes a batch, float32 (B, 3, S, S) in [0, 1], with torch's global generator.
+        numbers: Give the pictures' numbers in the place of their labels.
     """
 
     def __init__(
@@ -66,10 +67,11 @@ class Batches:
         seed: int,
         balanced: bool = False,
         augment: Callable[[Tensor], Tensor] | None = None,
+        numbers: bool = False,
     ) -> None:
         self.images, self.labels = images, labels
         self.batch_size, self.seed, self.balanced = batch_size, seed, balanced
-        self.augment = augment
+        self.augment, self.numbers = augment, numbers
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """float32 images (B, 3, S, S) in [0, 1] and int64 labels (B,)."""
@@ -87,7 +89,7 @@ class Batches:
         if self.augment is not None:
             with rng.fenced(self.seed, "augmentation", step):
                 batch = self.augment(batch)
-        return batch, self.labels[chosen]
+        return batch, chosen if self.numbers else self.labels[chosen]
 
 
 def choose(draws: np.random.Generator, labels: Tensor, count: int, balanced: bool) -> Tensor:

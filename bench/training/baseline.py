@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import baselines
 import baselines.checkpoints
+from baselines.objectives import OBJECTIVES
 from baselines.robust import augmented
 from baselines.train import BaselineTrainConfig, BaselineTrainer
 from bench.data.batches import Batches
@@ -34,11 +35,18 @@ def train_baseline(
     """
     with rng.fenced(recipe["seed"], "weights", spec.architecture):
         try:
-            classifier = baselines.FaceClassifier(spec.architecture, data.dataset.classes)
+            classifier = baselines.FaceClassifier(
+                spec.architecture, data.dataset.classes, spec.objective
+            )
         except RuntimeError as error:
             raise UserError(
                 f"classifier {name!r}: timm has no architecture {spec.architecture!r} ({error})."
             ) from error
+    images, labels = data.split("train")
+    objective = None
+    if spec.objective is not None:
+        with rng.fenced(recipe["seed"], "objective", spec.objective):
+            objective = OBJECTIVES[spec.objective](classifier, labels).to(loop.device)
     training = BaselineTrainConfig(
         steps=spec.steps,
         learning_rate=spec.learning_rate,
@@ -50,13 +58,15 @@ def train_baseline(
         sam=spec.sam,
         seed=rng.key(recipe["seed"], "baseline"),
     )
-    trainer = BaselineTrainer(classifier.to(loop.device), training, data.split("val"))
+    trainer = BaselineTrainer(classifier.to(loop.device), training, data.split("val"), objective)
     batches = Batches(
-        *data.split("train"),
+        images,
+        labels,
         spec.batch_size,
         recipe["seed"],
         spec.balanced,
         partial(augmented, names=spec.augmentation) if spec.augmentation else None,
+        numbers=objective is not None and objective.by_number,
     )
     seconds = loop.run(f"train {name}", trainer, batches, spec.steps, folder)
     best = trainer.best()

@@ -159,6 +159,106 @@ def _ddamfn(classes: int) -> Shapes:
     return found | _linear("fc", 512, classes) | _norm("bn", classes)
 
 
+def _layer_norm(name: str, width: int) -> Shapes:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+
+def _ir50() -> Shapes:
+    found = _convolution("ir_back.input_layer.0", 3, 64, 3, 3) | _norm("ir_back.input_layer.1", 64)
+    found |= {"ir_back.input_layer.2.weight": (64,)}
+    before = 64
+    for body, (width, units) in enumerate(((64, 3), (128, 4), (256, 14)), 1):
+        for name in (f"ir_back.body{body}.{unit}" for unit in range(units)):
+            if before != width:
+                found |= _convolution(f"{name}.shortcut_layer.0", before, width, 1, 1)
+                found |= _norm(f"{name}.shortcut_layer.1", width)
+            found |= _norm(f"{name}.res_layer.0", before)
+            found |= _convolution(f"{name}.res_layer.1", before, width, 3, 3)
+            found |= {f"{name}.res_layer.2.weight": (width,)}
+            found |= _convolution(f"{name}.res_layer.3", width, width, 3, 3)
+            found |= _norm(f"{name}.res_layer.4", width)
+            before = width
+    found |= _norm("ir_back.output_layer.0", 512) | _norm("ir_back.output_layer.4", 512)
+    return found | _linear("ir_back.output_layer.3", 512 * 49, 512)
+
+
+def _vit(name: str, blocks: int, classes: int) -> Shapes:
+    found: Shapes = {f"{name}.cls_token": (1, 1, 768), f"{name}.pos_embed": (1, 148, 768)}
+    found |= _linear(f"{name}.se_block.linear1", 768, 768)
+    found |= _linear(f"{name}.se_block.linear2", 768, 768)
+    found |= _convolution(f"{name}.patch_embed.proj", 256, 768, 1, 1, bias=True)
+    found |= _linear(f"{name}.head.linear", 768, classes) | _layer_norm(f"{name}.norm", 768)
+    found |= {f"{name}.eca_block.conv.weight": (1, 1, 5), f"{name}.CON1.weight": (768, 256, 1, 1)}
+    found |= _linear(f"{name}.IRLinear1", 1024, 768) | _linear(f"{name}.IRLinear2", 768, 512)
+    for block in (f"{name}.blocks.{number}" for number in range(blocks)):
+        found |= _layer_norm(f"{block}.norm1", 768) | _layer_norm(f"{block}.norm2", 768)
+        found |= {f"{block}.conv.weight": (148, 148, 1), f"{block}.conv.bias": (148,)}
+        found |= _linear(f"{block}.attn.qkv", 768, 2304) | _linear(f"{block}.attn.proj", 768, 768)
+        found |= _linear(f"{block}.mlp.fc1", 768, 3072) | _linear(f"{block}.mlp.fc2", 3072, 768)
+    return found
+
+
+def _tokens() -> Shapes:
+    found: Shapes = {}
+    for number, width in enumerate((64, 128, 256), 1):
+        found |= _convolution(f"conv{number}", width, width, 3, 3, bias=True)
+    found |= _convolution("embed_q.0", 64, 768, 3, 3, bias=True)
+    found |= _convolution("embed_q.1", 768, 768, 3, 3, bias=True)
+    found |= _convolution("embed_k.0", 128, 768, 3, 3, bias=True)
+    return found | _convolution("embed_v.proj", 256, 768, 1, 1, bias=True)
+
+
+def _dcs(classes: int) -> Shapes:
+    found = _ir50() | _tokens() | _vit("VIT_base", 2, classes) | _vit("VIT_cross", 1, classes)
+    for name in (f"cross_attention_{number}" for number in (1, 2, 3)):
+        found |= _layer_norm(f"{name}.norm1", 768) | _layer_norm(f"{name}.norm2", 768)
+        found |= _linear(f"{name}.proj", 768, 1536) | _linear(f"{name}.mlp.fc1", 768, 3072)
+        found |= _linear(f"{name}.mlp.fc2", 3072, 768)
+    return found
+
+
+def _depthwise(name: str, before: int, after: int, inner: int) -> Shapes:
+    found = _block(f"{name}.conv", before, inner, 1) | _project(f"{name}.project", inner, after)
+    return found | _block(f"{name}.conv_dw", inner, inner, 3, groups=inner)
+
+
+def _poster(classes: int) -> Shapes:
+    found = _ir50() | _tokens() | _vit("VIT", 2, classes)
+    face = "face_landback"
+    found |= _block(f"{face}.conv1", 3, 64, 3) | _block(f"{face}.conv2_dw", 64, 64, 3, groups=64)
+    for name, before, after, inner, count in (
+        ("conv_23", 64, 64, 128, 0),
+        ("conv_3", 64, 64, 128, 4),
+        ("conv_34", 64, 128, 256, 0),
+        ("conv_4", 128, 128, 256, 6),
+        ("conv_45", 128, 128, 512, 0),
+        ("conv_5", 128, 128, 256, 2),
+    ):
+        for part in [f".model.{number}" for number in range(count)] or [""]:
+            found |= _depthwise(f"{face}.{name}{part}", before, after, inner)
+    found |= _block(f"{face}.conv_6_sep", 128, 512, 1)
+    found |= _project(f"{face}.output_layer.conv_6_dw", 512, 512, 7, 7, groups=512)
+    found |= {f"{face}.output_layer.linear.weight": (136, 512)}
+    found |= _norm(f"{face}.output_layer.bn", 136)
+    found |= _convolution("last_face_conv", 512, 256, 3, 3, bias=True)
+    for number, (width, side, heads) in enumerate(((64, 28, 2), (128, 14, 4), (256, 7, 8)), 1):
+        found |= _linear(f"attn{number}.qkv", width, 2 * width) | _linear(
+            f"attn{number}.proj", width, width
+        )
+        found |= {
+            f"attn{number}.relative_position_bias_table": ((2 * side - 1) ** 2, heads),
+            f"attn{number}.relative_position_index": (side**2, side**2),
+            f"ffn{number}.gamma1": (width,),
+            f"ffn{number}.gamma2": (width,),
+        }
+        found |= _layer_norm(f"window{number}.norm", width) | _layer_norm(
+            f"ffn{number}.norm", width
+        )
+        found |= _linear(f"ffn{number}.mlp.fc1", width, 4 * width)
+        found |= _linear(f"ffn{number}.mlp.fc2", 4 * width, width)
+    return found
+
+
 #: By architecture: shapes by the names in a released file of so many classes.
 NAMES: dict[str, Callable[[int], Shapes]] = {
     "scn": _scn,
@@ -169,19 +269,25 @@ NAMES: dict[str, Callable[[int], Shapes]] = {
     "arm": _arm,
     "ma_net": _ma_net,
     "ddamfn": _ddamfn,
+    "dcs": _dcs,
+    "poster++": _poster,
 }
 
-#: Millions of parameters with 7 classes, to how many digits, and whether this counts those that no
-#: logit uses. Published figures, but for RAN and MA-Net, which follow from the shapes.
+#: Millions of parameters with 7 classes, to how many digits, and what the published count adds.
+#: Published, but for RAN, MA-Net and DCS, which follow from the shapes. POSTER++'s tool leaves
+#: out parameters that are of no layer (tokens, positions, biases of attention, scales: 125,646) and
+#: counts the landmark network's last layer (96,016), which is run for nothing.
 PARAMETERS = {
-    "scn": (11.18, 2, False),
-    "dan": (19.72, 2, False),
-    "eac": (23.52, 2, False),  # torchvision's ResNet-50 with 7 classes
-    "eac_resnet18": (11.18, 2, False),
-    "ran": (11.19, 2, False),
-    "arm": (11.18, 2, False),
-    "ma_net": (50.55, 2, False),
-    "ddamfn": (4.11, 2, False),
+    "scn": (11.18, 2, 0),
+    "dan": (19.72, 2, 0),
+    "eac": (23.52, 2, 0),  # torchvision's ResNet-50 with 7 classes
+    "eac_resnet18": (11.18, 2, 0),
+    "ran": (11.19, 2, 0),
+    "arm": (11.18, 2, 0),
+    "ma_net": (50.55, 2, 0),
+    "ddamfn": (4.11, 2, 0),
+    "dcs": (40.70, 2, 0),
+    "poster++": (43.7, 1, 96_016 - 125_646),
 }
 
 

@@ -56,6 +56,7 @@ class BaselineClassifier(Kind):
     mixup: float = Field(0.0, ge=0)
     sam: float = Field(0.0, ge=0)
     adversarial: AdversarialConfig | None = None
+    objective: Literal["scn", "dan", "eac"] | None = None  # a paper's loss and head, on a ResNet
 
     trained_here: ClassVar[bool] = True
     saw: ClassVar[tuple[str, ...]] = ("shift", "translation")  # moved by a few pixels
@@ -68,9 +69,16 @@ class BaselineClassifier(Kind):
         from baselines.networks import require_architecture
 
         try:
-            require_architecture(self.architecture)
+            require_architecture(self.architecture, self.objective)
         except ValueError as error:
             raise UserError(f"classifier {name!r}: {error}") from error
+        if self.objective is not None and (self.adversarial is not None or self.mixup):
+            raise UserError(
+                f"classifier {name!r}: objective: {self.objective} is a loss of its own; remove "
+                f"{'mixup' if self.mixup else 'adversarial'}."
+            )
+        if self.objective is not None and self.batch_size < 2:
+            raise UserError(f"classifier {name!r}: objective needs a batch_size of 2 or more.")
         if self.adversarial is not None and self.mixup:
             raise UserError(
                 f"classifier {name!r}: adversarial attacks one label, mixup has two; remove one."
@@ -79,7 +87,15 @@ class BaselineClassifier(Kind):
     @override
     def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Options at their defaults are left out: recipes are what they were without them."""
-        options = ("augmentation", "balanced", "label_smoothing", "mixup", "sam", "adversarial")
+        options = (
+            "augmentation",
+            "balanced",
+            "label_smoothing",
+            "mixup",
+            "sam",
+            "adversarial",
+            "objective",
+        )
         usual = {field: type(self).model_fields[field].default for field in options}
         own = self.model_dump()
         return [{**common, **{k: v for k, v in own.items() if k not in usual or v != usual[k]}}]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from scipy.special import expit, log_softmax, softmax
+from published_names import drawn
+from scipy.special import expit, log_softmax, ndtr, softmax
 from torch import Tensor, nn
 
 from baselines.fer import ARCHITECTURES
@@ -286,3 +287,71 @@ def test_ddamfn_heads_are_an_outer_product_of_rows_and_columns() -> None:
     w = weights.double().numpy()[0]
     outer = w[:, :, :1] * w[:, :1, :] / w[:, :1, :1]  # of rank 1 in rows and columns
     assert np.allclose(w, outer, rtol=1e-3)
+
+
+def test_dcs_gates_the_class_token() -> None:
+    network = made("dcs")
+    with outputs(norm=network.VIT.norm, three=network.conv3) as seen:
+        logits = network(pictures(1, 224))
+    assert seen["three"].shape == (1, 256, 7, 7) and seen["norm"].shape == (1, 148, 768)
+    token = seen["norm"][:, 0]
+    (w1, b1), (w2, b2) = map(numbers, (network.VIT.se_block.linear1, network.VIT.se_block.linear2))
+    w, b = numbers(network.VIT.head.linear)
+    gated = token * expit(np.maximum(token @ w1.T + b1, 0) @ w2.T + b2)
+    assert np.allclose(logits.numpy(), gated @ w.T + b, rtol=1e-3, atol=1e-3)
+
+
+def test_dcs_opens_old_and_new_names_of_its_embeddings() -> None:
+    tensors = drawn("dcs")
+    renamed = dict(tensors)
+    for old, new in (("embed_q", "embed_1"), ("embed_k", "embed_2"), ("embed_v", "embed_3")):
+        renamed = {key.replace(old, new): tensor for key, tensor in renamed.items()}
+    found = []
+    for content in (tensors, renamed):
+        network = ARCHITECTURES["dcs"](7)
+        network.load_released(content)
+        found.append(network.state_dict())
+    assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
+
+
+def test_poster_lets_landmarks_attend_to_the_image() -> None:
+    network = made("poster++")
+    draws = torch.Generator().manual_seed(4)
+    landmarks, maps = (torch.randn(1, 256, 7, 7, generator=draws) for _ in range(2))
+    found = network.attended(3, landmarks, maps).double().numpy().reshape(256, 49).T
+    q, x = (part.double().numpy().reshape(256, 49).T for part in (landmarks, maps))
+
+    def norm(v: np.ndarray, layer: nn.Module) -> np.ndarray:
+        gain, shift = numbers(layer)
+        centred = v - v.mean(1, keepdims=True)
+        return centred / np.sqrt(v.var(1, keepdims=True) + 1e-5) * gain + shift
+
+    x = norm(x, network.window3.norm)
+    w, b = numbers(network.attn3.qkv)
+    keys, values = np.split(x @ w.T + b, 2, axis=1)
+    table = network.attn3.relative_position_bias_table.double().numpy()
+    mixed = np.zeros_like(x)
+    for head in range(8):
+        own = slice(32 * head, 32 * head + 32)
+        scores = q[:, own] @ keys[:, own].T / np.sqrt(32)
+        for i in range(49):
+            for j in range(49):
+                down, across = i // 7 - j // 7 + 6, i % 7 - j % 7 + 6
+                scores[i, j] += table[13 * down + across, head]
+        mixed[:, own] = softmax(scores, axis=1) @ values[:, own]
+    w, b = numbers(network.attn3.proj)
+    ffn = network.ffn3
+    y = x + ffn.gamma1.double().numpy() * (mixed @ w.T + b)
+    (w1, b1), (w2, b2) = numbers(ffn.mlp.fc1), numbers(ffn.mlp.fc2)
+    inner = norm(y, ffn.norm) @ w1.T + b1
+    inner = inner * ndtr(inner)  # GELU
+    expected = y + ffn.gamma2.double().numpy() * (inner @ w2.T + b2)
+    assert np.allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_posters_landmark_network_keeps_its_statistics_in_training() -> None:
+    network = made("poster++").train()
+    before = network.face_landback.conv1.bn.running_mean.clone()
+    assert network(pictures(2, 224)).shape == (2, 7)
+    assert torch.equal(before, network.face_landback.conv1.bn.running_mean)
+    assert not any(p.requires_grad for p in network.face_landback.parameters())
