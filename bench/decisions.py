@@ -276,7 +276,7 @@ def replay_run(
 
 def _decided(cell: Cell) -> bool:
     """Whether rules are replayed on it; rows of sequences are frames."""
-    return not cell.about.fits and cell.about.place != "flips"
+    return not cell.about.fits and not cell.about.repeated
 
 
 def _chosen(

@@ -123,12 +123,15 @@ class Classifier(ABC):
             )
 
     @abstractmethod
-    def attack_target(self, sample_id: str, every_step: bool = False) -> nn.Module:
+    def attack_target(
+        self, sample_id: str, every_step: bool = False, fresh: bool = False
+    ) -> nn.Module:
         """What an attack on this sample differentiates, in evaluation mode: images -> logits.
 
         Args:
             sample_id: The sample.
             every_step: Of a classifier with steps, let each gradient measure all of them.
+            fresh: Of a classifier with noise, draw it anew at each query; else it is the verdict's.
         """
 
     @abstractmethod

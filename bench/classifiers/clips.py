@@ -80,9 +80,11 @@ class MiddleFrame(_OnFrames):
     def flops(self) -> dict[str, float]:
         return self.inner.flops()
 
-    def attack_target(self, sample_id: str, every_step: bool = False) -> nn.Module:
+    def attack_target(
+        self, sample_id: str, every_step: bool = False, fresh: bool = False
+    ) -> nn.Module:
         """Clips -> the classifier's logits of the middle frame."""
-        return _MiddleTarget(self.inner.attack_target(sample_id, every_step)).eval()
+        return _MiddleTarget(self.inner.attack_target(sample_id, every_step, fresh)).eval()
 
 
 def _middle(clip: np.ndarray) -> np.ndarray:
@@ -144,15 +146,17 @@ class FrameMean(_OnFrames):
             seconds=np.array([found.seconds.sum()]),
         )
 
-    def attack_target(self, sample_id: str, every_step: bool = False) -> nn.Module:
+    def attack_target(
+        self, sample_id: str, every_step: bool = False, fresh: bool = False
+    ) -> nn.Module:
         """Clips -> the verdict; of an EmoDC whose steps are spread, all of them."""
         inner = self.inner
         if isinstance(inner, DiffusionClassifier):
             count = inner.model.evaluation.steps
             if self.steps == "spread":
                 return _SpreadTarget(inner, sample_id, count).eval()
-            return _MeanTarget(inner.attack_target(sample_id, every_step), "logits").eval()
-        return _MeanTarget(inner.attack_target(sample_id, every_step), self.average).eval()
+            return _MeanTarget(inner.attack_target(sample_id, every_step, fresh), "logits").eval()
+        return _MeanTarget(inner.attack_target(sample_id, every_step, fresh), self.average).eval()
 
 
 def averaged(logits: Tensor, average: Average) -> Tensor:

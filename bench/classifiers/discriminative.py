@@ -32,7 +32,9 @@ class DiscriminativeClassifier(Classifier):
         self.model = model.to(device).requires_grad_(False).eval()
         self.classes, self.digest = tuple(classes), digest
 
-    def attack_target(self, sample_id: str, every_step: bool = False) -> nn.Module:
+    def attack_target(
+        self, sample_id: str, every_step: bool = False, fresh: bool = False
+    ) -> nn.Module:
         """The network itself."""
         return self.model
 
@@ -172,11 +174,11 @@ class UserNetwork(nn.Module):
                 found.append(logits.numpy().copy())
         return np.concatenate(found[2:]) if np.array_equal(found[0], found[1]) else None
 
-    def require_gradient(self) -> bool:
-        """Whether a loss changes with the images, as attacks need.
+    def blindness(self) -> str:
+        """What keeps white-box attacks from seeing where a loss rises; empty: nothing.
 
         Raises:
-            UserError: If no gradient reaches the images, or one that is not finite.
+            UserError: If the gradient fails, or is not finite.
         """
         moved = False
         for pictures in probes():
@@ -191,15 +193,11 @@ class UserNetwork(nn.Module):
                 except (Exception, SystemExit) as error:
                     raise self.wrong(f"has no gradient, {said(error)}", images) from error
             if gradient is None:
-                raise self.wrong(
-                    "has no gradient with respect to its images, which attacks need (no_grad, "
-                    "detach, argmax, numpy and integers cut it off; or leave attacks out)",
-                    images,
-                )
+                return "has no gradient (no_grad, detach, argmax, numpy and integers cut it off)"
             if not gradient.isfinite().all():
                 raise self.wrong("has a gradient that is NaN or infinite", images)
             moved = moved or bool(gradient.any())
-        return moved
+        return "" if moved else "has a gradient that is zero"
 
 
 class UserClassifier(DiscriminativeClassifier):
@@ -227,7 +225,7 @@ class UserClassifier(DiscriminativeClassifier):
             attacked: Whether attacks are planned.
 
         Raises:
-            UserError: If it has no gradient and attacks are planned.
+            UserError: If attacks are planned and its gradient fails.
         """
         found = []
         if not self.deterministic:
@@ -235,10 +233,12 @@ class UserClassifier(DiscriminativeClassifier):
                 f"classifier {self.model.about} makes a network that gives two answers to the same "
                 "picture: its numbers are those of one draw, and never bold"
             )
-        if attacked and not self.model.require_gradient():
+        blind = self.model.blindness() if attacked else ""
+        if blind:
             found.append(
-                f"classifier {self.model.about} makes a network whose gradient is zero: attacks "
-                "cannot move its pictures, so its accuracy under them is no evidence of robustness"
+                f"classifier {self.model.about} makes a network that {blind}: white-box attacks "
+                "are blind, so its accuracy under them is no evidence of robustness; square and "
+                "rays need no gradient"
             )
         return found
 

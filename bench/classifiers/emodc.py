@@ -131,10 +131,12 @@ class DiffusionClassifier(Classifier):
             means=means,
         )
 
-    def attack_target(self, sample_id: str, every_step: bool = False) -> nn.Module:
-        """EmoDC on the verdict's own noise, a different share of its steps at each query."""
+    def attack_target(
+        self, sample_id: str, every_step: bool = False, fresh: bool = False
+    ) -> nn.Module:
+        """EmoDC, a different share of its steps at each query; on the verdict's own noise."""
         count = self.model.evaluation.steps if every_step else self.attack_steps
-        return _SubsampledEmoDC(self.model, sample_id, count).eval()
+        return _SubsampledEmoDC(self.model, sample_id, count, fresh).eval()
 
     @override
     def other_prompts(self, pictures: Sequence[np.ndarray], ids: Sequence[str]) -> OtherPrompts:
@@ -305,13 +307,22 @@ class _EmoDCSteps(nn.Module):
 class _SubsampledEmoDC(nn.Module):
     """Logits from `count` of the verdict's steps; successive queries go through all of them."""
 
-    def __init__(self, model: EmoDC, sample_id: str, count: int) -> None:
+    def __init__(self, model: EmoDC, sample_id: str, count: int, fresh: bool = False) -> None:
         super().__init__()
-        self.model, self.sample_id = model, sample_id
+        self.model, self.sample_id, self.fresh = model, sample_id, fresh
         self.stride = max(1, model.evaluation.steps // count)
-        self.queries = 0
+        self.queries = self.draws = 0
 
     def forward(self, images: Tensor) -> Tensor:
         steps = range(self.queries % self.stride, self.model.evaluation.steps, self.stride)
         self.queries += 1
-        return self.model(images, [self.sample_id], steps)
+        return self._logits(images, steps)
+
+    def whole(self, images: Tensor) -> Tensor:
+        """Logits from all steps."""
+        return self._logits(images, range(self.model.evaluation.steps))
+
+    def _logits(self, images: Tensor, steps: range) -> Tensor:
+        self.draws += 1
+        name = f"{self.sample_id}?{self.draws}" if self.fresh else self.sample_id
+        return self.model(images, [name], steps)

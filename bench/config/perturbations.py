@@ -6,12 +6,14 @@ fog: {kind: imagecorruptions.fog, amount: [1, 2, 3, 4, 5]}     # constants of on
 my_fog: {kind: python, factory: "my_module:my_fog", severities: [1, 3]}
 attacks:
 pgd: [1, "8/255"]                                              # eps, in 1/255
+standard: [2, 4]                                               # apgd_ce, apgd_dlr and square
 pgd_50: {kind: pgd, eps: [4], steps: 50, step_size: "eps/10", restarts: 2}
+di: {kind: torchattacks.DIFGSM, eps: [4], steps: 20}           # any of that package
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -27,7 +29,15 @@ from pydantic import (
 
 from bench import plugins
 from bench.perturb import ATTACKS, CONTINUOUS, CORRUPTIONS, PRESETS, SEQUENCES
-from bench.perturb.attacks import Attack, budget
+from bench.perturb.attacks import (
+    DRAWS,
+    PREFIX,
+    SUITES,
+    Attack,
+    FreshNoise,
+    OfTorchattacks,
+    any_budget,
+)
 from bench.perturb.base import Clean, Corruption, Perturbation
 from bench.perturb.clips import DEFECTS, AttackedFrames, CorruptedFrames, Temporal
 from bench.perturb.user_code import UserAttack, UserCorruption
@@ -110,10 +120,12 @@ class AttackSettings(Section):
 
     model_config = ConfigDict(extra="allow")
 
-    eps: list[Annotated[float, BeforeValidator(budget)]] = Field(min_length=1)  # in 1/255
-    kind: str | None = None  # an attack's name, or "python"; its own name in the config
+    eps: list[Annotated[float, BeforeValidator(any_budget)]] = Field(min_length=1)  # in 1/255
+    kind: str | None = None  # an attack's, "torchattacks.NAME" or "python"; its name in the config
     factory: _Factory | None = None  # "module:function", of kind python
     frames: int | None = Field(None, ge=1)  # of a clip, that it may change; None: all
+    noise: Literal["fixed", "fresh"] | None = None  # fresh: drawn anew at each query and verdict
+    draws: Annotated[int, Field(ge=2)] | None = None  # verdicts on each picture, of fresh noise
 
     @model_validator(mode="before")
     @classmethod
@@ -133,8 +145,12 @@ class AttackSettings(Section):
         Raises:
             UserError: If there is none of its kind, or a parameter is wrong.
         """
-        found = self._of_pictures(name)
-        return found if self.frames is None else AttackedFrames(found, self.frames)
+        attack = self._of_pictures(name)
+        if self.noise == "fresh":
+            return FreshNoise(attack, self.draws or DRAWS)
+        if self.draws is not None:
+            raise UserError(f"perturbations.attacks.{name}: `draws` is for `noise: fresh`.")
+        return attack if self.frames is None else AttackedFrames(attack, self.frames)
 
     def _of_pictures(self, name: str) -> Attack:
         kind, own = self.kind or name, dict(self.model_extra or {})
@@ -147,18 +163,46 @@ class AttackSettings(Section):
         if kind not in ATTACKS and (brought := plugins.factory("attack", kind)):
             _nothing_else(where, own)
             return UserAttack(name, brought)
-        _require_known("attack", kind, ATTACKS)
         try:
+            if kind.startswith(PREFIX):
+                return OfTorchattacks.made(name, kind, own)
+            _require_known("attack", kind, ATTACKS)
             made: type[Attack] = ATTACKS[kind]
             attack: Attack = TypeAdapter(made).validate_python({**own, "name": name})
         except ValidationError as error:
             wrong = "; ".join(_parameter(each) for each in error.errors())
             raise UserError(f"{where}: {wrong}.") from error
+        except ValueError as error:
+            raise UserError(f"{where}: {error}.") from error
         return attack
 
-    def levels(self) -> tuple[str, ...]:
+    def levels(self, name: str, attack: Perturbation) -> tuple[str, ...]:
         """The budgets, ascending."""
-        return tuple(f"{budget(eps):g}/255" for eps in sorted(set(self.eps)))
+        try:
+            return tuple(map(attack.level, sorted(set(self.eps))))
+        except ValueError as error:
+            raise UserError(f"perturbations.attacks.{name}: field 'eps': {error}.") from error
+
+    def members(self, suite: str) -> dict[str, "AttackSettings"]:
+        """The attacks of a suite, which take those of the further fields that they have.
+
+        Raises:
+            ValueError: If none of them has such a field.
+        """
+        own = self.model_extra or {}
+        fields = {name: ATTACKS[name].__dataclass_fields__ for name in SUITES[suite]}
+        for field in own:
+            if not any(field in has for has in fields.values()):
+                raise ValueError(f"{suite}: no attack of it has a field {field!r}")
+        return {
+            name: AttackSettings(
+                eps=self.eps,
+                noise=self.noise,
+                draws=self.draws,
+                **{k: v for k, v in own.items() if k in has},
+            )
+            for name, has in fields.items()
+        }
 
 
 class Perturbations(Section):
@@ -184,6 +228,17 @@ class Perturbations(Section):
             for level in levels:
                 CONTINUOUS[name].level(level)
         return table
+
+    @field_validator("attacks")
+    @classmethod
+    def _without_suites(cls, table: dict[str, AttackSettings]) -> dict[str, AttackSettings]:
+        """An attack that is named itself, too, is as it is given there."""
+        found: dict[str, AttackSettings] = {}
+        for name, settings in table.items():
+            suite = name in SUITES and settings.kind is None
+            members = settings.members(name) if suite else {name: settings}
+            found |= {k: v for k, v in members.items() if not suite or k not in table}
+        return found
 
     @field_validator("sequences")
     @classmethod
@@ -218,7 +273,12 @@ class Perturbations(Section):
         for name, sizes in self.levels.items():
             continuous = CONTINUOUS[name]
             found.append((continuous, tuple(dict.fromkeys(map(continuous.level, sizes)))))
-        found += [(attack.made(name), attack.levels()) for name, attack in self.attacks.items()]
+        for name, settings in self.attacks.items():
+            attack = settings.made(name)
+            found.append((attack, settings.levels(name, attack)))
+        draws = {one.draws for one, _ in found if isinstance(one, FreshNoise)}
+        if draws:  # what so many draws cost without an attack
+            found.append((FreshNoise(None, max(draws)), FreshNoise().usual_levels))
         found += [(SEQUENCES[name], SEQUENCES[name].usual_levels) for name in self.sequences]
         return found
 
@@ -258,13 +318,16 @@ class Perturbations(Section):
         Raises:
             UserError: For a name that is neither here nor known.
         """
-        known = ["clean", *self.names(), *PRESETS, *CORRUPTIONS, *DEFECTS, *CONTINUOUS, *SEQUENCES]
+        known = ["clean", *self.names(), *PRESETS, *CORRUPTIONS, *DEFECTS, *CONTINUOUS]
+        known += [*SEQUENCES, *SUITES]
         for name in names:
             if name not in known and plugins.find("corruption", name) is None:
                 raise unknown("perturbation", name, known)
         presets = [PRESETS[name] for name in names if name in PRESETS]
         chosen = set(names).union(
-            *(p.corruptions for p in presets), *(p.sequences for p in presets)
+            *(p.corruptions for p in presets),
+            *(p.sequences for p in presets),
+            *(SUITES[name] for name in names if name in SUITES),
         )
         usual, left_out = usual_corruptions(names)
         table = self.corruptions | {k: v for k, v in usual.items() if k not in self.corruptions}

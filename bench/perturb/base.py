@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -31,11 +31,13 @@ class Batch:
         pictures: uint8 RGB (H, W, 3) each, of any sizes, (N,); of clips (T, H, W, 3).
         ids: Of the rows that they become, (N,).
         labels: Names of their classes, (N,).
+        notes: What a perturbation has to say of a row, by its id; it is written here.
     """
 
     pictures: Sequence[np.ndarray]
     ids: Sequence[str]
     labels: Sequence[str]
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,11 @@ class Measurable(Protocol):
 
     classes: tuple[str, ...]
 
-    def attack_target(self, sample_id: str, every_step: bool = False) -> Any:
-        """A torch module that is differentiated, at every step if asked: images -> logits."""
+    def attack_target(self, sample_id: str, every_step: bool = False, fresh: bool = False) -> Any:
+        """A torch module that is differentiated: images -> logits.
+
+        At every step of a classifier with steps, and with noise of its own each time, if asked.
+        """
 
     def measure(self, pictures: Sequence[np.ndarray], ids: Sequence[str], rule: Any = None) -> Any:
         """Logits, traces and costs of pictures."""
@@ -77,11 +82,14 @@ class Perturbation(ABC):
         evaluation_fields: What it alone reads of a classifier's plan of evaluation.
         shared: Whether its pictures are kept for the next classifier while a sweep lasts.
         clips_only: Whether it is about frames of clips, so that pictures do not meet it.
+        source: Another classifier of the run whose answers it needs; empty: the one measured.
         queries: Gradients that each picture costs.
+        every_step: Whether each gradient of a classifier with steps measures all of them.
         user_code: Whether planning imports and tries code of the user's.
     """
 
     name: str
+    source: str = ""
     family: ClassVar[FamilyName]
     split: ClassVar[Literal["val", "test"]] = "test"
     limit: ClassVar[str] = ""
@@ -162,6 +170,11 @@ class Perturbation(ABC):
     def queries(self) -> int:
         """Gradients that each picture costs."""
         return 0
+
+    @property
+    def every_step(self) -> bool:
+        """Whether each gradient of a classifier with steps measures all of them."""
+        return self.queries == 1
 
     def looks(self, level: str) -> int:
         """How many pictures a classifier sees for a row."""

@@ -277,9 +277,19 @@ class AttackedFrames(Perturbation):
         return self.inner.usual_levels
 
     @property
+    def source(self) -> str:  # type: ignore[override]
+        """The attack's."""
+        return self.inner.source
+
+    @property
     @override
     def queries(self) -> int:
         return self.inner.queries
+
+    @property
+    @override
+    def every_step(self) -> bool:
+        return self.inner.every_step
 
     @override
     def level(self, asked: Any) -> str:
@@ -314,7 +324,9 @@ class AttackedFrames(Perturbation):
             chosen = [(2 * place + 1) * len(clip) // (2 * count) for place in range(count)]
             tall = clip[chosen].reshape(-1, *clip.shape[2:])
             view = _TallView(classifier, clip, chosen)
-            (moved,) = self.inner.apply(Batch([tall], [name], [label]), level, address, view)
+            (moved,) = self.inner.apply(
+                Batch([tall], [name], [label], batch.notes), level, address, view
+            )
             changed = clip.astype(moved.dtype)
             changed[chosen] = moved.reshape(len(chosen), *clip.shape[1:])
             found.append(changed)
@@ -328,11 +340,11 @@ class _TallView:
         self._classifier, self._clip, self._chosen = classifier, clip, list(chosen)
         self.classes = classifier.classes
 
-    def attack_target(self, sample_id: str, every_step: bool = False) -> Any:
+    def attack_target(self, sample_id: str, every_step: bool = False, fresh: bool = False) -> Any:
         import torch
         from torch import Tensor, nn
 
-        target = self._classifier.attack_target(sample_id, every_step)
+        target = self._classifier.attack_target(sample_id, every_step, fresh)
         chosen, count = self._chosen, len(self._chosen)
         still = torch.from_numpy(np.moveaxis(self._clip, -1, 0) / np.float32(255.0))[None]
 

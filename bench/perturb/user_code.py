@@ -31,13 +31,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from typing_extensions import override
 
-from bench.perturb.attacks import Attack, budget
+from bench.perturb.attacks import Attack, any_budget
 from bench.perturb.base import SEVERITIES, Address, ModelFree
 from bench.util import rng
 from bench.util.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 _SIZES = ((40, 32), (64, 64))  # of the pictures that functions are tried on
 _OTHERS = {"torch", "torchvision", "numpy", "importlib"}  # libraries whose lines help nobody
@@ -121,9 +121,7 @@ class UserAttack(Attack):
         return super().inputs(level) | {"outputs": _attacked_probe(self, level)}
 
     @override
-    def attacked(
-        self, images: "Tensor", labels: "Tensor", target: "nn.Module", eps: float
-    ) -> "Tensor":
+    def attacked(self, images: "Tensor", labels: "Tensor", target: Any, eps: float) -> "Tensor":
         """What the function returns, checked.
 
         Raises:
@@ -264,7 +262,7 @@ def _attacked_probe(attack: UserAttack, level: str) -> str:
         for number, picture in enumerate(pictures):
             found = [
                 attack(
-                    *(picture, number, network, budget(level)),
+                    *(picture, number, network, any_budget(level)),
                     seed=0,
                     dataset="probe",
                     sample_id=str(number),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bench.classifiers.kinds import seen
@@ -43,6 +44,7 @@ class Result:
     name: str  # of the classifier, as shown
     outcomes: Outcomes
     metrics: Metrics
+    seen: pd.DataFrame | None = None  # during an attack, a row per sample; see `Store.attacks`
 
     @property
     def cell(self) -> Cell:
@@ -105,6 +107,7 @@ class ResultSet:
         protocol: Which pictures and whose split, for captions; empty if that goes without saying.
         flips: The complete cells of perturbation sequences, which are not among `results`.
         levels: Those of continuous levels, which are not among `results` either.
+        draws: Those with several verdicts on each picture, likewise.
         validation: Those of clean validation pictures, likewise.
         views: Those of views of clean test pictures, likewise.
     """
@@ -119,6 +122,7 @@ class ResultSet:
     protocol: str = ""
     flips: tuple[Flips, ...] = ()
     levels: tuple[Result, ...] = ()
+    draws: tuple[Result, ...] = ()
     validation: tuple[Result, ...] = ()
     views: tuple[Result, ...] = ()
 
@@ -303,6 +307,7 @@ class Results:
         missing: The other planned cells, in the same order.
         flips: The complete cells of perturbation sequences, in the same order.
         levels: Those of continuous levels, likewise.
+        draws: Those with several verdicts on each picture, likewise.
         validation: Those of clean validation pictures, likewise.
         views: Those of views of clean test pictures, likewise.
         groups: The same results, one group per data set and run seed.
@@ -314,6 +319,7 @@ class Results:
     groups: tuple[ResultSet, ...]
     flips: tuple[Flips, ...] = ()
     levels: tuple[Result, ...] = ()
+    draws: tuple[Result, ...] = ()
     validation: tuple[Result, ...] = ()
     views: tuple[Result, ...] = ()
     refused: tuple[str, ...] = ()
@@ -321,7 +327,7 @@ class Results:
     @property
     def finished(self) -> int:
         """Number of cells that are shown, or that what is shown rests on."""
-        apart = (self.flips, self.levels, self.validation, self.views)
+        apart = (self.flips, self.levels, self.draws, self.validation, self.views)
         return len(self.complete) + sum(map(len, apart))
 
 
@@ -376,6 +382,7 @@ def read(root: Path) -> Results:
         refused=tuple(dict.fromkeys([*damaged, *store.refused.values()])),
         flips=tuple(one for group in groups for one in group.flips),
         levels=tuple(one for group in groups for one in group.levels),
+        draws=tuple(one for group in groups for one in group.draws),
         validation=tuple(one for group in groups for one in group.validation),
         views=tuple(one for group in groups for one in group.views),
     )
@@ -404,7 +411,8 @@ def _measured(
             if cell.about.place == "flips":
                 flips.append(flips_of(manifest, name, outcomes))
             else:
-                measured.append(Result(manifest, name, outcomes, measure(outcomes)))
+                seen = store.attacks(manifest) if cell.family == "attack" else None
+                measured.append(Result(manifest, name, outcomes, measure(outcomes), seen))
         except (UserError, ValueError) as error:
             missing.append(Missing(cell, name, str(error)))
     return measured, flips, missing
@@ -417,6 +425,7 @@ def _with_apart(group: ResultSet, flips: Sequence[Flips], apart: Sequence[Result
         group,
         flips=tuple(one for one in flips if _group_key(one.cell) == group.key),
         levels=_placed(own, "levels"),
+        draws=_placed(own, "draws"),
         validation=_placed(own, "validation"),
         views=_placed(own, "views"),
     )

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.classifiers.kinds import seen
+from bench.report.evidence import warnings
 from bench.report.outcomes import share
 from bench.report.present import Column, Line, fitted, say
 from bench.report.results import Result, ResultSet
@@ -47,6 +48,9 @@ def show(report: Report, console: Console) -> None:
             say(console, line)
     for sentence in without_number(report.results.complete):
         say(console, sentence, "yellow")
+    for group in report.results.groups:
+        for sentence in warnings(group):
+            say(console, sentence, "yellow")
     for missing in report.missing[:_SHOWN_MISSING]:
         say(console, f"missing: {missing}", "yellow")
     rest = len(report.missing) - _SHOWN_MISSING

@@ -13,7 +13,9 @@ from bench.util.files import digest
 SCHEMA = 3
 
 
-FamilyName = Literal["clean", "corruption", "level", "attack", "sequence", "validation", "views"]
+FamilyName = Literal[
+    "clean", "corruption", "level", "attack", "draws", "sequence", "validation", "views"
+]
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,17 @@ class Family:
         graded: Whether severities are ranks, over which accuracies are averaged.
         fits: Whether decision rules are fitted on them.
         augmented: Whether they are test-time augmentation: several views of each picture.
+        repeated: Whether a picture has several rows, "picture#number".
     """
 
-    place: Literal["results", "levels", "flips", "validation", "views"] = "results"
+    place: Literal["results", "levels", "draws", "flips", "validation", "views"] = "results"
     strength: str = ""
     clean: bool = False
     model_free: bool = True
     graded: bool = False
     fits: bool = False
     augmented: bool = False
+    repeated: bool = False
 
     @property
     def corrupted(self) -> bool:
@@ -56,7 +60,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "corruption": Family(strength="severity", graded=True),
         "level": Family("levels", strength="level"),
         "attack": Family(strength="budget", model_free=False),
-        "sequence": Family("flips", strength="frames"),
+        "draws": Family("draws", strength="budget", model_free=False, repeated=True),
+        "sequence": Family("flips", strength="frames", repeated=True),
         "validation": Family("validation", clean=True, fits=True),
         "views": Family("views", strength="views", clean=True, augmented=True),
     }
@@ -186,6 +191,7 @@ class Cell(_Record):
     def condition(self) -> str:
         """The perturbation, as people read it; clean pictures with what they are measured for."""
         named = {"validation": "clean, validation split", "views": "clean, TTA"}
+        named["draws"] = f"{self.perturbation}, fresh noise"
         return named.get(self.family, self.perturbation)
 
 

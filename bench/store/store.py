@@ -67,6 +67,19 @@ ROW_SCHEMA = pa.schema(
     ]
 )
 
+#: Further columns of a part, which a cell of an attack may have; see `bench.perturb.attacks.Seen`.
+ATTACK_SCHEMA = pa.schema(
+    [
+        ("forwards", pa.int32()),
+        ("gradients", pa.int32()),
+        ("zero", pa.int32()),
+        ("broken", pa.int32()),
+        ("first_hit", pa.int32()),
+        ("rise", pa.float32()),
+        ("believed", pa.bool_()),
+    ]
+)
+
 Kind = Literal["part", "trace", "prompts"]
 
 _OTHER_PREDICTIONS = "has predictions that are not the highest of their logits"
@@ -128,7 +141,7 @@ class Store:
         Args:
             cell: The cell.
             shard: Number of the shard.
-            rows: As of `ROW_SCHEMA`.
+            rows: As of `ROW_SCHEMA`; of an attack, also of `ATTACK_SCHEMA`.
             traces: Of the same samples in the same order.
             others: Of some of them.
             shards: How many the cell has.
@@ -145,7 +158,9 @@ class Store:
             write("trace", traces.table(), "errors.list.element")
         if others is not None:
             write("prompts", others.table())
-        table = pa.Table.from_pandas(rows, schema=ROW_SCHEMA, preserve_index=False)
+        attacked = set(ATTACK_SCHEMA.names) <= set(rows.columns)
+        schema = pa.schema([*ROW_SCHEMA, *ATTACK_SCHEMA]) if attacked else ROW_SCHEMA
+        table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
         write("part", table.replace_schema_metadata())
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -374,12 +389,30 @@ class Store:
             manifest, [self._rows(manifest, shard) for shard in range(manifest.shards)]
         )
 
+    def attacks(self, manifest: Manifest) -> pd.DataFrame | None:
+        """What was seen during the attack of a complete cell, ordered by sample id.
+
+        Returns:
+            Columns `sample_id` and those of `ATTACK_SCHEMA`; None if a part has none, as those
+            written before there were any.
+        """
+        parts = []
+        for shard in range(manifest.shards):
+            table = self._read(manifest, "part", shard)
+            if not set(ATTACK_SCHEMA.names) <= set(table.schema.names):
+                return None
+            parts.append(table.select(["sample_id", *ATTACK_SCHEMA.names]))
+        tables = [part.replace_schema_metadata() for part in parts]
+        return pa.concat_tables(tables).to_pandas().sort_values("sample_id", ignore_index=True)
+
     # -- what is believed ------------------------------------------------------------------------
 
     def _rows(self, manifest: _Known, shard: int) -> pa.Table:
         """The rows of a shard, if they agree with themselves."""
         path, cell = self._path(manifest, "part", shard), manifest.cell
         table = self._read(manifest, "part", shard)
+        if table.schema.names[len(ROW_SCHEMA) :] == ATTACK_SCHEMA.names:
+            table = table.select(ROW_SCHEMA.names)
         if not table.schema.equals(ROW_SCHEMA):
             raise _wrong(path, "has other columns than rows have")
         classes = manifest.classes
@@ -462,7 +495,7 @@ class Store:
         if before is not None and names.equals(before[0]) and table["label"].equals(before[1]):
             return None
         pictures = names
-        if cell.about.place == "flips":  # a frame is called after its picture
+        if cell.about.repeated:  # a row is called after its picture
             pictures = pc.replace_substring_regex(names, r"#\d+$", "")
         place = pc.index_in(pictures, value_set=ids)
         if place.null_count:

@@ -159,6 +159,7 @@ def columns(config: Config, name: str) -> list[tuple[Perturbation, str]]:
     views = config.classifiers[name].views(config.views) if config.views else 0
     if views:
         asked.append((Augmentation(count=views), Augmentation(count=views).usual_levels))
+    asked = [(own, levels) for own, levels in asked if own.source != name]
     if config.clips is not None:
         asked = [(perturbation.of_clips(), levels) for perturbation, levels in asked]
     return [(perturbation, level) for perturbation, levels in asked for level in levels]
@@ -173,6 +174,12 @@ def cell_samples(config: Config, dataset: DataSet, perturbation: Perturbation) -
 def seeds_of(config: Config, name: str) -> list[int]:
     """The training seeds of a classifier; the run's seed for one that is not trained here."""
     return config.seeds if config.classifiers[name].trained_here else [config.seed]
+
+
+def source_seed(config: Config, name: str, seed: int) -> int:
+    """The training seed of a classifier that another one of training seed `seed` is asked with."""
+    known = seeds_of(config, name)
+    return seed if seed in known else known[0]
 
 
 def make_plan(
@@ -206,6 +213,8 @@ def make_plan(
                 "perturbation": perturbation.inputs(level),
                 "seed": config.seed,
             } | fitted_on(config, name, perturbation.family, validation)
+            if perturbation.source:
+                inputs["source"] = _source(config, perturbation, seed, weights)
             cell = Cell(
                 id=identify(name, dataset.name, inputs),
                 classifier=name,
@@ -221,6 +230,25 @@ def make_plan(
             others = _other_prompts(inputs, samples)
             plan.append(PlannedCell(cell, inputs, ids, perturbation, others))
     return plan
+
+
+def _source(
+    config: Config, perturbation: Perturbation, seed: int, weights: dict[tuple[str, int], str]
+) -> dict[str, Any]:
+    """What determines the answers of the other classifier that a perturbation needs.
+
+    Raises:
+        UserError: If the run has no such classifier.
+    """
+    name = perturbation.source
+    if name not in config.classifiers:
+        raise UserError(
+            f"perturbations.attacks.{perturbation.name}: the run has no classifier {name!r}, which "
+            "its `source` names. Add it, or leave the attack out with `--perturbations`."
+        )
+    key = name, source_seed(config, name, seed)
+    evaluation = config.classifiers[name].evaluated(perturbation, False)
+    return {"weights": weights[key], "evaluation": evaluation}
 
 
 def shards_of(planned: PlannedCell, count: int) -> list[Shard]:

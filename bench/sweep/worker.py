@@ -17,7 +17,7 @@ import signal
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -37,9 +37,9 @@ from bench.data.base import DataSet, Sample
 from bench.data.reading.images import UnreadablePicture
 from bench.perturb.base import Address, Batch, Perturbation
 from bench.store.cells import Cell
-from bench.store.store import ROW_SCHEMA, Store
+from bench.store.store import ATTACK_SCHEMA, ROW_SCHEMA, Store
 from bench.store.traces import OtherPrompts, Traces
-from bench.sweep.plan import PlannedCell, Rules, Shard, SharedFile
+from bench.sweep.plan import PlannedCell, Rules, Shard, SharedFile, source_seed
 from bench.util import runtime
 from bench.util.errors import UserError, unknown
 from bench.util.files import digest
@@ -315,18 +315,22 @@ class Worker:
         self._samples = {sample.id: sample for sample in known}
         self._rules = Rules(config, self.store)
         self._open: tuple[tuple[str, int], Classifier] | None = None
+        self._attacked: tuple[tuple[str, int], Classifier] | None = None  # of transfers
 
     def classifier(self, name: str, seed: int) -> Classifier:
         """The classifier of a training seed, kept open until another one is asked for."""
         key = name, seed
         if self._open is None or self._open[0] != key:
-            spec = self.config.classifiers[name]
-            loaded = spec.load(name, self.folders.get(key), self.config, self.device)
-            loaded.require_classes(self.dataset.classes, name)
-            if self.dataset.clips is not None and not loaded.takes_clips:
-                loaded = MiddleFrame(loaded)
-            self._open = (key, loaded)
+            self._open = (key, self._loaded(name, seed))
         return self._open[1]
+
+    def _loaded(self, name: str, seed: int) -> Classifier:
+        spec = self.config.classifiers[name]
+        loaded = spec.load(name, self.folders.get((name, seed)), self.config, self.device)
+        loaded.require_classes(self.dataset.classes, name)
+        if self.dataset.clips is not None and not loaded.takes_clips:
+            loaded = MiddleFrame(loaded)
+        return loaded
 
     def run(self, shard: Shard) -> int:
         """Compute and store one shard; the number of samples.
@@ -344,13 +348,14 @@ class Worker:
         perturbation = shard.planned.perturbation
         samples = [self._sample(perturbation, name) for name in shard.sample_ids]
         frames, traces, others = [], [], []
+        notes: dict[str, Any] = {}
         chosen, rule = shard.planned.other_prompts, self._rules.of(cell, inputs)
-        for batch, pictures in self._batches(shard, samples, classifier):
+        for batch, pictures in self._batches(shard, samples, classifier, notes):
             names = [sample.id for sample in batch]
             measured = perturbation.measure(
                 classifier, pictures, names, cell.severity, _address(cell), rule
             )
-            frames.append(_rows(batch, measured, classifier.classes))
+            frames.append(_rows(batch, measured, classifier.classes, notes))
             if measured.traces is None:
                 continue
             traces.append(measured.traces)
@@ -383,7 +388,7 @@ class Worker:
             measured = perturbation.measure(
                 classifier, pictures, ids, cell.severity, _address(cell), rule
             )
-            frames.append(_rows(batch, measured, classifier.classes))
+            frames.append(_rows(batch, measured, classifier.classes, {}))
         return pd.concat(frames[-1:] if len(frames) == 1 else frames[1:], ignore_index=True)
 
     def _there(self, shard: Shard) -> bool:
@@ -404,7 +409,11 @@ class Worker:
         return replace(self._samples[perturbation.sample_of(row)], id=row)
 
     def _batches(
-        self, shard: Shard, samples: Sequence[Sample], classifier: Classifier
+        self,
+        shard: Shard,
+        samples: Sequence[Sample],
+        classifier: Classifier,
+        notes: dict[str, Any] | None = None,
     ) -> Iterator[tuple[list[Sample], list[np.ndarray]]]:
         """Samples whose pictures can be read, and these, perturbed; batch by batch."""
         size = self.config.execution.batch_size
@@ -412,18 +421,28 @@ class Worker:
         with corrupted(folder, shard.file, budget) as source:
             for start in range(0, len(samples), size):
                 batch = samples[start : start + size]
-                generate = partial(self.perturbed, shard.planned, batch, classifier)
+                generate = partial(self.perturbed, shard.planned, batch, classifier, notes)
                 found = source.batch(len(batch), generate)
                 pairs = [(s, p) for s, p in zip(batch, found, strict=True) if p is not None]
                 if pairs:
                     yield [sample for sample, _ in pairs], [picture for _, picture in pairs]
 
     def perturbed(
-        self, planned: PlannedCell, samples: Sequence[Sample], classifier: Classifier
+        self,
+        planned: PlannedCell,
+        samples: Sequence[Sample],
+        classifier: Classifier,
+        notes: dict[str, Any] | None = None,
     ) -> list[np.ndarray | None]:
         """The samples' pictures as the classifier will see them, (H, W, 3), or clips (T, H, W, 3).
 
         Addressed by the run's seed, not by that of training: all trainings see the same pictures.
+
+        Args:
+            planned: Of which cell.
+            samples: Some of its samples.
+            classifier: What will see the pictures.
+            notes: Where the perturbation writes what it has to say of a sample, by its id.
 
         Returns:
             One per sample; None for one that can no longer be read.
@@ -439,11 +458,21 @@ class Worker:
             [picture for picture in found if picture is not None],
             [samples[i].id for i in whole],
             [samples[i].label for i in whole],
+            {} if notes is None else notes,
         )
-        changed = perturbation.apply(batch, cell.severity, _address(cell), classifier)
+        asked = self._source(perturbation, cell.seed) if perturbation.source else classifier
+        changed = perturbation.apply(batch, cell.severity, _address(cell), asked)
         for place, picture in zip(whole, changed, strict=True):
             found[place] = picture
         return found
+
+    def _source(self, perturbation: Perturbation, seed: int) -> Classifier:
+        """The other classifier that is attacked, beside the one that is measured."""
+        name = perturbation.source
+        key = name, source_seed(self.config, name, seed)
+        if self._attacked is None or self._attacked[0] != key:
+            self._attacked = (key, self._loaded(*key))
+        return self._attacked[1]
 
     def _read(self, planned: PlannedCell, sample: Sample) -> np.ndarray | None:
         cell = planned.cell
@@ -457,9 +486,18 @@ def _address(cell: Cell) -> Address:
     return Address(cell.run_seed, cell.dataset)
 
 
-def _rows(samples: Sequence[Sample], measured: Measurement, classes: Sequence[str]) -> pd.DataFrame:
+#: By the name of an Arrow type: pandas' type that has a null, too.
+_NULLABLE = {"int32": "Int32", "float": "Float32", "bool": "boolean"}
+
+
+def _rows(
+    samples: Sequence[Sample],
+    measured: Measurement,
+    classes: Sequence[str],
+    notes: Mapping[str, Any],
+) -> pd.DataFrame:
     labels = [sample.label for sample in samples]
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "sample_id": [sample.id for sample in samples],
             "label": labels,
@@ -470,6 +508,12 @@ def _rows(samples: Sequence[Sample], measured: Measurement, classes: Sequence[st
             "seconds": measured.seconds,
         }
     )
+    seen = [notes.get(sample.id) for sample in samples]
+    if any(one is not None for one in seen):
+        for column in ATTACK_SCHEMA:
+            values = [None if one is None else getattr(one, column.name) for one in seen]
+            frame[column.name] = pd.array(values, _NULLABLE[str(column.type)])
+    return frame
 
 
 def _no_rows() -> pd.DataFrame:

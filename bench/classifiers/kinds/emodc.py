@@ -148,7 +148,7 @@ class EvaluationConfig(Section):
             left_out = left_out | {"noise_seed"}
         # Without a decision everything is measured, as before there were any.
         left_out = left_out | ({"other_prompts"} if decides else {"decision"})
-        attack = perturbation.family == "attack"
+        attack = "attack_steps" in perturbation.evaluation_fields
         if not (attack and self.level_gradient):
             left_out = left_out | {"level_gradient"}
         inputs = self.model_dump(exclude=left_out)
@@ -161,14 +161,15 @@ class EvaluationConfig(Section):
     def gradient_steps(self, attack: "Perturbation") -> int:
         """Number of steps that each gradient of an attack measures.
 
-        An attack with a single gradient has no later query that would see the other steps.
+        An attack with a single gradient has no later query that would see the other steps, and one
+        that compares answers needs the same steps in all of them.
         """
-        return max(self.steps, self.attack_steps) if attack.queries == 1 else self.attack_steps
+        return max(self.steps, self.attack_steps) if attack.every_step else self.attack_steps
 
     def seconds(self, perturbation: "Perturbation") -> tuple[float, float]:
         """Seconds on one core of a decision and of a gradient, of the default network."""
         step, steps = 0.0006, self.steps
-        if perturbation.family == "attack":
+        if "attack_steps" in perturbation.evaluation_fields:
             steps = min(steps, self.gradient_steps(perturbation))
         return step * self.steps, step * steps * GRADIENT
 

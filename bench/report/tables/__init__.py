@@ -3,6 +3,7 @@
 - `clean`: everything measured on clean pictures; groups of pictures; several data sets side by side
 - `severities`: all corruptions at a glance, each by severity, attacks by budget, continuous levels,
   areas of curves
+- `attacks`: the worst case over attacks, smallest budgets, verdicts on fresh noise
 - `errors`: CE and mCE
 - `sequences`: how often decisions flip along perturbation sequences
 - `calibration`: whether confidences can be believed; who errs on the same pictures
@@ -18,6 +19,7 @@ from dataclasses import replace
 
 from bench.report.results import Results, ResultSet
 from bench.report.spec import Chapter, TableSpec, unique
+from bench.report.tables.attacks import fresh_table, smallest_table, worst_case_table
 from bench.report.tables.calibration import calibration_table, consistency_tables
 from bench.report.tables.clean import across_tables, clean_table, group_tables
 from bench.report.tables.common import (
@@ -93,6 +95,8 @@ def _of_group(group: ResultSet, store: Store, reference: str | None) -> Iterator
     yield from _in("corruptions", [] if sequences is None else [sequences])
     attacks = group.perturbations("attack")
     yield from _in("attacks", [attack_table(group, name) for name in attacks])
+    over = (worst_case_table(group), smallest_table(group), fresh_table(group))
+    yield from _in("attacks", [spec for spec in over if spec is not None])
     yield from _in("confidence", [calibration_table(group, swept)] if swept else [])
     yield from _in("confidence", consistency_tables(group, swept))
     yield from _in("groups", group_tables(group, swept, store))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import stats as metrics
+from bench.report.evidence import evidence, warnings
 from bench.report.outcomes import (
     Flips,
     above_zero,
@@ -61,11 +62,23 @@ def attack_table(group: ResultSet, perturbation: str) -> TableSpec:
     """Accuracy by budget of one attack, beside clean accuracy on the very same samples."""
     severities = group.severities(perturbation)
     budgets = (f"eps {s}" for s in severities)
-    header = ("classifier", *counts_header(group), "d_p (clean)", "clean", *budgets)
-    rows = [row for _, row in _sweep_rows(group, perturbation)]
+    header = ("classifier", *counts_header(group), "d_p (clean)", "clean", *budgets, "evidence")
+    found = {c: evidence(group, c, perturbation) for c in group.names}
+    rows = [
+        (*row, None if found[c] is None else str(found[c]))
+        for c, row in _sweep_rows(group, perturbation)
+    ]
     about = f"Accuracy in percent under attack {perturbation} by budget; clean: the same pictures"
-    ranked = {f"eps {s}": _scores(group, perturbation, s) for s in severities}
-    return _sweep_table(group, perturbation, about, header, rows, ranked)
+    doubted = {c for c, own in found.items() if own is not None and not own.believed}
+    ranked = {
+        f"eps {s}": [
+            None if c in doubted else one
+            for c, one in zip(group.names, _scores(group, perturbation, s), strict=True)
+        ]
+        for s in severities
+    }
+    said = warnings(group, [perturbation])
+    return _sweep_table(group, perturbation, about, header, rows, ranked, said)
 
 
 def _sweep_rows(group: ResultSet, perturbation: str) -> list[tuple[str, tuple[Value, ...]]]:
@@ -103,6 +116,7 @@ def _sweep_table(
     header: tuple[str, ...],
     rows: Sequence[tuple[Value, ...]],
     ranked: Mapping[str, Sequence[RankedScores | None]],
+    remarks: Sequence[str] = (),
 ) -> TableSpec:
     used = [r for classifier in group.names for r in group.under(classifier, perturbation)]
     kind = "Attack" if perturbation in group.perturbations("attack") else "Corruption"
@@ -113,6 +127,7 @@ def _sweep_table(
         group,
         *(perturbation, title, about, used, header, rows, ranked, own),
         intervals=f"{interval_name(group)} intervals",
+        remarks=remarks,
     )
 
 

@@ -73,10 +73,6 @@ FORWARD = {  # body of forward -> what the sentence says
         "raises ValueError: batch (broken.py, line 25) for float images (2, 3",
     "sys.exit(0)": "raises SystemExit: 0 (broken.py, line 25)",
     "x -= 0.5\n        return self.logits(x)": "changes the images that it is given, in place",
-    "with torch.no_grad(): return self.logits(x)": "has no gradient",
-    "return self.logits((x * 255).to(torch.uint8).float())": "has no gradient",
-    "return nn.functional.one_hot(self.logits(x).argmax(1), 7).float()": "has no gradient",
-    "return self.logits(x.detach())": "has no gradient",
     "return self.logits(x * torch.tensor(0.0) + torch.sqrt(x * 0))": "NaN or infinite",
 }  # fmt: skip
 WORKS = "return self.logits(x)"
@@ -166,7 +162,11 @@ def test_a_network_without_gradient_is_measured_where_no_attack_is_planned(write
             "two answers",
         ),
         ("return self.logits(x) + torch.rand(7)", "two answers"),
-        ("return self.logits((x.round() - x).detach() * 0 + x * 0)", "gradient is zero"),
+        ("return self.logits((x.round() - x).detach() * 0 + x * 0)", "gradient that is zero"),
+        ("with torch.no_grad(): return self.logits(x)", "has no gradient"),
+        ("return self.logits((x * 255).to(torch.uint8).float())", "has no gradient"),
+        ("return nn.functional.one_hot(self.logits(x).argmax(1), 7).float()", "has no gradient"),
+        ("return self.logits(x.detach())", "has no gradient"),
     ],
 )
 def test_noise_and_zero_gradients_are_told(write: Write, body: str, words: str) -> None:

@@ -52,7 +52,11 @@ def test_defaults_have_the_inputs_of_cells_that_name_none(text: str) -> None:
         ("step_size: 2/255", {"step_size": "2/255"}),
         ("step_size: 2", {"step_size": "2/255"}),
         ("step_size: eps/10", {"step_size": "eps/10"}),
-        ("restarts: 3", {"restarts": 3}),
+        ("restarts: 3", {"restarts": 3, "chosen": "by verdict"}),
+        ("loss: dlr", {"loss": "dlr"}),
+        ("norm: l2", {"norm": "l2"}),
+        ("rounding: true", {"rounding": True}),
+        ("momentum: 0.9", {"momentum": 0.9}),
     ],
 )
 def test_other_parameters_of_an_attack_are_in_the_id(parameter: str, stored: dict) -> None:
@@ -66,6 +70,34 @@ def test_one_attack_may_stand_several_times_under_names_of_its_own() -> None:
     first, second, _ = inputs(text)
     assert (first["name"], first["steps"], second["name"]) == ("pgd", 10, "pgd_50")
     assert second["severity"] == "0.25/255"
+
+
+def test_a_suite_stands_for_its_attacks() -> None:
+    text = "attacks: {standard: {eps: [1], steps: 5, budget: 9}, apgd_dlr: [2]}"
+    found = {one["name"]: one for one in inputs(text)}
+    assert list(found) == ["apgd_ce", "square", "apgd_dlr"]
+    assert found["apgd_ce"]["steps"] == 5 and found["square"]["budget"] == 9
+    assert found["apgd_dlr"]["steps"] == 100 and found["apgd_dlr"]["severity"] == "2/255"
+    table = config(text).model_dump(mode="json")["perturbations"]
+    assert (
+        config(yaml.safe_dump(table, sort_keys=False)).perturbations.members()[1:]
+        == (config(text).perturbations.members()[1:])
+    )
+    only = config(text).select(None, ["standard"]).perturbations
+    assert list(only.attacks) == ["apgd_ce", "square", "apgd_dlr"]
+
+
+def test_budgets_in_l2_may_be_long_and_those_of_a_value_not() -> None:
+    (found,) = inputs("attacks: {pgd: {eps: [510/255], norm: l2}}")
+    assert found["severity"] == "510/255"
+    with pytest.raises(UserError, match="at most 255"):
+        config("attacks: {pgd: [510/255]}")
+
+
+def test_an_attack_of_torchattacks_has_its_arguments_in_the_id() -> None:
+    (found,) = inputs("attacks: {di: {kind: torchattacks.DIFGSM, eps: [4], steps: 3}}")
+    assert found["arguments"] == {"steps": 3} and found["attack"] == "DIFGSM"
+    assert found["name"] == "di" and found["norm"] == "linf" and found["torchattacks"]
 
 
 def test_constants_of_a_corruption_can_be_set() -> None:
@@ -90,6 +122,13 @@ def test_constants_of_a_corruption_can_be_set() -> None:
         ("attacks: {pgd: {eps: [1], step_size: eps/x}}", "a share of eps"),
         ("attacks: {fgsm: {eps: [1], steps: 5}}", "fgsm: unknown field 'steps'"),
         ("attacks: {pgd: {steps: 5}}", "eps"),
+        ("attacks: {pgd: {eps: [1], loss: hinge}}", "pgd: field 'loss'"),
+        ("attacks: {pgd: {eps: [1], norm: l1}}", "pgd: field 'norm'"),
+        ("attacks: {m: {kind: transfer, eps: [1]}}", "needs `source`"),
+        ("attacks: {standard: {eps: [1], step: 3}}", "no attack of it has a field 'step'"),
+        ("attacks: {torchattacks.DIFGSN: [1]}", "Did you mean DIFGSM"),
+        ("attacks: {torchattacks.DIFGSM: {eps: [1], stps: 3}}", "no argument 'stps'"),
+        ("attacks: {torchattacks.PGD: {eps: [1], norm: l1}}", "norm is linf or l2"),
         ("attacks: {gaussian_noise: [1]}", "belongs under `perturbations.corruptions`"),
         ("corruptions: {pgd: [1]}", "belongs under `perturbations.attacks`"),
         ("corruptions: {gaussian_noise_snr: [1]}", "belongs under `perturbations.levels`"),

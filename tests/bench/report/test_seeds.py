@@ -88,7 +88,7 @@ def test_an_attack_is_read_against_the_same_samples_and_seeds(seeded: Path) -> N
     reference = group.reference("net", "pgd")
     assert (reference.n, reference.seeds) == (3, 3)
     assert reference.accuracy.value == pytest.approx(3 / 9)
-    assert spec_of(seeded, "faces-pgd").rows[1][1:] == (None,) * 5  # `mine` was not attacked
+    assert spec_of(seeded, "faces-pgd").rows[1][1:] == (None,) * 6  # `mine` was not attacked
 
 
 def test_a_training_that_was_not_attacked_is_no_reference(build) -> None:

@@ -24,7 +24,8 @@ def shown(spec: TableSpec) -> list[list[str]]:
 
 
 def test_one_table_per_family_and_perturbation(specs: dict[str, TableSpec]) -> None:
-    names = ["clean", "corruption-errors", "curves", "gaussian_noise", "pgd", "calibration"]
+    names = ["clean", "corruption-errors", "curves", "gaussian_noise", "pgd", "smallest-eps"]
+    names += ["calibration"]
     names += ["consistency", "groups-class", "steps", "provenance"]
     assert list(specs) == ["datasets", *(f"faces-{name}" for name in names)]
     assert specs["datasets"].rows[0][-1] is None  # no cell says which data it had
@@ -57,11 +58,11 @@ def test_corruption_table(specs: dict[str, TableSpec]) -> None:
 
 def test_attack_table_is_clean_over_the_attacked_samples(specs: dict[str, TableSpec]) -> None:
     spec = specs["faces-pgd"]
-    assert spec.header[3:] == ("clean", "eps 2/255", "eps 4/255")
+    assert spec.header[3:] == ("clean", "eps 2/255", "eps 4/255", "evidence")
     net, emodc = shown(spec)
     # Over the first three samples net is right on 2 of 3, not on 4 of 6; emodc_x on all three.
     assert net == [
-        "net", "3", DASH, "66.7 [20.8, 93.9]", "66.7 [20.8, 93.9]", "33.3 [6.1, 79.2]"
+        "net", "3", DASH, "66.7 [20.8, 93.9]", "66.7 [20.8, 93.9]", "33.3 [6.1, 79.2]", "B"
     ]  # fmt: skip
     assert emodc[1:4] == ["3", "0.2500 [-0.0605, 0.5605]", "100.0 [43.9, 100.0]"]
 

@@ -1,0 +1,65 @@
+"""Attacks: what needs the classifier, and has a budget eps in 1/255.
+
+- `base`           what an attack is: a picture and a budget in, an adversarial picture out
+- `victim`         how attacks ask a classifier: losses, gradients, steps within a budget
+- `gradient`       FGSM, PGD, APGD, low frequencies
+- `blackbox`       Square, RayS, random noise, transfer from another classifier
+- `fresh`          attacks on classifiers that draw noise anew, judged on several draws
+- `torch_attacks`  any attack of torchattacks by its name
+"""
+
+from collections.abc import Mapping
+
+from bench.perturb.attacks.base import Attack, BuiltIn, Seen, any_budget, budget
+from bench.perturb.attacks.blackbox import RandomNoise, RayS, Square, Transfer
+from bench.perturb.attacks.fresh import DRAWS, FreshNoise
+from bench.perturb.attacks.gradient import (
+    APGD,
+    FGSM,
+    PGD,
+    APGDOnRatio,
+    LowFrequency,
+    Momentum,
+    StrongPGD,
+    TargetedAPGD,
+)
+from bench.perturb.attacks.torch_attacks import PREFIX, OfTorchattacks
+
+#: By their name in configs.
+ATTACKS: dict[str, type[BuiltIn]] = {
+    attack.kind: attack
+    for attack in (
+        FGSM,
+        PGD,
+        Momentum,
+        StrongPGD,
+        APGD,
+        APGDOnRatio,
+        TargetedAPGD,
+        LowFrequency,
+        Square,
+        RayS,
+        RandomNoise,
+        Transfer,
+    )
+}
+
+#: Attacks that belong together, by the name that stands for all of them in configs.
+SUITES: Mapping[str, tuple[str, ...]] = {
+    "quick": ("fgsm", "pgd"),
+    "standard": ("apgd_ce", "apgd_dlr", "square"),
+}
+
+__all__ = [
+    "ATTACKS",
+    "DRAWS",
+    "PREFIX",
+    "SUITES",
+    "Attack",
+    "BuiltIn",
+    "FreshNoise",
+    "OfTorchattacks",
+    "Seen",
+    "any_budget",
+    "budget",
+]

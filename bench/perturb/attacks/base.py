@@ -1,0 +1,278 @@
+"""What an attack is: a picture, its class and a budget in; an adversarial picture out.
+
+    attack = PGD(steps=50, restarts=3)
+    picture = attack(picture, label, target, eps=4, seed=0, dataset="faces", sample_id="a")
+
+An attack of the bench has three parts, as in foolbox: a loss, an optimiser and a way to get the
+gradient. It asks the classifier through a `Victim`, which keeps what a reader needs in order to
+judge the attack. Each picture is attacked alone, so the result does not depend on its neighbours.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field
+from typing_extensions import override
+
+from bench.perturb.base import Address, Batch, Measurable, Perturbation
+from bench.util import rng
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Norm = Literal["linf", "l2"]
+LossName = Literal["ce", "dlr", "margin"]
+
+_LARGEST = 255 * 1000  # of an L2 budget; larger than any picture
+
+
+def budget(asked: Any, largest: float = 255) -> float:
+    """A budget in 1/255, as configs have it: 4, 0.25 or "4/255".
+
+    Args:
+        asked: What a config has.
+        largest: The largest that is accepted.
+
+    Raises:
+        ValueError: If it is no such number, or not from 0 to `largest`.
+    """
+    wrong = f'an eps is a number of 1/255, such as 4, 0.25 or "4/255", not {asked!r}'
+    if isinstance(asked, bool) or not isinstance(asked, int | float | str):
+        raise ValueError(wrong)
+    try:
+        numerator, slash, denominator = str(asked).replace(" ", "").partition("/")
+        share = Fraction(255) / Fraction(denominator) if slash else 1
+        value = float(Fraction(numerator) * share)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(wrong) from None
+    if not 0 < value <= largest:
+        raise ValueError(f"an eps is more than 0 and at most {largest}, in 1/255, not {asked}")
+    return int(value) if value == int(value) else value
+
+
+def any_budget(asked: Any) -> float:
+    """A budget in either norm; see `budget`. The attack's own norm limits it further."""
+    return budget(asked, _LARGEST)
+
+
+@dataclass
+class Seen:
+    """What was seen while one picture was attacked; `bench.report.evidence` judges it.
+
+    Attributes:
+        forwards: Times that the classifier was asked.
+        gradients: Of them, with a gradient.
+        zero: Gradients that were zero everywhere, or missing.
+        broken: Answers or gradients that were NaN or infinite.
+        first_hit: At which of the forwards it was first wrong; None if never.
+        rise: How much the margin (best wrong logit less the right one) of the picture that the
+            attack returned exceeds that of the first it asked about; None where not finite.
+        believed: Whether the classifier was wrong about the returned picture when it was asked at
+            the end of the attack.
+    """
+
+    forwards: int = 0
+    gradients: int = 0
+    zero: int = 0
+    broken: int = 0
+    first_hit: int | None = None
+    rise: float | None = None
+    believed: bool = False
+
+
+class Attack(Perturbation):
+    """An attack with a budget in 1/255.
+
+    Attributes:
+        norm: What the budget limits: the largest change of a value, or the L2 length of all.
+        rounding: Whether results are rounded to 8 bits; None: where a budget in the largest change
+            is a whole number of grey levels.
+    """
+
+    family = "attack"
+    limit = "attack_limit"
+    evaluation_fields = frozenset({"attack_steps"})
+    norm: Norm = "linf"
+    rounding: bool | None = None
+
+    @property
+    def usual_levels(self) -> tuple[str, ...]:
+        """Those of the default run."""
+        return ("1/255", "2/255", "4/255", "8/255")
+
+    def level(self, asked: Any) -> str:
+        """A budget as cells and tables have it, such as "4/255"; see `budget`."""
+        return f"{budget(asked, 255 if self.norm == 'linf' else _LARGEST):g}/255"
+
+    @override
+    def of_clips(self) -> Perturbation:
+        from bench.perturb.clips import AttackedFrames
+
+        return AttackedFrames(self)
+
+    @override
+    def apply(
+        self, batch: Batch, level: str, address: Address, classifier: Measurable | None
+    ) -> list[np.ndarray]:
+        """Float32 for a budget that is no whole number."""
+        return self.applied(batch, level, address, classifier)
+
+    def applied(
+        self,
+        batch: Batch,
+        level: str,
+        address: Address,
+        classifier: Measurable | None,
+        fresh: bool = False,
+    ) -> list[np.ndarray]:
+        """As `apply`; with `fresh` each query of a classifier with noise draws it anew."""
+        assert classifier is not None
+        found = []
+        for picture, name, label in zip(batch.pictures, batch.ids, batch.labels, strict=True):
+            target = classifier.attack_target(name, every_step=self.every_step, fresh=fresh)
+            where = {"seed": address.seed, "dataset": address.dataset, "sample_id": name}
+            number, eps = classifier.classes.index(label), any_budget(level)
+            adversarial, seen = self.run(picture, number, target, eps, fresh=fresh, **where)
+            batch.notes[name] = seen
+            found.append(adversarial)
+        return found
+
+    def __call__(
+        self,
+        picture: np.ndarray,
+        label: int,
+        target: "nn.Module",
+        eps: float,
+        *,
+        seed: int,
+        dataset: str,
+        sample_id: str,
+    ) -> np.ndarray:
+        """The adversarial picture, within eps of `picture`; see `run`."""
+        return self.run(
+            picture, label, target, eps, seed=seed, dataset=dataset, sample_id=sample_id
+        )[0]
+
+    def run(
+        self,
+        picture: np.ndarray,
+        label: int,
+        target: "nn.Module",
+        eps: float,
+        *,
+        seed: int,
+        dataset: str,
+        sample_id: str,
+        fresh: bool = False,
+    ) -> tuple[np.ndarray, Seen]:
+        """Attack one picture.
+
+        Args:
+            picture: uint8 RGB (H, W, 3).
+            label: The right class, as the target numbers it.
+            target: float32 images (1, 3, H, W) in [0, 1] -> logits; differentiable.
+            eps: Budget in 1/255; 0 gives the picture itself.
+            seed: Run seed.
+            dataset: Name of the data set.
+            sample_id: Id of the sample.
+            fresh: Whether equal queries of the target differ, because each draws noise anew.
+
+        Returns:
+            The adversarial picture (H, W, 3): uint8 if it is rounded (see `rounding`), else float32
+            grey levels from 0 to 255, for 8 bits could not hold so small a change. And what was
+            seen on the way.
+        """
+        import torch
+
+        from bench.perturb.attacks.victim import Victim
+
+        if eps == 0:
+            return picture.copy(), Seen()
+        device = next(target.parameters()).device
+        image = torch.from_numpy(picture.transpose(2, 0, 1)[None] / np.float32(255.0)).to(device)
+        truth = torch.tensor([label], device=device)
+        victim = Victim(target, label, lambda images: self._stored(images, image, eps), fresh)
+        address = eps if isinstance(eps, int) else f"{eps:g}/255"
+        with rng.fenced(seed, dataset, sample_id, self.name, address):
+            adversarial = self.attacked(image, truth, victim, eps / 255.0).detach()
+            broken = ~adversarial.isfinite()
+            stored = self._stored(torch.where(broken, image, adversarial), image, eps)
+            victim.end(stored)
+        pixels = stored[0].permute(1, 2, 0).mul(255.0)
+        if not self._rounds(eps):
+            return np.asarray(pixels.clamp(0, 255).cpu(), dtype=np.float32), victim.seen
+        return np.asarray(pixels.round().clamp(0, 255).cpu(), dtype=np.uint8), victim.seen
+
+    @abstractmethod
+    def attacked(self, images: "Tensor", labels: "Tensor", target: Any, eps: float) -> "Tensor":
+        """Adversarial images, float32 (N, 3, H, W) in [0, 1], within eps of `images`.
+
+        Args:
+            images: float32 (N, 3, H, W) in [0, 1].
+            labels: int64 (N,).
+            target: What is attacked, a `Victim`.
+            eps: Budget on the range [0, 1].
+        """
+
+    def _rounds(self, eps: float) -> bool:
+        usual = self.norm == "linf" and isinstance(eps, int)
+        return usual if self.rounding is None else self.rounding
+
+    def _stored(self, images: "Tensor", clean: "Tensor", eps: float) -> "Tensor":
+        """Images as they will be stored, on [0, 1]: rounded, if they are, within eps of `clean`."""
+        if not self._rounds(eps):
+            return images
+        levels = images.mul(255.0).round()
+        if self.norm == "linf" and isinstance(eps, int):
+            return levels.clamp(0, 255) / 255.0
+        origin = clean.mul(255.0).round()
+        if self.norm == "linf":
+            whole = float(int(eps))
+            return (origin + (levels - origin).clamp(-whole, whole)).clamp(0, 255) / 255.0
+        # Rounding may lengthen a change; the longest that fits is taken.
+        change = images.mul(255.0) - origin
+        for percent in range(100, -1, -2):
+            short = (change * (percent / 100)).round()
+            if float(short.square().sum().sqrt()) <= eps:
+                break
+        return (origin + short).clamp(0, 255) / 255.0
+
+
+@dataclass(frozen=True)
+class BuiltIn(Attack):
+    """What all attacks of the bench have in common.
+
+    Attributes:
+        name: As in configs and tables; it addresses the draws.
+        norm: As of `Attack`.
+        rounding: As of `Attack`.
+        eot: Gradients that are averaged at each query ("expectation over transformation", Athalye
+            et al. 2018, arXiv 1802.00420): for classifiers that draw noise anew.
+    """
+
+    name: str = ""
+    norm: Norm = "linf"
+    rounding: bool | None = None
+    eot: Annotated[int, Field(ge=1)] = 1
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    kind: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+
+    def parameters(self) -> dict[str, Any]:
+        """All that determines the pixels besides eps and the target."""
+        return self.all_parameters()
+
+    def all_parameters(self) -> dict[str, Any]:
+        """Name, kind, version and every field."""
+        own = {one.name: getattr(self, one.name) for one in fields(self)}
+        said = {name: value for name, value in own.items() if value is not None}
+        return {"name": self.name, "kind": self.kind, "version": self.version} | said
+
+    def unusual(self, *but: str) -> dict[str, Any]:
+        """The fields that are not as usual, less those named."""
+        own = {one.name: (getattr(self, one.name), one.default) for one in fields(self)}
+        return {k: value for k, (value, usual) in own.items() if k not in but and value != usual}

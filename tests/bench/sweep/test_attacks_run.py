@@ -1,0 +1,205 @@
+"""Attacks in whole runs: the same rows however a run is cut, transfer, and what is believed."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.config import parse
+from bench.report.evidence import evidence, warnings
+from bench.report.results import read
+from bench.report.tables import tables
+from bench.store.store import ATTACK_SCHEMA, Store
+from bench.sweep.run import run
+from bench.util.errors import UserError
+from bench.util.progress import Reporter
+
+HEAD = """
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Net(nn.Module):
+    classes = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+    def __init__(self, seed):
+        super().__init__()
+        draw = torch.Generator().manual_seed(seed)
+        self.w = nn.Parameter(torch.randn(7, 3 * 16, generator=draw))
+    def logits(self, x):
+        features = F.adaptive_avg_pool2d(x, 4).flatten(1)
+        return 40 * (features - features.mean(1, keepdim=True)) @ self.w.T
+    def forward(self, x):
+        BODY
+
+def one():
+    return Net(1)
+def two():
+    return Net(2)
+"""
+
+SOUND = "return self.logits(x)"
+#: What is broken -> the check that must name it.
+ZOO = {
+    "return self.logits(x.detach())": "gradient",
+    "return self.logits((x * 6).round() / 6)": "gradient",
+    "return F.one_hot(self.logits(x).argmax(1), 7).float()": "gradient",
+    "return 1e4 * self.logits(x)": "gradient",
+    "return self.logits(x) + torch.randn(7) * 20": "same verdict",
+    "return self.logits(F.dropout(x, 0.5, training=True))": "same verdict",
+    "on_grid = (255 * x - (255 * x).round()).abs().max() < 1e-2\n"  # not while it is attacked
+    "        return self.logits(x) if on_grid else self.logits(x) * float('nan')": "finite",
+}
+
+
+@pytest.fixture
+def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run attacks on networks whose forward pass is given; the folder of the store."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def measured(
+        attacks: dict[str, Any], body: str = SOUND, out: str = "out", names=("one",), **execution
+    ) -> Path:
+        (tmp_path / "zoo.py").write_text(HEAD.replace("BODY", body))
+        sys.modules.pop("zoo", None)
+        entry = {"kind": "python", "check_class_order": False}
+        content = {
+            "validation": False,
+            "data": {"kind": "faces", "train": 14, "val": 7, "test": 21},
+            "classifiers": {name: {**entry, "factory": f"zoo:{name}"} for name in names},
+            "perturbations": {"attacks": attacks},
+            "execution": {"workers": 1, "device": "cpu", **execution},
+        }
+        folder = tmp_path / out
+        run(parse(content, "x"), folder, Reporter(quiet=True))
+        return folder
+
+    yield measured
+    sys.modules.pop("zoo", None)
+
+
+def stored(folder: Path) -> dict[str, pd.DataFrame]:
+    """Rows and what was seen, of each attack's cells, whatever was spent."""
+    store, found = Store(folder), {}
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        assert manifest is not None
+        rows = store.rows(manifest).drop(columns="seconds")
+        seen = store.attacks(manifest) if cell.family == "attack" else None
+        found[f"{cell.classifier} {cell.perturbation} {cell.severity}"] = (
+            rows if seen is None else rows.merge(seen, on="sample_id")
+        )
+    return found
+
+
+def test_rows_do_not_depend_on_how_a_run_is_cut(measure) -> None:
+    attacks = {
+        "pgd": [4],
+        "strong_pgd": {"eps": [2], "steps": 5, "last_whole": 2},
+        "standard": {"eps": [2], "steps": 3, "budget": 6},
+        "rays": {"eps": [4], "budget": 8},
+        "torchattacks.MIFGSM": [0.5],
+        "from_two": {"kind": "transfer", "source": "two", "eps": [4]},
+    }
+    whole = stored(measure(attacks, names=("one", "two"), batch_size=64, shards=1))
+    parts = stored(measure(attacks, out="b", names=("one", "two"), batch_size=2, shards=3))
+    assert list(whole) == list(parts)
+    for name, frame in whole.items():
+        pd.testing.assert_frame_equal(frame, parts[name])
+    assert "two from_two 4/255" not in whole and "one from_two 4/255" in whole
+    assert set(ATTACK_SCHEMA.names) <= set(whole["one pgd 4/255"].columns)
+
+
+def test_a_transfer_is_what_the_other_was_attacked_with(measure) -> None:
+    attacks = {"pgd": [8], "from_two": {"kind": "transfer", "source": "two", "eps": [8]}}
+    folder = measure(attacks, names=("one", "two"))
+    before, found = Store(folder), stored(folder)
+    own, moved = found["one pgd 8/255"], found["one from_two 8/255"]
+    assert not np.allclose(np.stack(own["logits"]), np.stack(moved["logits"]))
+    (manifest,) = [
+        m for c in before.planned() if c.perturbation == "from_two" and (m := before.manifest(c))
+    ]
+    (other,) = [
+        m
+        for c in before.planned()
+        if (c.classifier, c.family) == ("two", "clean") and (m := before.manifest(c))
+    ]
+    assert manifest.inputs["source"]["weights"] == other.inputs["weights"]
+
+
+def graded(folder: Path):
+    (group,) = read(folder).groups
+    return group, evidence(group, "one", "pgd")
+
+
+@pytest.mark.parametrize(("body", "check"), ZOO.items(), ids=list(ZOO.values()))
+def test_a_broken_defence_is_named(measure, body: str, check: str) -> None:
+    folder = measure({"pgd": [2, 8], "square": {"eps": [8], "budget": 30}}, body)
+    group, found = graded(folder)
+    assert found.grade in ("C", "D") and check in found.failed, found
+    (sentence,) = [own for own in warnings(group) if " under pgd: " in own]
+    assert found.failed[check] in sentence
+    (spec,) = [spec for spec in tables(read(folder), Store(folder)) if spec.name.endswith("pgd")]
+    assert not spec.marks and sentence in spec.about
+    assert str(spec.rows[0][spec.header.index("evidence")]).startswith(f"{found.grade} (")
+
+
+def test_a_sound_classifier_is_believed(measure) -> None:
+    attacks = {
+        "pgd": {"eps": [2, 16], "steps": 10},
+        "square": {"eps": [16], "budget": 30},
+        "random_noise": [2, 16],
+    }
+    group, found = graded(measure(attacks))
+    assert not found.failed and found.grade in ("A", "B"), found
+    assert evidence(group, "one", "random_noise") is None
+
+
+def test_a_transfer_from_nobody_is_told(measure) -> None:
+    with pytest.raises(UserError, match="the run has no classifier 'three'"):
+        measure({"t": {"kind": "transfer", "source": "three", "eps": [1]}})
+
+
+def test_fresh_noise_is_judged_on_several_draws(measure) -> None:
+    noisy = "return self.logits(x) + 3 * torch.randn(7)"
+    fresh = {"kind": "pgd", "eps": [1, 8], "steps": 3, "eot": 2, "noise": "fresh", "draws": 4}
+    folder = measure({"pgd_fresh": fresh}, noisy)
+    results = read(folder)
+    (group,) = results.groups
+    drawn = {(r.cell.perturbation, r.cell.severity): r for r in group.draws}
+    assert set(drawn) == {("clean", "0"), ("pgd_fresh", "1/255"), ("pgd_fresh", "8/255")}
+    assert {one.metrics.n for one in drawn.values()} == {84}
+    (spec,) = [spec for spec in tables(results, Store(folder)) if "fresh-noise" in spec.name]
+    rows = {str(row[1]): row for row in spec.rows}
+    assert [rows["clean"][3], rows["clean"][4], rows["pgd_fresh 8/255"][2]] == ["21", "4", "2"]
+    frame = Store(folder).rows(drawn["clean", "0"].manifest)
+    right = (frame["label"] == frame["prediction"]).to_numpy().reshape(21, 4)
+    assert rows["clean"][5].value == pytest.approx(right.mean())
+    assert rows["clean"][6].value == pytest.approx(right.all(1).mean())
+    assert right.mean() > right.all(1).mean() >= rows["pgd_fresh 8/255"][6].value
+    cut = measure({"pgd_fresh": fresh}, noisy, out="b", batch_size=3, shards=2)
+    for name, frame in stored(folder).items():
+        pd.testing.assert_frame_equal(frame, stored(cut)[name])
+
+
+def test_the_worst_case_and_the_smallest_budgets_follow_from_the_rows(measure) -> None:
+    folder = measure({"pgd": [1, 4], "square": {"eps": [1, 4], "budget": 20}, "fgsm": [4]})
+    found = {spec.name: spec for spec in tables(read(folder), Store(folder))}
+    worst = next(spec for name, spec in found.items() if "worst-case" in name)
+    frames = stored(folder)
+
+    def right(which: str) -> np.ndarray:
+        return (frames[which]["label"] == frames[which]["prediction"]).to_numpy()
+
+    at = {eps: worst.header.index(f"eps {eps}") for eps in ("1/255", "4/255")}
+    one = right("one pgd 1/255") & right("one square 1/255")
+    four = right("one pgd 4/255") & right("one square 4/255") & right("one fgsm 4/255")
+    assert worst.rows[0][at["1/255"]].value == pytest.approx(one.mean())
+    assert worst.rows[0][at["4/255"]].value == pytest.approx(four.mean())
+    smallest = next(spec for name, spec in found.items() if "smallest-eps" in name)
+    never = smallest.rows[0][smallest.header.index("never wrong %")]
+    assert never.value == pytest.approx((right("one clean 0") & one & four).mean())
