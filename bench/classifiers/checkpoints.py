@@ -115,7 +115,7 @@ def concurrent_trainings(
     from bench.training.side_by_side import process_count
 
     steps = {
-        digest(recipe): config.classifiers[name].training_steps(recipe)
+        digest(recipe): kind_of(recipe).training_steps(recipe)
         * config.classifiers[name].train_step_seconds
         for (name, _), chain in chains.items()
         for recipe in chain

@@ -46,13 +46,15 @@ def train(
     with interruptible():
         first = os.environ.get("RANK", "0") == "0"  # set by the launcher
         reporter = Reporter(quiet=not first)
-        dataset = open_dataset(chosen.data, chosen.seed, reporter, chosen.clips)
-        folders = train_missing(chosen, dataset, out, reporter)
-        for folder in dict.fromkeys(folders.values()):
+        found = []
+        for part in chosen.parts():
+            dataset = open_dataset(part.data, part.seed, reporter, part.clips)
+            found += train_missing(part, dataset, out, reporter).items()
+        for folder in dict.fromkeys(folder for _, folder in found):
             reporter.say(f"{folder}")
     if json and first:
         checkpoints = [
             {"classifier": name, "seed": number, "folder": str(folder)}
-            for (name, number), folder in folders.items()
+            for (name, number), folder in found
         ]
         print_json({"checkpoints": checkpoints})

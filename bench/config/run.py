@@ -55,6 +55,8 @@ class Config(Section):
     validation: bool = True  # measure clean validation pictures, too: decisions are fitted on them
     views: int = Field(0, ge=0)  # of each clean test picture, for classifiers without steps
     data: DataConfig = FacesData()
+    # Folds of the data set that make one experiment, each trained and tested on its own.
+    folds: list[Annotated[int, Field(ge=1)]] | None = Field(None, min_length=1)
     # Which frames of clips classifiers are shown; without it they are shown pictures.
     clips: ShownFrames | None = None
     # Lists of test pictures, by the name of the group that they make.
@@ -90,6 +92,25 @@ class Config(Section):
     def seeds(self) -> list[int]:
         """The training seeds: every trained classifier is trained once with each."""
         return list(dict.fromkeys(self.training_seeds or [self.seed]))
+
+    def parts(self) -> "list[Config]":
+        """The runs that it is made of: one for each of `folds`, else itself.
+
+        Raises:
+            UserError: If the data set has no such folds.
+        """
+        if self.folds is None:
+            return [self]
+        if "fold" not in type(self.data).model_fields:
+            raise UserError(f"folds: {self.data.kind} has no folds; leave `folds` out.")
+        found = []
+        for fold in dict.fromkeys(self.folds):
+            try:
+                data = type(self.data).model_validate({**self.data.model_dump(), "fold": fold})
+            except ValidationError as error:
+                raise UserError(f"folds: {self.data.kind}: {sentences(error)}.") from error
+            found.append(self.model_copy(update={"data": data, "folds": None}))
+        return found
 
     def select(
         self, classifiers: list[str] | None = None, perturbations: list[str] | None = None

@@ -212,7 +212,7 @@ class ShownClips(ClipDataSet):
         self.classes, self.kind = clips.classes, clips.kind
         self.synthetic, self.skipped = clips.synthetic, clips.skipped
         self.group_values = dict(clips.group_values)
-        shown = f"clips of {length} frames, sampled by {sampler}, short ones padded by {padding}"
+        shown = f"{length} frames of a clip, sampled by {sampler}, padded by {padding}; WAR"
         self.protocol = f"{clips.protocol}; {shown}" if clips.protocol else shown
         drawn = {"seed": seed} if sampler in _RANDOM else {}
         self.digest = digest({"clips": clips.digest, "frames": [length, sampler, padding], **drawn})

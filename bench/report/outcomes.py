@@ -120,6 +120,23 @@ class Outcomes:
         return int(np.searchsorted(self.ids, sample_id))
 
 
+def joined(parts: Sequence[Outcomes]) -> Outcomes:
+    """Samples of several data sets, such as the folds of one, with their names made distinct.
+
+    Raises:
+        ValueError: If the classes differ.
+    """
+    if len({part.classes for part in parts}) > 1:
+        raise ValueError("outcomes of other classes cannot be joined")
+    names = [np.array([f"{k:03d}/{name}" for name in p.ids], object) for k, p in enumerate(parts)]
+    columns = ("labels", "predictions", "logits", "d_p", "evaluations", "seconds")
+    return replace(
+        parts[0],
+        ids=np.concatenate(names),
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in columns},
+    )
+
+
 def shared_samples(several: Sequence[Outcomes]) -> list[Outcomes]:
     """Each reduced to the samples that occur in all."""
     first = several[0]

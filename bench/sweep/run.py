@@ -3,8 +3,9 @@
 import itertools
 import platform
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from bench.classifiers import checkpoints
 from bench.classifiers.base import Classifier
 from bench.classifiers.class_order import require_class_order
+from bench.classifiers.kinds import kind_of
 from bench.config import Config
 from bench.data.base import DataSet, Skipped
 from bench.data.lists import with_lists
@@ -194,6 +196,21 @@ class DryRun:
 
 def dry_run(config: Config, out: Path, fresh: bool = False) -> DryRun:
     """Plan without doing anything; see `run`."""
+    parts = [_dry_run(part, out, fresh) for part in config.parts()]
+    training: Counter[tuple[str, int]] = Counter()
+    for part in parts:
+        training.update(part.training)
+    return replace(
+        parts[0],
+        cells=[cell for part in parts for cell in part.cells],
+        training=dict(training),
+        seconds=sum(part.seconds for part in parts),
+        skipped=sum(part.skipped for part in parts),
+    )
+
+
+def _dry_run(config: Config, out: Path, fresh: bool) -> DryRun:
+    """Of one fold, or of a run without folds."""
     _require_possible(config)
     opened = open_dataset(config.data, config.seed, clips=config.clips)
     dataset = with_lists(opened, config.lists, Reporter())
@@ -207,7 +224,7 @@ def dry_run(config: Config, out: Path, fresh: bool = False) -> DryRun:
             if folder.exists():
                 weights[key] = Card.verified(folder, recipe).weights
                 continue
-            steps = config.classifiers[key[0]].training_steps(recipe)
+            steps = kind_of(recipe).training_steps(recipe)
             missing[key] = missing.get(key, 0) + (0 if folder in counted else steps)
             counted.add(folder)
     weights |= dict.fromkeys(missing, "") | given_weights(config)
@@ -244,6 +261,18 @@ def run(
     Returns:
         The filled store.
     """
+    parts = config.parts()
+    for number, part in enumerate(parts):
+        if len(parts) > 1:
+            reporter.say(f"fold {number + 1} of {len(parts)}: {part.data.name}")
+        store = _run(part, out, reporter, command, fresh)
+    return store
+
+
+def _run(
+    config: Config, out: Path, reporter: Reporter, command: Sequence[str], fresh: bool
+) -> Store:
+    """Of one fold, or of a run without folds."""
     _require_possible(config)
     for name, reason in config.perturbations.left_out.items():
         reporter.say(f"left out: {name}: {reason}")

@@ -109,7 +109,8 @@ def verify(out: Path, reporter: Reporter, samples: int = 200, seed: int = 0) -> 
     """
     store, found = Store(out), Verified()
     cells, config = store.planned(), _config(out)
-    dataset = with_lists(open_dataset(config.data, config.seed, reporter), config.lists, reporter)
+    opened = open_dataset(config.data, config.seed, reporter, config.clips)
+    dataset = with_lists(opened, config.lists, reporter)
     folders, absent = _checkpoints(config, dataset, out, found)
     kept = {name: spec for name, spec in config.classifiers.items() if name not in absent}
     here = config.model_copy(update={"classifiers": kept})
@@ -126,7 +127,10 @@ def verify(out: Path, reporter: Reporter, samples: int = 200, seed: int = 0) -> 
             task.advance()
             if rows is None:
                 continue
-            if cell.classifier in absent or cell.classifier not in config.classifiers:
+            if cell.dataset != dataset.name:  # of an earlier run or fold
+                reason = f"it is of {cell.dataset}, and plan.json's config of {dataset.name}"
+                found.unknown[reason] = found.unknown.get(reason, 0) + 1
+            elif cell.classifier in absent or cell.classifier not in config.classifiers:
                 reason = absent.get(cell.classifier, "its classifier is not in plan.json's config")
                 found.unknown[reason] = found.unknown.get(reason, 0) + 1
             elif cell.id not in plan or plan[cell.id].cell != cell:

@@ -21,7 +21,7 @@ from bench.report.results import Results, ResultSet
 from bench.report.spec import Chapter, TableSpec, unique
 from bench.report.tables.attacks import fresh_table, smallest_table, worst_case_table
 from bench.report.tables.calibration import calibration_table, consistency_tables
-from bench.report.tables.clean import across_tables, clean_table, group_tables
+from bench.report.tables.clean import across_tables, clean_table, folds_tables, group_tables
 from bench.report.tables.common import (
     DRAWN,
     SEEDS,
@@ -72,7 +72,8 @@ def tables(results: Results, store: Store, reference: str | None = None) -> list
         UserError: If there is no such classifier.
     """
     check_reference(results, reference)
-    found = list(_in("data", [datasets_table(results, store), *across_tables(results)]))
+    whole = [datasets_table(results, store), *across_tables(results), *folds_tables(results)]
+    found = list(_in("data", whole))
     for group in results.groups:
         found += _of_group(group, store, reference)
     found += _in("provenance", constants_table(results))

@@ -1,13 +1,15 @@
 """The table of clean pictures."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.stats import t as student_t
 
-from bench.report.outcomes import share
+from bench.report.outcomes import joined, measure_seeds, share
 from bench.report.ranking import FEWEST, RankedScores
 from bench.report.results import CLASS, Attribute, Pooled, Results, ResultSet, attributes, classes
-from bench.report.spec import Number, TableSpec, Value
+from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
 from bench.report.tables.common import (
     Swept,
     behind,
@@ -175,6 +177,65 @@ def across_tables(results: Results) -> list[TableSpec]:
         title = "EmoDC's variants across data sets"
         found.append(_table("across-variants", title, groups, ("variant", "objective"), objectives))
     return found
+
+
+def folds_tables(results: Results) -> list[TableSpec]:
+    """Per data set that was measured in several folds: each fold, their mean, and all pooled.
+
+    The folds of a data set have names that differ in the number behind "_fold".
+    """
+    experiments: dict[tuple[str, int], dict[int, ResultSet]] = {}
+    for group in results.groups:
+        named = _FOLD.search(group.dataset)
+        if named is not None and group.perturbations("clean"):
+            name = _FOLD.sub("_folds", group.dataset)
+            experiments.setdefault((name, group.seed), {})[int(named[1])] = group
+    several = len({name for name, _ in experiments}) < len(experiments)
+    return [
+        _folds_table(f"{name}-seed{seed}" if several else name, dict(sorted(folds.items())))
+        for (name, seed), folds in experiments.items()
+        if len(folds) > 1
+    ]
+
+
+_FOLD = re.compile(r"_fold(\d+)")
+
+
+def _folds_table(name: str, folds: Mapping[int, ResultSet]) -> TableSpec:
+    header = (
+        *("classifier", "n", "measure"),
+        *(f"fold {number}" for number in folds),
+        *("mean of folds", "pooled"),
+    )
+    rows: list[tuple[Value, ...]] = []
+    shown = {c: n for group in folds.values() for c, n in group.names.items()}
+    for classifier, title in shown.items():
+        each = [group.clean(classifier) for group in folds.values()]
+        there = [one for one in each if one is not None]
+        seeds = {one.seeds for one in there}
+        pooled = None
+        if len(there) == len(folds) and len(seeds) == 1:
+            by_seed = zip(*(one.outcomes for one in there), strict=True)
+            pooled = measure_seeds([joined(own) for own in by_seed])
+        n = sum(one.metrics.n for one in there)
+        for measure, field in (("accuracy (WAR) %", "accuracy"), ("UAR %", "uar")):
+            own = [None if one is None else getattr(one.metrics, field) for one in each]
+            values = [one.value for one in own if one is not None]
+            mean = _mean_of_folds(values) if len(values) == len(folds) else None
+            whole = None if pooled is None else getattr(pooled, field)
+            rows.append((title, str(n), measure, *own, mean, whole))
+    about = (
+        "Clean samples by fold; the mean of folds has Student's interval over folds, all pooled "
+        "one over samples. Trainings of folds share data, so both are optimistic"
+    )
+    text = caption(about, intervals="95% intervals")
+    return TableSpec(f"folds-{name}", f"Folds of {name}", text, header, tuple(rows))
+
+
+def _mean_of_folds(values: Sequence[float]) -> AccuracyEstimate:
+    mean, k = float(np.mean(values)), len(values)
+    reach = float(student_t.ppf(0.975, k - 1) * np.std(values, ddof=1) / np.sqrt(k))
+    return AccuracyEstimate(mean, Interval(max(0.0, mean - reach), min(1.0, mean + reach)))
 
 
 def _several(groups: Sequence[ResultSet], rows: Rows) -> bool:

@@ -216,7 +216,7 @@ def test_what_is_shown_is_a_clip_and_the_picture_stays_the_middle_frame(dataset:
     assert found.picture(sample("long"))[0, 0, 0] == 25
     assert found.name == "made_up_t8" and found.length == 8 and found.clips is dataset
     assert ShownClips(dataset, 8, "linspace", "tile").name == "made_up_t8_linspace_tile"
-    assert "8 frames, sampled by tsn_middle" in found.protocol
+    assert "8 frames of a clip, sampled by tsn_middle" in found.protocol
 
 
 def test_another_choice_of_frames_is_another_digest_and_the_same_training_data(

@@ -16,6 +16,7 @@ from bench.report.pairing import Side, pair
 from bench.store.cells import Cell
 from bench.store.store import Store
 from bench.sweep.run import dry_run, run
+from bench.sweep.verify import verify
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 
@@ -88,7 +89,7 @@ def test_the_report_is_that_of_pictures_and_says_what_was_shown(finished: Path) 
     text = (finished / "report" / "summary.csv").read_text()
     assert text.count("\n") == len(CLASSIFIERS) * 4 + 1 and ",clips_t4," in text
     page = (finished / "report" / "index.html").read_text()
-    assert "clips of 4 frames, sampled by tsn_middle" in page and "(WAR)" in page
+    assert "4 frames of a clip, sampled by tsn_middle, padded by edge; WAR" in page
     found = pair(Side("A", finished, "mean"), Side("B", finished, "hdf"))
     assert {p.where.perturbation for p in found.pairs} >= {"clean", "frame_drop"}
 
@@ -140,6 +141,11 @@ def test_results_do_not_depend_on_batches_shards_or_workers(finished: Path, tmp_
     run(config(execution=other), tmp_path, Reporter())
     write_report(tmp_path)
     assert summary_without_times(tmp_path) == summary_without_times(finished)
+
+
+def test_rows_of_clips_can_be_computed_anew(out: Path) -> None:
+    found = verify(out, Reporter(), samples=12)
+    assert not found.faults and found.checked == 12 and found.equal == 12
 
 
 class Killed(Exception):
