@@ -336,10 +336,10 @@ def train_stage(
     figures = "  ".join(f"{key} {value:.4f}" for key, value in card.validation.items())
     verdict = ""
     if card.gate is not None and not card.gate.passed:
-        verdict = "  GATE FAILED: no longer a denoiser"
+        verdict = "  DENOISER CHECK FAILED: no longer a denoiser"
     conditioning = None if card.gate is None else card.gate.conditioning
     if conditioning is not None and not conditioning.passed:
-        verdict += "  CONDITIONING FAILED: the prompt does not matter"
+        verdict += "  CONDITIONING CHECK FAILED: the prompt does not matter"
     loop.reporter.say(f"{label}: validation {figures}{verdict}")
 
     def save(scratch: Path) -> None:
