@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -18,7 +19,7 @@ def save(classifier: FaceClassifier | PackagedNetwork, folder: Path) -> None:
     """Write `classifier` to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(classifier.state_dict(), folder / "model.safetensors")
-    card = {"architecture": classifier.architecture, "classes": classifier.classes}
+    card: dict[str, Any] = {"architecture": classifier.architecture, "classes": classifier.classes}
     if getattr(classifier, "head", None) is not None:
         card["head"] = classifier.head
     (folder / "classifier.json").write_text(json.dumps(card, indent=2) + "\n")

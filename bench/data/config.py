@@ -73,16 +73,15 @@ class ShownFrames(Section):
 FACES: dict[str, type[Section]] = {"faces": FacesData, "clips": ClipsData}
 FILES = LAYOUTS
 
-#: Any layout of files.
+#: Any layout of files; any data set that is one.
 FilesData: Any = reduce(or_, FILES.values())
+_Known: Any = reduce(or_, [*FACES.values(), *FILES.values()])
 
 
 #: Layouts of other distributions stand beside those of the bench.
 _OrBrought = plugins.or_brought("dataset", Layout, {*FACES, *FILES, "cross"})
 
-SingleData: Any = Annotated[
-    SerializeAsAny[FacesData | ClipsData | FilesData], Field(discriminator="kind"), _OrBrought
-]
+SingleData: Any = Annotated[SerializeAsAny[_Known], Field(discriminator="kind"), _OrBrought]
 
 
 class CrossData(Section):

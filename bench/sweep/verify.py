@@ -119,7 +119,7 @@ def verify(out: Path, reporter: Reporter, samples: int = 200, seed: int = 0) -> 
         planned.cell.id: planned
         for planned in make_plan(here, dataset, weights | given_weights(here))
     }
-    truth = {s.id: s.label for split in ("val", "test") for s in dataset.samples(split)}  # type: ignore[arg-type]
+    truth = {s.id: s.label for split in ("val", "test") for s in dataset.samples(split)}
     known: list[tuple[PlannedCell, pd.DataFrame]] = []
     with reporter.task("read", len(cells)) as task:
         for cell in cells:
