@@ -63,7 +63,7 @@ def test_parameters_of_attacks_and_functions_of_a_user_are_shown(build) -> None:
     specs = {spec.name: spec for spec in tables(read(root), store)}
     assert [(row[0], row[3]) for row in specs["constants"].rows] == [
         ("my fog", "function m:fog; source abc"),
-        ("pgd", "steps 50; step size eps/4; restarts 2"),
+        ("pgd", "steps 50; step size eps/4; restarts 2; chosen by verdict"),
     ]
 
 
