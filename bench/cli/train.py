@@ -46,7 +46,7 @@ def train(
     with interruptible():
         first = os.environ.get("RANK", "0") == "0"  # set by the launcher
         reporter = Reporter(quiet=not first)
-        found = []
+        found: list[tuple[tuple[str, int], Path]] = []
         for part in chosen.parts():
             dataset = open_dataset(part.data, part.seed, reporter, part.clips)
             found += train_missing(part, dataset, out, reporter).items()

@@ -81,7 +81,8 @@ _Known: Any = reduce(or_, [*FACES.values(), *FILES.values()])
 #: Layouts of other distributions stand beside those of the bench.
 _OrBrought = plugins.or_brought("dataset", Layout, {*FACES, *FILES, "cross"})
 
-SingleData: Any = Annotated[SerializeAsAny[_Known], Field(discriminator="kind"), _OrBrought]
+_Shown: Any = SerializeAsAny
+SingleData: Any = Annotated[_Shown[_Known], Field(discriminator="kind"), _OrBrought]
 
 
 class CrossData(Section):

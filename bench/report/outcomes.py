@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import exp, inf
 from statistics import fmean
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -130,11 +130,10 @@ def joined(parts: Sequence[Outcomes]) -> Outcomes:
         raise ValueError("outcomes of other classes cannot be joined")
     names = [np.array([f"{k:03d}/{name}" for name in p.ids], object) for k, p in enumerate(parts)]
     columns = ("labels", "predictions", "logits", "d_p", "evaluations", "seconds")
-    return replace(
-        parts[0],
-        ids=np.concatenate(names),
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in columns},
-    )
+    joint: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in columns
+    }
+    return replace(parts[0], ids=np.concatenate(names), **joint)
 
 
 def shared_samples(several: Sequence[Outcomes]) -> list[Outcomes]:

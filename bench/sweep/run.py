@@ -264,7 +264,9 @@ def run(
     parts = config.parts()
     for number, part in enumerate(parts):
         if len(parts) > 1:
-            reporter.say(f"fold {number + 1} of {len(parts)}: {part.data.name}")
+            reporter.say(
+                f"fold {number + 1} of {len(parts)}: {getattr(part.data, 'name', part.data.kind)}"
+            )
         store = _run(part, out, reporter, command, fresh)
     return store
 

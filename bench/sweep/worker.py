@@ -511,8 +511,8 @@ def _rows(
     seen = [notes.get(sample.id) for sample in samples]
     if any(one is not None for one in seen):
         for column in ATTACK_SCHEMA:
-            values = [None if one is None else getattr(one, column.name) for one in seen]
-            frame[column.name] = pd.array(values, _NULLABLE[str(column.type)])
+            values: list[Any] = [None if one is None else getattr(one, column.name) for one in seen]
+            frame[column.name] = pd.Series(values, dtype=_NULLABLE[str(column.type)]).array
     return frame
 
 

@@ -133,7 +133,11 @@ class Attack(Perturbation):
         found = []
         for picture, name, label in zip(batch.pictures, batch.ids, batch.labels, strict=True):
             target = classifier.attack_target(name, every_step=self.every_step, fresh=fresh)
-            where = {"seed": address.seed, "dataset": address.dataset, "sample_id": name}
+            where: dict[str, Any] = {
+                "seed": address.seed,
+                "dataset": address.dataset,
+                "sample_id": name,
+            }
             number, eps = classifier.classes.index(label), any_budget(level)
             adversarial, seen = self.run(picture, number, target, eps, fresh=fresh, **where)
             batch.notes[name] = seen

@@ -186,7 +186,7 @@ class PGD(BuiltIn):
     @override
     def parameters(self) -> dict[str, Any]:
         """Steps and their size; and what is not as usual."""
-        found = {"name": self.name, "torchattacks": _REPRODUCED}
+        found: dict[str, Any] = {"name": self.name, "torchattacks": _REPRODUCED}
         found |= {"steps": self.steps, "step_size": self.step_size}
         # Of several starts the result was chosen otherwise once: their cells have other ids now.
         chosen = {"chosen": "by verdict"} if self.restarts > 1 else {}

@@ -53,9 +53,13 @@ def worst_case_table(group: ResultSet) -> TableSpec | None:
     said = f"Wrong under any of {', '.join(named)}, as far as all classifiers have them."
     return captioned(
         group,
-        *("worst-case", "Worst case over attacks"),
+        "worst-case",
+        "Worst case over attacks",
         "Accuracy in percent: pictures that are right under every attack of the budget",
-        *(used, ("classifier", "n", *titles), rows, ranked),
+        used,
+        ("classifier", "n", *titles),
+        rows,
+        ranked,
         intervals=f"{interval_name(group)} intervals",
         remarks=[said],
     )
@@ -84,9 +88,12 @@ def smallest_table(group: ResultSet) -> TableSpec | None:
     header = ("classifier", "norm", "n", "median eps", "quartiles", "never wrong %", "up to")
     return captioned(
         group,
-        *("smallest-eps", "Smallest budgets"),
+        "smallest-eps",
+        "Smallest budgets",
         "Smallest measured budget in 1/255 at which a picture is wrong; 0: when clean",
-        *(used, header, rows),
+        used,
+        header,
+        rows,
         intervals="95% intervals, of the median by order statistics",
     )
 
@@ -121,9 +128,12 @@ def fresh_table(group: ResultSet) -> TableSpec | None:
     used = [result for results in cells.values() for result in results]
     return captioned(
         group,
-        *("fresh-noise", "Fresh noise at every query and verdict"),
+        "fresh-noise",
+        "Fresh noise at every query and verdict",
         "Accuracy in percent of verdicts (n): mean over draws of noise, and right on every draw",
-        *(used, header, rows),
+        used,
+        header,
+        rows,
         intervals=f"{interval_name(group)} intervals over pictures",
         remarks=["Noise policy B: neither the attacker nor the verdict knows the other's noise."],
     )
