@@ -50,7 +50,6 @@ class Maker:
         found = tables(read(self.store.root), self.store, reference)
         for spec in found:
             assert not {"nan", "inf", "-inf"} & set(csv_text(spec).replace("[", " ").split())
-            assert "nan" not in csv_text(spec) and "inf" not in csv_text(spec), spec.name
         return {spec.name.removeprefix("faces-"): spec for spec in found}
 
 
