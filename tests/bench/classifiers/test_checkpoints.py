@@ -15,8 +15,8 @@ from bench.util.files import digest
 PINNED = {
     "ablation": (54, "1d237bba115a"),
     "accurate": (7, "c3f46de5986e"),
-    "cross": (7, "6bc08831e56c"),
-    "default": (10, "36d6592fcd86"),
+    "cross": (7, "c30b44b6aff1"),
+    "default": (10, "69312aa5e5bf"),
     "reference": (4, "13bb701d0c34"),
     "regression": (0, "4f53cda18c2b"),
     "smoke": (5, "4e7ed6220a74"),
