@@ -31,8 +31,8 @@ def bare(line: str) -> str:
 def test_every_file_is_there(out: Path) -> None:
     written = write_report(out)
     files = {str(p.relative_to(out)) for p in (out / "report").rglob("*") if p.is_file()}
-    tables = ("clean", "corruption-errors", "curves", "gaussian_noise", "pgd", "calibration")
-    tables += ("consistency", "groups-class", "steps", "provenance")
+    tables = ("clean", "corruption-errors", "curves", "gaussian_noise", "pgd", "smallest-eps")
+    tables += ("calibration", "consistency", "groups-class", "steps", "provenance")
     tables += ("emodc_x-correlation", "emodc_x-timesteps", "emodc_x-margins")
     expected = {f"report/tables/faces-{t}.{s}" for t in tables for s in ("md", "csv", "tex")}
     expected |= {f"report/tables/datasets.{s}" for s in ("md", "csv", "tex")}
