@@ -88,7 +88,9 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
         checkpoints.load(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["hf-hub:someone/net", "local-dir:folder/net", "../net", "resnte18"])
+@pytest.mark.parametrize(
+    "name", ["hf-hub:someone/net", "local-dir:folder/net", "../net", "resnte18"]
+)
 def test_a_card_names_an_architecture_of_timm_and_nothing_else(name: str, tmp_path: Path) -> None:
     checkpoints.save(FaceClassifier("test_resnet", CLASSES), tmp_path)
     card = {"architecture": name, "classes": list(CLASSES)}
