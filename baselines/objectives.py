@@ -25,7 +25,7 @@ from baselines.fer.scn import ranking_loss, relabelled
 from baselines.networks import FaceClassifier
 
 
-class Objective(nn.Module):
+class HeadObjective(nn.Module):
     """A loss with a state of its own: parameters are trained, buffers are saved."""
 
     #: Whether the loss is given numbers of pictures in the place of labels.
@@ -45,7 +45,7 @@ class Objective(nn.Module):
         """After a step on what it was given, with a share `progress` of all steps done."""
 
 
-class SelfCure(Objective):
+class SelfCure(HeadObjective):
     """SCN's.
 
     Args:
@@ -84,7 +84,7 @@ class SelfCure(Objective):
         self._logits = None
 
 
-class DistractAttention(Objective):
+class DistractAttention(HeadObjective):
     """DAN's.
 
     Args:
@@ -106,7 +106,7 @@ class DistractAttention(Objective):
         return entropy + affinity + partition_loss(heads)
 
 
-class AttentionConsistency(Objective):
+class AttentionConsistency(HeadObjective):
     """EAC's, with the weight that the paper gives the second term."""
 
     weight = 5.0
@@ -122,7 +122,7 @@ class AttentionConsistency(Objective):
 
 
 #: By name: the objective of a classifier and of all training labels, int64 (N,).
-OBJECTIVES: dict[str, Callable[[FaceClassifier, Tensor], Objective]] = {
+OBJECTIVES: dict[str, Callable[[FaceClassifier, Tensor], HeadObjective]] = {
     "scn": lambda classifier, labels: SelfCure(labels),
     "dan": lambda classifier, labels: DistractAttention(
         len(classifier.classes), classifier.network.trunk.num_features

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.objectives import Objective
+from baselines.objectives import HeadObjective
 from baselines.robust import AdversarialTraining
 from baselines.sam import SharpnessAware, frozen_statistics
 
@@ -84,7 +84,7 @@ class BaselineTrainer(Generic[Network]):
         classifier: Network,
         config: BaselineTrainConfig,
         validation: tuple[Tensor, Tensor],
-        objective: Objective | None = None,
+        objective: HeadObjective | None = None,
     ) -> None:
         self.classifier, self.config, self.objective = classifier, config, objective
         self.position = 0

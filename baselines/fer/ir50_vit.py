@@ -72,7 +72,7 @@ class IR50(nn.Module):
         return found
 
 
-class Gate(nn.Module):
+class TokenGate(nn.Module):
     """Features multiplied by a weight of each."""
 
     def __init__(self, width: int) -> None:
@@ -95,7 +95,7 @@ class TokenClassifier(nn.Module):
         self.blocks = nn.Sequential(
             *(Block(TOKEN, 8, qkv_bias=True, norm_layer=norm) for _ in range(2))
         )
-        self.norm, self.se_block = norm(TOKEN), Gate(TOKEN)
+        self.norm, self.se_block = norm(TOKEN), TokenGate(TOKEN)
         self.head = nn.Sequential()
         self.head.add_module("linear", nn.Linear(TOKEN, classes))
         nn.init.trunc_normal_(self.cls_token, std=0.02)

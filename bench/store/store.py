@@ -67,7 +67,7 @@ ROW_SCHEMA = pa.schema(
     ]
 )
 
-#: Further columns of a part, which a cell of an attack may have; see `bench.perturb.attacks.Seen`.
+#: Further columns of a part, which a cell of an attack may have; see `bench.perturb.attacks.AttackFacts`.
 ATTACK_SCHEMA = pa.schema(
     [
         ("forwards", pa.int32()),

@@ -10,7 +10,7 @@
 
 from collections.abc import Mapping
 
-from bench.perturb.attacks.base import Attack, BuiltIn, Seen, any_budget, budget
+from bench.perturb.attacks.base import Attack, AttackFacts, BuiltIn, any_budget, budget
 from bench.perturb.attacks.blackbox import RandomNoise, RayS, Square, Transfer
 from bench.perturb.attacks.fresh import DRAWS, FreshNoise
 from bench.perturb.attacks.gradient import (
@@ -56,10 +56,10 @@ __all__ = [
     "PREFIX",
     "SUITES",
     "Attack",
+    "AttackFacts",
     "BuiltIn",
     "FreshNoise",
     "OfTorchattacks",
-    "Seen",
     "any_budget",
     "budget",
 ]

@@ -59,7 +59,7 @@ def any_budget(asked: Any) -> float:
 
 
 @dataclass
-class Seen:
+class AttackFacts:
     """What was seen while one picture was attacked; `bench.report.evidence` judges it.
 
     Attributes:
@@ -171,7 +171,7 @@ class Attack(Perturbation):
         dataset: str,
         sample_id: str,
         fresh: bool = False,
-    ) -> tuple[np.ndarray, Seen]:
+    ) -> tuple[np.ndarray, AttackFacts]:
         """Attack one picture.
 
         Args:
@@ -194,7 +194,7 @@ class Attack(Perturbation):
         from bench.perturb.attacks.victim import Victim
 
         if eps == 0:
-            return picture.copy(), Seen()
+            return picture.copy(), AttackFacts()
         device = next(target.parameters()).device
         image = torch.from_numpy(picture.transpose(2, 0, 1)[None] / np.float32(255.0)).to(device)
         truth = torch.tensor([label], device=device)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bench.perturb.attacks.base import LossName, Norm, Seen
+from bench.perturb.attacks.base import AttackFacts, LossName, Norm
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits (N, K), labels (N,)) -> what the attack raises, (N,)."""
@@ -34,7 +34,7 @@ class Victim(nn.Module):
     ) -> None:
         super().__init__()
         self.target, self.label, self.stored, self.fresh = target, label, stored, fresh
-        self.seen = Seen()
+        self.seen = AttackFacts()
         self._first: float | None = None
 
     def forward(self, images: Tensor, whole: bool = False) -> Tensor:
