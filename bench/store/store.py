@@ -67,7 +67,7 @@ ROW_SCHEMA = pa.schema(
     ]
 )
 
-#: Further columns of a part, which a cell of an attack may have; see `bench.perturb.attacks.AttackFacts`.
+#: Further columns of a part, of a cell of an attack; see `bench.perturb.attacks.AttackFacts`.
 ATTACK_SCHEMA = pa.schema(
     [
         ("forwards", pa.int32()),
