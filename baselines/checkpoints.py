@@ -20,7 +20,7 @@ def save(classifier: FaceClassifier | PackagedNetwork, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(classifier.state_dict(), folder / "model.safetensors")
     card: dict[str, Any] = {"architecture": classifier.architecture, "classes": classifier.classes}
-    if getattr(classifier, "head", None) is not None:
+    if isinstance(classifier, FaceClassifier) and classifier.head is not None:
         card["head"] = classifier.head
     (folder / "classifier.json").write_text(json.dumps(card, indent=2) + "\n")
 

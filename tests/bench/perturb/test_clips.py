@@ -205,7 +205,7 @@ class Redness(nn.Module):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(1))
 
-    def attack_target(self, sample_id: str, every_step: bool = False) -> nn.Module:
+    def attack_target(self, sample_id: str, *_: object, **__: object) -> nn.Module:
         return self
 
     def forward(self, clips: torch.Tensor) -> torch.Tensor:
