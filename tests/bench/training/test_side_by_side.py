@@ -109,7 +109,8 @@ def test_an_interrupted_run_saves_every_training_and_continues(tmp_path: Path) -
     )
     assert "workers: 2" in text
     (tmp_path / "c.yaml").write_text(text)
-    command = [sys.executable, "-c", SCRIPT, "train", "-c", str(tmp_path / "c.yaml"), "--out"]
+    command = [sys.executable, "-c", SCRIPT, "train", "-c", str(tmp_path / "c.yaml")]
+    command += ["--classifiers", "emodc_base,test_resnet", "--out"]
     checkpoints_ = tmp_path / "cut" / "checkpoints"
     process = subprocess.Popen([*command, str(tmp_path / "cut")], stderr=subprocess.PIPE, text=True)
     try:
@@ -128,7 +129,7 @@ def test_an_interrupted_run_saves_every_training_and_continues(tmp_path: Path) -
         {f.name: Card.verified(f).weights for f in (tmp_path / out / "checkpoints").iterdir()}
         for out in ("cut", "whole")
     )
-    assert cut == whole and len(cut) >= 3
+    assert cut == whole and len(cut) == 2
 
 
 def test_news_of_several_processes_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
