@@ -91,7 +91,7 @@ def ended_once() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        for number in before:
+        for number in before:  # also while the interpreter ends, when handlers are gone
             signal.signal(number, signal.SIG_IGN)
         raise
     finally:
@@ -102,8 +102,12 @@ def ended_once() -> Iterator[None]:
 
 def _end(*_: object) -> None:
     for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _nothing)
     raise KeyboardInterrupt
+
+
+def _nothing(*_: object) -> None:
+    """Takes what came at the same time: Python reports a signal that is ignored when it is due."""
 
 
 class _Process(SpawnProcess):
