@@ -48,7 +48,7 @@ def test_killed_twice_and_continued(tmp_path: Path, two_workers: Path) -> None:
 
 
 def wait_for(condition, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not condition():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
