@@ -18,10 +18,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
+from typing_extensions import override
 
+from bench import labels
 from bench.perturb import CORRUPTIONS
-from bench.util.errors import unknown
+from bench.util.errors import UserError, unknown
 from bench.util.section import Section
 
 if TYPE_CHECKING:
@@ -304,3 +306,87 @@ def trained_with(training: Mapping[str, Any]) -> tuple[str, ...]:
 def seen(training: Mapping[str, Any], corruption: str) -> bool:
     """Whether a classifier of this training has seen a corruption, or one alike."""
     return any(alike(declared, corruption) for declared in trained_with(training))
+
+
+# ------------------------------------------------------------------------------------------------
+# What several kinds have in common.
+
+
+def _known_order(value: str | list[str]) -> str | list[str]:
+    try:
+        labels.class_names(value)
+    except UserError as error:  # as a field's error it is told with the file
+        raise ValueError(str(error)) from error
+    return value
+
+
+#: Classes in the order of a network's logits: a name in `bench.labels.ORDERS`, or the names.
+ClassOrder = Annotated[str | list[str], AfterValidator(_known_order)]
+
+
+class Brought(Kind):
+    """A model that was trained elsewhere, whose outputs somebody has named."""
+
+    trained_with: TrainedWith = Field(default_factory=list)
+    check_class_order: bool = True  # on validation pictures, before the sweep
+
+    @property
+    @override
+    def wants_order_check(self) -> bool:
+        return self.check_class_order
+
+
+class TrainedHere(Kind):
+    """A classifier that the bench trains, and opens from the checkpoint."""
+
+    trained_here: ClassVar[bool] = True
+
+    @override
+    def load(
+        self, name: str, folder: Path | None, config: "Config", device: "torch.device"
+    ) -> "Classifier":
+        from bench.classifiers.load import from_checkpoint
+
+        return from_checkpoint(name, self, folder, config, device)
+
+
+class TrainedAtOnce(TrainedHere):
+    """A network with one checkpoint. It is small: the main process trains it, others wait."""
+
+    architecture: str
+    steps: int = Field(625, ge=1)
+
+    @classmethod
+    @override
+    def stem(cls, recipe: Mapping[str, Any]) -> str:
+        return str(recipe["architecture"])
+
+    @classmethod
+    @override
+    def training_steps(cls, recipe: Mapping[str, Any]) -> int:
+        return int(recipe["steps"])
+
+    @abstractmethod
+    def train_network(
+        self, name: str, recipe: dict[str, Any], folder: Path, data: "TrainingData", loop: "Loop"
+    ) -> None:
+        """Train the network of `recipe` into `folder`; other arguments as of `train`."""
+
+    @override
+    def train(
+        self,
+        name: str,
+        chain: list[dict[str, Any]],
+        number: int,
+        out: Path,
+        data: "TrainingData",
+        loop: "Loop",
+        trackers: Sequence[str],
+    ) -> None:
+        from bench.classifiers.checkpoints import checkpoint_folder
+
+        if loop.accelerator.is_main_process:
+            recipe = chain[number]
+            self.train_network(name, recipe, checkpoint_folder(out, recipe), data, loop)
+        else:
+            loop.accelerator.wait_for_everyone()

@@ -1,22 +1,18 @@
 """A discriminative network, trained from scratch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
 
-from bench.classifiers.kinds.base import Kind, register
+from bench.classifiers.kinds.base import TrainedAtOnce, register
 from bench.util.errors import UserError
 from bench.util.section import Section
 
 if TYPE_CHECKING:
-    import torch
-
     from baselines.robust import AdversarialTraining
-    from bench.classifiers.base import Classifier
-    from bench.config import Config
     from bench.training.data import TrainingData
     from bench.training.loop import Loop
 
@@ -39,7 +35,7 @@ class AdversarialConfig(Section):
 
 
 @register
-class BaselineClassifier(Kind):
+class BaselineClassifier(TrainedAtOnce):
     """A discriminative network, trained from scratch."""
 
     kind: Literal["baseline"]
@@ -58,7 +54,6 @@ class BaselineClassifier(Kind):
     adversarial: AdversarialConfig | None = None
     objective: Literal["scn", "dan", "eac"] | None = None  # a paper's loss and head, on a ResNet
 
-    trained_here: ClassVar[bool] = True
     saw: ClassVar[tuple[str, ...]] = ("shift", "translation")  # moved by a few pixels
     text: ClassVar[str] = "A discriminative classifier."
     train_step_seconds: ClassVar[float] = 0.36
@@ -105,41 +100,10 @@ class BaselineClassifier(Kind):
     def shown(cls, training: Mapping[str, Any]) -> tuple[str, ...]:
         return (*cls.saw, *training.get("augmentation", ()))
 
-    @classmethod
     @override
-    def stem(cls, recipe: Mapping[str, Any]) -> str:
-        return str(recipe["architecture"])
-
-    @classmethod
-    @override
-    def training_steps(cls, recipe: Mapping[str, Any]) -> int:
-        return int(recipe["steps"])
-
-    @override
-    def train(
-        self,
-        name: str,
-        chain: list[dict[str, Any]],
-        number: int,
-        out: Path,
-        data: "TrainingData",
-        loop: "Loop",
-        trackers: Sequence[str],
+    def train_network(
+        self, name: str, recipe: dict[str, Any], folder: Path, data: "TrainingData", loop: "Loop"
     ) -> None:
-        """It is small: the main process trains it while the others wait."""
-        from bench.classifiers.checkpoints import checkpoint_folder
         from bench.training.baseline import train_baseline
 
-        if loop.accelerator.is_main_process:
-            folder = checkpoint_folder(out, chain[number])
-            train_baseline(name, self, chain[number], folder, data, loop)
-        else:
-            loop.accelerator.wait_for_everyone()
-
-    @override
-    def load(
-        self, name: str, folder: Path | None, config: "Config", device: "torch.device"
-    ) -> "Classifier":
-        from bench.classifiers.load import from_checkpoint
-
-        return from_checkpoint(name, self, folder, config, device)
+        train_baseline(name, self, recipe, folder, data, loop)

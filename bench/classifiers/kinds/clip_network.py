@@ -1,6 +1,6 @@
 """A network of clips, trained from scratch or from X3D's published weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from bench.classifiers.kinds.base import GRADIENT, Kind, register
+from bench.classifiers.kinds.base import GRADIENT, TrainedAtOnce, register
 from bench.data.config import Padding, Sampler, ShownFrames
 from bench.util.errors import UserError
 from bench.util.section import Section, UserPath
 
 if TYPE_CHECKING:
-    import torch
-
-    from bench.classifiers.base import Classifier
-    from bench.config import Config
     from bench.perturb.base import Perturbation
     from bench.training.data import TrainingData
     from bench.training.loop import Loop
@@ -44,7 +40,7 @@ class DsmSettings(Section):
 
 
 @register
-class ClipNetwork(Kind):
+class ClipNetwork(TrainedAtOnce):
     """A network of clips. Frames are resized to `size`; their number is the run's."""
 
     kind: Literal["clip_network"]
@@ -71,7 +67,6 @@ class ClipNetwork(Kind):
     balanced: bool = False  # draw every class equally often
     readers: int = Field(1, ge=1)  # threads that read frames
 
-    trained_here: ClassVar[bool] = True
     text: ClassVar[str] = "A discriminative classifier of clips."
     train_step_seconds: ClassVar[float] = 0.5
 
@@ -136,46 +131,15 @@ class ClipNetwork(Kind):
             own["pretrained"] = sha256(self.pretrained.read_bytes()).hexdigest()
         return [{**common, **own}]
 
-    @classmethod
     @override
-    def stem(cls, recipe: Mapping[str, Any]) -> str:
-        return str(recipe["architecture"])
-
-    @classmethod
-    @override
-    def training_steps(cls, recipe: Mapping[str, Any]) -> int:
-        return int(recipe["steps"])
-
-    @override
-    def train(
-        self,
-        name: str,
-        chain: list[dict[str, Any]],
-        number: int,
-        out: Path,
-        data: "TrainingData",
-        loop: "Loop",
-        trackers: Sequence[str],
+    def train_network(
+        self, name: str, recipe: dict[str, Any], folder: Path, data: "TrainingData", loop: "Loop"
     ) -> None:
-        """The main process trains it while the others wait."""
-        from bench.classifiers.checkpoints import checkpoint_folder
         from bench.training.clips import train_clip_network
 
-        if loop.accelerator.is_main_process:
-            folder = checkpoint_folder(out, chain[number])
-            train_clip_network(name, self, chain[number], folder, data, loop)
-        else:
-            loop.accelerator.wait_for_everyone()
+        train_clip_network(name, self, recipe, folder, data, loop)
 
     @override
     def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
         verdict = 3e-6 * (self.frames or 16) * self.size**2 / 16
         return verdict, GRADIENT * verdict
-
-    @override
-    def load(
-        self, name: str, folder: Path | None, config: "Config", device: "torch.device"
-    ) -> "Classifier":
-        from bench.classifiers.load import from_checkpoint
-
-        return from_checkpoint(name, self, folder, config, device)

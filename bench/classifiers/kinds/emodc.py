@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from typing_extensions import override
 
-from bench.classifiers.kinds.base import GRADIENT, Kind, register
+from bench.classifiers.kinds.base import GRADIENT, TrainedHere, register
 from bench.rules import DecisionConfig
 from bench.util.errors import UserError
 from bench.util.section import Section
@@ -18,8 +18,6 @@ from bench.util.section import Section
 if TYPE_CHECKING:
     import torch
 
-    from bench.classifiers.base import Classifier
-    from bench.config import Config
     from bench.perturb.base import Perturbation
     from bench.training.data import TrainingData
     from bench.training.loop import Loop
@@ -185,7 +183,7 @@ class PromptTexts(Section):
     words: dict[str, str] = Field(default_factory=dict)
 
 
-class StagedClassifier(Kind):
+class StagedClassifier(TrainedHere):
     """What EmoDC and its matched control have in common: the small network, stages, evaluation."""
 
     stages: list[Stage] = Field(min_length=1)
@@ -195,7 +193,6 @@ class StagedClassifier(Kind):
     head_channels: int = 48
     evaluation: EvaluationConfig = EvaluationConfig()
 
-    trained_here: ClassVar[bool] = True
     staged: ClassVar[bool] = True
     # Pictures in Gaussian noise, moved by a few pixels.
     saw: ClassVar[tuple[str, ...]] = ("noise", "shift", "translation")
@@ -273,14 +270,6 @@ class StagedClassifier(Kind):
 
         folders = [checkpoint_folder(out, recipe) for recipe in chain]
         train_stage(name, self, chain, number, folders, out, data, loop, trackers)
-
-    @override
-    def load(
-        self, name: str, folder: Path | None, config: "Config", device: "torch.device"
-    ) -> "Classifier":
-        from bench.classifiers.load import from_checkpoint
-
-        return from_checkpoint(name, self, folder, config, device)
 
     # What a stage's training asks; see `bench.training.stage`.
 

@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 from typing_extensions import override
 
 from bench import labels
-from bench.classifiers.kinds.base import GRADIENT, Kind, TrainedWith, register
+from bench.classifiers.kinds.base import GRADIENT, Brought, register
 from bench.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,21 +30,14 @@ _UNKNOWN_STEPS = ("do_pad", "do_convert_grayscale", "rescale_offset", "do_color_
 
 
 @register
-class HuggingFaceClassifier(Kind):
+class HuggingFaceClassifier(Brought):
     """A Hugging Face classifier of pictures; its classes are those of `id2label`."""
 
     kind: Literal["huggingface"]
     model: Annotated[str, AfterValidator(os.path.expanduser)]  # a folder or a hub id
     revision: str | None = None  # of the hub: a commit, for results that can be repeated
-    trained_with: TrainedWith = Field(default_factory=list)
-    check_class_order: bool = True  # on validation pictures, before the sweep
 
     flag: ClassVar[tuple[str, str] | None] = ("hf", "model")
-
-    @property
-    @override
-    def wants_order_check(self) -> bool:
-        return self.check_class_order
 
     @override
     def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:

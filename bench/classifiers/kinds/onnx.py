@@ -6,11 +6,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from typing_extensions import override
 
 from bench import labels
-from bench.classifiers.kinds.base import Kind, TrainedWith, register
+from bench.classifiers.kinds.base import Brought, ClassOrder, register
 from bench.util.errors import UserError
 from bench.util.section import UserPath
 
@@ -24,34 +24,18 @@ _Three = tuple[float, float, float]
 
 
 @register
-class OnnxClassifier(Kind):
+class OnnxClassifier(Brought):
     """A network in an ONNX file. Pictures are resized to the height and width that it declares."""
 
     kind: Literal["onnx"]
     file: UserPath
-    classes: str | list[str]  # of its outputs: a name in `labels.ORDERS`, or the names
+    classes: ClassOrder  # of its outputs
     scale: float = Field(1.0, gt=0)  # pixels in [0, 1] are multiplied by it, such as 255
     mean: _Three = (0.0, 0.0, 0.0)  # then subtracted
     std: _Three = (1.0, 1.0, 1.0)  # then divided by
     channels: Literal["rgb", "bgr"] = "rgb"
-    trained_with: TrainedWith = Field(default_factory=list)
-    check_class_order: bool = True  # on validation pictures, before the sweep
 
     flag: ClassVar[tuple[str, str] | None] = ("onnx", "file")
-
-    @field_validator("classes")
-    @classmethod
-    def _known(cls, value: str | list[str]) -> str | list[str]:
-        try:
-            labels.class_names(value)
-        except UserError as error:  # as a field's error it is told with the file
-            raise ValueError(str(error)) from error
-        return value
-
-    @property
-    @override
-    def wants_order_check(self) -> bool:
-        return self.check_class_order
 
     @override
     def check(self, name: str) -> None:

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from typing_extensions import override
 
 from bench import labels
-from bench.classifiers.kinds.base import GRADIENT, Kind, TrainedWith, register
+from bench.classifiers.kinds.base import GRADIENT, Brought, ClassOrder, register
 from bench.util.errors import UserError, unknown
 from bench.util.section import UserPath
 
@@ -21,32 +21,16 @@ if TYPE_CHECKING:
 
 
 @register
-class TimmClassifier(Kind):
+class TimmClassifier(Brought):
     """A network of timm's. Pictures are resized to its published input size, and not cropped."""
 
     kind: Literal["timm"]
     model: str = Field(pattern=r"^[\w.-]+$")
     pretrained: bool = False  # timm's own weights, if they tell as many classes
     checkpoint: UserPath | None = None  # .safetensors, or what torch.load reads without pickle
-    classes: str | list[str]  # of its logits: a name in `labels.ORDERS`, or the names
-    trained_with: TrainedWith = Field(default_factory=list)
-    check_class_order: bool = True  # on validation pictures, before the sweep
+    classes: ClassOrder  # of its logits
 
     flag: ClassVar[tuple[str, str] | None] = ("timm", "model")
-
-    @field_validator("classes")
-    @classmethod
-    def _known(cls, value: str | list[str]) -> str | list[str]:
-        try:
-            labels.class_names(value)
-        except UserError as error:  # as a field's error it is told with the file
-            raise ValueError(str(error)) from error
-        return value
-
-    @property
-    @override
-    def wants_order_check(self) -> bool:
-        return self.check_class_order
 
     @override
     def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
