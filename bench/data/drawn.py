@@ -6,7 +6,6 @@ import math
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -137,10 +136,10 @@ class DrawnDataSet(DataSet):
         ranges = [
             range(start, min(start + self.chunk, size)) for start in range(0, size, self.chunk)
         ]
-        with ProcessPoolExecutor(
-            max_workers=min(len(ranges), os.cpu_count() or 1),
-            mp_context=runtime.SPAWN,
-        ) as pool:
+        died = (
+            "a process that draws faces died (out of memory?). The same command draws them again."
+        )
+        with runtime.pool(min(len(ranges), os.cpu_count() or 1), died) as pool:
             for numbers, part in zip(ranges, pool.map(self._draw(split), ranges), strict=True):
                 yield part
                 if progress is not None:

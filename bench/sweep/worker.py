@@ -13,13 +13,11 @@ damaged, or of which a lost machine wrote only a part, costs time and changes no
 import contextlib
 import os
 import shutil
-import signal
 import struct
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import replace
 from functools import partial
 from io import BufferedReader
@@ -41,7 +39,7 @@ from bench.store.store import ATTACK_SCHEMA, ROW_SCHEMA, Store
 from bench.store.traces import OtherPrompts, Traces
 from bench.sweep.plan import PlannedCell, Rules, Shard, SharedFile, source_seed
 from bench.util import runtime
-from bench.util.errors import UserError, unknown
+from bench.util.errors import unknown
 from bench.util.files import digest
 
 Pictures = list[np.ndarray | None]
@@ -341,21 +339,14 @@ class Worker:
             return self._run(shard)
 
     def _run(self, shard: Shard) -> int:
-        cell, inputs = shard.planned.cell, shard.planned.inputs
+        cell = shard.planned.cell
         if self._there(shard):
             return len(shard.sample_ids)
         classifier = self.classifier(cell.classifier, cell.seed)
-        perturbation = shard.planned.perturbation
-        samples = [self._sample(perturbation, name) for name in shard.sample_ids]
         frames, traces, others = [], [], []
-        notes: dict[str, Any] = {}
-        chosen, rule = shard.planned.other_prompts, self._rules.of(cell, inputs)
-        for batch, pictures in self._batches(shard, samples, classifier, notes):
-            names = [sample.id for sample in batch]
-            measured = perturbation.measure(
-                classifier, pictures, names, cell.severity, _address(cell), rule
-            )
-            frames.append(_rows(batch, measured, classifier.classes, notes))
+        chosen = shard.planned.other_prompts
+        for batch, pictures, measured, rows in self._measured(shard, classifier):
+            frames.append(rows)
             if measured.traces is None:
                 continue
             traces.append(measured.traces)
@@ -363,7 +354,7 @@ class Worker:
             if named:
                 others.append(classifier.other_prompts(*zip(*named, strict=True)))
         if self._there(shard):  # and its manifest may name these very files
-            return len(samples)
+            return len(shard.sample_ids)
         self.store.write_part(
             cell,
             shard.number,
@@ -373,23 +364,28 @@ class Worker:
             shards=shard.count,
             classes=classifier.classes,
         )
-        return len(samples)
+        return len(shard.sample_ids)
 
     def rows(self, planned: PlannedCell, names: Sequence[str]) -> pd.DataFrame:
         """Some of a cell's rows, computed now and not stored; as of `ROW_SCHEMA`."""
-        cell, perturbation = planned.cell, planned.perturbation
-        classifier = self.classifier(cell.classifier, cell.seed)
-        rule, frames = self._rules.of(cell, planned.inputs), [_no_rows()]
-        samples = [self._sample(perturbation, name) for name in names]
-        for batch, pictures in self._batches(
-            Shard(planned, 0, 1, tuple(names)), samples, classifier
-        ):
+        classifier = self.classifier(planned.cell.classifier, planned.cell.seed)
+        found = self._measured(Shard(planned, 0, 1, tuple(names)), classifier)
+        frames = [rows for _, _, _, rows in found]
+        return pd.concat(frames, ignore_index=True) if frames else _no_rows()
+
+    def _measured(
+        self, shard: Shard, classifier: Classifier
+    ) -> Iterator[tuple[list[Sample], list[np.ndarray], Measurement, pd.DataFrame]]:
+        """Samples, their perturbed pictures, what is said of these, and the rows; in batches."""
+        cell, perturbation = shard.planned.cell, shard.planned.perturbation
+        samples = [self._sample(perturbation, name) for name in shard.sample_ids]
+        rule, notes = self._rules.of(cell, shard.planned.inputs), dict[str, Any]()
+        for batch, pictures in self._batches(shard, samples, classifier, notes):
             ids = [sample.id for sample in batch]
             measured = perturbation.measure(
                 classifier, pictures, ids, cell.severity, _address(cell), rule
             )
-            frames.append(_rows(batch, measured, classifier.classes, {}))
-        return pd.concat(frames[-1:] if len(frames) == 1 else frames[1:], ignore_index=True)
+            yield batch, pictures, measured, _rows(batch, measured, classifier.classes, notes)
 
     def _there(self, shard: Shard) -> bool:
         """Whether another run at the same OUT has stored the shard meanwhile."""
@@ -413,7 +409,7 @@ class Worker:
         shard: Shard,
         samples: Sequence[Sample],
         classifier: Classifier,
-        notes: dict[str, Any] | None = None,
+        notes: dict[str, Any],
     ) -> Iterator[tuple[list[Sample], list[np.ndarray]]]:
         """Samples whose pictures can be read, and these, perturbed; batch by batch."""
         size = self.config.execution.batch_size
@@ -566,29 +562,16 @@ def execute(
             worker.run(shard)
             yield shard
         return
-    pool = ProcessPoolExecutor(
-        max_workers=min(workers, len(shards)),
-        mp_context=runtime.SPAWN,
-        initializer=_start,
-        initargs=(os.getpid(), *worker_arguments),
+    died = (
+        "a worker process died (out of memory?). What it had finished is stored; run the same "
+        "command again, with fewer `execution.workers` if it happens again."
     )
-    try:
+    with runtime.pool(min(workers, len(shards)), died, _start, *worker_arguments) as pool:
         running = {pool.submit(_run, shard): shard for shard in shards}
         while running:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 future.result()
                 yield running.pop(future)
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a worker process died (out of memory?). What it had finished is stored; run the same "
-            "command again, with fewer `execution.workers` if it happens again.",
-            1,
-        ) from error
-    finally:
-        processes = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:  # after an error, do not wait for shards in flight
-            process.terminate()
 
 
 #: Where shards can run, by name.
@@ -614,10 +597,8 @@ def worker_count(requested: int | None, device: str) -> int:
     return 1 if device != "cpu" else os.cpu_count() or 1
 
 
-def _start(parent: int, *worker_arguments: Any) -> None:
+def _start(*worker_arguments: Any) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    runtime.die_with_parent(parent)
     _worker = Worker(*worker_arguments)
 
 

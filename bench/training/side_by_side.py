@@ -11,14 +11,12 @@ import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.util import runtime
-from bench.util.errors import UserError
 from bench.util.progress import Relay, Reporter, shown
 
 if TYPE_CHECKING:
@@ -95,40 +93,36 @@ def train(
         places.put(place)
     news: Queue[Any] = runtime.SPAWN.Queue()
     threads = max(1, (os.cpu_count() or 1) // processes) if device == "cpu" else None
-    pool = ProcessPoolExecutor(
-        max_workers=processes,
-        mp_context=runtime.SPAWN,
-        initializer=_start,
-        initargs=(os.getpid(), places, news, threads, config, dataset, out),
+    died = (
+        "a training's process died (out of memory?). What was saved is there; run the same "
+        "command again, with fewer `execution.workers` if it happens again."
     )
+    arguments = (places, news, threads, config, dataset, out)
     waiting, running = list(jobs), dict[Future[None], Training]()
-    try:
-        with shown(reporter, news):
-            while waiting or running:
-                unfinished = {job.folder for job in (*waiting, *running.values())}
-                for job in [job for job in waiting if job.after not in unfinished]:
-                    waiting.remove(job)
-                    running[pool.submit(_run, job)] = job
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    future.result()
-                    del running[future]
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a training's process died (out of memory?). What was saved is there; run the same "
-            "command again, with fewer `execution.workers` if it happens again.",
-            1,
-        ) from error
-    finally:
-        children = list((pool._processes or {}).values())
-        for child in children if running else ():
-            if child.is_alive() and child.pid is not None:
-                os.kill(child.pid, signal.SIGINT)  # save, then stop
-        wait(running, timeout=_PATIENCE)
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in children:
-            child.terminate()
-        for queue in (places, news):
-            queue.close()
+    with runtime.pool(processes, died, _start, *arguments) as pool:
+        try:
+            with shown(reporter, news):
+                while waiting or running:
+                    unfinished = {job.folder for job in (*waiting, *running.values())}
+                    for job in [job for job in waiting if job.after not in unfinished]:
+                        waiting.remove(job)
+                        running[pool.submit(_run, job)] = job
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        future.result()
+                        del running[future]
+        finally:
+            if running:
+                _interrupt(pool)
+                wait(running, timeout=_PATIENCE)
+            for queue in (places, news):
+                queue.close()
+
+
+def _interrupt(pool: ProcessPoolExecutor) -> None:
+    """Let trainings save what they have, and stop."""
+    for child in list((pool._processes or {}).values()):
+        if child.is_alive() and child.pid is not None:
+            os.kill(child.pid, signal.SIGINT)
 
 
 def _devices(kind: str) -> list[str]:
@@ -144,7 +138,6 @@ _run_one: Any = None
 
 
 def _start(
-    parent: int,
     places: "Queue[str]",
     news: "Queue[Any]",
     threads: int | None,
@@ -153,8 +146,6 @@ def _start(
     out: Path,
 ) -> None:
     global _run_one
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # but while a training listens to it
-    runtime.die_with_parent(parent)
     import torch
     from accelerate import Accelerator
 

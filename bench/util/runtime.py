@@ -9,7 +9,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +138,43 @@ class _Spawn(SpawnContext):
 
 #: How all worker processes are started.
 SPAWN = _Spawn()
+
+
+@contextlib.contextmanager
+def pool(
+    workers: int, died: str, start: Callable[..., None] | None = None, *arguments: Any
+) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes that end with the block, and with this process, whatever ends it.
+
+    Ctrl-C is this process's business: workers ignore it. After an error nobody waits for the work
+    in flight.
+
+    Args:
+        workers: How many.
+        died: The sentence for the case that one is ended from outside.
+        start: Called in each, first.
+        *arguments: Of `start`.
+
+    Raises:
+        UserError: If a worker dies.
+    """
+    made = ProcessPoolExecutor(workers, SPAWN, _begin, (os.getpid(), start, arguments))
+    try:
+        yield made
+    except BrokenProcessPool as error:
+        raise UserError(died, 1) from error
+    finally:
+        processes = list((made._processes or {}).values())
+        made.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+
+
+def _begin(parent: int, start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent(parent)
+    if start is not None:
+        start(*arguments)
 
 
 @contextlib.contextmanager

@@ -10,12 +10,10 @@ for many different people.
 """
 
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
 from hashlib import blake2b, sha256
@@ -32,7 +30,6 @@ from bench.data.readers.base import Layout, Listing, Source
 from bench.data.reading.images import UnreadablePicture
 from bench.data.reading.tree import LEAVES_ROOT, stamp
 from bench.util import runtime
-from bench.util.errors import UserError
 from bench.util.files import cache_folder, digest, private_folder, read_parquet, write_table
 from bench.util.progress import Reporter
 
@@ -101,12 +98,11 @@ def in_order(
     if processes == 1:
         yield from map(function, chunks)
         return
-    pool = ProcessPoolExecutor(
-        max_workers=min(processes, len(chunks)),
-        mp_context=runtime.SPAWN,
-        initializer=_begin,
+    died = (
+        "A process that reads pictures was ended from outside; the usual cause is a lack of "
+        "memory for very large pictures. What was finished is kept; the same command goes on."
     )
-    try:
+    with runtime.pool(min(processes, len(chunks)), died) as pool:
         rest = iter(chunks)
         waiting: deque[Future[_Result]] = deque()
         for chunk in islice(rest, _AHEAD * processes):
@@ -114,20 +110,6 @@ def in_order(
         while waiting:
             yield waiting.popleft().result()
             waiting.extend(pool.submit(function, chunk) for chunk in islice(rest, 1))
-    except BrokenProcessPool as error:
-        raise UserError(
-            "A process that reads pictures was ended from outside; the usual cause is a lack of "
-            "memory for very large pictures. What was finished is kept; the same command goes on.",
-            exit_code=1,
-        ) from error
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _begin() -> None:
-    """An interruption is for the process that asked for the work, which then ends this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    runtime.die_with_parent()
 
 
 # ------------------------------------------------------------------------------------------------

@@ -1,9 +1,7 @@
 """How figures look, and how they are written so that the same results give the same bytes."""
 
-import signal
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -249,15 +247,12 @@ def write(drawings: Iterable[Drawing], folder: Path, workers: int) -> list[Drawn
     first = list(islice(rest, _FEW))
     if len(first) < _FEW or workers == 1:
         return [_drawn(d, save(d.figure, folder, d.name)) for d in chain(first, rest)]
-    context = runtime.SPAWN
-    with ProcessPoolExecutor(min(workers, 4), context, _start) as pool:
+    died = (
+        "a process that writes figures died (out of memory?). The same command writes them again."
+    )
+    with runtime.pool(min(workers, 4), died) as pool:
         submitted = [(d, pool.submit(_save, d.figure, folder, d.name)) for d in chain(first, rest)]
         return [_drawn(drawing, future.result()) for drawing, future in submitted]
-
-
-def _start() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    runtime.die_with_parent()
 
 
 def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
