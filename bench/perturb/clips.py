@@ -37,32 +37,20 @@ def usual_temporal(name: str) -> Temporal:
     return "sensor" if name.rpartition(".")[2].endswith("noise") else "camera"
 
 
-@dataclass(frozen=True)
-class CorruptedFrames(ModelFree):
-    """A change of pictures, made to every frame of clips at its native size.
+class _OfFrames(Perturbation):
+    """A perturbation of pictures, `inner`, made to frames of clips."""
 
-    Attributes:
-        inner: What becomes of a picture.
-        temporal: What is drawn anew; None: as `usual_temporal` says.
-    """
-
-    inner: ModelFree
-    temporal: Temporal | None = None
+    inner: Perturbation
     clips_only = True
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """The change's."""
+        """The inner one's."""
         return self.inner.name
 
     @property
-    def family(self) -> FamilyName:  # type: ignore[override]
-        """The change's."""
-        return self.inner.family
-
-    @property
     def usual_levels(self) -> tuple[str, ...]:
-        """The change's."""
+        """The inner one's."""
         return self.inner.usual_levels
 
     @override
@@ -81,6 +69,24 @@ class CorruptedFrames(ModelFree):
     @override
     def of_pictures(self) -> Perturbation:
         return self.inner
+
+
+@dataclass(frozen=True)
+class CorruptedFrames(_OfFrames, ModelFree):
+    """A change of pictures, made to every frame of clips at its native size.
+
+    Attributes:
+        inner: What becomes of a picture.
+        temporal: What is drawn anew; None: as `usual_temporal` says.
+    """
+
+    inner: ModelFree
+    temporal: Temporal | None = None
+
+    @property
+    def family(self) -> FamilyName:  # type: ignore[override]
+        """The change's."""
+        return self.inner.family
 
     @property
     def chosen(self) -> Temporal:
@@ -248,7 +254,7 @@ DEFECTS: Mapping[str, FrameDefect] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class AttackedFrames(Perturbation):
+class AttackedFrames(_OfFrames):
     """An attack on all frames of clips, or on some of them.
 
     The attack sees the frames one below the other as one picture, so any attack of pictures will
@@ -264,17 +270,6 @@ class AttackedFrames(Perturbation):
     family = "attack"
     limit = "attack_limit"
     evaluation_fields = frozenset({"attack_steps"})
-    clips_only = True
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        """The attack's."""
-        return self.inner.name
-
-    @property
-    def usual_levels(self) -> tuple[str, ...]:
-        """The attack's."""
-        return self.inner.usual_levels
 
     @property
     def source(self) -> str:  # type: ignore[override]
@@ -290,19 +285,6 @@ class AttackedFrames(Perturbation):
     @override
     def every_step(self) -> bool:
         return self.inner.every_step
-
-    @override
-    def level(self, asked: Any) -> str:
-        return self.inner.level(asked)
-
-    @override
-    def of_clips(self) -> Perturbation:
-        return self
-
-    @property
-    @override
-    def of_pictures(self) -> Perturbation:
-        return self.inner
 
     def parameters(self) -> dict[str, Any]:
         """The attack's, and which frames it changes."""

@@ -52,21 +52,14 @@ class RandomNoise(BuiltIn):
 
 
 @dataclass(frozen=True)
-class Square(BuiltIn):
-    """Square attack: random squares that raise the margin (Andriushchenko et al. 2020).
-
-    arXiv 1912.00049, algorithms 2 (linf) and 3 (l2). The first picture that the verdict gets wrong
-    ends the attack.
+class Questions(BuiltIn):
+    """An attack that only asks the classifier, with all steps of one that has steps.
 
     Attributes:
-        budget: Questions to the classifier; each measures all steps of a classifier with steps.
-        share: Of the picture that the first squares cover.
+        budget: Questions to the classifier.
     """
 
-    name: str = "square"
-    budget: Annotated[int, Field(ge=1)] = 5000
-    share: Annotated[float, Field(gt=0, le=1)] = 0.8
-    kind: ClassVar[str] = "square"
+    budget: Annotated[int, Field(ge=1)] = 1000
 
     @property
     def queries(self) -> int:
@@ -75,8 +68,25 @@ class Square(BuiltIn):
 
     @property
     def every_step(self) -> bool:
-        """Always, for answers are compared."""
+        """Always, for answers are compared with each other."""
         return True
+
+
+@dataclass(frozen=True)
+class Square(Questions):
+    """Square attack: random squares that raise the margin (Andriushchenko et al. 2020).
+
+    arXiv 1912.00049, algorithms 2 (linf) and 3 (l2). The first picture that the verdict gets wrong
+    ends the attack.
+
+    Attributes:
+        share: Of the picture that the first squares cover.
+    """
+
+    name: str = "square"
+    budget: Annotated[int, Field(ge=1)] = 5000
+    share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    kind: ClassVar[str] = "square"
 
     def attacked(
         self, images: "Tensor", labels: "Tensor", target: "Victim", eps: float
@@ -104,7 +114,7 @@ class Square(BuiltIn):
         return best
 
     def _side(self, number: int, shape: tuple[int, ...]) -> int:
-        """Of the square at a question; the schedule of the paper for 10,000."""
+        """Side of a question's square, in pixels; the paper's schedule for 10,000 questions."""
         done = number / self.budget * 10_000
         halved = sum(done > end for end in (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000))
         side = round(math.sqrt(self.share / 2**halved * shape[2] * shape[3]))
@@ -197,30 +207,16 @@ def _place(last: int) -> int:
 
 
 @dataclass(frozen=True)
-class RayS(BuiltIn):
+class RayS(Questions):
     """Ray search for the direction in which the decision changes soonest (Chen and Gu 2020).
 
     arXiv 2006.12792. Hard-label: it sees decisions, not logits, so that no gradient masking and no
     rounding of logits stops it. It ends at the first picture within the budget that the verdict
     gets wrong.
-
-    Attributes:
-        budget: Questions to the classifier; each measures all steps of a classifier with steps.
     """
 
     name: str = "rays"
-    budget: Annotated[int, Field(ge=1)] = 1000
     kind: ClassVar[str] = "rays"
-
-    @property
-    def queries(self) -> int:
-        """What its questions cost, in gradients."""
-        return max(2, self.budget // _FORWARDS)
-
-    @property
-    def every_step(self) -> bool:
-        """Always, for decisions are compared."""
-        return True
 
     def attacked(
         self, images: "Tensor", labels: "Tensor", target: "Victim", eps: float
@@ -300,7 +296,7 @@ class Transfer(BuiltIn):
 
     @property
     def every_step(self) -> bool:
-        """As of the attack."""
+        """Whether the attack that is transferred asks for every step."""
         return self._made.every_step
 
     def attacked(

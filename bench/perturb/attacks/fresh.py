@@ -60,7 +60,7 @@ class FreshNoise(Perturbation):
 
     @property
     def every_step(self) -> bool:
-        """As of the attack."""
+        """Whether the attack asks for every step."""
         return self.attack is not None and self.attack.every_step
 
     @override
