@@ -184,6 +184,13 @@ def resnet(name: str = "resnet18") -> nn.Module:
     return trunk
 
 
+def width_of(trunk: nn.Module) -> int:
+    """Channels that a trunk ends with."""
+    width = trunk.num_features
+    assert isinstance(width, int)
+    return width
+
+
 def read_tensors(path: Path) -> dict[str, Any]:
     """What a file of weights holds by name, without wrapper and without "module." prefixes.
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from baselines.fer.base import RESNET_FEATURES, PublishedNetwork, register, resnet
+from baselines.fer.base import RESNET_FEATURES, PublishedNetwork, register, resnet, width_of
 
 
 class SpatialAttention(nn.Module):
@@ -97,13 +97,14 @@ class DAN(PublishedNetwork):
     def __init__(self, classes: int, trunk: nn.Module | None = None, heads: int = 4) -> None:
         super().__init__(classes)
         self.trunk = trunk or resnet()
-        width = int(self.trunk.num_features)  # type: ignore[arg-type]
+        width = width_of(self.trunk)
         self.heads = nn.ModuleList(Head(width) for _ in range(heads))
         self.fc, self.bn = nn.Linear(width, classes), nn.BatchNorm1d(classes)
         for module in self.heads.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=1e-3)
                 nn.init.zeros_(module.bias)

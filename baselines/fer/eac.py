@@ -18,15 +18,15 @@ from typing import Any
 from torch import Tensor, nn
 from typing_extensions import override
 
-from baselines.fer.base import RESNET_FEATURES, PublishedNetwork, register, resnet
+from baselines.fer.base import RESNET_FEATURES, PublishedNetwork, register, resnet, width_of
 
 
 def caffe_resnet50() -> nn.Module:
     """A ResNet-50 of Caffe's build without its head."""
     trunk = resnet("resnet50")
     trunk.maxpool = nn.MaxPool2d(3, 2, padding=0, ceil_mode=True)
-    for stage in (trunk.layer2, trunk.layer3, trunk.layer4):
-        first: Any = stage[0]  # type: ignore[index]
+    for stage in ("layer2", "layer3", "layer4"):
+        first: Any = trunk.get_submodule(f"{stage}.0")
         first.conv1.stride, first.conv2.stride = first.conv2.stride, first.conv1.stride
     return trunk
 
@@ -49,7 +49,7 @@ class EAC(PublishedNetwork):
     def __init__(self, classes: int, trunk: nn.Module | None = None) -> None:
         super().__init__(classes)
         self.trunk = trunk or caffe_resnet50()
-        self.fc = nn.Linear(int(self.trunk.num_features), classes)  # type: ignore[arg-type]
+        self.fc = nn.Linear(width_of(self.trunk), classes)
 
     def mapped(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, K) and attention maps (B, K, h, w) of prepared images (B, 3, S, S)."""

@@ -11,6 +11,7 @@ so `dcs` opens files of DCS and of QCS, with old (embed_q) and new (embed_1) nam
 """
 
 from functools import partial
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -112,7 +113,7 @@ class TokenClassifier(nn.Module):
 class IR50ViT(PublishedNetwork):
     """What DCS, QCS and POSTER++ share."""
 
-    renames = {  # noqa: RUF012
+    renames: ClassVar = {
         "embed_q.": "embed_1.",
         "embed_k.": "embed_2.",
         "embed_v.": "embed_3.",
@@ -156,7 +157,7 @@ class DCS(IR50ViT):
     title = "DCS and QCS (cross-similarity attention) at test time"
     paper = "Wang et al. 2025 (AAAI, arXiv 2411.01988)"
     licence = "MIT"
-    renames = {"VIT_base.": "VIT.", **IR50ViT.renames}  # noqa: RUF012
+    renames: ClassVar = {"VIT_base.": "VIT.", **IR50ViT.renames}
     dead = (
         "VIT_cross.*",
         "cross_attention_?.*",

@@ -15,6 +15,8 @@ cut is told in the paper alone. Here the crops are made of the picture: three of
 (upper left, upper right, lower middle) and the central 90 % and 85 %, each resized.
 """
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,7 +46,7 @@ class RAN(PublishedNetwork):
     size = None  # regions are cut from the picture as it is
     mean = (0.0, 0.0, 0.0)
     std = (1.0, 1.0, 1.0)
-    renames = {  # noqa: RUF012
+    renames: ClassVar = {
         "conv1.": "trunk.conv1.",
         "bn1.": "trunk.bn1.",
         "layer": "trunk.layer",

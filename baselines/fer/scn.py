@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from baselines.fer.base import RESNET_FEATURES, PublishedNetwork, register, resnet
+from baselines.fer.base import RESNET_FEATURES, PublishedNetwork, register, resnet, width_of
 
 
 @register
@@ -35,7 +35,7 @@ class SCN(PublishedNetwork):
     def __init__(self, classes: int, trunk: nn.Module | None = None) -> None:
         super().__init__(classes)
         self.trunk = trunk or resnet()
-        width = int(self.trunk.num_features)  # type: ignore[arg-type]
+        width = width_of(self.trunk)
         self.alpha = nn.Sequential(nn.Linear(width, 1), nn.Sigmoid())
         self.fc = nn.Linear(width, classes)
 
