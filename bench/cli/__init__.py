@@ -5,6 +5,7 @@ import errno
 import re
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -86,9 +87,9 @@ def main() -> None:
     """Entry point of `bench`: runs a command and puts errors in a clear sentence."""
     given = sys.argv[1:]
     debug = "--debug" in given
-    arguments = [_expanded(argument) for argument in given if argument != "--debug"]
     apart = stdout_for_results() if "--json" in given else contextlib.nullcontext()
     try:
+        arguments = [_expanded(argument) for argument in _none_empty(given)]
         with apart:
             app(arguments, standalone_mode=True)
     except UserError as error:
@@ -98,6 +99,19 @@ def main() -> None:
     except Exception as error:
         hint = "This is a defect of the bench; `--debug` shows where. Finished results are kept."
         _fail(f"{type(error).__name__}: {error}. {hint}", 1, debug)
+
+
+def _none_empty(given: Sequence[str]) -> list[str]:
+    """The arguments less `--debug`; an empty path would be the current folder.
+
+    Raises:
+        UserError: If one is empty.
+    """
+    for before, argument in zip(["bench", *given], given, strict=False):
+        if not argument.strip() or (argument.startswith("--") and argument.endswith("=")):
+            where = argument if argument.strip() else f"what follows {before}"
+            raise UserError(f"{where} is empty. Is a variable of the shell unset?")
+    return [argument for argument in given if argument != "--debug"]
 
 
 def _expanded(argument: str) -> str:

@@ -72,6 +72,21 @@ def test_paths_may_begin_with_a_tilde_and_hold_colons(
     assert bench("compare", f"{out}:tiny", f"{out}:tiny")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "robustness", "--root", ""), "what follows --root is empty"),
+        (("run", "robustness", "--data=", "--dry-run"), "--data= is empty"),
+        (("report", " "), "what follows report is empty"),
+    ],
+)
+def test_an_unset_variable_is_not_the_current_folder(
+    bench, arguments: tuple[str, ...], said: str
+) -> None:
+    code, text = bench(*arguments)
+    assert code == 2 and said in text and "unset" in text
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_tables_may_be_named_with_a_tilde_and_a_colon(
     bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
