@@ -191,7 +191,7 @@ class BaselineTrainer(Generic[Network]):
             self.best_accuracy, self._best = accuracy, _copy(self.classifier.state_dict())
 
     def validation_accuracy(self, attack: AdversarialTraining | None = None) -> float:
-        """Of the weights as they are, in [0, 1]; of attacked pictures if an attack is given."""
+        """Accuracy of the present weights in [0, 1], on attacked pictures if an attack is given."""
         self.classifier.eval()
         device = next(self.classifier.parameters()).device
         draws = torch.Generator().manual_seed(self.config.seed)

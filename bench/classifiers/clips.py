@@ -30,7 +30,7 @@ class ClipNetworkClassifier(DiscriminativeClassifier):
 
     @override
     def flops(self) -> dict[str, float]:
-        """Of a clip of as many frames as the network was trained on."""
+        """Operations of one decision, on a clip as long as those of training."""
         frames = int(getattr(self.model, "frames", 16))
         clip = flops.picture(self.device)[:, :, None].expand(-1, -1, frames, -1, -1)
         return {

@@ -403,7 +403,7 @@ def mean_over_budgets(
         if middle < points[0]:
             guessed += width
         else:
-            # Of a linear piece the mean is the value in its middle.
+            # The mean of a linear piece is its value in the middle.
             weights += width * _shares(points, middle)
     scores = np.tensordot(weights, np.stack([right[i] for i in order]), axes=1)
     return share(scores + guessed * chance)
@@ -418,9 +418,9 @@ def _shares(points: Floats, at: float) -> Floats:
 # Accuracy by number of steps, from one stored trace each: `bench run steps`
 # ------------------------------------------------------------------------------------------------
 
-#: Of an EmoDC and the control, what `bench run steps` prints.
+#: Steps of an EmoDC and of the control that `bench run steps` has in its table.
 STEPS = (10, 25, 50, 100)
-#: Of a classifier that looks at views.
+#: Views of other classifiers that it has there.
 TABLED_VIEWS = (1, 2, 4, 8, 16)
 
 

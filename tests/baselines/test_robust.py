@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from baselines import FaceClassifier
 from baselines.robust import AUGMENTATIONS, AdversarialTraining, augmented
-from baselines.train import BaselineTrainConfig, BaselineTrainer
+from baselines.train import BaselineTrainConfig, BaselineTrainer, _beta
 from bench.classifiers.kinds import trained_with
 from bench.classifiers.kinds.baseline import BaselineClassifier
 from bench.data.batches import Batches
@@ -130,15 +130,20 @@ def test_each_option_contains_plain_training(
     assert trainer.step(images, labels)["loss"] == pytest.approx(expected, abs=1e-4)
 
 
-def test_mixup_is_linear_in_both() -> None:
+def test_mixup_mixes_pictures_and_labels_by_the_same_share() -> None:
+    """A linear model's logits of mixed pictures are its mixed logits, and so the loss is known."""
     model, (images, labels) = Linear(), pictures()
-    config = BaselineTrainConfig(steps=5, label_smoothing=0.0, mixup=0.4, seed=9)
+    draws = torch.Generator().manual_seed(0)
+    order, share = torch.randperm(6, generator=draws), _beta(0.4, draws)
+    assert 0.02 < share < 0.98 and not torch.equal(labels[order], labels)
+    scores = model(images)[:, 1].detach()
+    mixed = share * scores + (1 - share) * scores[order]
+    own, other = (F.softplus(-(2 * names - 1) * mixed).mean() for names in (labels, labels[order]))
+    config = BaselineTrainConfig(steps=5, label_smoothing=0.0, mixup=0.4, seed=0)
     trainer = BaselineTrainer(model, config, ((images * 255).byte(), labels))
-    # A linear model's mixed logits are mixed; with a constant picture mixing changes only labels.
-    same = images[:1].expand_as(images)
-    entropies = F.cross_entropy(model(same), labels, reduction="none").detach()
-    told = trainer.step(same, labels)["loss"]
-    assert told == pytest.approx(entropies.mean().item(), abs=1e-5)
+    told = trainer.step(images, labels)["loss"]
+    assert told == pytest.approx((share * own + (1 - share) * other).item(), abs=1e-5)
+    assert abs(told - own.item()) > 1e-3  # the labels are mixed, too
 
 
 @pytest.mark.parametrize(

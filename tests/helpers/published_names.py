@@ -274,9 +274,9 @@ NAMES: dict[str, Callable[[int], Shapes]] = {
 }
 
 #: Millions of parameters with 7 classes, to how many digits, and what the published count adds.
-#: Published, but for RAN, MA-Net and DCS, which follow from the shapes. POSTER++'s tool leaves
-#: out parameters that are of no layer (tokens, positions, biases of attention, scales: 125,646) and
-#: counts the landmark network's last layer (96,016), which is run for nothing.
+#: Those of SCN, ARM, DAN and POSTER++ are published; the others follow from the shapes. POSTER++'s
+#: tool leaves out parameters that are of no layer (tokens, positions, biases of attention, scales:
+#: 125,646) and counts the landmark network's last layer (96,016), which is run for nothing.
 PARAMETERS = {
     "scn": (11.18, 2, 0),
     "dan": (19.72, 2, 0),
