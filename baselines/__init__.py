@@ -1,6 +1,5 @@
 """Discriminative baselines: networks, one training procedure, checkpoints."""
 
-from baselines.checkpoints import BaselineCheckpointError
-from baselines.networks import FaceClassifier
+from baselines.networks import BaselineCheckpointError, FaceClassifier
 
 __all__ = ["BaselineCheckpointError", "FaceClassifier"]

@@ -8,13 +8,17 @@ Any other timm name is built with `timm.create_model`.
 """
 
 import difflib
+import json
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from timm.layers import HybridEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -22,6 +26,7 @@ from torch import Tensor, nn
 from baselines.fer.dan import DAN
 from baselines.fer.eac import EAC
 from baselines.fer.scn import SCN
+from baselines.packaged import PACKAGES, PackagedNetwork
 
 INPUT_SIZE = 64
 
@@ -137,3 +142,44 @@ class FaceClassifier(nn.Module):
         """Logits float32 (B, K) of float32 RGB images (B, 3, H, W) in [0, 1]."""
         logits: Tensor = self.network(self.prepared(images))
         return logits.to(torch.float32)
+
+
+# ------------------------------------------------------------------------------------------------
+# Their checkpoints: weights as safetensors beside a JSON card with architecture and classes.
+
+
+class BaselineCheckpointError(ValueError):
+    """A checkpoint folder that is incomplete, damaged or of another kind."""
+
+
+def save(classifier: FaceClassifier | PackagedNetwork, folder: Path) -> None:
+    """Write `classifier` to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(classifier.state_dict(), folder / "model.safetensors")
+    card: dict[str, Any] = {"architecture": classifier.architecture, "classes": classifier.classes}
+    if isinstance(classifier, FaceClassifier) and classifier.head is not None:
+        card["head"] = classifier.head
+    (folder / "classifier.json").write_text(json.dumps(card, indent=2) + "\n")
+
+
+def load(folder: Path) -> FaceClassifier | PackagedNetwork:
+    """Read a folder written by `save`.
+
+    Raises:
+        BaselineCheckpointError: If a file is missing, damaged or does not fit the other.
+    """
+    try:
+        card = json.loads((folder / "classifier.json").read_text())
+        classifier: FaceClassifier | PackagedNetwork
+        if card["architecture"] in PACKAGES:
+            classifier = PACKAGES[card["architecture"]].network()
+        else:
+            classifier = FaceClassifier(
+                card["architecture"], tuple(card["classes"]), card.get("head")
+            )
+        classifier.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise BaselineCheckpointError(
+            f"{folder} is not a readable baseline checkpoint: {error}"
+        ) from error
+    return classifier.eval()

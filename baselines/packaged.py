@@ -6,7 +6,7 @@ face-api   Four blocks of separable convolutions of the npm package `@vladmandic
            colour, trained on public and web pictures. Code and weights MIT.
 
 `import_package` takes the weights out of the package's file, checks their sha256 and returns the
-network; `baselines.checkpoints.save` makes an ordinary checkpoint of it. Nothing of the packages is
+network; `baselines.networks.save` makes an ordinary checkpoint of it. Nothing of the packages is
 executed, and no weights are shipped here. Both networks are written anew from their weights'
 shapes. They differ from the originals in how a picture is resized: bilinear with antialiasing.
 """

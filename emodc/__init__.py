@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emodc.adapters import FlowDenoiser, Pixels, UNetDenoiser, open_pipeline
+    from emodc.adapters.open import CheckpointError
     from emodc.classifier import EmoDC
     from emodc.decisions.live import Engine, Verdict
     from emodc.diffusion.denoiser import Conditions, Denoiser
     from emodc.diffusion.measuring import Evaluation, Trace
     from emodc.diffusion.schedule import Process
-    from emodc.errors import CheckpointError
     from emodc.hub import EmoDCPipeline
     from emodc.late import LateConditionedUNet, UNetClassifier
     from emodc.latents import PatchPCA
@@ -53,9 +53,9 @@ __all__ = [
 
 _MODULES = {
     "adapters": ("FlowDenoiser", "Pixels", "UNetDenoiser", "open_pipeline"),
+    "adapters.open": ("CheckpointError",),
     "classifier": ("EmoDC",),
     "diffusion.denoiser": ("Conditions", "Denoiser"),
-    "errors": ("CheckpointError",),
     "diffusion.measuring": ("Evaluation", "Trace"),
     "late": ("LateConditionedUNet", "UNetClassifier"),
     "latents": ("PatchPCA",),

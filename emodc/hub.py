@@ -21,10 +21,9 @@ import transformers.utils.logging
 from diffusers import DiffusionPipeline
 from huggingface_hub import HfApi
 
-from emodc.adapters.open import kind_of_denoiser, local_folder, open_pipeline
+from emodc.adapters.open import CheckpointError, kind_of_denoiser, local_folder, open_pipeline
 from emodc.card import render
 from emodc.diffusion.denoiser import Denoiser
-from emodc.errors import CheckpointError
 from emodc.prompts import Prompts
 
 if TYPE_CHECKING:

@@ -23,8 +23,7 @@ from torch import Tensor
 from emodc.classifier import EmoDC
 from emodc.diffusion.denoiser import Conditions, Denoiser, resized
 from emodc.diffusion.measuring import Evaluation, autocast
-from emodc.diffusion.noise import step_noise
-from emodc.diffusion.philox import philox
+from emodc.diffusion.noise import philox, step_noise
 from emodc.diffusion.schedule import Prediction, Process, best_multiple
 
 # ------------------------------------------------------------------------------------------------

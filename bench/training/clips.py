@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from baselines.clips.classifier import ClipClassifier, save
-from baselines.clips.dsm import ScalingConfig
+from baselines.clips.hdf import ScalingConfig
 from baselines.clips.train import ClipTrainConfig, ClipTrainer
 from baselines.clips.x3d import load_kinetics
 from bench.data.clips import Augment, ClipBatches, stacked_clips

@@ -20,14 +20,17 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from emodc.adapters.codec import Pixels
-from emodc.adapters.flow import FlowDenoiser
-from emodc.adapters.unet import UNetDenoiser
+from emodc.adapters.denoisers import FlowDenoiser, UNetDenoiser
 from emodc.diffusion.denoiser import Denoiser
-from emodc.errors import CheckpointError
 from emodc.late import LateConditionedUNet, UNetClassifier
 from emodc.latents import PatchPCA
 from emodc.small import SmallDenoiser
 from emodc.unet import SharedTrunkClassifier, SharedTrunkUNet
+
+
+class CheckpointError(ValueError):
+    """A checkpoint folder that is incomplete, damaged or of another kind."""
+
 
 _TOKENIZERS = (
     "CLIPTokenizer",

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from emodc.analysis import Bools, Floats
-from emodc.diffusion.philox import philox
+from emodc.diffusion.noise import philox
 
 # ------------------------------------------------------------------------------------------------
 # Which cells are visited, in what order, and after how many a rule looks

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from baselines import BaselineCheckpointError, FaceClassifier, checkpoints
+from baselines import BaselineCheckpointError, FaceClassifier, networks
 from baselines.train import BaselineTrainConfig, BaselineTrainer
 
 CLASSES = ("neutral", "happiness")
@@ -73,27 +73,27 @@ def test_a_restored_trainer_continues_exactly() -> None:
 
 def test_a_saved_classifier_loads_to_the_same_bits(tmp_path: Path) -> None:
     classifier = FaceClassifier("test_resnet", CLASSES).eval()
-    checkpoints.save(classifier, tmp_path)
-    loaded = checkpoints.load(tmp_path)
+    networks.save(classifier, tmp_path)
+    loaded = networks.load(tmp_path)
     pictures = torch.rand(2, 3, 64, 64)
     assert loaded.classes == CLASSES
     assert torch.equal(loaded(pictures), classifier(pictures))
 
 
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:
-    checkpoints.save(FaceClassifier("test_resnet", CLASSES), tmp_path)
+    networks.save(FaceClassifier("test_resnet", CLASSES), tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:2000])
     with pytest.raises(BaselineCheckpointError, match="not a readable baseline"):
-        checkpoints.load(tmp_path)
+        networks.load(tmp_path)
 
 
 @pytest.mark.parametrize(
     "name", ["hf-hub:someone/net", "local-dir:folder/net", "../net", "resnte18"]
 )
 def test_a_card_names_an_architecture_of_timm_and_nothing_else(name: str, tmp_path: Path) -> None:
-    checkpoints.save(FaceClassifier("test_resnet", CLASSES), tmp_path)
+    networks.save(FaceClassifier("test_resnet", CLASSES), tmp_path)
     card = {"architecture": name, "classes": list(CLASSES)}
     (tmp_path / "classifier.json").write_text(json.dumps(card))
     with pytest.raises(BaselineCheckpointError, match="timm has no architecture called"):
-        checkpoints.load(tmp_path)
+        networks.load(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from baselines import FaceClassifier, checkpoints
+from baselines import FaceClassifier, networks
 from baselines.fer.dan import affinity_loss, partition_loss
 from baselines.fer.scn import ranking_loss
 from baselines.networks import require_architecture
@@ -120,8 +120,8 @@ def test_batches_may_give_numbers_in_the_place_of_labels() -> None:
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_saved_classifier_keeps_its_head(name: str, tmp_path: Path) -> None:
     classifier = FaceClassifier("test_resnet", CLASSES, name).eval()
-    checkpoints.save(classifier, tmp_path)
-    loaded = checkpoints.load(tmp_path)
+    networks.save(classifier, tmp_path)
+    loaded = networks.load(tmp_path)
     pictures = torch.rand(2, 3, 64, 64)
     assert torch.equal(loaded(pictures), classifier(pictures))
 

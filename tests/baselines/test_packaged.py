@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from baselines import checkpoints
+from baselines import networks
 from baselines.packaged import (
     PACKAGES,
     FaceApi,
@@ -131,8 +131,8 @@ def test_weights_arrive_as_they_were_and_survive_saving(
     imported = import_package(name, file, sha256=weights_digest(name, file))
     images = torch.rand(3, 3, 80, 60)
     assert torch.equal(imported(images), network(images))
-    checkpoints.save(imported, tmp_path / "saved")
-    loaded = checkpoints.load(tmp_path / "saved")
+    networks.save(imported, tmp_path / "saved")
+    loaded = networks.load(tmp_path / "saved")
     assert loaded.classes == network.classes
     assert torch.equal(loaded(images), network(images))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class DamSettings(Section):
-    """HDF's attention behind each stage of X3D; see `baselines.clips.dam`."""
+    """HDF's attention behind each stage of X3D; see `baselines.clips.hdf`."""
 
     variant: Literal["time", "released"] = "time"
     perturbation: Literal["descent", "ascent"] = "descent"
@@ -28,7 +28,7 @@ class DamSettings(Section):
 
 
 class DsmSettings(Section):
-    """HDF's loss; see `baselines.clips.dsm`."""
+    """HDF's loss; see `baselines.clips.hdf`."""
 
     temperature: float = Field(0.07, gt=0)
     eta: float = Field(0.2, gt=0)

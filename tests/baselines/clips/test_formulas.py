@@ -14,12 +14,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from baselines.clips.classifier import NETWORKS, ClipClassifier
-from baselines.clips.dam import DistributionalAttention, FrequencyGate, TimeGate, Variant, dct_basis
-from baselines.clips.dsm import (
+from baselines.clips.hdf import (
     Balance,
+    DistributionalAttention,
+    FrequencyGate,
     ScalingConfig,
+    TimeGate,
+    Variant,
     balance,
     contrastive,
+    dct_basis,
     released_contrastive,
     scaled_loss,
     start,
@@ -28,7 +32,7 @@ from baselines.clips.dsm import (
 from baselines.clips.m3dfel import InstanceNormalisation
 from baselines.clips.train import ClipTrainConfig, ClipTrainer
 from baselines.clips.x3d import X3D
-from baselines.sam import SharpnessAware
+from baselines.train import SharpnessAware
 
 Numbers = Mapping[str, np.ndarray]
 

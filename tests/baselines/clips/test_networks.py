@@ -8,11 +8,10 @@ from torch import nn
 
 from baselines.clips import NETWORKS, ClipClassifier, DistributionalAttention
 from baselines.clips.classifier import ClipCheckpointError, load, save
-from baselines.clips.dam import dct_basis
-from baselines.clips.dsm import ScalingConfig
+from baselines.clips.hdf import ScalingConfig, dct_basis
 from baselines.clips.train import ClipTrainConfig, ClipTrainer
 from baselines.clips.x3d import X3D, load_kinetics
-from baselines.sam import SharpnessAware, frozen_statistics
+from baselines.train import SharpnessAware, frozen_statistics
 
 CLASSES = ("onset", "offset")
 
@@ -113,7 +112,7 @@ def test_dam_takes_any_length_and_size(frames: int, side: int) -> None:
 @pytest.mark.parametrize("side", [1, 2, 3, 5])
 def test_kernels_are_cut_without_changing_the_result(side: int) -> None:
     """On a small map only the middle of a 7x7 kernel meets pixels; the rest multiplied zeros."""
-    from baselines.clips.dam import _convolve
+    from baselines.clips.hdf import _convolve
 
     maps = torch.randn(2, 1, side, side, dtype=torch.float64)
     kernels = dct_basis().double()

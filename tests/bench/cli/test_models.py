@@ -7,7 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-import baselines.checkpoints
+import baselines.networks
 from baselines import packaged
 from baselines.packaged import FaceApi, PackageError
 from bench.classifiers import packages
@@ -28,7 +28,7 @@ def test_an_imported_network_is_a_checkpoint(
     assert done.exit_code == 0, done.output
     assert Card.verified(folder).recipe["version"] == packaged.PACKAGES["face-api"].version
     images = torch.rand(2, 3, 64, 64)
-    assert torch.equal(baselines.checkpoints.load(folder)(images), network(images))
+    assert torch.equal(baselines.networks.load(folder)(images), network(images))
     assert json.loads((folder / "classifier.json").read_text())["classes"] == list(FaceApi.classes)
 
 

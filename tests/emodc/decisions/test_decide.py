@@ -30,7 +30,7 @@ from emodc.decisions.rules import (
     Stages,
     Threshold,
 )
-from emodc.diffusion.philox import philox
+from emodc.diffusion.noise import philox
 
 RULES = [
     FullGrid(),

@@ -1,8 +1,7 @@
 import numpy as np
 import torch
 
-from emodc.diffusion.noise import step_noise, torch_generator
-from emodc.diffusion.philox import philox
+from emodc.diffusion.noise import philox, step_noise, torch_generator
 
 
 def test_a_draw_depends_on_its_address_alone() -> None:

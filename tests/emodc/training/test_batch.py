@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from emodc import EmoDC, Prompts
-from emodc.training.batch import Draws, PromptedErrors, draw, prompted_errors
 from emodc.training.objectives import AMDiT, Base, CrossEntropy, Margin
-from emodc.training.trainer import TrainConfig
+from emodc.training.trainer import Draws, PromptedErrors, TrainConfig, draw, prompted_errors
 
 LABELS = torch.arange(3).repeat(8)
 
