@@ -107,6 +107,9 @@ ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 _SPLIT_OF = {name: split for split, names in _SPLITS.items() for name in names}
 
+#: What folders and fields of splits are called, in any case.
+SPLIT_NAMES = tuple(_SPLIT_OF)
+
 
 def split_of(name: str) -> Literal["train", "val", "test"] | None:
     """The split that a folder or a field of a table names: "Training", "valid"; None if none."""

@@ -170,7 +170,9 @@ def configure(
     from bench.util import runtime
     from bench.util.errors import UserError
 
-    config = load(path).select(_names(classifiers), _names(perturbations))
+    config = load(path).select(
+        _names("--classifiers", classifiers), _names("--perturbations", perturbations)
+    )
     updates: dict[str, object] = {}
     if models:
         kept = dict(config.classifiers) if classifiers else {}
@@ -229,8 +231,15 @@ def _show_steps(out: Path, classifiers: list[str], json: bool) -> None:
         decisions.show(found, Console())
 
 
-def _names(text: str | None) -> list[str] | None:
-    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+def _names(flag: str, text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        from bench.util.errors import UserError
+
+        raise UserError(f"{flag} names nothing: {text!r}.")
+    return names
 
 
 def _print_plan(plan: "DryRun") -> None:

@@ -12,7 +12,7 @@ from bench.config.perturbations import Perturbations
 from bench.data.config import DataConfig, FacesData, ShownFrames
 from bench.util import files, runtime
 from bench.util.errors import UserError, unknown
-from bench.util.section import Section, UserPath, sentences
+from bench.util.section import Name, Section, UserPath, sentences
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -48,7 +48,7 @@ class Execution(Section):
 class Config(Section):
     """A whole run."""
 
-    seed: int = Field(0, ge=0)  # of the data, the perturbations and the evaluation
+    seed: int = Field(0, ge=0, lt=2**63)  # of the data, the perturbations and the evaluation
     training_seeds: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
     precision: Precision = "auto"
     limit: int | None = Field(None, ge=1)  # test samples per cell
@@ -63,9 +63,7 @@ class Config(Section):
     lists: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 _-]*$")], UserPath] = Field(
         default_factory=dict
     )
-    classifiers: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")], ClassifierConfig] = (
-        Field(min_length=1)
-    )
+    classifiers: dict[Name, ClassifierConfig] = Field(min_length=1)
     perturbations: Perturbations = Perturbations()
     execution: Execution = Execution()
 
@@ -151,6 +149,8 @@ def load(path: Path) -> Config:
         content = yaml.load(found.read_text(), Loader=_UniqueKeyLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{found} is not YAML: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"{found} is nested too deeply for a config.") from error
     return parse(content, str(found))
 
 

@@ -1,15 +1,21 @@
 """What every part of a config is: closed to unknown fields, and immutable."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bench.util.errors import did_you_mean
 from bench.util.files import expanded
 
 #: A path in a config; `~` is the home folder.
 UserPath = Annotated[Path, AfterValidator(expanded)]
+
+LONGEST_NAME = 100
+
+#: A name that a person gives, and that becomes a folder.
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=LONGEST_NAME)]
 
 
 class Section(BaseModel):
@@ -24,13 +30,33 @@ def sentences(error: ValidationError) -> str:
 
 
 def _sentence(error: Any) -> str:
-    field = ".".join(str(part) for part in error["loc"])
+    *above, last = error["loc"] or ("",)
+    field = ".".join(map(str, above if last == "[key]" else error["loc"]))
+    given, about = error["input"], error.get("ctx", {})
     if error["type"] == "extra_forbidden":
-        hint = did_you_mean(str(error["loc"][-1]), _fields(Section), cutoff=0.7)
+        hint = did_you_mean(str(last), _fields(Section), cutoff=0.7)
         return (
             f"unknown field {field!r}. {hint or 'See docs/configuration.md for those that exist'}"
         )
-    return f"field {field!r}: {error['msg'].lower()}, got {error['input']!r}"
+    if error["type"] == "missing":
+        return f"field {field!r} is missing"
+    if error["type"] == "value_error":  # our own sentence, which names what was given
+        return f"field {field!r}: {about['error']}".removesuffix(".")
+    if last == "[key]":
+        return (
+            f"field {field!r}: {given!r} is no name; names are at most {LONGEST_NAME} lower-case "
+            "letters (a to z), digits and _, and do not begin with _"
+        )
+    said = error["msg"][:1].lower() + error["msg"][1:]
+    if error["type"] in ("dict_type", "model_type", "model_attributes_type", "dataclass_type"):
+        said = "it is a mapping of fields"
+    elif error["type"] == "path_type":
+        said = "it is a path"
+    elif error["type"] == "union_tag_invalid":
+        known = re.findall(r"'([^']+)'", about["expected_tags"])
+        hint = did_you_mean(about["tag"], known) or f"Known: {', '.join(known)}"
+        return f"field {field!r}: there is no kind called {about['tag']!r}. {hint}"
+    return f"field {field!r}: {said}, got {given!r}"
 
 
 def _fields(section: type[BaseModel]) -> set[str]:

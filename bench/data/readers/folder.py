@@ -24,7 +24,8 @@ from bench.data.readers.clips import Clips
 from bench.data.reading.images import PICTURE_SUFFIXES
 from bench.data.reading.tables import tables_in
 from bench.data.reading.tree import DEPTH, EVERY, content, folders, locate, parts_of, scan
-from bench.labels import BASIC, composed, is_known, ordered, split_of
+from bench.labels import BASIC, SPLIT_NAMES, composed, is_known, ordered, split_of
+from bench.util.errors import did_you_mean
 
 STRAY = "not in a folder of a class"
 DEEPER = "in a folder inside that of a class"
@@ -173,7 +174,9 @@ class Folder(OwnLayout):
                     found.append(_ClassFolders(path, split, above[: level + 1], reason))
                     parents.add(above[:level])
                 elif _is_picture(path):
-                    strays.append(Skipped(path, STRAY))
+                    stray = bool(splits) and top not in splits
+                    near = did_you_mean(top, SPLIT_NAMES, cutoff=0.7) if stray else ""
+                    strays.append(Skipped(path, f"{STRAY}; {near}" if near else STRAY))
             known = {one.folder for one in found}
             for parent in parents:
                 for name in sorted(child.name for child in folders(base.joinpath(*parent))):

@@ -30,8 +30,8 @@ from bench.data.reading.tables import (
     wrong_line,
 )
 from bench.data.reading.tree import EVERY, content, inside, is_absolute, locate, scan
-from bench.labels import BASIC, natural_key, ordered, split_of
-from bench.util.errors import UserError
+from bench.labels import BASIC, SPLIT_NAMES, natural_key, ordered, split_of
+from bench.util.errors import UserError, did_you_mean
 from bench.util.section import UserPath
 
 Column = Literal["path", "label", "split", "id", "person", "left", "top", "width", "height"]
@@ -121,7 +121,13 @@ def _row(
     plain = path if box is None else f"{path}#{box.left},{box.top},{box.width},{box.height}"
     split = fields.get("split", "")
     if split and split_of(split) is None:
-        raise wrong_line(origin, number, split, "a split, train, val or test")
+        raise wrong_line(
+            origin,
+            number,
+            split,
+            "a split, train, val or test",
+            did_you_mean(split, SPLIT_NAMES, cutoff=0.7),
+        )
     return ManifestRow(
         number,
         path,

@@ -94,11 +94,13 @@ def csv_rows(
             yield reader.line_num, stripped
 
 
-def wrong_line(origin: str, number: int, found: object, expected: str) -> UserError:
+def wrong_line(origin: str, number: int, found: object, expected: str, hint: str = "") -> UserError:
     """The error for a line that is not what it should be."""
     shown = str(found)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return UserError(f"{origin}, line {number}: expected {expected}, found {shown!r}.")
+    return UserError(
+        f"{origin}, line {number}: expected {expected}, found {shown!r}. {hint}".rstrip()
+    )
 
 
 def whole_number(text: str, origin: str, number: int, expected: str) -> int:

@@ -48,8 +48,10 @@ def budget(asked: Any, largest: float = 255) -> float:
         value = float(Fraction(numerator) * share)
     except (ValueError, ZeroDivisionError):
         raise ValueError(wrong) from None
-    if not 0 < value <= largest:
-        raise ValueError(f"an eps is more than 0 and at most {largest}, in 1/255, not {asked}")
+    if value <= 0:
+        raise ValueError(f"an eps is more than 0, in 1/255, not {asked}")
+    if value > largest:
+        raise ValueError(f"an eps is at most {largest}, in 1/255, not {asked}")
     return int(value) if value == int(value) else value
 
 

@@ -24,7 +24,7 @@ def test_shipped_configs_are_valid(name: str) -> None:
         (MINIMAL | {"sed": 1}, "unknown field 'sed'. Did you mean seed?"),
         (MINIMAL | {"xyz": 1}, "unknown field 'xyz'. See docs/configuration.md"),
         (MINIMAL | {"seed": -1}, "field 'seed'"),
-        ({"classifiers": {"r": {"kind": "baselin"}}}, "did you mean baseline"),
+        ({"classifiers": {"r": {"kind": "baselin"}}}, "Did you mean baseline"),
         ({"classifiers": {}}, "field 'classifiers'"),
         ({"classifiers": {"A b": {"kind": "python", "factory": "m:f"}}}, "A b"),
         (MINIMAL | {"perturbations": {"corruptions": {"gaussian_nose": [1]}}}, "gaussian_noise"),
@@ -34,6 +34,13 @@ def test_shipped_configs_are_valid(name: str) -> None:
         ),
         (MINIMAL | {"perturbations": {"attacks": {"pdg": [1]}}}, "Did you mean pgd"),
         ([], "a config is a mapping"),
+        ({"classifiers": {"r" * 101: {"kind": "python", "factory": "m:f"}}}, "at most 100"),
+        ({"classifiers": {"r": {"kind": "baseline"}}}, "'classifiers.r.architecture' is missing$"),
+        (MINIMAL | {"data": {"kind": "facs"}}, "no kind called 'facs'. Did you mean faces?"),
+        (MINIMAL | {"data": "faces"}, "'data': it is a mapping of fields, got 'faces'"),
+        (MINIMAL | {"data": {"kind": "folder", "root": 3}}, "root': it is a path, got 3"),
+        (MINIMAL | {"perturbations": {"corruptions": {"fog": 3}}}, "mapping of fields, got 3"),
+        (MINIMAL | {"perturbations": {"attacks": {"pgd": [-4]}}}, "more than 0, in 1/255, not -4$"),
     ],
 )
 def test_mistakes_are_named(content: object, sentence: str) -> None:
@@ -57,6 +64,9 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text("a: [1,")
     with pytest.raises(UserError, match="is not YAML"):
+        load(broken)
+    broken.write_text("a: " + "[" * 3000 + "]" * 3000)
+    with pytest.raises(UserError, match=r"broken\.yaml is nested too deeply"):
         load(broken)
 
 

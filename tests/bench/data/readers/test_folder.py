@@ -1,10 +1,12 @@
 import shutil
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from bench.data.on_disk import open_layout
 from bench.data.readers import Folder
+from bench.util.errors import UserError
 
 
 def test_splits_labels_and_order(picture_folder: Path) -> None:
@@ -16,6 +18,12 @@ def test_splits_labels_and_order(picture_folder: Path) -> None:
     assert dataset.samples("test")[0].id == "test/happy/000.png"
     assert dataset.samples("test")[0].label == "happiness"
     assert dataset.groups(dataset.samples("test")[0]) == {}
+
+
+def test_a_misspelt_split_is_told(picture_folder: Path) -> None:
+    (picture_folder / "test").rename(picture_folder / "tset")
+    with pytest.raises(UserError, match=r"tset/happy/000.png: .*Did you mean test"):
+        open_layout(Folder(root=picture_folder))
 
 
 def test_validation_goes_by_content_not_by_name(picture_folder: Path) -> None:

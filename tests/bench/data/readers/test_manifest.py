@@ -222,7 +222,8 @@ def test_rows_without_split_label_or_picture_are_told(table: Path) -> None:
     [
         ("path", "", "line 4: expected a value in the column of path"),
         ("person", "", "line 4: expected a value in the column of person"),
-        ("split", "later", "line 4: expected a split, train, val or test, found 'later'"),
+        ("split", "later", "line 4: expected a split, train, val or test, found 'later'.$"),
+        ("split", "tset", "line 4: expected a split, .*found 'tset'. Did you mean test"),
         ("path", "pictures/0.png", "line 4: expected an id, or else a path, that did not"),
     ],
 )
