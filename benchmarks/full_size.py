@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.classifiers.flops import counted
+from bench.classifiers.base import counted
 from bench.util import runtime
 from benchmarks.full_size_networks import CLASSES, PIXELS, PRECISIONS, Setting, classifier
 from emodc import EmoDC, Engine

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench.perturb.views import Views
 from bench.store.cells import Gate
@@ -179,3 +180,22 @@ def as_images(pictures: Sequence[np.ndarray]) -> Tensor:
     """
     stacked = torch.from_numpy(np.stack(pictures))
     return stacked.movedim(-1, 1).float() / 255.0
+
+
+# ------------------------------------------------------------------------------------------------
+# Floating-point operations of networks, counted as they compute.
+
+
+def flops_picture(device: torch.device) -> Tensor:
+    """A picture without meaning to count on, float32 (1, 3, 64, 64) in [0, 1]."""
+    return torch.linspace(0.0, 1.0, 3 * 64 * 64, device=device).reshape(1, 3, 64, 64)
+
+
+def counted_flops(compute: Callable[[], Any]) -> float:
+    """Operations of matrix products, convolutions and attention in `compute()`.
+
+    A multiplication and its addition are two. Nothing else is counted.
+    """
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        compute()
+    return float(counter.get_total_flops())

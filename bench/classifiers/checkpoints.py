@@ -71,8 +71,7 @@ def train_missing(
         UserError: If an existing checkpoint is damaged.
     """
     from bench.training import side_by_side
-    from bench.training.data import TrainingData
-    from bench.training.loop import Loop
+    from bench.training.loop import Loop, TrainingData
 
     accelerator, device = _processes(pick_device(config.execution.device))
     data = TrainingData(dataset)

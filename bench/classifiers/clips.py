@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from bench.classifiers import flops
-from bench.classifiers.base import Classifier, Measurement
+from bench.classifiers.base import Classifier, Measurement, counted_flops, flops_picture
 from bench.classifiers.discriminative import DiscriminativeClassifier
 from bench.classifiers.emodc import DiffusionClassifier
 from bench.perturb.views import Views
@@ -32,10 +31,10 @@ class ClipNetworkClassifier(DiscriminativeClassifier):
     def flops(self) -> dict[str, float]:
         """Operations of one decision, on a clip as long as those of training."""
         frames = int(getattr(self.model, "frames", 16))
-        clip = flops.picture(self.device)[:, :, None].expand(-1, -1, frames, -1, -1)
+        clip = flops_picture(self.device)[:, :, None].expand(-1, -1, frames, -1, -1)
         return {
             "picture": 0.0,
-            "step": flops.counted(lambda: self.model(clip)),
+            "step": counted_flops(lambda: self.model(clip)),
             "evaluation": 0.0,
         }
 

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from bench.classifiers import flops
-from bench.classifiers.base import Classifier, Measurement, as_images
+from bench.classifiers.base import Classifier, Measurement, as_images, counted_flops, flops_picture
 from bench.classifiers.kinds.python import PythonClassifier
 from bench.labels import class_names
 from bench.perturb.user_code import loaded, probes, said, source
@@ -68,9 +67,9 @@ class DiscriminativeClassifier(Classifier):
     @override
     def flops(self) -> dict[str, float]:
         """Empty for a network whose operations cannot be counted."""
-        image = flops.picture(self.device)
+        image = flops_picture(self.device)
         try:
-            step = flops.counted(lambda: self.model(image))
+            step = counted_flops(lambda: self.model(image))
         except Exception:  # whatever a network of one's own does under another dispatch
             step = 0.0
         return {"picture": 0.0, "step": step, "evaluation": 0.0} if step else {}

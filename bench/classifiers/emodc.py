@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from bench.classifiers import flops
-from bench.classifiers.base import Classifier, Measurement, as_images
+from bench.classifiers.base import Classifier, Measurement, as_images, counted_flops, flops_picture
 from bench.perturb.views import Views
 from bench.store.cells import Gate
 from bench.store.traces import OtherPrompts, TraceInfo, Traces
@@ -153,10 +152,10 @@ class DiffusionClassifier(Classifier):
 
         With a shared trunk a pass serves all classes, whoever is still asked about.
         """
-        image = flops.picture(self.device)
+        image = flops_picture(self.device)
         self.model(image, steps=[0])  # prompts are encoded once, ever
-        one = flops.counted(lambda: self.model(image, steps=[0]))
-        two = flops.counted(lambda: self.model(image, steps=[0, 0]))
+        one = counted_flops(lambda: self.model(image, steps=[0]))
+        two = counted_flops(lambda: self.model(image, steps=[0, 0]))
         step = two - one
         if self.model.denoiser.shared_trunk:
             return {"picture": one - step, "step": step, "evaluation": 0.0}

@@ -176,7 +176,7 @@ def make_like(
     json: Json = False,
 ) -> None:
     """Write drawn faces as if they were a data set, to try a command without anyone's pictures."""
-    from bench.data.readers.like import make_like as make
+    from bench.data.readers import make_like as make
 
     count = make(layout, folder, per_class, seed, domain)
     if json:

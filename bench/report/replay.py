@@ -24,9 +24,9 @@ from bench.rules import (
     ThresholdDecision,
     TTestDecision,
     VoteDecision,
+    fitted,
 )
 from bench.store.cells import Cell, Manifest
-from bench.store.fitted import fitted
 from bench.store.store import Store
 from bench.util.errors import UserError
 from emodc.decisions.decide import Decisions, decide

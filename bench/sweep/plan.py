@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 from bench import plugins
 from bench.classifiers.checkpoints import resolved_precision
 from bench.config import Config
-from bench.config.perturbations import Members
 from bench.data.base import DataSet, Sample, balanced_subset
 from bench.perturb.base import Perturbation, Validation
+from bench.perturb.config import Members
 from bench.perturb.views import Augmentation
-from bench.rules import DecisionConfig, SequentialDecision
+from bench.rules import DecisionConfig, SequentialDecision, fitted
 from bench.store.cells import FAMILIES, Cell, identify
-from bench.store.fitted import fitted
 from bench.store.store import Store
 from bench.util.errors import UserError
 from bench.util.files import digest

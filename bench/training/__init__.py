@@ -1,7 +1,7 @@
 """How one checkpoint is trained; which are needed is a matter of `bench.classifiers.checkpoints`.
 
-loop.py       one loop for every trainer: saved while it runs, continued exactly
-stage.py      one stage of an EmoDC: validation, early stop, the gate
-baseline.py   a discriminative network
-data.py       the splits as tensors, and as latents
+loop.py            one loop for every trainer: saved while it runs, continued exactly; its data
+stage.py           one stage of an EmoDC: validation, early stop, the gate
+discriminative.py  a network of pictures, or of clips
+side_by_side.py    several trainings at once
 """

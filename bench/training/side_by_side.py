@@ -149,8 +149,7 @@ def _start(
     import torch
     from accelerate import Accelerator
 
-    from bench.training.data import TrainingData
-    from bench.training.loop import Loop
+    from bench.training.loop import Loop, TrainingData
 
     runtime.keep_freed_memory()
     if threads is not None:

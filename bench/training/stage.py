@@ -16,8 +16,7 @@ from torch import Tensor
 from bench.data.base import DataSet
 from bench.data.batches import Batches
 from bench.store.checkpoints import Card, conditioning_check, judge, split_errors
-from bench.training.data import LatentBatches, TrainingData, cached_latents
-from bench.training.loop import Loop
+from bench.training.loop import LatentBatches, Loop, TrainingData, cached_latents
 from bench.util import rng
 from bench.util.errors import UserError
 from bench.util.files import digest

@@ -60,7 +60,7 @@ def entry(text: str) -> tuple[str, Kind]:
     what, *options = re.split(r",(?=\w+=)", named["rest"])
     name = named["name"] or re.sub(r"\W+", "_", Path(what.rpartition(":")[2]).stem).lower()
     if named["kind"] == "fer":
-        from bench.classifiers.packages import imported
+        from bench.classifiers.load import imported
 
         content: dict[str, Any] = {"kind": "checkpoint", "path": str(imported(what))}
     elif named["kind"] in kinds:

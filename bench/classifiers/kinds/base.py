@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from bench.data.config import ShownFrames
     from bench.perturb.base import Perturbation
     from bench.rules import DecisionConfig
-    from bench.training.data import TrainingData
-    from bench.training.loop import Loop
+    from bench.training.loop import Loop, TrainingData
 
 
 class Kind(Section):

@@ -13,8 +13,7 @@ from bench.util.section import Section
 
 if TYPE_CHECKING:
     from baselines.robust import AdversarialTraining
-    from bench.training.data import TrainingData
-    from bench.training.loop import Loop
+    from bench.training.loop import Loop, TrainingData
 
 
 class AdversarialConfig(Section):
@@ -104,6 +103,6 @@ class BaselineClassifier(TrainedAtOnce):
     def train_network(
         self, name: str, recipe: dict[str, Any], folder: Path, data: "TrainingData", loop: "Loop"
     ) -> None:
-        from bench.training.baseline import train_baseline
+        from bench.training.discriminative import train_baseline
 
         train_baseline(name, self, recipe, folder, data, loop)

@@ -15,8 +15,7 @@ from bench.util.section import Section, UserPath
 
 if TYPE_CHECKING:
     from bench.perturb.base import Perturbation
-    from bench.training.data import TrainingData
-    from bench.training.loop import Loop
+    from bench.training.loop import Loop, TrainingData
 
 
 class DamSettings(Section):
@@ -135,7 +134,7 @@ class ClipNetwork(TrainedAtOnce):
     def train_network(
         self, name: str, recipe: dict[str, Any], folder: Path, data: "TrainingData", loop: "Loop"
     ) -> None:
-        from bench.training.clips import train_clip_network
+        from bench.training.discriminative import train_clip_network
 
         train_clip_network(name, self, recipe, folder, data, loop)
 

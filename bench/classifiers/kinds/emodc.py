@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from bench.perturb.base import Perturbation
-    from bench.training.data import TrainingData
-    from bench.training.loop import Loop
+    from bench.training.loop import Loop, TrainingData
     from emodc import Denoiser, Prompts
 
 

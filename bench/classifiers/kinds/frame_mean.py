@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from bench.config import Config
     from bench.data.config import ShownFrames
     from bench.perturb.base import Perturbation
-    from bench.training.data import TrainingData
-    from bench.training.loop import Loop
+    from bench.training.loop import Loop, TrainingData
 
 
 def _of_its_kind(content: Any) -> Any:
@@ -136,7 +135,7 @@ class FrameMeanClassifier(Kind):
     ) -> None:
         """Train the classifier of pictures on frames of the clips."""
         from bench.data.clips import ClipFrames
-        from bench.training.data import TrainingData
+        from bench.training.loop import TrainingData
 
         clips = data.dataset.clips
         if clips is None:

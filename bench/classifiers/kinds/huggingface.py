@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from bench.classifiers.base import Classifier
-    from bench.classifiers.inputs import Inputs
+    from bench.classifiers.networks import Inputs
     from bench.config import Config
     from bench.perturb.base import Perturbation
 
@@ -73,7 +73,7 @@ class HuggingFaceClassifier(Brought):
         from transformers import AutoModelForImageClassification
 
         from bench.classifiers.discriminative import DiscriminativeClassifier
-        from bench.classifiers.inputs import PreparedNetwork
+        from bench.classifiers.networks import PreparedNetwork
 
         found = self._fetched(name)
         classes, inputs = self._described(name, found)
@@ -178,7 +178,7 @@ def _classes(name: str, folder: Path, config: dict[str, Any]) -> tuple[str, ...]
 
 def _inputs(name: str, folder: Path) -> "Inputs":
     """What `preprocessor_config.json` asks for."""
-    from bench.classifiers.inputs import Inputs
+    from bench.classifiers.networks import Inputs
 
     asked = _read(name, folder / _PROCESSOR)
     where = f"classifier {name!r}: {folder / _PROCESSOR}"

@@ -67,7 +67,7 @@ class OnnxClassifier(Brought):
         self, name: str, folder: Path | None, config: "Config", device: "torch.device"
     ) -> "Classifier":
         from bench.classifiers.discriminative import DiscriminativeClassifier
-        from bench.classifiers.onnx import OnnxNetwork
+        from bench.classifiers.networks import OnnxNetwork
 
         self.check(name)
         classes = labels.class_names(self.classes)

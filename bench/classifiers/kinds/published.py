@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from bench.classifiers.base import Classifier
-    from bench.classifiers.inputs import PreparedNetwork
+    from bench.classifiers.networks import PreparedNetwork
     from bench.config import Config
     from bench.perturb.base import Perturbation
 
@@ -108,7 +108,7 @@ class PublishedClassifier(Brought):
 
     def _made(self, name: str) -> "PreparedNetwork":
         from baselines.fer import ReleasedFileError, open_released
-        from bench.classifiers.inputs import Inputs, PreparedNetwork
+        from bench.classifiers.networks import Inputs, PreparedNetwork
 
         self.check(name)
         count = len(labels.class_names(self.classes))

@@ -87,7 +87,7 @@ class TimmClassifier(Brought):
         from timm.data import resolve_data_config
 
         from baselines.fer import read_tensors
-        from bench.classifiers.inputs import Inputs, PreparedNetwork
+        from bench.classifiers.networks import Inputs, PreparedNetwork
 
         self.check(name)
         classes = labels.class_names(self.classes)

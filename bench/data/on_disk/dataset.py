@@ -1,22 +1,28 @@
-"""A data set made of files: a layout's listing, the facts of its pictures, and three splits."""
+"""A data set made of files: a layout's listing, the facts of its pictures, and three splits.
+
+Gated data sets open once their agreement was confirmed.
+"""
 
 import contextlib
+import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from bench import plugins
 from bench.data.base import ClipDataSet, DataSet, Sample, Skipped, Split
 from bench.data.on_disk import packed
-from bench.data.on_disk.agreement import require_agreement
 from bench.data.on_disk.examine import STAMP, examine
-from bench.data.readers.base import Entry, Layout, Listing, Source
+from bench.data.readers import LAYOUTS, Entry, Layout, Listing, Source
 from bench.data.readers.clips import ClipSource
 from bench.data.reading.images import UnreadablePicture
 from bench.data.reading.tree import stamp
-from bench.util.errors import UserError, did_you_mean
-from bench.util.files import digest
+from bench.util.errors import UserError, did_you_mean, unknown
+from bench.util.files import digest, expanded, write_json
 from bench.util.progress import Reporter
 
 VAL_SHARE = 0.15
@@ -300,3 +306,85 @@ def _smallest(members: Iterable[Entry], hashes: dict[str, str]) -> set[str]:
     ranked = sorted((hashes[entry.id], entry.id) for entry in members)
     last = ranked[max(1, round(VAL_SHARE * len(ranked))) - 1][0]
     return {name for found, name in ranked if found <= last}
+
+
+# ------------------------------------------------------------------------------------------------
+# Data sets that may only be used under an agreement: asked for once, remembered.
+#
+# The bench has no downloader for them and sends nothing anywhere. It asks so that nobody uses the
+# pictures of people by accident without the right to.
+
+
+#: Comma-separated kinds whose agreement the user holds, for jobs that nobody watches.
+VARIABLE = "EMODC_BENCH_AGREEMENTS"
+
+
+def agreement_is_needed(layout: Layout, listing: Listing) -> bool:
+    """Whether a data set is gated and its agreement was not confirmed yet.
+
+    Trees of drawn faces need none.
+    """
+    if layout.terms is None or layout.kind in _remembered() | _from_environment():
+        return False
+    return not listing.drawn(layout.root)
+
+
+def require_agreement(layout: Layout, listing: Listing) -> None:
+    """Refuse a data set whose agreement is needed.
+
+    Raises:
+        UserError: With the terms and the ways to confirm.
+    """
+    if agreement_is_needed(layout, listing):
+        raise refusal([layout])
+
+
+def refusal(layouts: Sequence[Layout]) -> UserError:
+    """The error for data sets whose agreements were not confirmed: terms and ways to confirm."""
+    given = "; ".join(
+        f"{layout.title} is given out under an agreement ({layout.terms})" for layout in layouts
+    )
+    kinds = ",".join(dict.fromkeys(layout.kind for layout in layouts))
+    return UserError(
+        f"{given}. If you hold {'it' if len(layouts) == 1 else 'them'}, say so once with "
+        f"--i-hold-the-agreement, or set {VARIABLE}={kinds} for jobs that nobody watches."
+    )
+
+
+def confirm(kind: str) -> None:
+    """Remember that the user holds the agreement for a kind of data set.
+
+    Raises:
+        UserError: If it cannot be written down.
+    """
+    try:
+        write_json(_record(), sorted({*_remembered(), kind}))
+    except OSError as error:
+        raise UserError(
+            f"cannot remember the agreement for {kind} in {_record()} ({error.strerror}). Set "
+            f"{VARIABLE}={kind} instead, or XDG_CONFIG_HOME to a folder that can be written.",
+            1,
+        ) from error
+
+
+def _from_environment() -> set[str]:
+    named = {name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()}
+    for name in named:
+        if name not in LAYOUTS and plugins.find("dataset", name) is None:
+            raise unknown(f"data set ({VARIABLE})", name, LAYOUTS)
+    return named
+
+
+def _remembered() -> set[str]:
+    try:
+        content = json.loads(_record().read_text())
+    except (OSError, ValueError):
+        return set()
+    return (
+        {kind for kind in content if isinstance(kind, str)} if isinstance(content, list) else set()
+    )
+
+
+def _record() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (expanded(base) if base else Path.home() / ".config") / "emodc-bench" / "agreements.json"

@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from bench.data.base import Skipped, Split
 from bench.data.on_disk import FilesDataSet
-from bench.data.on_disk.agreement import require_agreement
+from bench.data.on_disk.dataset import require_agreement
 from bench.data.on_disk.examine import BYTES, COARSE_BYTES, FINE_SIDE, examine
 from bench.data.readers.base import Counts, Entry, Layout, Listing
 from bench.data.verify.report import (

@@ -1,18 +1,25 @@
 """Attacks: what needs the classifier, and has a budget eps in 1/255.
 
-- `base`           what an attack is: a picture and a budget in, an adversarial picture out
+- `base`           what an attack is: a picture and a budget in, an adversarial picture out; attacks
+                   on classifiers that draw noise anew, judged on several draws
 - `victim`         how attacks ask a classifier: losses, gradients, steps within a budget
 - `gradient`       FGSM, PGD, APGD, low frequencies
 - `blackbox`       Square, RayS, random noise, transfer from another classifier
-- `fresh`          attacks on classifiers that draw noise anew, judged on several draws
 - `torch_attacks`  any attack of torchattacks by its name
 """
 
 from collections.abc import Mapping
 
-from bench.perturb.attacks.base import Attack, AttackFacts, BuiltIn, any_budget, budget
+from bench.perturb.attacks.base import (
+    DRAWS,
+    Attack,
+    AttackFacts,
+    BuiltIn,
+    FreshNoise,
+    any_budget,
+    budget,
+)
 from bench.perturb.attacks.blackbox import RandomNoise, RayS, Square, Transfer
-from bench.perturb.attacks.fresh import DRAWS, FreshNoise
 from bench.perturb.attacks.gradient import (
     APGD,
     FGSM,

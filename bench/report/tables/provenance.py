@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, get_args
 
 from bench.data.base import Split
-from bench.perturb.listing import in_words, other_parameters
+from bench.perturb.presets import in_words, other_parameters
 from bench.report.results import Result, Results, ResultSet, recorded
 from bench.report.spec import TableSpec, Value
 from bench.report.tables.common import caption, captioned, sizes

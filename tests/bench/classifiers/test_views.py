@@ -6,9 +6,9 @@ import torch
 from support import reddest_is_happy
 
 from baselines import FaceClassifier
+from bench.classifiers.base import counted
 from bench.classifiers.discriminative import DiscriminativeClassifier
 from bench.classifiers.emodc import DiffusionClassifier, MatchedControl
-from bench.classifiers.flops import counted
 from bench.perturb.views import Views
 from emodc import EmoDC
 

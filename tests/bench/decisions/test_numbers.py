@@ -13,7 +13,7 @@ from made_up_cells import CLASSES
 from made_up_traces import K, errors, labels, write_run, write_traces
 from scipy.stats import binomtest
 
-from bench.store.fitted import fitted
+from bench.rules import fitted
 from bench.store.store import Store
 from bench.store.traces import TraceInfo
 from emodc.decisions.decide import decide

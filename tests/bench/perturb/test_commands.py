@@ -11,8 +11,7 @@ from PIL import Image
 from support import write_pictures
 
 from bench.data.on_disk import open_layout
-from bench.data.readers import LAYOUTS, Folder
-from bench.data.readers.like import make_like
+from bench.data.readers import LAYOUTS, Folder, make_like
 from bench.perturb import CONTINUOUS, CORRUPTIONS, PRESETS, Preset
 from bench.perturb import export as exporting
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bench.config import Config, load, parse
-from bench.data.readers.like import make_like
+from bench.data.readers import make_like
 from bench.report import write_report
 from bench.report.results import read
 from bench.report.tables.clean import folds_tables

@@ -10,8 +10,8 @@ from support import TINY
 
 from bench.config import Config, load, parse
 from bench.report import write_report
+from bench.rules import fitted
 from bench.store.cells import Cell, Manifest
-from bench.store.fitted import fitted
 from bench.store.store import Store
 from bench.sweep.run import dry_run, run
 from bench.util.errors import UserError

@@ -17,10 +17,9 @@ from support import TINY
 from bench.cli.target import settle_agreement
 from bench.config import CrossData
 from bench.data.on_disk import open_layout
-from bench.data.on_disk.agreement import VARIABLE, agreement_is_needed, confirm
-from bench.data.readers import Layout, RafDb, RafDbCompound
+from bench.data.on_disk.dataset import VARIABLE, agreement_is_needed, confirm
+from bench.data.readers import Layout, RafDb, RafDbCompound, make_like
 from bench.data.readers.base import DRAWN_MARK
-from bench.data.readers.like import make_like
 from bench.util.errors import UserError
 
 

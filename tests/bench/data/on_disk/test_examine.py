@@ -17,9 +17,8 @@ from bench.data.on_disk import examine as module
 from bench.data.on_disk import open_layout
 from bench.data.on_disk.examine import examine, likeness_hash, memory
 from bench.data.on_disk.prepare import purge
-from bench.data.readers import LAYOUTS, Folder, Listing
+from bench.data.readers import LAYOUTS, Folder, Listing, make_like
 from bench.data.readers.base import Entry, PictureFile
-from bench.data.readers.like import make_like
 from bench.data.reading.images import Box, UnreadablePicture
 from bench.util.errors import UserError
 from bench.util.files import read_parquet

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.readers.like import make_like
+from bench.data.readers import make_like
 
 #: Test pictures of each class in every tree; twice as many to train.
 PER_CLASS = 3

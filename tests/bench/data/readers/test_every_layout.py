@@ -10,8 +10,7 @@ import pytest
 
 from bench.config import parse
 from bench.data.on_disk import open_layout
-from bench.data.readers import LAYOUTS
-from bench.data.readers.like import WRITERS
+from bench.data.readers import LAYOUTS, WRITERS
 from bench.data.verify import verify
 from bench.data.verify.report import as_json
 from bench.sweep.run import run

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.perturb import ATTACKS, CORRUPTIONS, PRESETS
-from bench.perturb.listing import in_words
+from bench.perturb.presets import in_words
 from bench.report.results import read
 from bench.report.spec import TableSpec
 from bench.report.tables import tables

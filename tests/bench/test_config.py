@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.config import Config, load, parse
-from bench.config.run import _UniqueKeyLoader
+from bench.config import Config, _UniqueKeyLoader, load, parse
 from bench.util.errors import UserError
 
 STAGE = {"objective": {"kind": "base"}, "steps": 3}

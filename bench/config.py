@@ -1,4 +1,9 @@
-"""The whole run in a config, and how it is read from YAML, with errors that name file and field."""
+"""The configuration of a run: YAML in, checked models out, with errors that name file and field.
+
+Each room has the sections that it reads: `bench.data.config`, `bench.perturb.config`,
+`bench.classifiers.kinds`. Every field that determines a result goes into cell ids; the fields of
+`Execution` do not.
+"""
 
 import math
 from pathlib import Path
@@ -8,11 +13,34 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError
 
 from bench.classifiers.kinds import ClassifierConfig
-from bench.config.perturbations import Perturbations
-from bench.data.config import DataConfig, FacesData, ShownFrames
+from bench.classifiers.kinds.baseline import BaselineClassifier
+from bench.classifiers.kinds.checkpoint import CheckpointClassifier
+from bench.classifiers.kinds.control import ControlClassifier
+from bench.classifiers.kinds.emodc import EmoDCClassifier, EvaluationConfig
+from bench.classifiers.kinds.python import PythonClassifier
+from bench.data.config import ClipsData, CrossData, DataConfig, FacesData, ShownFrames
+from bench.perturb.config import Perturbations
 from bench.util import files, runtime
 from bench.util.errors import UserError, unknown
 from bench.util.section import Name, Section, UserPath, sentences
+
+__all__ = [
+    "BaselineClassifier",
+    "CheckpointClassifier",
+    "ClipsData",
+    "Config",
+    "ControlClassifier",
+    "CrossData",
+    "DataConfig",
+    "EmoDCClassifier",
+    "EvaluationConfig",
+    "Execution",
+    "FacesData",
+    "Perturbations",
+    "PythonClassifier",
+    "load",
+    "parse",
+]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
