@@ -22,9 +22,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bench.data.on_disk import FilesDataSet, open_layout, packed
+from bench.data.on_disk import FilesDataSet, open_layout
 from bench.data.on_disk.examine import examine, memory
-from bench.data.on_disk.prepare import prepare
+from bench.data.on_disk.packed import folder_of, pixels_of, prepare
 from bench.data.readers import Folder
 from bench.faces import generate
 from bench.util.progress import Reporter
@@ -130,7 +130,7 @@ def main() -> None:
             print(f"examined {arguments.pictures / taken:,.0f}/s by {processes}", flush=True)
         files = open_layout(layout)
         taken = timed(lambda: prepare(layout, ("train", "val", "test"), Reporter(quiet=True)))
-        size = packed.pixels_of(packed.folder_of(layout)).stat().st_size
+        size = pixels_of(folder_of(layout)).stat().st_size
         print(f"prepared {arguments.pictures / taken:,.0f}/s, {size / 1e6:,.0f} MB", flush=True)
         cache = open_layout(layout)
         alternating(files, cache, epoch, "picture")

@@ -90,9 +90,9 @@ def verify(
     """Check a copy: layout, counts, damage, duplicates, labels, digests."""
     from rich.console import Console
 
-    from bench.data.verify import verify as check
-    from bench.data.verify.report import as_json, write_manifest
-    from bench.data.verify.report import show as show_found
+    from bench.data.on_disk.verification import as_json, write_manifest
+    from bench.data.on_disk.verification import show as show_found
+    from bench.data.on_disk.verify import verify as check
     from bench.util.progress import Reporter
 
     layout = files_section(name, root, option)
@@ -121,8 +121,8 @@ def prepare(
     json: Json = False,
 ) -> None:
     """Decode all pictures into the cache, for fast epochs; of clips the middle frames."""
-    from bench.data.on_disk.prepare import in_words
-    from bench.data.on_disk.prepare import prepare as fill
+    from bench.data.on_disk.packed import in_words
+    from bench.data.on_disk.packed import prepare as fill
     from bench.util.progress import Reporter
 
     layout = files_section(name, root, option)
@@ -149,8 +149,8 @@ def purge(
     json: Json = False,
 ) -> None:
     """Remove prepared pictures and what is known of them; the data set itself stays."""
-    from bench.data.on_disk.prepare import in_words
-    from bench.data.on_disk.prepare import purge as remove
+    from bench.data.on_disk.packed import in_words
+    from bench.data.on_disk.packed import purge as remove
     from bench.util.errors import UserError
 
     if everything == (name is not None):

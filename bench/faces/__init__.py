@@ -1,9 +1,8 @@
 """Drawn faces: a data set of facial expressions rendered from action units, attributes known.
 
 - `action_units`  expressions as FACS action units, also of two emotions; difficulty presets
-- `identity`      the features of a person
 - `scene`         pose, light, background, occluder, camera; other rooms and cameras
-- `face`          the full description of one picture, `sample_face`, groups for reports
+- `face`          a person; the full description of one picture, `sample_face`, groups for reports
 - `randomness`    draws and noise that are a function of an address
 - `canvas`        drawing primitives, projection, painting
 - `features`, `hair`    the parts of a face

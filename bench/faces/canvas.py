@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.faces.identity import Colour
+from bench.faces.randomness import Colour
 from bench.faces.scene import Pose
 
 Points: TypeAlias = NDArray[np.float64]

@@ -22,8 +22,7 @@ from bench.faces.action_units import (
     sample_action_units,
 )
 from bench.faces.canvas import SIZE, Image
-from bench.faces.face import Face, named
-from bench.faces.identity import sample_identity
+from bench.faces.face import Face, named, sample_identity
 from bench.faces.randomness import RandomStream, address_key
 from bench.faces.render import draw
 from bench.faces.scene import DOMAINS, Domain, Scene, sample_scene

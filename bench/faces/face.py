@@ -1,4 +1,4 @@
-"""The full description of one drawn face, and how it is sampled."""
+"""One drawn face: the person, and the full description of the drawing; how both are sampled."""
 
 from __future__ import annotations
 
@@ -17,9 +17,217 @@ from bench.faces.action_units import (
     Difficulty,
     sample_action_units,
 )
-from bench.faces.identity import Identity, sample_identity
-from bench.faces.randomness import RandomStream
+from bench.faces.randomness import Colour, RandomStream
 from bench.faces.scene import DOMAINS, Domain, Scene, sample_scene
+
+# ------------------------------------------------------------------------------------------------
+# A person: the features that stay the same from one drawing to the next.
+
+
+HAIR_STYLES = ("bald", "cropped", "parted", "fringe", "long", "curly", "bun", "scarf")
+BEARDS = ("none", "stubble", "full", "goatee", "moustache")
+HAIR_COLOURS: dict[str, Colour] = {
+    "black": (30.0, 24.0, 22.0),
+    "dark brown": (62.0, 40.0, 28.0),
+    "brown": (104.0, 68.0, 40.0),
+    "red": (142.0, 66.0, 34.0),
+    "blond": (204.0, 166.0, 102.0),
+    "grey": (164.0, 162.0, 160.0),
+}
+
+_SKIN_ANCHORS: tuple[Colour, ...] = (
+    (250.0, 218.0, 194.0),
+    (240.0, 201.0, 168.0),
+    (222.0, 178.0, 138.0),
+    (190.0, 140.0, 100.0),
+    (152.0, 104.0, 72.0),
+    (114.0, 76.0, 54.0),
+    (88.0, 58.0, 43.0),
+)
+_IRIS_ANCHORS: tuple[Colour, ...] = (
+    (42.0, 26.0, 18.0),
+    (88.0, 58.0, 32.0),
+    (72.0, 100.0, 72.0),
+    (80.0, 120.0, 160.0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One person.
+
+    Lengths are in head units: 1 is half the height of the head, y points down, the origin is the
+    middle of the head.
+
+    Attributes:
+        name: Identity id, such as "train-00012".
+        skin_level: Position on the scale of skin tones, 0 lightest, 1 darkest.
+        age: Years.
+        hair_style: One of `HAIR_STYLES`.
+        hair_name: Key of `HAIR_COLOURS`.
+        hair_colour: The hair's RGB, near that of its name.
+        scarf_colour: RGB of the scarf, if one is worn.
+        beard: One of `BEARDS`.
+        glasses: Whether glasses are worn.
+        glasses_colour: RGB of the frame.
+        glasses_squareness: Exponent of the lens outline, 2 round to 4 square.
+        head_width: Half width of the head.
+        jaw_taper: Share of the width lost at the chin.
+        jaw_power: Where the jaw narrows: large keeps it wide until the chin.
+        hairline: Height (y) of the middle of the hairline.
+        eye_spacing: x of an eye's centre.
+        eye_height: y of the eyes.
+        eye_width: Half width of an eye.
+        eye_opening: Height of the upper lid over the eye's centre.
+        eye_tilt: How much the outer corner is higher than the inner.
+        iris: RGB of the iris.
+        brow_height: Distance of the brows over the eyes.
+        brow_thickness: Thickness of a brow.
+        brow_slope: How much the inner end is lower than normal (a stern look).
+        brow_arch: Extra height of a brow's middle.
+        nose_length: From the eyes to the tip.
+        nose_width: Half width of the nose.
+        mouth_width: Half width of the mouth.
+        mouth_height: y of the mouth.
+        mouth_curve: How much the corners hang (positive) or rise at rest.
+        lip_thickness: Thickness of the upper lip.
+        lip_redness: 0 near the skin's colour, 1 strongly coloured.
+    """
+
+    name: str
+    skin_level: float
+    age: float
+    hair_style: str
+    hair_name: str
+    hair_colour: Colour
+    scarf_colour: Colour
+    beard: str
+    glasses: bool
+    glasses_colour: Colour
+    glasses_squareness: float
+    head_width: float
+    jaw_taper: float
+    jaw_power: float
+    hairline: float
+    eye_spacing: float
+    eye_height: float
+    eye_width: float
+    eye_opening: float
+    eye_tilt: float
+    iris: Colour
+    brow_height: float
+    brow_thickness: float
+    brow_slope: float
+    brow_arch: float
+    nose_length: float
+    nose_width: float
+    mouth_width: float
+    mouth_height: float
+    mouth_curve: float
+    lip_thickness: float
+    lip_redness: float
+
+    @property
+    def skin(self) -> Colour:
+        """RGB of the skin."""
+        return _along(_SKIN_ANCHORS, self.skin_level)
+
+    @property
+    def skin_tone(self) -> str:
+        """Group of the skin tone: light, medium, brown or dark."""
+        return ("light", "medium", "brown", "dark")[min(3, int(self.skin_level * 4))]
+
+    @property
+    def age_group(self) -> str:
+        """Group of the age, years."""
+        return "18-34" if self.age < 35 else "35-54" if self.age < 55 else "55-80"
+
+    @property
+    def age_lines(self) -> float:
+        """Depth of the lines of age, 0 none to 1 deep."""
+        return min(1.0, max(0.0, (self.age - 32.0) / 45.0))
+
+
+def sample_identity(seed: int, population: str, number: int) -> Identity:
+    """Samples a person.
+
+    Args:
+        seed: Seed of the data set.
+        population: Name of the population, such as "train"; each has persons of its own.
+        number: Number of the person within the population.
+    """
+    draws = RandomStream("drawn-faces", seed, population, "identity", number)
+    age = draws.uniform(18.0, 80.0)
+    hair_style = _sample_hair_style(draws, age)
+    hair_name, hair_colour = _sample_hair_colour(draws, age)
+    lip_redness = draws.uniform(0.25, 0.95)
+    beardless = hair_style == "scarf" or lip_redness > 0.62
+    beard = draws.pick(BEARDS, (0.40, 0.17, 0.18, 0.10, 0.15))
+    return Identity(
+        name=f"{population}-{number:05d}",
+        skin_level=draws.uniform(),
+        age=age,
+        hair_style=hair_style,
+        hair_name=hair_name,
+        hair_colour=hair_colour,
+        scarf_colour=draws.colour(40.0, 215.0),
+        beard="none" if beardless else beard,
+        glasses=draws.chance(0.16),
+        glasses_colour=draws.colour(10.0, 90.0),
+        glasses_squareness=draws.uniform(2.0, 4.0),
+        head_width=draws.uniform(0.69, 0.82),
+        jaw_taper=draws.uniform(0.22, 0.33),
+        jaw_power=draws.uniform(1.8, 3.0),
+        hairline=draws.uniform(-0.70, -0.60),
+        eye_spacing=draws.uniform(0.30, 0.36),
+        eye_height=draws.uniform(-0.16, -0.09),
+        eye_width=draws.uniform(0.140, 0.180),
+        eye_opening=draws.uniform(0.060, 0.086),
+        eye_tilt=draws.normal(0.015),
+        iris=_along(_IRIS_ANCHORS, draws.uniform()),
+        brow_height=draws.uniform(0.195, 0.250),
+        brow_thickness=draws.uniform(0.045, 0.090),
+        brow_slope=draws.normal(0.020),
+        brow_arch=draws.uniform(0.0, 0.04),
+        nose_length=draws.uniform(0.22, 0.31),
+        nose_width=draws.uniform(0.095, 0.150),
+        mouth_width=draws.uniform(0.24, 0.31),
+        mouth_height=draws.uniform(0.50, 0.56),
+        mouth_curve=draws.normal(0.025),
+        lip_thickness=draws.uniform(0.045, 0.080),
+        lip_redness=lip_redness,
+    )
+
+
+def _sample_hair_style(draws: RandomStream, age: float) -> str:
+    bald_weight = 0.05 + 0.15 * max(0.0, age - 40.0) / 40.0
+    return draws.pick(HAIR_STYLES, (bald_weight, 0.18, 0.18, 0.12, 0.20, 0.14, 0.08, 0.05))
+
+
+def _sample_hair_colour(draws: RandomStream, age: float) -> tuple[str, Colour]:
+    grey_weight = 0.02 + 2.0 * max(0.0, age - 48.0) / 32.0
+    name = draws.pick(tuple(HAIR_COLOURS), (0.30, 0.24, 0.20, 0.10, 0.14, grey_weight))
+    tint = draws.uniform(0.85, 1.15)
+    red, green, blue = HAIR_COLOURS[name]
+    return name, (red * tint, green * tint, blue * tint)
+
+
+def _along(anchors: tuple[Colour, ...], position: float) -> Colour:
+    """Interpolates between evenly spaced colours; position in [0, 1]."""
+    place = position * (len(anchors) - 1)
+    before = min(int(place), len(anchors) - 2)
+    share = place - before
+    low, high = anchors[before], anchors[before + 1]
+    return (
+        low[0] + (high[0] - low[0]) * share,
+        low[1] + (high[1] - low[1]) * share,
+        low[2] + (high[2] - low[2]) * share,
+    )
+
+
+# ------------------------------------------------------------------------------------------------
+# The drawing: who, what the muscles do, and where; its groups for reports.
+
 
 T = TypeVar("T")
 

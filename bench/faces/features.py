@@ -24,8 +24,8 @@ from bench.faces.canvas import (
     through,
     tinted,
 )
-from bench.faces.face import Face
-from bench.faces.identity import Colour, Identity
+from bench.faces.face import Face, Identity
+from bench.faces.randomness import Colour
 
 _LEAST_CREASE = 0.12
 """Creases fainter than this are not drawn: they would only be speckle at 64 pixels."""

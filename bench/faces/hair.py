@@ -23,9 +23,9 @@ from bench.faces.canvas import (
     squircle,
     through,
 )
-from bench.faces.face import Face
+from bench.faces.face import Face, Identity
 from bench.faces.features import Mouth, jaw_drop, outline
-from bench.faces.identity import Colour, Identity
+from bench.faces.randomness import Colour
 
 _CAP_POINTS = 91
 """Points along the outer edge of the hair; enough for the bumps of curls."""

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 T = TypeVar("T")
 
+Colour = tuple[float, float, float]
+"""RGB, each in [0, 255]."""
+
 _NORMAL_LIMIT = 2.5
 """Normal draws are clipped at this many standard deviations, so that no face is an outlier."""
 
@@ -58,7 +61,7 @@ class RandomStream:
                 return option
         return options[-1]
 
-    def colour(self, low: float, high: float) -> tuple[float, float, float]:
+    def colour(self, low: float, high: float) -> Colour:
         """Draws an RGB colour with each channel in [low, high)."""
         return (self.uniform(low, high), self.uniform(low, high), self.uniform(low, high))
 

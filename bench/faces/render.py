@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.faces.action_units import Difficulty
 from bench.faces.canvas import SIZE, Canvas, Image, Projection, Shape, fill_polygon, to_fixed
-from bench.faces.face import Face, sample_face
+from bench.faces.face import Face, Identity, sample_face
 from bench.faces.features import (
     brows,
     cheeks,
@@ -38,7 +38,6 @@ from bench.faces.hair import (
     scarf_front,
     temple_angle,
 )
-from bench.faces.identity import Identity
 from bench.faces.randomness import bell_noise
 from bench.faces.scene import Background, Camera, Domain
 

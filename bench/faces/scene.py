@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bench.faces.action_units import Difficulty
-from bench.faces.identity import Colour
-from bench.faces.randomness import RandomStream
+from bench.faces.randomness import Colour, RandomStream
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.perturb.base import Corruption, Kernel
-from bench.perturb.corruptions import blur, colour, digital, disk, face, noise, weather
+from bench.perturb.corruptions import blur, digital, disk, face, noise, weather
 from bench.perturb.levels import CONTINUOUS
 from bench.perturb.sequences import SEQUENCES, PerturbationSequence
 
@@ -155,10 +155,10 @@ _SINGLE: dict[str, tuple[Kernel, bool, tuple[Mapping[str, Any], ...]]] = {
         _scale((0.08,), (0.12,), (0.18,), (0.24,), (0.30,)),
     ),
     "shot_noise": (noise.shot_noise, True, _photons((60.0,), (29.0,), (15.0,), (8.0,), (5.0,))),
-    "contrast_up": (colour.contrast, False, colour.RAF_DB_C["contrast_up"]),
-    "contrast_down": (colour.contrast, False, colour.RAF_DB_C["contrast_down"]),
-    "brightness_up": (colour.brightness, False, colour.RAF_DB_C["brightness_up"]),
-    "brightness_down": (colour.brightness, False, colour.RAF_DB_C["brightness_down"]),
+    "contrast_up": (digital.contrast, False, digital.RAF_DB_C["contrast_up"]),
+    "contrast_down": (digital.contrast, False, digital.RAF_DB_C["contrast_down"]),
+    "brightness_up": (digital.brightness, False, digital.RAF_DB_C["brightness_up"]),
+    "brightness_down": (digital.brightness, False, digital.RAF_DB_C["brightness_down"]),
     "spatter": (weather.spatter, True, weather.IMAGECORRUPTIONS["spatter"]),
     "pixelate": (digital.pixelate, False, digital.RAF_DB_C["pixelate"]),
     "jpeg_compression": (digital.jpeg_compression, False, digital.RAF_DB_C["jpeg_compression"]),
@@ -243,8 +243,8 @@ _PACKAGE: dict[str, tuple[Kernel, tuple[Mapping[str, Any], ...]]] = {
     "snow": (weather.snow, weather.IMAGECORRUPTIONS["snow"]),
     "frost": (weather.frost, weather.IMAGECORRUPTIONS["frost"]),
     "fog": (weather.fog, weather.IMAGECORRUPTIONS["fog"]),
-    "brightness": (colour.brightness, colour.IMAGECORRUPTIONS["brightness"]),
-    "contrast": (colour.contrast, colour.IMAGECORRUPTIONS["contrast"]),
+    "brightness": (digital.brightness, digital.IMAGECORRUPTIONS["brightness"]),
+    "contrast": (digital.contrast, digital.IMAGECORRUPTIONS["contrast"]),
     "elastic_transform": (
         digital.elastic_transform,
         digital.IMAGECORRUPTIONS["elastic_transform"],
@@ -254,7 +254,7 @@ _PACKAGE: dict[str, tuple[Kernel, tuple[Mapping[str, Any], ...]]] = {
     "speckle_noise": (noise.speckle_noise, _levels("scale", noise.SPECKLE_NOISE_SCALE)),
     "gaussian_blur": (blur.gaussian_blur, _levels("sigma", blur.GAUSSIAN_BLUR_SIGMA)),
     "spatter": (weather.spatter, weather.IMAGECORRUPTIONS["spatter"]),
-    "saturate": (colour.saturate, colour.IMAGECORRUPTIONS["saturate"]),
+    "saturate": (digital.saturate, digital.IMAGECORRUPTIONS["saturate"]),
 }
 
 

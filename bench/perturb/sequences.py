@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.perturb.base import Address, Batch, Measurable, Perturbation
-from bench.perturb.corruptions import blur, colour, noise
+from bench.perturb.corruptions import blur, digital, noise
 from bench.util import rng
 
 FRAMES = 30
@@ -216,7 +216,7 @@ SEQUENCES: dict[str, PerturbationSequence] = {
         ("scale", scale, _steps(0.8, 1.25), False),
         ("translation", translation, _steps(-0.15, 0.15), False),
         ("tilt", tilt, _steps(-15, 15), False),
-        ("brightness", colour.brightness, _steps(-0.1, 0.3), False),
+        ("brightness", digital.brightness, _steps(-0.1, 0.3), False),
         ("gaussian_blur", blur.scaled_blur, _steps(0.5, 2.6), False),
         ("zoom_blur", _zoomed, _steps(1, 1.3), False),
         ("gaussian_noise", noise.white_noise, _noise(0.08), True),

@@ -18,8 +18,7 @@ from bench.classifiers.class_order import require_class_order
 from bench.classifiers.kinds import kind_of
 from bench.config import Config
 from bench.data.base import DataSet, Skipped
-from bench.data.lists import with_lists
-from bench.data.open import open_dataset
+from bench.data.open import open_dataset, with_lists
 from bench.data.reading.images import UnreadablePicture
 from bench.perturb import PRESETS, Perturbation
 from bench.store import records as dataset_record

@@ -16,8 +16,7 @@ from pydantic import ValidationError
 
 from bench.classifiers import checkpoints
 from bench.config import Config
-from bench.data.lists import with_lists
-from bench.data.open import open_dataset
+from bench.data.open import open_dataset, with_lists
 from bench.stats.proportions import clopper_pearson
 from bench.store.cells import SCHEMA, Cell, pictures_of
 from bench.store.checkpoints import Card

@@ -19,8 +19,7 @@ from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
-from emodc.adapters.codec import Pixels
-from emodc.adapters.denoisers import FlowDenoiser, UNetDenoiser
+from emodc.adapters.denoisers import FlowDenoiser, Pixels, UNetDenoiser
 from emodc.diffusion.denoiser import Denoiser
 from emodc.late import LateConditionedUNet, UNetClassifier
 from emodc.latents import PatchPCA

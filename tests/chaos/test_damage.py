@@ -24,7 +24,7 @@ from support import write_pictures
 
 from bench.config import Config, parse
 from bench.data.base import Split
-from bench.data.on_disk.prepare import prepare
+from bench.data.on_disk.packed import prepare
 from bench.data.readers import Folder
 from bench.report.diagnosis import diagnose
 from bench.report.results import read

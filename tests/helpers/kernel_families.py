@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.perturb.corruptions import colour, digital, face, weather
+from bench.perturb.corruptions import digital, face, weather
 from bench.util import rng
 
 TABLES = (
     (weather, weather.IMAGECORRUPTIONS),
-    (colour, colour.IMAGECORRUPTIONS),
     (digital, digital.IMAGECORRUPTIONS),
     (face, face.FACE),
     (face, face.FRAMING),
@@ -20,7 +19,7 @@ KERNELS = {name: getattr(module, name) for module, table in TABLES for name in t
 CONSTANTS: dict[str, tuple[dict[str, Any], ...]] = {
     name: rows for _, table in TABLES for name, rows in table.items()
 }
-FROM_THE_PACKAGE = [name for _, table in TABLES[:3] for name in table]
+FROM_THE_PACKAGE = [name for _, table in TABLES[:2] for name in table]
 
 
 def is_random(name: str) -> bool:

@@ -98,9 +98,9 @@ class FilesDataSet(DataSet):
                 results would go by the digest of the pictures that were there.
             UserError: If it has other bytes than were examined under the same size and times.
         """
-        prepared = self._packed.picture(sample.id) if self._packed is not None else None
-        if prepared is not None:
-            return prepared
+        decoded = self._packed.picture(sample.id) if self._packed is not None else None
+        if decoded is not None:
+            return decoded
         return self.source(sample).decode(self.base, self._content(sample))
 
     def _content(self, sample: Sample) -> bytes:

@@ -9,8 +9,7 @@ from support import write_pictures
 
 from bench.config import parse
 from bench.data.drawn import DrawnFaces
-from bench.data.lists import ListedDataSet, matched, parse_list, with_lists
-from bench.data.open import open_dataset
+from bench.data.open import ListedDataSet, matched, open_dataset, parse_list, with_lists
 from bench.report import write_report
 from bench.store import records as dataset_record
 from bench.sweep.run import run

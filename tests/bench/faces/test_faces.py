@@ -20,7 +20,7 @@ from bench.faces import (
     sample_face,
 )
 from bench.faces.action_units import ESSENTIAL
-from bench.faces.identity import BEARDS, HAIR_STYLES
+from bench.faces.face import BEARDS, HAIR_STYLES
 from bench.faces.randomness import RandomStream, bell_noise
 from bench.faces.scene import Occluder
 

@@ -16,7 +16,7 @@ from bench.data.base import ClipDataSet
 from bench.data.on_disk import examine as module
 from bench.data.on_disk import open_layout
 from bench.data.on_disk.examine import examine, likeness_hash, memory
-from bench.data.on_disk.prepare import purge
+from bench.data.on_disk.packed import purge
 from bench.data.readers import LAYOUTS, Folder, Listing, make_like
 from bench.data.readers.base import Entry, PictureFile
 from bench.data.reading.images import Box, UnreadablePicture

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from bench.data.base import ClipDataSet, Split
-from bench.data.on_disk import FilesDataSet, open_layout, packed, prepare
+from bench.data.on_disk import FilesDataSet, open_layout, packed
 from bench.data.on_disk.examine import memory
-from bench.data.on_disk.prepare import purge
+from bench.data.on_disk.packed import purge
 from bench.data.readers import Folder
 from bench.data.readers.base import Entry, Listing
 from bench.data.readers.clips import Frames
@@ -46,7 +46,7 @@ def test_bytes_are_those_of_the_files(picture_folder: Path) -> None:
     Image.new("L", (50, 20), 77).save(picture_folder / "test" / "happy" / "000.png")  # of any size
     layout = Folder(root=picture_folder)
     plain = open_layout(layout)
-    done = prepare.prepare(layout, ALL, QUIET)
+    done = packed.prepare(layout, ALL, QUIET)
     prepared = open_layout(layout)
     assert (done.pictures, done.added, done.unusable, from_cache(prepared)) == (30, 30, 0, 30)
     assert prepared.digest == plain.digest
@@ -60,7 +60,7 @@ def test_bytes_are_those_of_the_files(picture_folder: Path) -> None:
 
 def test_it_may_be_pickled_for_workers(picture_folder: Path) -> None:
     layout = Folder(root=picture_folder)
-    prepare.prepare(layout, ALL, QUIET)
+    packed.prepare(layout, ALL, QUIET)
     dataset = open_layout(layout)
     before = pictures(dataset)
     content = pickle.dumps(dataset)
@@ -71,12 +71,12 @@ def test_it_may_be_pickled_for_workers(picture_folder: Path) -> None:
 
 def test_a_changed_file_is_read_from_its_file(picture_folder: Path) -> None:
     layout = Folder(root=picture_folder)
-    prepare.prepare(layout, ALL, QUIET)
+    packed.prepare(layout, ALL, QUIET)
     Image.new("RGB", (24, 24), (1, 2, 3)).save(picture_folder / "test" / "happy" / "000.png")
     dataset = open_layout(layout)
     assert from_cache(dataset) == 29
     assert dataset.picture(dataset.samples("test")[0]).tolist() == [[[1, 2, 3]] * 24] * 24
-    assert prepare.prepare(layout, ALL, QUIET).added == 1
+    assert packed.prepare(layout, ALL, QUIET).added == 1
     dataset = open_layout(layout)
     assert from_cache(dataset) == 30
     assert dataset.picture(dataset.samples("test")[0]).tolist() == [[[1, 2, 3]] * 24] * 24
@@ -86,7 +86,7 @@ def test_a_changed_file_is_read_from_its_file(picture_folder: Path) -> None:
 def test_damaged_pixels_are_noticed_and_made_again(picture_folder: Path, damage: str) -> None:
     layout = Folder(root=picture_folder)
     expected = pictures(open_layout(layout))
-    prepare.prepare(layout, ["test"], QUIET)
+    packed.prepare(layout, ["test"], QUIET)
     file = packed.pixels_of(packed.folder_of(layout))
     pixels = np.fromfile(file, np.uint8)
     size = 24 * 32 * 3
@@ -101,7 +101,7 @@ def test_damaged_pixels_are_noticed_and_made_again(picture_folder: Path, damage:
     pixels.tofile(file)
     dataset = open_layout(layout)
     np.testing.assert_array_equal(pictures(dataset), expected)
-    again = prepare.prepare(layout, ["test"], QUIET)
+    again = packed.prepare(layout, ["test"], QUIET)
     assert again.added == {"invert": 10, "zero": 10, "one bit": 1, "swap": 2}[damage]
     shutil.move(picture_folder / "test", picture_folder / "away")
     np.testing.assert_array_equal(pictures(dataset := open_layout_of(layout, dataset)), expected)
@@ -116,7 +116,7 @@ def open_layout_of(layout: Folder, before: FilesDataSet) -> FilesDataSet:
 def test_nobody_else_can_read_what_is_kept_of_faces(picture_folder: Path) -> None:
     os.umask(before := os.umask(0))
     layout = Folder(root=picture_folder)
-    prepare.prepare(layout, ALL, QUIET)
+    packed.prepare(layout, ALL, QUIET)
     kept = [packed.folder_of(layout).parent, memory(layout).parent]
     paths = [path for folder in kept for path in (folder, *folder.rglob("*"))]
     assert len(paths) == 7
@@ -127,9 +127,9 @@ def test_nobody_else_can_read_what_is_kept_of_faces(picture_folder: Path) -> Non
 
 def test_some_splits_and_then_the_others(picture_folder: Path) -> None:
     layout = Folder(root=picture_folder)
-    done = prepare.prepare(layout, ["test"], QUIET)
+    done = packed.prepare(layout, ["test"], QUIET)
     assert (done.pictures, done.added, done.bytes) == (10, 10, 10 * 24 * 32 * 3)
-    done = prepare.prepare(layout, ALL, QUIET)
+    done = packed.prepare(layout, ALL, QUIET)
     assert (done.pictures, done.added, done.bytes) == (30, 20, 30 * 24 * 32 * 3)
 
 
@@ -138,34 +138,34 @@ def test_copies_are_stored_once(picture_folder: Path) -> None:
         shutil.copy(
             picture_folder / "test" / "happy" / "000.png", picture_folder / "test" / name / "c.png"
         )
-    done = prepare.prepare(Folder(root=picture_folder), ["test"], QUIET)
+    done = packed.prepare(Folder(root=picture_folder), ["test"], QUIET)
     assert (done.pictures, done.bytes) == (10, 10 * 24 * 32 * 3)
     assert from_cache(open_layout(Folder(root=picture_folder))) == 12
 
 
 def test_two_processes_decode_what_one_does(picture_folder: Path) -> None:
     layout = Folder(root=picture_folder)
-    prepare.prepare(layout, ALL, QUIET, processes=1)
+    packed.prepare(layout, ALL, QUIET, processes=1)
     folder = packed.folder_of(layout)
     one = packed.pixels_of(folder).read_bytes(), packed.read_index(folder).to_csv()
     shutil.rmtree(folder)
-    prepare.prepare(layout, ALL, QUIET, processes=2)
+    packed.prepare(layout, ALL, QUIET, processes=2)
     assert (packed.pixels_of(folder).read_bytes(), packed.read_index(folder).to_csv()) == one
 
 
 KILLED = """
 import sys, time
 from pathlib import Path
-from bench.data.on_disk import prepare
+from bench.data.on_disk import packed
 from bench.data.readers import Folder
 from bench.util.progress import Reporter
-prepare._CHUNK_BYTES, prepare._SAVE_EVERY = 5000, 0.0
-pixels = prepare._pixels
+packed._CHUNK_BYTES, packed._SAVE_EVERY = 5000, 0.0
+pixels = packed._pixels
 def slow(base, work):
     time.sleep(0.05)
     return pixels(base, work)
-prepare._pixels = slow
-prepare.prepare(Folder(root=Path(sys.argv[1])), ("train", "val", "test"), Reporter(quiet=True))
+packed._pixels = slow
+packed.prepare(Folder(root=Path(sys.argv[1])), ("train", "val", "test"), Reporter(quiet=True))
 """
 
 
@@ -183,7 +183,7 @@ def test_killed_and_continued(picture_folder: Path) -> None:
     with packed.pixels_of(folder).open("ab") as file:  # what was written behind the last index
         file.write(b"half a picture")
     assert from_cache(open_layout(layout)) == safe
-    done = prepare.prepare(layout, ALL, QUIET)
+    done = packed.prepare(layout, ALL, QUIET)
     assert (done.pictures, done.added, done.bytes) == (30, 30 - safe, 30 * 24 * 32 * 3)
     prepared = open_layout(layout)
     found = [pictures(prepared, split) for split in ALL]
@@ -199,7 +199,7 @@ def test_killed_and_continued(picture_folder: Path) -> None:
 def test_damaged_files_are_slow_at_worst(picture_folder: Path, damage: str) -> None:
     layout = Folder(root=picture_folder)
     before = pictures(open_layout(layout))
-    prepare.prepare(layout, ALL, QUIET)
+    packed.prepare(layout, ALL, QUIET)
     folder = packed.folder_of(layout)
     file = packed.pixels_of(folder)
     if damage == "index":
@@ -211,7 +211,7 @@ def test_damaged_files_are_slow_at_worst(picture_folder: Path, damage: str) -> N
     assert from_cache(open_layout(layout)) == {"index": 0, "pixels": 0, "shorter": 2}[damage]
     for again in (False, True):
         if again:
-            assert prepare.prepare(layout, ALL, QUIET).pictures == 30
+            assert packed.prepare(layout, ALL, QUIET).pictures == 30
             assert from_cache(open_layout(layout)) == 30
         for ours, theirs in zip(pictures(open_layout(layout)), before, strict=True):
             assert np.array_equal(ours, theirs)
@@ -221,9 +221,9 @@ def test_a_small_disk_is_refused_before_the_work(
     picture_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(picture_folder)
-    monkeypatch.setattr(prepare.shutil, "disk_usage", lambda _: usage._replace(free=30_000))
+    monkeypatch.setattr(packed.shutil, "disk_usage", lambda _: usage._replace(free=30_000))
     with pytest.raises(UserError, match=r"need 69 kB.*has 30 kB.*EMODC_BENCH_CACHE"):
-        prepare.prepare(Folder(root=picture_folder), ALL, QUIET)
+        packed.prepare(Folder(root=picture_folder), ALL, QUIET)
     assert not packed.pixels_of(packed.folder_of(Folder(root=picture_folder))).exists()
 
 
@@ -234,18 +234,18 @@ def test_a_full_disk_is_a_sentence(picture_folder: Path) -> None:
     folder.mkdir(parents=True)
     packed.pixels_of(folder).symlink_to("/dev/full")
     with pytest.raises(UserError, match=r"No space left.*same command") as raised:
-        prepare.prepare(layout, ALL, QUIET)
+        packed.prepare(layout, ALL, QUIET)
     assert raised.value.exit_code == 1
 
 
 def test_only_one_prepares(picture_folder: Path) -> None:
     layout = Folder(root=picture_folder)
     with (
-        prepare._alone(packed.folder_of(layout)),
+        packed._alone(packed.folder_of(layout)),
         pytest.raises(UserError, match="Another process"),
     ):
-        prepare.prepare(layout, ALL, QUIET)
-    assert prepare.prepare(layout, ALL, QUIET).added == 30
+        packed.prepare(layout, ALL, QUIET)
+    assert packed.prepare(layout, ALL, QUIET).added == 30
 
 
 def test_a_file_that_changes_meanwhile_is_not_stored(
@@ -253,15 +253,15 @@ def test_a_file_that_changes_meanwhile_is_not_stored(
 ) -> None:
     layout = Folder(root=picture_folder)
     victim = picture_folder / "test" / "happy" / "000.png"
-    wanted = prepare._wanted
+    wanted = packed._wanted
 
     def late(*arguments):
         found = wanted(*arguments)
         Image.new("RGB", (32, 24), (9, 9, 9)).save(victim)  # of the size that it had
         return found
 
-    monkeypatch.setattr(prepare, "_wanted", late)
-    done = prepare.prepare(layout, ALL, QUIET)
+    monkeypatch.setattr(packed, "_wanted", late)
+    done = packed.prepare(layout, ALL, QUIET)
     assert (done.pictures, done.unusable) == (29, 1)
     dataset = open_layout(layout)
     assert dataset.picture(dataset.samples("test")[0])[0, 0].tolist() == [9, 9, 9]
@@ -286,7 +286,7 @@ class TwoClips(Folder):
 
 def test_of_clips_the_middle_frames_are_prepared(picture_folder: Path) -> None:
     layout = TwoClips(root=picture_folder)
-    done = prepare.prepare(layout, ["test"], QUIET)
+    done = packed.prepare(layout, ["test"], QUIET)
     dataset = open_layout(layout)
     assert done.pictures == from_cache(dataset) == 6
     assert isinstance(dataset, ClipDataSet)
@@ -302,7 +302,7 @@ def test_purge_removes_one_or_all_and_nothing_else(picture_folder: Path, tmp_pat
     (cache / "faces").mkdir(parents=True)
     (cache / "faces" / "drawn.npy").write_bytes(b"nobody's")
     for each in (layout, other):
-        prepare.prepare(each, ALL, QUIET)
+        packed.prepare(each, ALL, QUIET)
     freed = purge(layout)
     assert freed > 30 * 24 * 32 * 3
     assert purge(layout) == 0

@@ -10,9 +10,9 @@ import pytest
 
 from bench.config import parse
 from bench.data.on_disk import open_layout
+from bench.data.on_disk.verification import as_json
+from bench.data.on_disk.verify import verify
 from bench.data.readers import LAYOUTS, WRITERS
-from bench.data.verify import verify
-from bench.data.verify.report import as_json
 from bench.sweep.run import run
 from bench.util.progress import Reporter
 

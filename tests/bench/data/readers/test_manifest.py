@@ -10,12 +10,12 @@ import pytest
 from fuzzing import survives
 
 from bench.data.on_disk import open_layout
+from bench.data.on_disk.verification import write_manifest
+from bench.data.on_disk.verify import verify
 from bench.data.readers import ManifestLayout, PictureFile
 from bench.data.readers.manifest import parse_rows
 from bench.data.reading.images import Box
 from bench.data.reading.tables import parse_table
-from bench.data.verify import verify
-from bench.data.verify.report import write_manifest
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from bench.data.on_disk import FilesDataSet, open_layout
+from bench.data.on_disk.verify import verify
 from bench.data.readers import LAYOUTS
-from bench.data.verify import verify
 from bench.labels import BASIC
 from bench.util.errors import UserError
 from bench.util.progress import Reporter

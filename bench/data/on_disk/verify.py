@@ -15,8 +15,7 @@ from bench.data.base import Skipped, Split
 from bench.data.on_disk import FilesDataSet
 from bench.data.on_disk.dataset import require_agreement
 from bench.data.on_disk.examine import BYTES, COARSE_BYTES, FINE_SIDE, examine
-from bench.data.readers.base import Counts, Entry, Layout, Listing
-from bench.data.verify.report import (
+from bench.data.on_disk.verification import (
     Count,
     DataFinding,
     Differences,
@@ -29,6 +28,7 @@ from bench.data.verify.report import (
     many,
     read_manifest,
 )
+from bench.data.readers.base import Counts, Entry, Layout, Listing
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from bench.data.on_disk.examine import BYTES, COARSE_BYTES, likeness_hash
-from bench.data.verify.findings import COARSE_LIMIT, FINE_LIMIT, near_identical
+from bench.data.on_disk.verify import COARSE_LIMIT, FINE_LIMIT, near_identical
 from bench.faces import generate
 from bench.util import rng
 
