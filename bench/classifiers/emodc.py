@@ -1,4 +1,4 @@
-"""What is stored of decisions that were made without measuring everything: means and logits."""
+"""EmoDC and its matched control as the sweep sees them: measured, attacked, decided live."""
 
 import time
 from collections.abc import Sequence
@@ -18,6 +18,9 @@ from emodc import EmoDC, Engine
 from emodc.analysis import Floats
 from emodc.decisions.decide import TIE, Decisions, Rule, chances
 from emodc.diffusion.measuring import resolve_precision
+
+# ------------------------------------------------------------------------------------------------
+# What is stored of decisions that were made without measuring everything: means and logits.
 
 
 def means_of(errors: Floats, decisions: Decisions, sizes: Floats) -> Floats:

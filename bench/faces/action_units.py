@@ -1,12 +1,4 @@
-"""Compound expressions as facial action units: two basic expressions in one face.
-
-A compound's units come from the union of its two expressions' units, as observed by Du, Tao and
-Martinez (2014, *Compound facial expressions of emotion*, PNAS 111(15)), but not at the plain
-maximum of the two: where they contradict each other (a dropped jaw and tightened lips, a raised
-and a lowered brow) one gives way, as it does in people, and the units that tell the compound from
-its neighbours at 64 pixels keep the greater share. Sadly surprised is surprise whose brows stay
-low outside and whose eyes do not widen; fearfully angry is fear under the brow of anger.
-"""
+"""Expressions as facial action units: the basic ones, and compounds of two in one face."""
 
 from __future__ import annotations
 
@@ -16,6 +8,17 @@ from types import MappingProxyType
 
 from bench.faces.randomness import RandomStream
 from bench.labels import BASIC, COMPOUND
+
+# ------------------------------------------------------------------------------------------------
+# Compound expressions as facial action units: two basic expressions in one face.
+#
+# A compound's units come from the union of its two expressions' units, as observed by Du, Tao and
+# Martinez (2014, *Compound facial expressions of emotion*, PNAS 111(15)), but not at the plain
+# maximum of the two: where they contradict each other (a dropped jaw and tightened lips, a raised
+# and a lowered brow) one gives way, as it does in people, and the units that tell the compound from
+# its neighbours at 64 pixels keep the greater share. Sadly surprised is surprise whose brows stay
+# low outside and whose eyes do not widen; fearfully angry is fear under the brow of anger.
+
 
 COMPOUND_PROTOTYPES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {

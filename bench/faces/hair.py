@@ -1,4 +1,4 @@
-"""Hair, scarf and beard."""
+"""Hair, scarf and beard; glasses and what else hides a part of the face."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is behind the head."""
+"""A face as a picture: what is behind the head, its layers in order, light and camera."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Domains: other rooms and other cameras for the same faces, for tests across data sets.
-
-A domain changes scene and camera only. Picture `index` of a split shows the same person with the
-same action units in every domain, so that a difference between two domains is theirs alone.
-"""
+"""What is around a face: pose, light, background, occluder, camera; and other rooms and cameras."""
 
 from __future__ import annotations
 
@@ -13,6 +9,12 @@ from types import MappingProxyType
 
 from bench.faces.action_units import Difficulty
 from bench.faces.randomness import Colour, RandomStream
+
+# ------------------------------------------------------------------------------------------------
+# Domains: other rooms and other cameras for the same faces, for tests across data sets.
+#
+# A domain changes scene and camera only. Picture `index` of a split shows the same person with the
+# same action units in every domain, so that a difference between two domains is theirs alone.
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Figures of a training shown while it runs: TensorBoard and Weights & Biases, both optional."""
+"""One stage of an EmoDC: trained, shown, validated and published."""
 
 import json
 from collections.abc import Sequence
@@ -31,6 +31,9 @@ from emodc.training.trainer import EmoDCTrainer, TrainConfig
 
 if TYPE_CHECKING:
     from bench.classifiers.kinds.emodc import PromptTexts, Stage, StagedClassifier
+
+# ------------------------------------------------------------------------------------------------
+# Figures of a training shown while it runs: TensorBoard and Weights & Biases, both optional.
 
 
 class Trackers:

@@ -1,4 +1,4 @@
-"""Cross-validation of what is learned from validation traces: pure functions on arrays.
+"""What decisions learn from validation traces: pure functions on arrays, no torch.
 
 Shapes: N pictures, K classes, S steps, B features of a score.
 """
@@ -19,6 +19,10 @@ from emodc.decisions.rules import relative_gaps
 
 Labels = NDArray[np.integer]
 _Choice = TypeVar("_Choice")
+
+# ------------------------------------------------------------------------------------------------
+# Cross-validation.
+
 
 FOLDS = 5
 
@@ -59,7 +63,7 @@ def good(each: Mapping[_Choice, Floats]) -> list[_Choice]:
 
 
 # ------------------------------------------------------------------------------------------------
-# Functions of the timestep that validation traces teach: arrays only, no torch.
+# Functions of the timestep that validation traces teach.
 #
 # What is learned belongs to timesteps and not to the numbers of steps, because noise-aware
 # evaluation measures noisy pictures at timesteps of their own. Shapes: N pictures, K classes, S
@@ -406,7 +410,7 @@ def _weights(edges: Floats, factors: Floats) -> TimestepWeights:
 
 
 # ------------------------------------------------------------------------------------------------
-# What decisions learn from validation traces, and how it is kept: arrays only, no torch.
+# All that is learned, and how it is kept.
 #
 # Nothing here is learned from test pictures. Errors may also be NLLs, -log p(class | picture)
 # of a discriminative classifier, with the numbers of views in the place of timesteps.

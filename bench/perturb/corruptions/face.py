@@ -1,10 +1,4 @@
-"""What hides a part of a face: a patch, a mask, sunglasses, a hand.
-
-The things are drawn where an aligned face has its parts. `eyes` and `mouth` are their heights in
-the picture, as shares from the top; the face is centred between left and right. Lengths are in
-units of the distance from the eyes down to the mouth, with the origin between the eyes: a pupil is
-about 0.45 to the side, a cheek 0.95, the chin 1.6 below.
-"""
+"""Corruptions of faces: what hides a part, what a detector framed badly, how a file was kept."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,6 +11,15 @@ from PIL import Image
 from bench.perturb.corruptions import loops
 from bench.perturb.corruptions.digital import jpeg_compression
 from bench.perturb.corruptions.loops import checked, normals, uniforms
+
+# ------------------------------------------------------------------------------------------------
+# What hides a part of a face: a patch, a mask, sunglasses, a hand.
+#
+# The things are drawn where an aligned face has its parts. `eyes` and `mouth` are their heights in
+# the picture, as shares from the top; the face is centred between left and right. Lengths are in
+# units of the distance from the eyes down to the mouth, with the origin between the eyes: a pupil
+# is about 0.45 to the side, a cheek 0.95, the chin 1.6 below.
+
 
 # ------------------------------------------------------------------------------------------------
 # Smooth-edged areas and lines on a picture of a face
