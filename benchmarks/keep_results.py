@@ -1,20 +1,26 @@
 """Make a run small enough for git: some cells, the tables and the README's figure.
 
-    bench run robustness --out RUN -c CONFIG       # with `execution: {traces: float16}`
+    bench run robustness --out RUN -c CONFIG
     bench report --out RUN
     python -m benchmarks.keep_results RUN results/default emodc_amdit resnet18
 
 Kept are the clean and validation cells of the named classifiers, with their traces: what `bench
-decide` replays rules on. Everything else is in the tables, which are kept of the whole run.
+decide` replays rules on; these in 16 bits (`execution: {traces: float16}`), in half the space.
+Everything else is in the tables, which are kept of the whole run.
 """
 
 import argparse
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from bench.store.cells import Cell
 from bench.store.store import Store
+from bench.store.traces import Traces
+from bench.util.files import write_table
 
 #: Of the report, relative to its folder.
 REPORT = ("tables.md", "summary.csv", "figures/faces-corruptions.png")
@@ -35,7 +41,13 @@ def keep(run: Path, kept: Path, classifiers: list[str]) -> list[Cell]:
     if kept.exists() or not cells:
         raise SystemExit(f"{kept} exists, or {run} has no clean cell of {', '.join(classifiers)}")
     for cell in cells:
-        shutil.copytree(store.folder(cell), kept / store.folder(cell).relative_to(run))
+        folder = kept / store.folder(cell).relative_to(run)
+        shutil.copytree(store.folder(cell), folder)
+        for path in folder.glob("trace-*"):
+            _halve(path)
+        manifest = store.manifest(cell)
+        if manifest is not None:  # with the checksums of what is there now
+            Store(kept).write_manifest(manifest.model_copy(update={"files": None}))
     if (run / "datasets").exists():
         shutil.copytree(run / "datasets", kept / "datasets")
     config = json.loads((run / "plan.json").read_text(encoding="utf-8"))["config"]
@@ -45,6 +57,18 @@ def keep(run: Path, kept: Path, classifiers: list[str]) -> list[Cell]:
             (kept / "report" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(run / "report" / name, kept / "report" / name)
     return cells
+
+
+def _halve(path: Path) -> None:
+    """Keep a trace's errors as float16."""
+    table = pq.read_table(path)
+    traces = Traces.of(table)
+    if traces is None:
+        raise SystemExit(f"{path} is not a trace")
+    info = traces.info.model_copy(update={"dtype": "float16"})
+    half = dataclasses.replace(traces, info=info).table()
+    metadata = {**table.schema.metadata, **half.schema.metadata}
+    write_table(path, half.replace_schema_metadata(metadata), "errors.list.element")
 
 
 if __name__ == "__main__":
