@@ -43,7 +43,7 @@ def _rows(group: ResultSet) -> Iterator[tuple[str, str, str, str]]:
     (classifier,) = group.names
     clean = group.clean(classifier)
     if clean is not None:
-        yield "clean", str(clean.metrics.n), str(clean.metrics.accuracy), str(clean.metrics.uar)
+        yield "clean", str(clean.n), str(clean.accuracy), str(clean.uar)
     corruptions = group.perturbations("corruption")
     own = sweeps(group).get(classifier)
     if own is not None and own.mean is not None and len(corruptions) > 1:
@@ -52,17 +52,17 @@ def _rows(group: ResultSet) -> Iterator[tuple[str, str, str, str]]:
     for name in corruptions:
         under = group.under(classifier, name)
         mean, last = group.mean(classifier, name), under[-1]
-        n, levels = str(last.metrics.n), group.severities(name)
+        n, levels = str(last.n), group.severities(name)
         if mean is not None and len(levels) > 1:
             yield f"{name}, mean of {len(levels)} severities", n, str(mean), ""
-        severity = last.results[0].cell.severity
-        yield f"{name} {severity}", n, str(last.metrics.accuracy), str(last.metrics.uar)
+        severity = last.cell.severity
+        yield f"{name} {severity}", n, str(last.accuracy), str(last.uar)
     for name in group.perturbations("attack"):
         before = group.baseline(classifier, name)
         if before is not None:
             yield f"{name}: clean", str(before.n), str(before.accuracy), str(before.uar)
         for pooled in group.under(classifier, name):
-            m, eps = pooled.metrics, pooled.results[0].cell.severity
+            m, eps = pooled, pooled.cell.severity
             yield f"{name} eps {eps}", str(m.n), str(m.accuracy), str(m.uar)
 
 
@@ -72,7 +72,7 @@ def calibration(group: ResultSet) -> str:
     clean = group.clean(classifier)
     if clean is None:
         return ""
-    (given,) = forecasts_of(clean.outcomes)
+    (given,) = forecasts_of(clean.each)
     if not len(given.labels):
         return "No calibration: no picture has finite logits."
     said = (
@@ -82,7 +82,7 @@ def calibration(group: ResultSet) -> str:
     factors = factors_of(group, classifier, clean.seeds)
     if factors is None:
         return said
-    (calibrated,) = forecasts_of(clean.outcomes, factors)
+    (calibrated,) = forecasts_of(clean.each, factors)
     return (
         f"{said} With logits times {factors.number}, fitted on {factors.n} validation pictures: "
         f"ECE {metrics.ece(calibrated):.3f}."
@@ -153,7 +153,7 @@ def _extremes(group: ResultSet, store: Store) -> Iterator[tuple[str, ...]]:
     if clean is None:
         return
     for attribute in attributes(group, store):
-        masks = zip(attribute.values, attribute.masks(clean.outcomes[0].ids), strict=True)
+        masks = zip(attribute.values, attribute.masks(clean.each[0].ids), strict=True)
         parts = [(value, clean.right[:, mask]) for value, mask in masks]
         large = [(value, part) for value, part in parts if part.shape[1] >= FEWEST]
         if len(large) > 1:
@@ -306,7 +306,7 @@ def _head(subject: Subject) -> dict[str, Any]:
     for group in subject.groups:
         clean = group.clean(subject.classifier)
         if clean is not None:
-            accuracy = round(clean.metrics.accuracy.value, 4)
+            accuracy = round(clean.accuracy.value, 4)
             entries.append(
                 {
                     "task": {"type": "image-classification"},

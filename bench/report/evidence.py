@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from bench.report.results import Pooled, Result, ResultSet
+from bench.report.results import Result, ResultSet
 
 Grade = Literal["A", "B", "C", "D"]
 
@@ -59,14 +59,13 @@ class Evidence:
         return f"{self.grade} ({', '.join(self.failed)})" if self.failed else self.grade
 
 
-def about(result: Result | Pooled) -> dict[str, Any]:
+def about(result: Result) -> dict[str, Any]:
     """The parameters of an attack."""
-    first = result.results[0] if isinstance(result, Pooled) else result
-    found: dict[str, Any] = first.manifest.inputs.get("perturbation", {})
+    found: dict[str, Any] = result.manifest.inputs.get("perturbation", {})
     return found
 
 
-def norm_of(result: Result | Pooled) -> str:
+def norm_of(result: Result) -> str:
     """The norm of an attack's budget."""
     return str(about(result).get("norm", "linf"))
 
@@ -109,7 +108,7 @@ _Verdict = str | None
 """What was found if a check failed, "" if it passed, None if it could not be made."""
 
 
-def _of_seen(cells: Sequence[Pooled]) -> Iterator[tuple[str, _Verdict]]:
+def _of_seen(cells: Sequence[Result]) -> Iterator[tuple[str, _Verdict]]:
     """Checks of what was seen while attacking."""
     results = [result for pooled in cells for result in pooled.results]
     if not all(result.manifest.deterministic for result in results):
@@ -147,14 +146,14 @@ def _late(result: Result, frame: pd.DataFrame) -> str:
 
 
 def _of_others(
-    group: ResultSet, classifier: str, attack: str, cells: Sequence[Pooled]
+    group: ResultSet, classifier: str, attack: str, cells: Sequence[Result]
 ) -> Iterator[tuple[str, _Verdict]]:
     """Checks against other attacks at the same budget in the same norm."""
     white = about(cells[0]).get("kind") not in _NOT_WHITE
     made = dict.fromkeys(("noise", "black box") if white else ("noise",), False)
     for other in group.perturbations("attack"):
         for own in cells:
-            rival = group.get(classifier, other, own.results[0].cell.severity)
+            rival = group.get(classifier, other, own.cell.severity)
             if other == attack or rival is None or norm_of(rival) != norm_of(own):
                 continue
             kind = about(rival).get("kind")
@@ -165,40 +164,40 @@ def _of_others(
     yield from ((name, None) for name, was in made.items() if not was)
 
 
-def _stronger(own: Pooled, rival: Pooled, name: str) -> str:
-    by = own.metrics.accuracy.value - rival.metrics.accuracy.value
-    if by > SLACK and by * own.metrics.n > 1.5:
-        severity = own.results[0].cell.severity
+def _stronger(own: Result, rival: Result, name: str) -> str:
+    by = own.accuracy.value - rival.accuracy.value
+    if by > SLACK and by * own.n > 1.5:
+        severity = own.cell.severity
         return f"{name} is stronger by {100 * by:.1f} points at {severity}"
     return ""
 
 
-def _chance(group: ResultSet, cells: Sequence[Pooled]) -> _Verdict:
+def _chance(group: ResultSet, cells: Sequence[Result]) -> _Verdict:
     """Whether accuracy comes down to chance at the largest budget."""
     last = cells[-1]
-    labels = last.outcomes[0].labels
+    labels = last.each[0].labels
     chance = float(np.bincount(labels).max() / len(labels))
-    accuracy = last.metrics.accuracy
+    accuracy = last.accuracy
     if accuracy.interval.low <= chance + _NEAR_CHANCE:
         return ""
-    level = last.results[0].cell.level * (255 if "/" in last.results[0].cell.severity else 1)
+    level = last.cell.level * (255 if "/" in last.cell.severity else 1)
     if norm_of(last) != "linf" or level < _LARGE:
         return None
-    return f"still {accuracy.number} % at {last.results[0].cell.severity}"
+    return f"still {accuracy.number} % at {last.cell.severity}"
 
 
-def _fresh(group: ResultSet, classifier: str, cells: Sequence[Pooled]) -> _Verdict:
+def _fresh(group: ResultSet, classifier: str, cells: Sequence[Result]) -> _Verdict:
     """Whether noise that the attack did not know undoes it; of classifiers with noise."""
-    if not cells[0].results[0].manifest.timesteps:
+    if not cells[0].manifest.timesteps:
         return ""
     verdict: _Verdict = None
     for drawn in group.draws:
         for own in cells:
             alike = _same_attack(about(drawn), about(own))
-            where = (classifier, own.results[0].cell.severity)
+            where = (classifier, own.cell.severity)
             if not alike or (drawn.cell.classifier, drawn.cell.severity) != where:
                 continue
-            gained = float(drawn.outcomes.right.mean()) - own.metrics.accuracy.value
+            gained = float(drawn.outcomes.right.mean()) - own.accuracy.value
             if gained > _UNDONE:
                 return f"fresh noise undoes {100 * gained:.1f} points at {drawn.cell.severity}"
             verdict = ""

@@ -31,7 +31,7 @@ def informative(group: ResultSet, perturbation: str) -> str | None:
     widest: tuple[float, str] | None = None
     for severity in group.severities(perturbation):
         known = [group.get(classifier, perturbation, severity) for classifier in group.names]
-        values = [one.metrics.accuracy.value for one in known if one is not None]
+        values = [one.accuracy.value for one in known if one is not None]
         if values:
             # One classifier alone differs most from chance and from certainty half way.
             spread = np.ptp(values) if len(values) > 1 else -abs(values[0] - 0.5)
@@ -44,8 +44,8 @@ def _best(group: ResultSet, specs: Sequence[TableSpec]) -> Iterator[str]:
     known = {c: own for c in group.names if (own := group.clean(c)) is not None}
     if not known:
         return
-    best = max(known, key=lambda c: known[c].metrics.accuracy.value)
-    sentence = f"Clean: {group.names[best]} is highest, {known[best].metrics.accuracy} % accuracy"
+    best = max(known, key=lambda c: known[c].accuracy.value)
+    sentence = f"Clean: {group.names[best]} is highest, {known[best].accuracy} % accuracy"
     spec = next((s for s in specs if s.chapter == "clean" and "accuracy %" in s.header), None)
     if spec is not None:
         column = spec.header.index("accuracy %")
@@ -55,7 +55,7 @@ def _best(group: ResultSet, specs: Sequence[TableSpec]) -> Iterator[str]:
             sentence += f", not distinguishable from {_list(others)}"
         elif tied:
             sentence += ", distinguishable from every other"
-    yield f"{sentence} (n {known[best].metrics.n})."
+    yield f"{sentence} (n {known[best].n})."
 
 
 def _losses(group: ResultSet) -> Iterator[str]:
@@ -79,8 +79,8 @@ def _lost(group: ResultSet, perturbation: str, level: str) -> list[tuple[str, Di
         clean, under = group.clean(classifier), group.get(classifier, perturbation, level)
         if clean is None or under is None or clean.seeds != under.seeds:
             continue
-        ids = under.outcomes[0].ids
-        before = [one.among(ids) for one in clean.outcomes]
+        ids = under.each[0].ids
+        before = [one.among(ids) for one in clean.each]
         if all(same_samples(one.ids, ids) for one in before):
             found.append((name, difference(under.right, recognised(before))))
     return sorted(found, key=lambda pair: -pair[1].value)

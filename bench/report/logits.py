@@ -9,7 +9,7 @@ import numpy as np
 
 from bench import stats as metrics
 from bench.report.outcomes import Outcomes, bootstrapped, shared_samples
-from bench.report.results import Pooled, ResultSet
+from bench.report.results import Result, ResultSet
 from bench.report.spec import Number
 from bench.stats import Forecasts, SampleScores
 from emodc.decisions.fit import temperature
@@ -27,15 +27,15 @@ def finite(several: Sequence[Outcomes]) -> tuple[list[Outcomes], int]:
     return [o.at(kept) for o in each], int((~kept).sum())
 
 
-def with_logits(entries: Sequence[Pooled]) -> tuple[list[list[Outcomes]], int]:
+def with_logits(entries: Sequence[Result]) -> tuple[list[list[Outcomes]], int]:
     """`finite` of a classifier's results, one per condition, at least one.
 
     Returns:
         Outcomes by condition and training seed, and how many samples were left out.
     """
-    each, left_out = finite([o for entry in entries for o in entry.outcomes])
+    each, left_out = finite([o for entry in entries for o in entry.each])
     kept = iter(each)
-    return [list(islice(kept, len(entry.outcomes))) for entry in entries], left_out
+    return [list(islice(kept, len(entry.each))) for entry in entries], left_out
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,6 +79,8 @@ class Outcomes:
         """
         if table["label"].null_count:
             raise UserError("holds rows without a label")
+        if not len(table):
+            raise UserError("holds no rows")
         table = table.take(pc.sort_indices(table["sample_id"]))
         ids = table["sample_id"].to_numpy(zero_copy_only=False)
         if like is not None and len(like) == len(ids) and bool((like.ids == ids).all()):
@@ -243,89 +245,36 @@ def _flips_numbers(frames: Sequence[tuple[int, int]]) -> list[int]:
 
 
 # ------------------------------------------------------------------------------------------------
-# What is measured over a cell, a part of it, or several trainings
+# What is measured over one training or several, on the same samples
 # ------------------------------------------------------------------------------------------------
 
 #: Fewer samples that two classifiers score differently are too few for a bootstrap.
 DISCORDANT = 20
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """Estimates over n samples, and over one or several trainings.
-
-    Attributes:
-        n: Number of samples.
-        accuracy: Share of samples recognised, with its 95% interval: Wilson's for one training,
-            else the two-level bootstrap's over trainings and samples.
-        uar: Unweighted average recall, with its 95% interval.
-        macro_f1: Mean F1 of the classes, with its 95% interval: Wilson's at the effective number of
-            samples for one training, else two-level (`bench.stats.macro_f1_scores`).
-        d_p: Mean error of EmoDC under the right prompt, with its 95% interval: Student's for one
-            training, else as accuracy's; None unless every sample has one.
-        evaluations: Mean network evaluations per image; None unless every sample has them.
-        seconds: Mean seconds per image; None unless every sample has them.
-        seeds: Number of trainings, of which everything here is the mean.
-    """
-
-    n: int
-    accuracy: AccuracyEstimate
-    uar: AccuracyEstimate
-    macro_f1: AccuracyEstimate
-    d_p: Number | None
-    evaluations: float | None
-    seconds: float | None
-    seeds: int = 1
+def accuracy(several: Sequence[Outcomes]) -> AccuracyEstimate:
+    """Share of samples recognised: with Wilson's interval for one training, else see `share`."""
+    if len(several) > 1:
+        return share(recognised(several))
+    n, right = len(several[0]), int(several[0].right.sum())
+    return AccuracyEstimate(right / n, wilson(right, n))
 
 
-def measure(outcomes: Outcomes) -> Metrics:
-    """Measure a cell, or a part of it.
-
-    Raises:
-        ValueError: If there is no sample.
-    """
-    counts = _counts(outcomes)
-    n, right = len(outcomes), int(outcomes.right.sum())
-    accuracy = AccuracyEstimate(right / n, wilson(right, n))
-    support = counts.sum(axis=1)
-    found, sizes = np.diag(counts)[support > 0].tolist(), support[support > 0].tolist()
-    return Metrics(
-        n=n,
-        accuracy=accuracy,
-        uar=AccuracyEstimate(metrics.uar(counts), mean_of_proportions(found, sizes)),
-        macro_f1=_macro_f1([outcomes], accuracy),
-        d_p=_error([outcomes]),
-        evaluations=_mean(outcomes.evaluations),
-        seconds=_mean(outcomes.seconds),
-    )
-
-
-def measure_seeds(several: Sequence[Outcomes]) -> Metrics:
-    """Measure several trainings on the samples that all of them have: means over trainings.
-
-    Raises:
-        ValueError: If there is no training, or the trainings share no sample.
-    """
+def uar(several: Sequence[Outcomes]) -> AccuracyEstimate:
+    """Unweighted average recall, the mean over trainings."""
+    counts = [_counts(own) for own in several]
+    value = fmean(metrics.uar(table) for table in counts)
     if len(several) == 1:
-        return measure(several[0])
-    shared = shared_samples(several)
-    each = [measure(own) for own in shared]
-    right = recognised(shared)
-    accuracy = share(right)
-    # UAR is a mean over samples that weighs each class alike.
-    labels = shared[0].labels
+        support = counts[0].sum(axis=1)
+        found = np.diag(counts[0])[support > 0].tolist()
+        return AccuracyEstimate(
+            metrics.uar(counts[0]), mean_of_proportions(found, support[support > 0].tolist())
+        )
+    # It is a mean over samples that weighs each class alike.
+    labels = several[0].labels
     _, own_class, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    balanced = right * (len(labels) / (len(sizes) * sizes))[own_class]
-    return Metrics(
-        n=each[0].n,
-        accuracy=accuracy,
-        uar=AccuracyEstimate(fmean(m.uar.value for m in each), two_level(balanced, bounds=(0, 1))),
-        macro_f1=_macro_f1(shared, accuracy),
-        d_p=_error(shared),
-        evaluations=_mean(np.array([m.evaluations for m in each], np.float64)),
-        seconds=_mean(np.array([m.seconds for m in each], np.float64)),
-        seeds=len(each),
-    )
+    balanced = recognised(several) * (len(labels) / (len(sizes) * sizes))[own_class]
+    return AccuracyEstimate(value, two_level(balanced, bounds=(0, 1)))
 
 
 def share(scores: NDArray[np.float64]) -> AccuracyEstimate:
@@ -362,8 +311,12 @@ def _binary(apart: NDArray[np.float64]) -> bool:
     return bool(np.isin(apart, (-1.0, 0.0, 1.0)).all())
 
 
-def _macro_f1(several: Sequence[Outcomes], accuracy: AccuracyEstimate) -> AccuracyEstimate:
-    """Mean over trainings, with its interval over samples (and trainings)."""
+def macro_f1(several: Sequence[Outcomes]) -> AccuracyEstimate:
+    """Mean F1 of the classes, the mean over trainings.
+
+    With Wilson's interval at the effective number of samples for one training, else the two-level
+    bootstrap's (`bench.stats.macro_f1_scores`).
+    """
     counts = [_counts(own) for own in several]
     value = fmean(metrics.macro_f1(table) for table in counts)
     if len(several) == 1:
@@ -375,12 +328,15 @@ def _macro_f1(several: Sequence[Outcomes], accuracy: AccuracyEstimate) -> Accura
         ]
     )
     if np.ptp(scores) == 0:  # all are right, or all wrong: macro-F1 is accuracy
-        return AccuracyEstimate(value, accuracy.interval)
+        return AccuracyEstimate(value, accuracy(several).interval)
     return AccuracyEstimate(value, two_level(scores, bounds=(0, 1)))
 
 
-def _error(several: Sequence[Outcomes]) -> Number | None:
-    """Mean d_p; None unless every sample has one."""
+def error(several: Sequence[Outcomes]) -> Number | None:
+    """Mean d_p; None unless every sample has one.
+
+    With Student's interval for one training, else the two-level bootstrap's.
+    """
     errors = np.stack([own.d_p for own in several]).astype(np.float64)
     if np.isnan(errors).any():
         return None
@@ -399,9 +355,10 @@ def _counts(outcomes: Outcomes) -> metrics.Counts:
     return metrics.confusion(outcomes.labels, outcomes.predictions, len(outcomes.classes))
 
 
-def _mean(column: NDArray[np.floating]) -> float | None:
-    """Mean in float64, None unless every row has a value."""
-    return None if np.isnan(column).any() else float(column.mean(dtype=np.float64))
+def mean(several: Sequence[NDArray[np.float32]]) -> float | None:
+    """Mean over samples and trainings in float64, None unless every sample has a value."""
+    each = np.array([column.mean(dtype=np.float64) for column in several])
+    return None if np.isnan(each).any() else float(each.mean())
 
 
 # ------------------------------------------------------------------------------------------------

@@ -505,13 +505,13 @@ def summary_table(groups: Sequence[ResultSet]) -> TableSpec:
         for classifier, name in group.names.items():
             clean = group.clean(classifier)
             row: list[Value] = [name, group.slug]
-            row += [None, None] if clean is None else [str(clean.metrics.n), clean.metrics.accuracy]
+            row += [None, None] if clean is None else [str(clean.n), clean.accuracy]
             row += [group.mean(classifier, perturbation) for perturbation in corruptions]
             for attack in attacks:
                 level = informative(group, attack)
                 own = None if level is None else group.get(classifier, attack, level)
-                row.append(None if own is None else own.metrics.accuracy)
-            cost = None if clean is None else clean.metrics.evaluations
+                row.append(None if own is None else own.accuracy)
+            cost = None if clean is None else clean.evaluations
             row.append(None if cost is None else Number(cost, 1))
             rows.append(tuple(row))
     intervals = " or ".join(dict.fromkeys(map(interval_name, groups)))
@@ -531,7 +531,7 @@ def cells_table(results: Results) -> TableSpec:
     )
     rows: list[tuple[Value, ...]] = []
     for result in results.complete:
-        cell, m = result.cell, result.metrics
+        cell, m = result.cell, result
         where = cell.dataset, cell.perturbation, cell.severity, str(cell.seed)
         rows.append((result.name, *where, str(m.n), m.accuracy, m.uar, m.macro_f1, m.d_p, cell.id))
     about = (

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.report.outcomes import difference, same_samples
-from bench.report.results import Pooled
+from bench.report.results import Result
 from bench.report.spec import LEVEL, Mark
 from bench.stats import detectable_difference, holm, split_evenly
 
@@ -32,17 +32,17 @@ class RankedScores:
     values: NDArray[np.float64]
 
     @classmethod
-    def of(cls, entry: Pooled | None) -> "RankedScores | None":
+    def of(cls, entry: Result | None) -> "RankedScores | None":
         """Right or wrong on each sample; None for an entry that is missing or one draw of several.
 
         A classifier that gives two answers to one picture is not ranked: a repeat may turn it.
         """
         if entry is None or not all(result.manifest.deterministic for result in entry.results):
             return None
-        return cls(entry.seeds, entry.outcomes[0].ids, entry.right)
+        return cls(entry.seeds, entry.each[0].ids, entry.right)
 
     @classmethod
-    def mean(cls, entries: Sequence[Pooled]) -> "RankedScores | None":
+    def mean(cls, entries: Sequence[Result]) -> "RankedScores | None":
         """The share of entries in which each sample is recognised; None unless all pair."""
         each = [own for own in map(cls.of, entries) if own is not None]
         whole = bool(each) and len(each) == len(entries)

@@ -552,13 +552,13 @@ def singles(group: ResultSet, curves: Mapping[str, CostCurve], store: Store) -> 
     reader, found = TraceReader(store), {}
     for classifier in group.names:
         clean = group.clean(classifier)
-        if classifier in curves or clean is None or not clean.metrics.evaluations:
+        if classifier in curves or clean is None or not clean.evaluations:
             continue
-        manifest, evaluations = clean.results[0].manifest, clean.metrics.evaluations
+        manifest, evaluations = clean.manifest, clean.evaluations
         parts = {} if manifest.timesteps else reader.flops(manifest)
         flops = parts.get("picture", 0) + parts.get("step", 0) * evaluations if parts else None
         gflops = None if flops is None else flops / 1e9
-        found[classifier] = Single(clean.metrics.accuracy, evaluations, gflops)
+        found[classifier] = Single(clean.accuracy, evaluations, gflops)
     return found
 
 

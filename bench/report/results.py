@@ -18,17 +18,19 @@ from numpy.typing import NDArray
 from bench.classifiers.kinds import seen
 from bench.report.outcomes import (
     Flips,
-    Metrics,
     Outcomes,
+    accuracy,
+    error,
     flips_of,
-    measure,
-    measure_seeds,
+    macro_f1,
+    mean,
     recognised,
     same_samples,
     share,
     shared_samples,
+    uar,
 )
-from bench.report.spec import AccuracyEstimate
+from bench.report.spec import AccuracyEstimate, Number
 from bench.store.cells import FAMILIES, Cell, Gate, Manifest, pictures_of
 from bench.store.checkpoints import Bases
 from bench.store.records import DatasetRecord
@@ -38,34 +40,34 @@ from bench.util.errors import UserError
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A complete cell: what stands behind it, what was said of its samples, and its metrics."""
+    """What a classifier said under one condition, measured: a cell, or several trainings' cells.
+
+    Cells that differ in nothing but the training seed are one result (`pool`): an entry of a table,
+    whose numbers are means over trainings on the samples that all of them have.
+
+    Attributes:
+        manifest: What stands behind it; of several trainings the first one's.
+        name: Of the classifier, as shown.
+        outcomes: What was said of its samples; of several trainings the first one's.
+        seen: During an attack, a row per sample; see `Store.attacks`.
+        trainings: The result of each training, seeds ascending; empty if there is one.
+    """
 
     manifest: Manifest
-    name: str  # of the classifier, as shown
+    name: str
     outcomes: Outcomes
-    metrics: Metrics
-    seen: pd.DataFrame | None = None  # during an attack, a row per sample; see `Store.attacks`
+    seen: pd.DataFrame | None = None
+    trainings: tuple["Result", ...] = ()
 
     @property
     def cell(self) -> Cell:
         """The cell itself."""
         return self.manifest.cell
 
-
-@dataclass(frozen=True, eq=False)
-class Pooled:
-    """The results that differ in nothing but the training seed: an entry of a table.
-
-    Attributes:
-        results: At least one, seeds ascending.
-    """
-
-    results: tuple[Result, ...]
-
     @property
-    def name(self) -> str:
-        """The classifier's name, as shown."""
-        return self.results[0].name
+    def results(self) -> tuple["Result", ...]:
+        """The result of each training, this one if it is alone."""
+        return self.trainings or (self,)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -73,21 +75,54 @@ class Pooled:
         return tuple(result.cell.seed for result in self.results)
 
     @cached_property
-    def metrics(self) -> Metrics:
-        """The result's own metrics if there is one, else means over seeds."""
-        if len(self.results) == 1:
-            return self.results[0].metrics
-        return measure_seeds([result.outcomes for result in self.results])
-
-    @cached_property
-    def outcomes(self) -> tuple[Outcomes, ...]:
-        """Those of each seed, on the samples that all seeds have."""
+    def each(self) -> tuple[Outcomes, ...]:
+        """Outcomes of each training, on the samples that all trainings have."""
         return tuple(shared_samples([result.outcomes for result in self.results]))
 
     @cached_property
     def right(self) -> NDArray[np.float64]:
-        """1 where a sample is recognised, else 0, (seeds, samples)."""
-        return recognised(self.outcomes)
+        """1 where a sample is recognised, else 0, (trainings, samples)."""
+        return recognised(self.each)
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return len(self.each[0])
+
+    @cached_property
+    def accuracy(self) -> AccuracyEstimate:
+        """Share of samples recognised, with its 95% interval, as all below."""
+        return accuracy(self.each)
+
+    @cached_property
+    def uar(self) -> AccuracyEstimate:
+        """Unweighted average recall."""
+        return uar(self.each)
+
+    @cached_property
+    def macro_f1(self) -> AccuracyEstimate:
+        """Mean F1 of the classes."""
+        return macro_f1(self.each)
+
+    @cached_property
+    def d_p(self) -> Number | None:
+        """Mean error of EmoDC under the right prompt; None unless every sample has one."""
+        return error(self.each)
+
+    @cached_property
+    def evaluations(self) -> float | None:
+        """Mean network evaluations per image; None unless every sample has them."""
+        return mean([own.evaluations for own in self.each])
+
+    @cached_property
+    def seconds(self) -> float | None:
+        """Mean seconds per image; None unless every sample has them."""
+        return mean([own.seconds for own in self.each])
+
+
+def pool(trainings: Sequence[Result]) -> Result:
+    """One result of at least one training, seeds ascending."""
+    return replace(trainings[0], trainings=tuple(trainings)) if len(trainings) > 1 else trainings[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,15 +205,15 @@ class ResultSet:
         return re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.slug}-{what}").strip("-.")
 
     @cached_property
-    def _index(self) -> dict[tuple[str, str, str], Pooled]:
+    def _index(self) -> dict[tuple[str, str, str], Result]:
         found: dict[tuple[str, str, str], list[Result]] = {}
         for r in self.results:
             key = r.cell.classifier, r.cell.perturbation, r.cell.severity
             found.setdefault(key, []).append(r)
         by_seed = {key: sorted(own, key=lambda r: r.cell.seed) for key, own in found.items()}
-        pooled = {key: Pooled(tuple(own)) for key, own in by_seed.items()}
+        pooled = {key: pool(own) for key, own in by_seed.items()}
         # Trainings that were measured on other pictures have no mean.
-        return {key: own for key, own in pooled.items() if len(own.outcomes[0])}
+        return {key: own for key, own in pooled.items() if len(own.each[0])}
 
     @cached_property
     def _severities(self) -> dict[str, dict[str, float]]:
@@ -214,22 +249,22 @@ class ResultSet:
         """By classifier; the same for all cells, but for seeds and seconds."""
         return {r.cell.classifier: r.manifest.training for r in self.results}
 
-    def get(self, classifier: str, perturbation: str, severity: str) -> Pooled | None:
+    def get(self, classifier: str, perturbation: str, severity: str) -> Result | None:
         """The complete results of one table entry, None if there are none."""
         return self._index.get((classifier, perturbation, severity))
 
-    def clean(self, classifier: str) -> Pooled | None:
+    def clean(self, classifier: str) -> Result | None:
         """The classifier's results on clean pictures, None if there are none."""
         own = (pooled for key, pooled in self._index.items() if key[0] == classifier)
-        return next((p for p in own if p.results[0].cell.about.clean), None)
+        return next((p for p in own if p.cell.about.clean), None)
 
-    def under(self, classifier: str, perturbation: str) -> list[Pooled]:
+    def under(self, classifier: str, perturbation: str) -> list[Result]:
         """The classifier's complete results under one perturbation, severity ascending."""
         found = (self.get(classifier, perturbation, s) for s in self.severities(perturbation))
         return [result for result in found if result is not None]
 
-    def baseline(self, classifier: str, perturbation: str) -> Metrics | None:
-        """The classifier's metrics on the clean pictures of a perturbation's own samples.
+    def baseline(self, classifier: str, perturbation: str) -> Result | None:
+        """The classifier's result on the clean pictures of a perturbation's own samples.
 
         Attacks run on a subset; what they cost can only be read against the same pictures, and the
         same trainings.
@@ -243,21 +278,20 @@ class ResultSet:
         if clean is None or not each or not all(same_samples(ids, each[0]) for ids in each):
             return None
         attacked = {seed for pooled in perturbed for seed in pooled.seeds}
-        same = [r.outcomes for r in clean.results if r.cell.seed in attacked]
-        own = [outcomes.among(each[0]) for outcomes in same]
-        if not own or any(len(outcomes) != len(each[0]) for outcomes in own):
+        same = [r for r in clean.results if r.cell.seed in attacked]
+        own = [replace(r, outcomes=r.outcomes.among(each[0])) for r in same]
+        if not own or any(len(r.outcomes) != len(each[0]) for r in own):
             return None
-        return measure_seeds(own)
+        return pool(own)
 
-    def reference(self, classifier: str, perturbation: str) -> Metrics | None:
+    def reference(self, classifier: str, perturbation: str) -> Result | None:
         """What a perturbation's accuracies are read against: clean pictures.
 
         The clean cell for a corruption, which runs on all samples; `baseline` for an attack.
         """
         if perturbation in self.perturbations("attack"):
             return self.baseline(classifier, perturbation)
-        clean = self.clean(classifier)
-        return None if clean is None else clean.metrics
+        return self.clean(classifier)
 
     def mean(self, classifier: str, perturbation: str) -> AccuracyEstimate | None:
         """Mean accuracy over all planned severities, None unless every one is complete.
@@ -412,7 +446,7 @@ def _measured(
                 flips.append(flips_of(manifest, name, outcomes))
             else:
                 seen = store.attacks(manifest) if cell.family == "attack" else None
-                measured.append(Result(manifest, name, outcomes, measure(outcomes), seen))
+                measured.append(Result(manifest, name, outcomes, seen))
         except (UserError, ValueError) as error:
             missing.append(Missing(cell, name, str(error)))
     return measured, flips, missing

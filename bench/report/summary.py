@@ -50,7 +50,7 @@ def summary_frame(results: Sequence[Result]) -> pd.DataFrame:
     """
     records = []
     for result in results:
-        cell, measured = result.cell, result.metrics
+        cell, measured = result.cell, result
         records.append(
             {
                 "classifier": result.name,

@@ -61,7 +61,7 @@ def show(report: Report, console: Console) -> None:
 
 def _lines(report: Report) -> Iterator[str]:
     for result in report.results.complete:
-        cell, m = result.cell, result.metrics
+        cell, m = result.cell, result
         d_p = "" if m.d_p is None else f", d_p {m.d_p.number}"
         yield (
             f"{result.name}, {cell.dataset}, {cell.perturbation} {cell.severity}, "
@@ -89,7 +89,7 @@ def _mean_lines(group: ResultSet) -> Iterator[str]:
 def _show_group(group: ResultSet, console: Console) -> None:
     where = f"{group.dataset}, {len(group.classes)} classes, {seeds_text(group)}"
     if group.perturbations("clean"):
-        n = sizes([r.metrics.n for r in map(group.clean, group.names) if r is not None])
+        n = sizes([r.n for r in map(group.clean, group.names) if r is not None])
         title = f"Clean pictures of {where}, n {n}"
         console.print(fitted(title, "classifier", _CLEAN, _clean(group), console.width))
     for family, title in _FAMILIES.items():
@@ -116,7 +116,7 @@ def _clean(group: ResultSet) -> list[Line]:
         result = group.clean(classifier)
         values: tuple[Value, ...] = (None,) * len(_CLEAN)
         if result is not None:
-            m = result.metrics
+            m = result
             d_p = None if m.d_p is None else m.d_p.number
             values = (m.accuracy, m.uar.number, m.macro_f1.number, d_p)
         lines.append((name, values))
@@ -132,7 +132,7 @@ def _sweeps(group: ResultSet, family: str) -> list[Line]:
         lines.append(_heading(group, perturbation, severities))
         for classifier, name in group.names.items():
             ends = [group.get(classifier, perturbation, s) for s in (severities[0], severities[-1])]
-            weakest, strongest = (None if r is None else r.metrics.accuracy for r in ends)
+            weakest, strongest = (None if r is None else r.accuracy for r in ends)
             reference = group.reference(classifier, perturbation)
             clean = None if reference is None else reference.accuracy
             middle = group.mean(classifier, perturbation) if graded else weakest
@@ -160,4 +160,4 @@ def _heading(group: ResultSet, perturbation: str, severities: Sequence[str]) -> 
     """Such as "gaussian_noise 1-5, n 200"."""
     span = severities[0] if len(severities) == 1 else f"{severities[0]}-{severities[-1]}"
     swept = [r for classifier in group.names for r in group.under(classifier, perturbation)]
-    return f"{perturbation} {span}, n {sizes([r.metrics.n for r in swept])}"
+    return f"{perturbation} {span}, n {sizes([r.n for r in swept])}"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.classifiers.kinds import kind_of
 from bench.report.outcomes import Outcomes, difference, recognised, shared_samples
-from bench.report.results import Pooled, ResultSet
+from bench.report.results import Result, ResultSet
 from bench.report.spec import AccuracyEstimate, Difference
 from bench.stats import mcnemar
 from bench.stats.bootstrap import two_level_ratio
@@ -42,7 +42,7 @@ class Variant:
     """
 
     classifier: str
-    clean: Pooled
+    clean: Result
 
     @property
     def name(self) -> str:
@@ -52,7 +52,7 @@ class Variant:
     @property
     def training(self) -> dict[str, Any]:
         """What it was trained with: the same for all seeds, but for `seed` and `seconds`."""
-        return self.clean.results[0].manifest.training
+        return self.clean.manifest.training
 
     @property
     def objective(self) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class Variant:
     @property
     def evaluation(self) -> Any:
         """How its errors are measured."""
-        return self.clean.results[0].manifest.inputs.get("evaluation")
+        return self.clean.manifest.inputs.get("evaluation")
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,7 +75,7 @@ def points_of(found: Sequence[Variant]) -> list[Point]:
         if id(variant) in bases:
             relative = AccuracyEstimate(1.0, Interval(1.0, 1.0))
         if relative is not None:
-            points.append((variant, relative, variant.clean.metrics.accuracy, line_style(index)))
+            points.append((variant, relative, variant.clean.accuracy, line_style(index)))
     return points
 
 

@@ -27,7 +27,7 @@ from bench.report.figures.drawing import (
 from bench.report.figures.forest import Condition, conditions, mean_note
 from bench.report.logits import Factors, factors_of, forecasts_of, pooled, with_logits
 from bench.report.ranking import FEWEST
-from bench.report.results import Pooled, ResultSet
+from bench.report.results import Result, ResultSet
 from bench.stats import forecasts, selective_accuracy, wilson
 from bench.stats.calibration import Reliability, ece, reliability
 
@@ -86,7 +86,7 @@ def reliabilities(group: ResultSet, classifier: str) -> list[ReliabilityCurve]:
 
 
 def _curve(
-    number: int, entries: Sequence[Pooled], factors: Factors | None = None
+    number: int, entries: Sequence[Result], factors: Factors | None = None
 ) -> ReliabilityCurve | None:
     """None without a complete result, or a picture whose logits are finite."""
     if not entries:

@@ -23,13 +23,12 @@ from bench.report.figures.drawing import (
     part_of,
     shown,
 )
-from bench.report.outcomes import Metrics
-from bench.report.results import Pooled, ResultSet
+from bench.report.results import Result, ResultSet
 from bench.report.tables import interval_name
 from bench.store.cells import FAMILIES
 
 #: By classifier and perturbation: on clean pictures, then at each severity.
-Sweeps = dict[tuple[str, str], list[Metrics | None]]
+Sweeps = dict[tuple[str, str], list[Result | None]]
 
 _LINES = 8  # lines that a reader can distinguish in a panel
 _BANDS = 5  # classifiers whose bands can
@@ -62,7 +61,7 @@ def curve_drawings(group: ResultSet, family: str) -> Iterator[Drawing]:
 
 
 def sweeps_of(group: ResultSet, family: str) -> Sweeps:
-    """Metrics on clean pictures and at each severity, by classifier and perturbation.
+    """Results on clean pictures and at each severity, by classifier and perturbation.
 
     None stands for a missing cell; classifiers that have none at all under a perturbation are left
     out.
@@ -71,9 +70,8 @@ def sweeps_of(group: ResultSet, family: str) -> Sweeps:
     for name in group.perturbations(family):
         for classifier in group.names:
             swept = [group.get(classifier, name, s) for s in group.severities(name)]
-            points = [None if pooled is None else pooled.metrics for pooled in swept]
-            if any(points):
-                found[classifier, name] = [group.reference(classifier, name), *points]
+            if any(swept):
+                found[classifier, name] = [group.reference(classifier, name), *swept]
     return found
 
 
@@ -120,10 +118,10 @@ def _layout(panels: int) -> tuple[int, float, float]:
     return (2 if panels in (2, 4) else min(panels, 3)), 2.9, 2.6
 
 
-def _about(group: ResultSet, used: Sequence[Pooled], classifiers: Sequence[str]) -> str:
+def _about(group: ResultSet, used: Sequence[Result], classifiers: Sequence[str]) -> str:
     if len(group.names) <= _BANDS:
         return f"Bands: {interval_name(group)} intervals."
-    intervals = [pooled.metrics.accuracy.interval for pooled in used]
+    intervals = [pooled.accuracy.interval for pooled in used]
     widest = max(50 * (interval.high - interval.low) for interval in intervals)
     about = (
         f"{interval_name(group)} intervals, not drawn, are at most {widest:.1f} points to a side."
@@ -170,7 +168,7 @@ def _panel(
 
 
 def _line(
-    ax: Axes, x: Sequence[float], points: Sequence[Metrics | None], index: int, band: bool
+    ax: Axes, x: Sequence[float], points: Sequence[Result | None], index: int, band: bool
 ) -> None:
     style = line_style(index)
     if band:
@@ -191,9 +189,7 @@ def _line(
     )
 
 
-def _percent(
-    points: Sequence[Metrics | None], part: Literal["value", "low", "high"]
-) -> list[float]:
+def _percent(points: Sequence[Result | None], part: Literal["value", "low", "high"]) -> list[float]:
     """Accuracies or ends of their intervals; NaN, a gap, where there is none."""
     known = [None if point is None else point.accuracy for point in points]
     if part == "value":

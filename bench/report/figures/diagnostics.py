@@ -233,7 +233,7 @@ def timesteps(diagnosis: Diagnosis) -> Figure:
             f"{shown(traced.name)} (n {len(traced.errors)})",
         )
         line(right, centres, [d for _, d in found], index, None)
-    whole = 100 * diagnosis.clean.result.metrics.accuracy.value
+    whole = 100 * diagnosis.clean.result.accuracy.value
     left.axhline(whole, color=_GREY, linewidth=1, linestyle="-.", label="clean, all steps")
     chance = 100 / len(diagnosis.clean.result.manifest.classes)
     left.axhline(chance, color=_GREY, linewidth=1, linestyle=":", label="chance")

@@ -18,7 +18,7 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.lines import Line2D
 
 from bench.classifiers.kinds import kind_of
-from bench.report.results import Pooled, ResultSet
+from bench.report.results import Result, ResultSet
 from bench.report.spec import AccuracyEstimate, Chapter
 from bench.report.tables import DRAWN, setting
 from bench.util import runtime
@@ -205,7 +205,7 @@ def chance_line(group: ResultSet) -> Line2D:
     return Line2D([], [], color=GREY, linewidth=1, linestyle=":", label=label)
 
 
-def footnote(figure: Figure, group: ResultSet, used: Sequence[Pooled], about: str) -> None:
+def footnote(figure: Figure, group: ResultSet, used: Sequence[Result], about: str) -> None:
     """Say below `figure` what it rests on, what its marks are, and what is drawn."""
     if group.several:
         about = f"{about} Means over seeds."
@@ -220,7 +220,7 @@ def small_type(figure: Figure, text: str) -> None:
     figure.supxlabel(lines, fontsize=7.5, color="0.3", x=0.01, ha="left")
 
 
-def is_emodc(result: Pooled) -> bool:
+def is_emodc(result: Result) -> bool:
     """Whether it is an EmoDC, or the control that shares its trunk."""
     manifests = [r.manifest for r in result.results]
     return any(m.timesteps or kind_of(m.training).staged for m in manifests)

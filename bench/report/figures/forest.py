@@ -28,7 +28,7 @@ from bench.report.figures.drawing import (
 )
 from bench.report.outcomes import recognised, share, shared_samples
 from bench.report.ranking import FEWEST
-from bench.report.results import CLASS, Attribute, Pooled, ResultSet, attributes, classes
+from bench.report.results import CLASS, Attribute, Result, ResultSet, attributes, classes
 from bench.report.spec import AccuracyEstimate, Chapter
 from bench.report.tables import interval_name, sizes
 from bench.store.store import Store
@@ -48,7 +48,7 @@ class Condition:
     name: str
     cells: tuple[tuple[str, str], ...]
 
-    def of(self, group: ResultSet, classifier: str) -> list[Pooled]:
+    def of(self, group: ResultSet, classifier: str) -> list[Result]:
         """The classifier's results, one per cell; none if one is missing."""
         if not self.cells:
             clean = group.clean(classifier)
@@ -97,7 +97,7 @@ class PartScores:
         return Dot(share(part), part.shape[1]) if part.size else None
 
 
-def scores(results: Sequence[Pooled]) -> PartScores:
+def scores(results: Sequence[Result]) -> PartScores:
     """Scores of a condition's results, on the samples that all have."""
     outcomes = shared_samples([r.outcomes for pooled in results for r in pooled.results])
     right = recognised(outcomes).reshape(len(results), len(results[0].seeds), -1)

@@ -23,7 +23,7 @@ from bench.report.figures.drawing import (
     part_of,
     shown,
 )
-from bench.report.results import Pooled, ResultSet
+from bench.report.results import Result, ResultSet
 from bench.report.spec import AccuracyEstimate
 from bench.report.tables import interval_name
 
@@ -90,7 +90,7 @@ def mean_accuracies(group: ResultSet) -> Estimates:
     for classifier in group.names:
         clean = group.clean(classifier)
         means = [group.mean(classifier, p) for p in group.perturbations("corruption")]
-        found.append([None if clean is None else clean.metrics.accuracy, *means])
+        found.append([None if clean is None else clean.accuracy, *means])
     return found
 
 
@@ -157,7 +157,7 @@ def confusion_drawings(group: ResultSet) -> Iterator[Drawing]:
             )
 
 
-def confusions(group: ResultSet, results: Sequence[Pooled]) -> Figure:
+def confusions(group: ResultSet, results: Sequence[Result]) -> Figure:
     """Clean confusion matrices, rows in percent of support, so that the diagonal is recall."""
     k = len(group.classes)
     columns = 2 if len(results) == 4 else min(len(results), 3)
@@ -183,14 +183,14 @@ def confusions(group: ResultSet, results: Sequence[Pooled]) -> Figure:
     return figure
 
 
-def _counts(group: ResultSet, result: Pooled) -> NDArray[np.int64]:
+def _counts(group: ResultSet, result: Result) -> NDArray[np.int64]:
     """Labels by predictions, the last column ties, (K, K + 1); summed over seeds.
 
     In the group's order of classes, which need not be that of the classifier's logits.
     """
     k = len(group.classes)
     counts = np.zeros((k, k + 1), np.int64)
-    for outcomes in result.outcomes:
+    for outcomes in result.each:
         place = [group.classes.index(name) for name in outcomes.classes]
         own = metrics.confusion(outcomes.labels, outcomes.predictions, len(place))
         counts[np.ix_(place, [*place, k])] += own
@@ -205,7 +205,7 @@ def _percent(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return found
 
 
-def _matrix(ax: Axes, group: ResultSet, result: Pooled) -> None:
+def _matrix(ax: Axes, group: ResultSet, result: Result) -> None:
     counts = _counts(group, result)
     percent = _percent(counts)
     k = len(percent)
@@ -223,20 +223,20 @@ def _matrix(ax: Axes, group: ResultSet, result: Pooled) -> None:
     ax.grid(visible=False)
     ties = int(counts[:, -1].sum())
     tied = f", {ties} tied" if ties else ""
-    ax.set_title(f"{shown(result.name)}\nUAR {result.metrics.uar}%{tied}", fontsize=9)
+    ax.set_title(f"{shown(result.name)}\nUAR {result.uar}%{tied}", fontsize=9)
     names = [shown(name) for name in group.classes]
     ax.set_xticks(edges[:-1] + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_yticks(edges[:-1] + 0.5, names)
 
 
-def _alt_of_matrices(group: ResultSet, results: Sequence[Pooled]) -> str:
+def _alt_of_matrices(group: ResultSet, results: Sequence[Result]) -> str:
     said = []
     for result in results:
         percent = _percent(_counts(group, result))
         np.fill_diagonal(percent, -1)
         row, column = np.unravel_index(percent.argmax(), percent.shape)
         worst = percent[row, column]
-        about = f"{result.name} with UAR {result.metrics.uar.number}%"
+        about = f"{result.name} with UAR {result.uar.number}%"
         if worst > 0:
             about += f", which calls {worst:.0f}% of {group.classes[row]} {group.classes[column]}"
         said.append(about)

@@ -55,12 +55,12 @@ def ablation_table(group: ResultSet, found: Sequence[Variant]) -> TableSpec:
         largest[name] = max(largest.get(name, 0.0), p)
     rows: list[tuple[Value, ...]] = []
     for variant in found:
-        m, pair = variant.clean.metrics, pairs.get(variant.classifier)
+        m, pair = variant.clean, pairs.get(variant.classifier)
         rows.append(
             (
                 variant.name,
                 variant.words,
-                str(m.seeds),
+                str(len(m.seeds)),
                 str(m.n),
                 m.accuracy,
                 m.uar,
@@ -110,8 +110,8 @@ def margins_table(group: ResultSet, found: Sequence[Variant]) -> TableSpec:
         if best is None:
             row += [None] * (len(header) - len(row))
         else:
-            m = best.clean.metrics
-            row += [f"{best.name}: {best.words}", str(m.seeds), str(m.n), _validation(best)]
+            m = best.clean
+            row += [f"{best.name}: {best.words}", str(len(m.seeds)), str(m.n), _validation(best)]
             row += [m.accuracy, _relative(pairs.get(best.classifier)), str(best.steps)]
             row += [None] * 3
         rows.append(tuple(row))

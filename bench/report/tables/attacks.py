@@ -10,7 +10,7 @@ from scipy import stats
 from bench.report.evidence import about, evidence, norm_of
 from bench.report.outcomes import same_samples, share
 from bench.report.ranking import RankedScores
-from bench.report.results import Pooled, Result, ResultSet
+from bench.report.results import Result, ResultSet
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.common import captioned, interval_name
 from bench.stats import Interval
@@ -31,7 +31,7 @@ def worst_case_table(group: ResultSet) -> TableSpec | None:
     titles = [f"{norm} eps {s}" if several else f"eps {s}" for norm, s, _ in columns]
     rows: list[tuple[Value, ...]] = []
     ranked: dict[str, list[RankedScores | None]] = {title: [] for title in titles}
-    used: list[Pooled] = []
+    used: list[Result] = []
     for classifier, name in group.names.items():
         values: list[Value] = []
         counts: set[int] = set()
@@ -71,7 +71,7 @@ def smallest_table(group: ResultSet) -> TableSpec | None:
     for (norm, severity), _ in _attacks(group).items():
         by_norm[norm].append(severity)
     rows: list[tuple[Value, ...]] = []
-    used: list[Pooled] = []
+    used: list[Result] = []
     for classifier, name in group.names.items():
         for norm, severities in by_norm.items():
             cells = _cells(group, classifier, norm)
@@ -145,7 +145,7 @@ def _attacks(group: ResultSet) -> dict[tuple[str, str], tuple[str, ...]]:
     for attack in group.perturbations("attack"):
         for classifier in group.names:
             for pooled in group.under(classifier, attack):
-                key = norm_of(pooled), pooled.results[0].cell.severity
+                key = norm_of(pooled), pooled.cell.severity
                 found.setdefault(key, {}).setdefault(attack, set()).add(classifier)
     everyone = set().union(*(who for own in found.values() for who in own.values()), set())
     ordered = sorted(found, key=lambda key: (key[0] != "linf", _level(key[1])))
@@ -157,9 +157,9 @@ def _level(severity: str) -> float:
     return float(numerator) / float(denominator or 1)
 
 
-def _worst(entries: Sequence[Pooled]) -> RankedScores | None:
+def _worst(entries: Sequence[Result]) -> RankedScores | None:
     """Right under all; None unless all are of the same samples and trainings."""
-    scores = [RankedScores(one.seeds, one.outcomes[0].ids, one.right) for one in entries]
+    scores = [RankedScores(one.seeds, one.each[0].ids, one.right) for one in entries]
     first = scores[0]
     alike = all(one.seeds == first.seeds and same_samples(one.ids, first.ids) for one in scores)
     if not alike:
@@ -167,33 +167,33 @@ def _worst(entries: Sequence[Pooled]) -> RankedScores | None:
     return RankedScores(first.seeds, first.ids, np.min([one.values for one in scores], axis=0))
 
 
-def _cells(group: ResultSet, classifier: str, norm: str) -> dict[float, list[Pooled]]:
+def _cells(group: ResultSet, classifier: str, norm: str) -> dict[float, list[Result]]:
     """The classifier's results by budget in 1/255, ascending."""
-    found: dict[float, list[Pooled]] = defaultdict(list)
+    found: dict[float, list[Result]] = defaultdict(list)
     for attack in group.perturbations("attack"):
         for pooled in group.under(classifier, attack):
             if norm_of(pooled) == norm:
-                found[255 * pooled.results[0].cell.level].append(pooled)
+                found[255 * pooled.cell.level].append(pooled)
     return dict(sorted(found.items()))
 
 
 def _smallest(
-    group: ResultSet, classifier: str, cells: dict[float, list[Pooled]]
+    group: ResultSet, classifier: str, cells: dict[float, list[Result]]
 ) -> NDArray[np.float64] | None:
     """Of each picture, of the first training; infinite where no attack finds anything."""
     clean = group.clean(classifier)
     if not cells or clean is None:
         return None
-    ids = next(iter(cells.values()))[0].outcomes[0].ids
+    ids = next(iter(cells.values()))[0].each[0].ids
     each = [one for own in cells.values() for one in own]
-    if not all(same_samples(one.outcomes[0].ids, ids) for one in each):
+    if not all(same_samples(one.each[0].ids, ids) for one in each):
         return None
-    before = clean.outcomes[0].among(ids)
+    before = clean.each[0].among(ids)
     if not same_samples(before.ids, ids):
         return None
     found = np.full(len(ids), np.inf)
     for eps in reversed(cells):
-        right = np.min([one.outcomes[0].right for one in cells[eps]], axis=0)
+        right = np.min([one.each[0].right for one in cells[eps]], axis=0)
         found[~right.astype(bool)] = eps
     found[~before.right] = 0.0
     return found

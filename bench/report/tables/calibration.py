@@ -11,7 +11,7 @@ import numpy as np
 from bench import stats as metrics
 from bench.report.logits import Factors, factors_of, forecasts_of, with_logits
 from bench.report.outcomes import Outcomes, bootstrapped
-from bench.report.results import Pooled, ResultSet
+from bench.report.results import Result, ResultSet
 from bench.report.spec import Number, TableSpec, Value
 from bench.report.tables.common import (
     Swept,
@@ -44,7 +44,7 @@ def consistency_tables(group: ResultSet, swept: Mapping[str, Swept]) -> list[Tab
 def _table(
     group: ResultSet,
     swept: Mapping[str, Swept],
-    entries: Mapping[str, Sequence[Pooled]],
+    entries: Mapping[str, Sequence[Result]],
     name: str,
     title: str,
     where: str,
@@ -65,7 +65,7 @@ def _table(
     )
 
 
-def kappa(first: Sequence[Pooled], second: Sequence[Pooled]) -> Number | None:
+def kappa(first: Sequence[Result], second: Sequence[Result]) -> Number | None:
     """Error consistency, mean over conditions and training seeds, with its two-level interval.
 
     Args:
@@ -112,7 +112,7 @@ def calibration_table(group: ResultSet, swept: Mapping[str, Swept]) -> TableSpec
     if any(fitted.values()):
         header += ("factor on logits", "ECE ratio")
     rows: list[tuple[Value, ...]] = []
-    used: list[Pooled] = []
+    used: list[Result] = []
     excluded: list[str] = []
     for classifier, own in swept.items():
         for pictures, entries in _conditions(own):
@@ -147,7 +147,7 @@ def _versions(
         yield ", calibrated", (*_values(found), factors.number, _ratio(plain, found))
 
 
-def _conditions(own: Swept) -> list[tuple[str, list[Pooled]]]:
+def _conditions(own: Swept) -> list[tuple[str, list[Result]]]:
     found = [] if own.baseline is None else [("clean", [own.baseline])]
     if own.complete:
         found.append(("strongest severity", [entries[-1] for entries in own.entries.values()]))

@@ -2,13 +2,23 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import t as student_t
 
-from bench.report.outcomes import joined, measure_seeds, share
+from bench.report.outcomes import joined, share
 from bench.report.ranking import FEWEST, RankedScores
-from bench.report.results import CLASS, Attribute, Pooled, Results, ResultSet, attributes, classes
+from bench.report.results import (
+    CLASS,
+    Attribute,
+    Result,
+    Results,
+    ResultSet,
+    attributes,
+    classes,
+    pool,
+)
 from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
 from bench.report.tables.common import (
     Swept,
@@ -39,17 +49,17 @@ def clean_table(group: ResultSet) -> TableSpec:
         "seconds/image",
     )
     rows: list[tuple[Value, ...]] = []
-    used: list[Pooled] = []
+    used: list[Result] = []
     for classifier, name in group.names.items():
         result = group.clean(classifier)
         if result is None:
             rows.append((name, *[None] * (len(header) - 1)))
             continue
         used.append(result)
-        m = result.metrics
+        m = result
         means = (m.uar, m.macro_f1, m.d_p)
         costs = (_number(m.evaluations, 1), _number(m.seconds, 4))
-        counts = (str(m.n), str(m.seeds)) if group.several else (str(m.n),)
+        counts = (str(m.n), str(len(m.seeds))) if group.several else (str(m.n),)
         rows.append((name, *counts, m.accuracy, *means, *costs))
     about = "Clean pictures: accuracy (WAR), UAR and macro-F1, d_p, cost"
     ranked = {
@@ -215,11 +225,16 @@ def _folds_table(name: str, folds: Mapping[int, ResultSet]) -> TableSpec:
         seeds = {one.seeds for one in there}
         pooled = None
         if len(there) == len(folds) and len(seeds) == 1:
-            by_seed = zip(*(one.outcomes for one in there), strict=True)
-            pooled = measure_seeds([joined(own) for own in by_seed])
-        n = sum(one.metrics.n for one in there)
+            by_seed = zip(*(one.each for one in there), strict=True)
+            pooled = pool(
+                [
+                    replace(one, outcomes=joined(own))
+                    for one, own in zip(there[0].results, by_seed, strict=True)
+                ]
+            )
+        n = sum(one.n for one in there)
         for measure, field in (("accuracy (WAR) %", "accuracy"), ("UAR %", "uar")):
-            own = [None if one is None else getattr(one.metrics, field) for one in each]
+            own = [None if one is None else getattr(one, field) for one in each]
             values = [one.value for one in own if one is not None]
             mean = _mean_of_folds(values) if len(values) == len(folds) else None
             whole = None if pooled is None else getattr(pooled, field)
@@ -250,13 +265,13 @@ def _table(
     for group in groups:
         clean = [r for r in (group.clean(classifier) for classifier in rows) if r is not None]
         if clean:
-            n = sizes([r.metrics.n for r in clean])
+            n = sizes([r.n for r in clean])
             columns.append(f"{group.slug} ({len(group.classes)} classes, n {n})")
             kept.append(group)
     found: list[tuple[Value, ...]] = []
     for classifier, beginning in rows.items():
         each = [group.clean(classifier) for group in kept]
-        found.append((*beginning, *(None if r is None else r.metrics.accuracy for r in each)))
+        found.append((*beginning, *(None if r is None else r.accuracy for r in each)))
     intervals = " or ".join(dict.fromkeys(map(interval_name, kept)))
     seeds = "; ".join(f"{group.slug}: {seeds_text(group)}" for group in kept)
     about = (

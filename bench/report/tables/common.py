@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bench.report.outcomes import same_samples
 from bench.report.ranking import RankedScores, rank
-from bench.report.results import Pooled, Result, ResultSet
+from bench.report.results import Result, ResultSet
 from bench.report.spec import ABSENT, SEEN, SEEN_NOTE, TIED, TIED_NOTE, TableSpec, Value
 from bench.stats import SampleScores
 from bench.store.checkpoints import GATE_FACTOR
@@ -57,7 +57,7 @@ def captioned(
     name: str,
     title: str,
     about: str,
-    used: Sequence[Result | Pooled],
+    used: Sequence[Result],
     header: tuple[str, ...],
     rows: Sequence[tuple[Value, ...]],
     ranked: Mapping[str, Sequence[RankedScores | None]] | None = None,
@@ -95,12 +95,12 @@ def captioned(
     )
 
 
-def without_number(used: Sequence[Result | Pooled]) -> list[str]:
+def without_number(used: Sequence[Result]) -> list[str]:
     """A sentence for each result with pictures that its classifier gave no number for."""
-    results = [r for own in used for r in (own.results if isinstance(own, Pooled) else (own,))]
+    results = [r for own in used for r in own.results]
     return [
         f"{r.name}, {r.cell.condition} {r.cell.severity}: {r.outcomes.without_number} of "
-        f"{r.metrics.n} pictures gave no number and count as wrong."
+        f"{r.n} pictures gave no number and count as wrong."
         for r in dict.fromkeys(results)
         if r.outcomes.without_number
     ]
@@ -124,9 +124,9 @@ def seen_cells(
     )
 
 
-def setting(group: ResultSet, used: Sequence[Result | Pooled]) -> str:
+def setting(group: ResultSet, used: Sequence[Result]) -> str:
     """What the numbers were measured on: data set, n, classes, seeds."""
-    n = sizes([result.metrics.n for result in used])
+    n = sizes([result.n for result in used])
     return f"Data set {group.data}, n = {n}, {len(group.classes)} classes, {seeds_text(group)}"
 
 
@@ -171,15 +171,15 @@ class Swept:
     """
 
     name: str
-    first: Pooled
-    baseline: Pooled | None
-    entries: Mapping[str, Sequence[Pooled]]
+    first: Result
+    baseline: Result | None
+    entries: Mapping[str, Sequence[Result]]
     why_not: Mapping[str, str]
 
     @property
     def ids(self) -> NDArray[np.object_]:
         """Sample ids, (N,)."""
-        return self.first.outcomes[0].ids
+        return self.first.each[0].ids
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -218,7 +218,7 @@ def sweeps(group: ResultSet) -> dict[str, Swept]:
     return {classifier: found for classifier, found in each.items() if found is not None}
 
 
-def behind(group: ResultSet) -> list[Pooled]:
+def behind(group: ResultSet) -> list[Result]:
     """The results that tables over all corruptions rest on."""
     names = [*group.perturbations("clean"), *group.perturbations("corruption")]
     return [r for name in names for c in group.names for r in group.under(c, name)]
@@ -269,7 +269,7 @@ def _swept(group: ResultSet, classifier: str) -> Swept | None:
     first = clean or next((own[0] for own in entries.values() if own), None)
     if first is None:
         return None
-    found: dict[str, Sequence[Pooled]] = {}
+    found: dict[str, Sequence[Result]] = {}
     why_not = {}
     for name, own in entries.items():
         if len(own) < len(group.severities(name)):
@@ -281,6 +281,6 @@ def _swept(group: ResultSet, classifier: str) -> Swept | None:
     return Swept(group.names[classifier], first, clean, found, why_not)
 
 
-def pair(one: Pooled, other: Pooled) -> bool:
+def pair(one: Result, other: Result) -> bool:
     """Whether these are the same samples and training seeds."""
-    return one.seeds == other.seeds and same_samples(one.outcomes[0].ids, other.outcomes[0].ids)
+    return one.seeds == other.seeds and same_samples(one.each[0].ids, other.each[0].ids)

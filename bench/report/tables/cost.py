@@ -12,7 +12,7 @@ from bench.report.replay import (
     mean_over_budgets,
     singles,
 )
-from bench.report.results import Pooled, ResultSet
+from bench.report.results import Result, ResultSet
 from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
 from bench.report.tables.common import captioned, counts_header, interval_name
 from bench.rules import FULL
@@ -39,7 +39,7 @@ def cost_table(group: ResultSet, store: Store) -> TableSpec | None:
         *("accuracy %", "agreement %", AREA),
     )
     rows: list[tuple[Value, ...]] = []
-    used: list[Pooled] = []
+    used: list[Result] = []
     for classifier, name in group.names.items():
         clean = group.clean(classifier)
         if clean is None:
@@ -53,8 +53,8 @@ def cost_table(group: ResultSet, store: Store) -> TableSpec | None:
                 rows.append((name, rule.label, *counts, *_row(rule, seconds), area))
         elif classifier in others:
             used.append(clean)
-            m, one = clean.metrics, others[classifier]
-            counts = (str(m.n), str(m.seeds)) if group.several else (str(m.n),)
+            m, one = clean, others[classifier]
+            counts = (str(m.n), str(len(m.seeds))) if group.several else (str(m.n),)
             cost = (Number(one.evaluations, 1), None, _number(one.flops, 3), _number(m.seconds, 4))
             rows.append((name, "as it is", *counts, *cost, one.accuracy, None, None))
     unit = "FLOPs" if flops else "evaluations"
@@ -75,12 +75,12 @@ def _row(rule: Compared, seconds: Number | None) -> tuple[Value, ...]:
     return (*costs, rule.accuracy, rule.agreement)
 
 
-def _seconds(clean: Pooled, rule: Compared, curve: CostCurve) -> Number | None:
+def _seconds(clean: Result, rule: Compared, curve: CostCurve) -> Number | None:
     """Measured for whole decisions only: those of a trace, or of the picture itself."""
-    stored = clean.metrics.evaluations
+    stored = clean.evaluations
     if stored is None or rule not in curve.full or not isclose(rule.evaluations.value, stored):
         return None
-    return _number(clean.metrics.seconds, 4)
+    return _number(clean.seconds, 4)
 
 
 def _areas(

@@ -42,7 +42,7 @@ def datasets_table(results: Results, store: Store) -> TableSpec:
 
 
 def _row(group: ResultSet, record: DatasetRecord | None) -> tuple[Value, ...]:
-    clean = [r.metrics.n for r in group.results if r.cell.about.clean]
+    clean = [r.n for r in group.results if r.cell.about.clean]
     measured = sizes(clean) if clean else None
     classes, chance = str(len(group.classes)), f"{100 / len(group.classes):.1f}"
     if record is None:

@@ -20,7 +20,7 @@ from bench.report.outcomes import (
     shared,
 )
 from bench.report.ranking import RankedScores
-from bench.report.results import Pooled, ResultSet
+from bench.report.results import Result, ResultSet, pool
 from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
 from bench.report.tables.common import (
     Swept,
@@ -87,11 +87,11 @@ def _sweep_rows(group: ResultSet, perturbation: str) -> list[tuple[str, tuple[Va
     for classifier, name in group.names.items():
         reference = group.reference(classifier, perturbation)
         swept = group.under(classifier, perturbation)
-        known = [m for m in (reference, *(r.metrics for r in swept)) if m is not None]
+        known = [m for m in (reference, *swept) if m is not None]
         counts: list[str | None] = [sizes([m.n for m in known]) if known else None]
         if group.several:
-            counts.append(sizes([m.seeds for m in known]) if known else None)
-        by_severity = {r.results[0].cell.severity: r.metrics.accuracy for r in swept}
+            counts.append(sizes([len(m.seeds) for m in known]) if known else None)
+        by_severity = {r.cell.severity: r.accuracy for r in swept}
         row: tuple[Value, ...] = (
             name,
             *counts,
@@ -142,7 +142,7 @@ def grid_table(group: ResultSet, swept: Mapping[str, Swept]) -> TableSpec:
     header = ("classifier", *counts_header(group), "clean", "mean", "relative drop %", *shown)
 
     def row(own: Swept) -> list[Value]:
-        classifier = own.first.results[0].cell.classifier
+        classifier = own.first.cell.classifier
         each = (group.mean(classifier, corruption) for corruption in names)
         return [_share(own.clean), _share(own.mean), _drop(own), *each]
 
@@ -238,7 +238,7 @@ def _half_drop(own: Swept, levels: Sequence[Levels]) -> Number | str | None:
     """Where the mean curve crosses half way to guessing; text where it does so beyond the last."""
     if own.clean is None or not own.complete or len(set(levels)) > 1:
         return None
-    x, labels = levels[0], own.first.outcomes[0].labels
+    x, labels = levels[0], own.first.each[0].labels
     floor = float(np.bincount(labels).max() / len(labels))
     curve = np.concatenate([own.clean[None], np.mean(list(own.under.values()), axis=0)])
     means = [float(right.mean()) for right in curve]
@@ -271,10 +271,10 @@ def _crossing(x: Levels, heights: Sequence[float]) -> float | None:
 def _changed(own: Swept) -> AccuracyEstimate | None:
     if own.baseline is None or not own.complete:
         return None
-    clean = np.stack([o.predictions for o in own.baseline.outcomes])
+    clean = np.stack([o.predictions for o in own.baseline.each])
     each: list[SampleScores] = []
     for entries in own.entries.values():
-        found = np.stack([[o.predictions for o in entry.outcomes] for entry in entries])
+        found = np.stack([[o.predictions for o in entry.each] for entry in entries])
         each.append((found != clean).mean(axis=0))
     return share(np.mean(each, axis=0))
 
@@ -299,11 +299,11 @@ def levels_table(group: ResultSet) -> TableSpec:
     rows: list[tuple[Value, ...]] = []
     for classifier, name in group.names.items():
         each = [group.clean(classifier), *swept[classifier]]
-        known = [pooled.metrics for pooled in each if pooled is not None]
+        known = [pooled for pooled in each if pooled is not None]
         counts: list[str | None] = [sizes([m.n for m in known]) if known else None]
         if group.several:
-            counts.append(sizes([m.seeds for m in known]) if known else None)
-        accuracies = [None if pooled is None else pooled.metrics.accuracy for pooled in each]
+            counts.append(sizes([len(m.seeds) for m in known]) if known else None)
+        accuracies = [None if pooled is None else pooled.accuracy for pooled in each]
         rows.append((name, *counts, *accuracies))
     about = "Accuracy in percent at continuous levels, mild to strong"
     ranked = {"clean": [RankedScores.of(group.clean(classifier)) for classifier in group.names]}
@@ -335,7 +335,7 @@ def _shown(perturbation: str) -> str:
     return perturbation.removeprefix("gaussian_").replace("_", " ").replace("snr", "SNR")
 
 
-def _pooled(group: ResultSet, classifier: str, level: _Level) -> Pooled | None:
+def _pooled(group: ResultSet, classifier: str, level: _Level) -> Result | None:
     """None unless the level has a complete cell, and its trainings a sample in common."""
     own = [
         result
@@ -343,8 +343,8 @@ def _pooled(group: ResultSet, classifier: str, level: _Level) -> Pooled | None:
         if (result.cell.classifier, result.cell.perturbation, result.cell.severity)
         == (classifier, *level)
     ]
-    pooled = Pooled(tuple(sorted(own, key=lambda result: result.cell.seed))) if own else None
-    return pooled if pooled is not None and len(pooled.outcomes[0]) else None
+    pooled = pool(sorted(own, key=lambda result: result.cell.seed)) if own else None
+    return pooled if pooled is not None and len(pooled.each[0]) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -154,7 +154,7 @@ def test_test_accuracy_never_chooses(ablated: Path) -> None:
     fixed, _ = families(found)
     swapped = {"margin_small": [0.5] * 3, "margin_large": [0.4] * 3}
     family = [_Judged(v, swapped[v.classifier]) for v in fixed]
-    assert max(family, key=lambda v: v.clean.metrics.accuracy.value).classifier == "margin_large"
+    assert max(family, key=lambda v: v.clean.accuracy.value).classifier == "margin_large"
     assert chosen_on_validation(family).classifier == "margin_small"
     assert chosen_on_validation([]) is None
 

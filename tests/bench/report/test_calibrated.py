@@ -98,7 +98,7 @@ def test_the_table_has_calibrated_rows(group: ResultSet) -> None:
     assert [row[1] for row in spec.rows] == 2 * names
     for classifier in SCALE:
         plain, better = (values(spec, classifier, name) for name in names[:2])
-        (clean,) = group.clean(classifier).outcomes
+        (clean,) = group.clean(classifier).each
         given = metrics.forecasts(best_factor(group, classifier) * clean.logits, clean.labels)
         assert better["NLL"].value == pytest.approx(metrics.nll(given), rel=1e-3)
         assert better["NLL"].value < plain["NLL"].value
@@ -183,7 +183,7 @@ def test_the_card_names_the_factor(group: ResultSet) -> None:
 
 
 def test_pooled_forecasts_are_those_of_all_pictures(group: ResultSet) -> None:
-    (clean,) = group.clean("net").outcomes
+    (clean,) = group.clean("net").each
     halves = [clean.at(np.arange(N) < 100), clean.at(np.arange(N) >= 100)]
     joined, whole = pooled(forecasts_of(halves)), forecasts_of([clean])[0]
     assert metrics.ece(joined) == pytest.approx(metrics.ece(whole))

@@ -40,11 +40,11 @@ def store(build) -> Path:
 def estimates(store: Path) -> list[AccuracyEstimate]:
     """All that a terminal shows, however narrow."""
     (group,) = read(store).groups
-    found = [group.clean(c).metrics.accuracy for c in group.names]
+    found = [group.clean(c).accuracy for c in group.names]
     for name in ("noise", "blur"):
         found += [group.mean(c, name) for c in group.names]
-        found += [group.under(c, name)[-1].metrics.accuracy for c in group.names]
-    return found + [group.under(c, "pgd")[-1].metrics.accuracy for c in group.names]
+        found += [group.under(c, name)[-1].accuracy for c in group.names]
+    return found + [group.under(c, "pgd")[-1].accuracy for c in group.names]
 
 
 @pytest.mark.parametrize("width", [24, 30, 40, 60, 80, 120])
@@ -77,7 +77,7 @@ def test_the_mean_over_corruptions(store: Path) -> None:
     mean, strongest = ((one + two) / 2 + blur) / 2, (two + blur) / 2
     lines = printed(store, 120).splitlines()
     after = lines[lines.index("mean of all 2 corruptions") + 1]
-    clean = group.clean("net").metrics.accuracy
+    clean = group.clean("net").accuracy
     parts = [f"{e.number} {e.range}" for e in (clean, share(mean), share(strongest))]
     assert " ".join(after.split()) == f"net {' '.join(parts)}"
     assert f"net, faces, mean of all 2 corruptions, seed 0: accuracy {share(mean)} %, n 40" in (

@@ -37,7 +37,7 @@ def test_a_finished_run_is_found_done(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_its_rows_traces_and_records_read_as_they_were_written() -> None:
     store, results = Store(FINISHED / "store"), read(FINISHED / "store")
-    accuracies = [(r.cell.perturbation, r.metrics.n, r.metrics.accuracy) for r in results.complete]
+    accuracies = [(r.cell.perturbation, r.n, r.accuracy) for r in results.complete]
     right = [round(accuracy.value * n) for _, n, accuracy in accuracies]
     assert [n for _, n, _ in accuracies] == [14, 14, 7] * 2
     assert right == [13, 6, 1, 5, 2, 0]

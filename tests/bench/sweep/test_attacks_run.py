@@ -172,7 +172,7 @@ def test_fresh_noise_is_judged_on_several_draws(measure) -> None:
     (group,) = results.groups
     drawn = {(r.cell.perturbation, r.cell.severity): r for r in group.draws}
     assert set(drawn) == {("clean", "0"), ("pgd_fresh", "1/255"), ("pgd_fresh", "8/255")}
-    assert {one.metrics.n for one in drawn.values()} == {84}
+    assert {one.n for one in drawn.values()} == {84}
     (spec,) = [spec for spec in tables(results, Store(folder)) if "fresh-noise" in spec.name]
     rows = {str(row[1]): row for row in spec.rows}
     assert [rows["clean"][3], rows["clean"][4], rows["pgd_fresh 8/255"][2]] == ["21", "4", "2"]

@@ -74,7 +74,7 @@ def test_five_folds_are_one_experiment(trees: Callable[[str], Path], tmp_path: P
     assert uar[2] == "UAR %"
     results = read(tmp_path)
     right = np.concatenate([r.outcomes.right for r in results.complete])
-    values = [r.metrics.accuracy.value for r in results.complete]
+    values = [r.accuracy.value for r in results.complete]
     mean, pooled = accuracy[-2:]
     assert mean.value == pytest.approx(np.mean(values))  # type: ignore[union-attr]
     assert pooled.value == pytest.approx(right.mean())  # type: ignore[union-attr]
