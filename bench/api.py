@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from bench.data.base import DataSet
     from bench.perturb.base import ModelFree
     from bench.report import Report
-    from bench.report.compare import ComparedRow
-    from bench.report.pairing import Pairing, Side
+    from bench.report.compare import ComparedRow, Pairing, Side
     from bench.report.results import Results
     from bench.report.spec import TableSpec
     from bench.sweep.verify import Verified
@@ -375,7 +374,7 @@ class RunResults:
 
     def __getitem__(self, classifier: str) -> "Side":
         """One classifier of the run, for `compare`."""
-        from bench.report.pairing import sides
+        from bench.report.compare import sides
 
         text = f"{self.out}:{classifier}"
         return sides(text, text, self.out)[0]
@@ -439,7 +438,7 @@ def compare(
         UserError: If there is no such run or classifier, or nothing can be compared.
     """
     from bench.report.compare import compare as compared
-    from bench.report.pairing import pair, sides
+    from bench.report.compare import pair, sides
 
     first, second = sides(_side(a), _side(b), Path(out).expanduser())
     pairing = pair(first, second)
@@ -447,7 +446,7 @@ def compare(
 
 
 def _side(side: "RunResults | Side | PathLike") -> str:
-    from bench.report.pairing import Side
+    from bench.report.compare import Side
 
     if isinstance(side, Side):
         return side.text if side.classifier is None else f"{side.root}:{side.classifier}"

@@ -15,11 +15,11 @@ import yaml
 from pydantic import ValidationError
 from rich.console import Console
 
+from bench.report.outcomes import AccuracyEstimate, Difference, Number
 from bench.report.present import Column, Line, fitted, say
 from bench.report.replay import Compared, TraceReader, TraceSource, aligned, compare, replayable
 from bench.report.results import display_name, report_order
-from bench.report.spec import AccuracyEstimate, Difference, Number, TableSpec, Value
-from bench.report.tables.common import DRAWN
+from bench.report.spec import DRAWN, TableSpec, Value
 from bench.rules import RULES, DecisionConfig, SequentialDecision, rule_named
 from bench.store.cells import Cell, Manifest
 from bench.store.checkpoints import Bases

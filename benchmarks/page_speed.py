@@ -19,7 +19,8 @@ from playwright.sync_api import sync_playwright
 
 from bench.report.figures.drawing import save
 from bench.report.page import FigureFile, Page, PageSection, write_page
-from bench.report.spec import AccuracyEstimate, TableSpec
+from bench.report.outcomes import AccuracyEstimate
+from bench.report.spec import TableSpec
 from bench.stats import wilson
 
 CLASSIFIERS = tuple(f"classifier_{number:02d}" for number in range(20))

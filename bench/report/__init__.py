@@ -1,20 +1,19 @@
 """Reports: tables and figures from a store alone; no classifier is loaded.
 
-outcomes.py  a cell's rows as columns of numbers, and what is measured on them
+outcomes.py  a cell's rows as columns of numbers, and what is measured on them, with its interval
 results.py   reads a store: complete cells measured, missing ones listed; groups of pictures
-variants.py  EmoDC's variants, and pairs of them; logits.py confidences
-replay.py    rules on stored traces; diagnosis.py what an EmoDC's errors say
-spec.py      what a table is and what may stand in it
+replay.py    rules on stored traces
+spec.py      what a table is, its caption, and a classifier under every corruption
 ranking.py   which number of a column is distinguishable from the others
 tables/      what stands in each table
 present.py   the one door of a table: Markdown, CSV, JSON, LaTeX (latex.py), terminal
-figures/     what is drawn, one module per kind, as PNG, SVG and PDF
+figures/     what is drawn, one module per kind
 page.py      chapters of tables and figures, on one HTML page; findings.py stands first on it
 cards.py     a model card per checkpoint
 terminal.py  the compact form on a terminal
 summary.py   one row per cell: summary.csv, JSON
 write.py     everything together: OUT/report/
-pairing.py   which cells `bench compare` compares; compare.py how they differ
+compare.py   which cells `bench compare` compares, and how they differ
 """
 
 from bench.report.results import Missing, Results, display_name

@@ -10,13 +10,13 @@ import yaml
 
 from bench import stats as metrics
 from bench.classifiers.kinds import kind_of
-from bench.report.logits import factors_of, forecasts_of
+from bench.report import spec
 from bench.report.outcomes import share
 from bench.report.ranking import FEWEST
 from bench.report.results import Result, Results, ResultSet, attributes, display_name, recorded
-from bench.report.tables import common as captions
-from bench.report.tables.common import interval_name, sweeps
-from bench.report.variants import Variant
+from bench.report.spec import interval_name, sweeps
+from bench.report.tables.ablation import Variant
+from bench.report.tables.calibration import factors_of, forecasts_of
 from bench.stats import SampleScores
 from bench.store.cells import Conditioning, Manifest
 from bench.store.checkpoints import GATE_FACTOR
@@ -296,7 +296,7 @@ def _limits(subject: Subject) -> str:
     trained = kind_of(subject.manifest.training).trained_here
     parts = [(DRAWN if drawn and trained else LIMITS).strip()]
     if drawn and not trained:
-        parts.append(f"Measured on drawn faces. {captions.DRAWN}")
+        parts.append(f"Measured on drawn faces. {spec.DRAWN}")
     return "\n\n".join([*parts, _UNMEASURED])
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bench.report.outcomes import difference, recognised, same_samples
+from bench.report.outcomes import Difference, difference, recognised, same_samples
 from bench.report.results import ResultSet
-from bench.report.spec import Difference, TableSpec
+from bench.report.spec import TableSpec
 
 _MOST = 8  # classifiers or columns in one sentence
 

@@ -6,7 +6,8 @@ import unicodedata
 from math import ceil
 from typing import NamedTuple
 
-from bench.report.spec import Difference, Measured, TableSpec, Value, bold, ends, holds_text, notes
+from bench.report.outcomes import Difference
+from bench.report.spec import Measured, TableSpec, Value, bold, ends, holds_text, notes
 
 _ASCII = {
     "\\": r"\textbackslash{}",

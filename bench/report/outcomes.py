@@ -13,14 +13,126 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench import stats as metrics
-from bench.report.spec import AccuracyEstimate, Difference, Number
 from bench.stats import Interval, SampleScores, mean_of_proportions, tango, wilson, wilson_of_mean
 from bench.stats.bootstrap import two_level, two_level_difference
 from bench.store.cells import Cell, Manifest
 from bench.util.errors import UserError
 from emodc import analysis
 
+#: Of every test: what has a smaller adjusted p value is distinguishable.
+LEVEL = 0.05
+
 TIE = -1
+
+
+# ------------------------------------------------------------------------------------------------
+# Numbers as tables show them
+# ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AccuracyEstimate:
+    """An accuracy with its interval, both fractions in [0, 1]; as text in percent."""
+
+    value: float
+    interval: Interval
+
+    def __str__(self) -> str:
+        """Such as "87.3 [84.1, 90.0]"."""
+        return f"{self.number} {self.range}"
+
+    @property
+    def number(self) -> str:
+        """The accuracy in percent, such as "87.3"."""
+        return f"{100 * self.value:.1f}"
+
+    @property
+    def range(self) -> str:
+        """The interval in percent, such as "[84.1, 90.0]"."""
+        return f"[{100 * self.interval.low:.1f}, {100 * self.interval.high:.1f}]"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of two accuracies with its interval, both fractions; as text in points.
+
+    Attributes:
+        value: First less second.
+        interval: Of it.
+        p: Adjusted p value of a test, if one was made beside the interval.
+    """
+
+    value: float
+    interval: Interval
+    p: float | None = None
+
+    def __str__(self) -> str:
+        """Such as "+1.3 [0.4, 2.2]"; says so where the interval holds 0."""
+        text = f"{self.number} {self.range}"
+        return text if self.distinguishable else f"{text} not distinguishable"
+
+    @property
+    def distinguishable(self) -> bool:
+        """Whether the interval leaves 0 out, and the test, if there is one, agrees."""
+        outside = not self.interval.low <= 0 <= self.interval.high
+        return outside and (self.p is None or self.p < LEVEL)
+
+    @property
+    def number(self) -> str:
+        """The difference in points, with its sign, such as "+1.3"."""
+        return f"{round(100 * self.value, 1) + 0.0:+.1f}"
+
+    @property
+    def range(self) -> str:
+        """The interval in points, such as "[0.4, 2.2]"."""
+        return f"[{100 * self.interval.low:.1f}, {100 * self.interval.high:.1f}]"
+
+
+@dataclass(frozen=True)
+class Number:
+    """Any other number, shown as it is: an error of calibration, an mCE, a count of evaluations.
+
+    Attributes:
+        value: The number.
+        digits: Decimals to show.
+        interval: Of it, if it has one, in the same unit.
+    """
+
+    value: float
+    digits: int
+    interval: Interval | None = None
+
+    def __str__(self) -> str:
+        """Such as "0.123" or "0.123 [0.101, 0.150]"."""
+        return f"{self.number} {self.range}" if self.range else self.number
+
+    @property
+    def number(self) -> str:
+        """Such as "0.123"."""
+        return _text(self.value, self.digits)
+
+    @property
+    def range(self) -> str:
+        """Such as "[0.101, 0.150]", or nothing."""
+        if self.interval is None:
+            return ""
+        low, high = (_text(end, self.digits) for end in (self.interval.low, self.interval.high))
+        return f"[{low}, {high}]"
+
+
+def _text(value: float, digits: int) -> str:
+    """Rounded, and without the sign of a rounded zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def p_text(p: float) -> str:
+    """A p value with three decimals, such as "0.023" or "< 0.001"."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+# ------------------------------------------------------------------------------------------------
+# Rows as columns
+# ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)

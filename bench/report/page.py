@@ -23,19 +23,19 @@ from PIL import Image
 
 from bench.report.figures import Drawn
 from bench.report.findings import findings, informative
-from bench.report.outcomes import Flips
+from bench.report.outcomes import AccuracyEstimate, Difference, Flips, Number
+from bench.report.ranking import Mark
 from bench.report.results import Result, Results, ResultSet
 from bench.report.spec import (
     ABSENT,
-    AccuracyEstimate,
     Chapter,
-    Difference,
-    Mark,
-    Number,
     TableSpec,
     Value,
+    caption,
+    how_to_read,
+    interval_name,
+    setting,
 )
-from bench.report.tables import caption, how_to_read, interval_name, setting
 from bench.util.errors import printable
 
 # ------------------------------------------------------------------------------------------------

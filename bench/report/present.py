@@ -21,13 +21,12 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from bench.report.latex import interval_latex, latex, number_latex
+from bench.report.outcomes import Difference, Number
 from bench.report.spec import (
     ABSENT,
     SEEN,
     TIED,
-    Difference,
     Measured,
-    Number,
     TableSpec,
     Value,
     bold,

@@ -3,18 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.report.outcomes import difference, same_samples
+from bench.report.outcomes import LEVEL, difference, same_samples
 from bench.report.results import Result
-from bench.report.spec import LEVEL, Mark
 from bench.stats import detectable_difference, holm, split_evenly
 
 #: Fewer samples are not ranked: whatever comes out on top of them is mostly luck.
 FEWEST = 30
+
+#: How a number compares with the others of its column: alone at the top, or not distinguishable
+#: from the top. Other numbers have no mark, and neither has a column that is not ranked.
+Mark = Literal["best", "tied"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.classifiers.kinds import kind_of
-from bench.report.outcomes import Outcomes, bootstrapped, difference, share
+from bench.report.outcomes import (
+    AccuracyEstimate,
+    Difference,
+    Number,
+    Outcomes,
+    bootstrapped,
+    difference,
+    share,
+)
 from bench.report.results import Result, ResultSet, checked
-from bench.report.spec import AccuracyEstimate, Difference, Number
 from bench.rules import (
     FULL,
     DecisionConfig,

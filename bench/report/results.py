@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from bench.classifiers.kinds import seen
 from bench.report.outcomes import (
+    AccuracyEstimate,
     Flips,
+    Number,
     Outcomes,
     accuracy,
     error,
@@ -30,7 +32,6 @@ from bench.report.outcomes import (
     shared_samples,
     uar,
 )
-from bench.report.spec import AccuracyEstimate, Number
 from bench.store.cells import FAMILIES, Cell, Gate, Manifest, pictures_of
 from bench.store.checkpoints import Bases
 from bench.store.records import DatasetRecord

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from bench.report.outcomes import AccuracyEstimate, Number
 from bench.report.present import csv_cell
 from bench.report.results import Result
-from bench.report.spec import AccuracyEstimate, Number
 
 # Decimals of each number; None for text and counts.
 COLUMNS: dict[str, int | None] = {

@@ -7,20 +7,22 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.classifiers.kinds import seen
-from bench.report.evidence import warnings
 from bench.report.outcomes import share
 from bench.report.present import Column, Line, fitted, say
 from bench.report.results import Result, ResultSet
-from bench.report.spec import SEEN, SEEN_NOTE, Value
-from bench.report.tables.common import (
+from bench.report.spec import (
     DRAWN,
+    SEEN,
+    SEEN_NOTE,
     Swept,
+    Value,
     interval_name,
     seeds_text,
     sizes,
     sweeps,
     without_number,
 )
+from bench.report.tables.attacks import warnings
 from bench.report.write import Report
 from bench.stats import SampleScores
 from bench.store.cells import FAMILIES

@@ -6,17 +6,19 @@ from pathlib import Path
 import pandas as pd
 
 from bench.report.cards import write_cards
-from bench.report.diagnosis import diagnose
 from bench.report.figures import write_figures
 from bench.report.findings import findings
 from bench.report.page import Contents, assemble, contents, write_page
 from bench.report.present import markdown, markdown_text, write_tables
 from bench.report.results import Missing, Results, read
-from bench.report.spec import TableSpec
+from bench.report.spec import (
+    TableSpec,
+    how_to_read,
+)
 from bench.report.summary import summary_csv, summary_frame
-from bench.report.tables import how_to_read, tables
+from bench.report.tables import tables
 from bench.report.tables.ablation import ablation_tables
-from bench.report.tables.diagnostics import diagnostic_tables, notes, numbers_csv
+from bench.report.tables.diagnostics import diagnose, diagnostic_tables, notes, numbers_csv
 from bench.store.store import Store
 from bench.util.errors import UserError
 from bench.util.files import atomic

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.report.compare import compare
-from bench.report.pairing import pair, sides
+from bench.report.compare import compare, pair, sides
 
 N = 60
 CELLS = [("clean", "0"), ("noise", "1"), ("noise", "2"), ("blur", "1"), ("pgd", "1/255")]

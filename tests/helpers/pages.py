@@ -5,8 +5,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from bench.report.figures.drawing import save
+from bench.report.outcomes import AccuracyEstimate, Difference, Number
 from bench.report.page import Command, FigureFile, Page, PageSection
-from bench.report.spec import AccuracyEstimate, Difference, Mark, Number, TableSpec, Value
+from bench.report.ranking import Mark
+from bench.report.spec import TableSpec, Value
 from bench.stats import Interval
 
 SCRIPT = "<script>window.hacked = 1</script>"

@@ -64,7 +64,7 @@ def any_budget(asked: Any) -> float:
 
 @dataclass
 class AttackFacts:
-    """What was seen while one picture was attacked; `bench.report.evidence` judges it.
+    """What was seen while one picture was attacked; `bench.report.tables.attacks` judges it.
 
     Attributes:
         forwards: Times that the classifier was asked.

@@ -1,22 +1,19 @@
 """The figures of a report, one module per kind, each written as PNG, SVG and PDF.
 
 curves.py        accuracy against severity or budget
-heatmap.py       mean accuracy of classifiers and corruptions
-confusion.py     confusion matrices on clean pictures
-recall.py        recall of each class, groups.py accuracy of each group: forest.py draws both,
-                 conditions.py says what clean pictures are compared with
-calibration.py   reliability diagrams; selective.py accuracy against coverage
-cost.py          accuracy against cost; rules.py each classifier with every rule
+maps.py          mean accuracy of classifiers and corruptions; confusion matrices
+forest.py        recall of each class, accuracy of each group
+calibration.py   reliability diagrams; accuracy against coverage
+cost.py          accuracy against cost; each classifier with every rule
 ablation.py      EmoDC's variants
-diagnostics.py   what traces say of an EmoDC, in the marks of marks.py
-parts.py style.py  what all share: titles, footnotes, looks; files.py writes
+diagnostics.py   what traces say of an EmoDC
+drawing.py       what all share: looks, titles, files
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from bench.report.diagnosis import Diagnosis
 from bench.report.figures.ablation import ablation_drawings
 from bench.report.figures.calibration import calibration_drawings, selective_drawings
 from bench.report.figures.cost import cost_drawings
@@ -26,6 +23,7 @@ from bench.report.figures.drawing import Drawing, Drawn, house_style, write
 from bench.report.figures.forest import group_drawings, recall_drawings
 from bench.report.figures.maps import confusion_drawings, heatmap_drawings
 from bench.report.results import Results, ResultSet
+from bench.report.tables.diagnostics import Diagnosis
 from bench.store.store import Store
 
 __all__ = ["Drawn", "write_figures"]

@@ -9,11 +9,12 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
 from bench.report.figures.drawing import Drawing, LineStyle, footnote, line_style, new_figure, shown
+from bench.report.outcomes import AccuracyEstimate
 from bench.report.results import ResultSet
-from bench.report.spec import AccuracyEstimate
-from bench.report.tables import interval_name
-from bench.report.tables.ablation import pairs_with_base
-from bench.report.variants import Variant, variants
+from bench.report.spec import (
+    interval_name,
+)
+from bench.report.tables.ablation import Variant, pairs_with_base, variants
 from bench.stats import Interval
 from bench.store.checkpoints import GATE_FACTOR
 

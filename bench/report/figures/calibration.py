@@ -25,9 +25,9 @@ from bench.report.figures.drawing import (
     shown,
 )
 from bench.report.figures.forest import Condition, conditions, mean_note
-from bench.report.logits import Factors, factors_of, forecasts_of, pooled, with_logits
 from bench.report.ranking import FEWEST
 from bench.report.results import Result, ResultSet
+from bench.report.tables.calibration import Factors, factors_of, forecasts_of, pooled, with_logits
 from bench.stats import forecasts, selective_accuracy, wilson
 from bench.stats.calibration import Reliability, ece, reliability
 

@@ -27,10 +27,12 @@ from bench.report.figures.drawing import (
     part_of,
     shown,
 )
+from bench.report.outcomes import AccuracyEstimate
 from bench.report.replay import Compared, CostCurve, Single, cost_curves, in_flops, singles
 from bench.report.results import ResultSet
-from bench.report.spec import AccuracyEstimate
-from bench.report.tables import interval_name
+from bench.report.spec import (
+    interval_name,
+)
 from bench.stats import Interval
 from bench.store.store import Store
 

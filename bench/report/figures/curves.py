@@ -24,7 +24,9 @@ from bench.report.figures.drawing import (
     shown,
 )
 from bench.report.results import Result, ResultSet
-from bench.report.tables import interval_name
+from bench.report.spec import (
+    interval_name,
+)
 from bench.store.cells import FAMILIES
 
 #: By classifier and perturbation: on clean pictures, then at each severity.

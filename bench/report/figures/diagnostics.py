@@ -9,9 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.diagnosis import PROMPTS, Diagnosis, PictureCase
 from bench.report.figures.drawing import Drawing, line_style, listed, new_figure, shown, small_type
-from bench.report.tables import DRAWN
+from bench.report.spec import (
+    DRAWN,
+)
+from bench.report.tables.diagnostics import PROMPTS, Diagnosis, PictureCase
 from bench.stats import wilson
 from emodc.analysis import Estimate
 

@@ -18,9 +18,13 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.lines import Line2D
 
 from bench.classifiers.kinds import kind_of
+from bench.report.outcomes import AccuracyEstimate
 from bench.report.results import Result, ResultSet
-from bench.report.spec import AccuracyEstimate, Chapter
-from bench.report.tables import DRAWN, setting
+from bench.report.spec import (
+    DRAWN,
+    Chapter,
+    setting,
+)
 from bench.util import runtime
 
 Dash = Literal["-"] | tuple[float, tuple[float, ...]]

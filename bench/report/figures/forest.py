@@ -26,11 +26,14 @@ from bench.report.figures.drawing import (
     part_of,
     shown,
 )
-from bench.report.outcomes import recognised, share, shared_samples
+from bench.report.outcomes import AccuracyEstimate, recognised, share, shared_samples
 from bench.report.ranking import FEWEST
 from bench.report.results import CLASS, Attribute, Result, ResultSet, attributes, classes
-from bench.report.spec import AccuracyEstimate, Chapter
-from bench.report.tables import interval_name, sizes
+from bench.report.spec import (
+    Chapter,
+    interval_name,
+    sizes,
+)
 from bench.store.store import Store
 
 _EACH = 3  # as many corruptions have marks of their own; of more, only the mean is legible

@@ -23,9 +23,11 @@ from bench.report.figures.drawing import (
     part_of,
     shown,
 )
+from bench.report.outcomes import AccuracyEstimate
 from bench.report.results import Result, ResultSet
-from bench.report.spec import AccuracyEstimate
-from bench.report.tables import interval_name
+from bench.report.spec import (
+    interval_name,
+)
 
 Estimates = list[list[AccuracyEstimate | None]]
 

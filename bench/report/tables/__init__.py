@@ -2,61 +2,40 @@
 
 - `clean`: everything measured on clean pictures; groups of pictures; several data sets side by side
 - `severities`: all corruptions at a glance, each by severity, attacks by budget, continuous levels,
-  areas of curves
-- `attacks`: the worst case over attacks, smallest budgets, verdicts on fresh noise
-- `errors`: CE and mCE
-- `sequences`: how often decisions flip along perturbation sequences
-- `calibration`: whether confidences can be believed; who errs on the same pictures
+  areas of curves, CE and mCE, perturbation sequences
+- `attacks`: what an accuracy under attack is worth; the worst case over attacks, smallest budgets,
+  verdicts on fresh noise
+- `calibration`: what calibrates confidences, whether they can be believed; who errs alike
 - `cost`: accuracy against cost, by rules replayed on traces
 - `provenance`: data sets, constants of corruptions, and what stands behind the numbers
 - `ablation`: EmoDC's variants with each other; `diagnostics`: what its traces say; both are asked
   for apart
-- `common`: what captions say alike; a classifier under all corruptions
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from bench.report.results import Results, ResultSet
-from bench.report.spec import Chapter, TableSpec, unique
+from bench.report.spec import Chapter, TableSpec, sweeps, unique
 from bench.report.tables.attacks import fresh_table, smallest_table, worst_case_table
 from bench.report.tables.calibration import calibration_table, consistency_tables
 from bench.report.tables.clean import across_tables, clean_table, folds_tables, group_tables
-from bench.report.tables.common import (
-    DRAWN,
-    SEEDS,
-    caption,
-    how_to_read,
-    interval_name,
-    seeds_text,
-    setting,
-    sizes,
-    sweeps,
-)
 from bench.report.tables.cost import cost_table
-from bench.report.tables.errors import check_reference, errors_table, reference_of
 from bench.report.tables.provenance import constants_table, datasets_table, provenance_table
 from bench.report.tables.severities import (
     attack_table,
+    check_reference,
     corruption_table,
     curves_table,
+    errors_table,
     grid_table,
     levels_table,
+    reference_of,
     sequences_table,
 )
 from bench.store.store import Store
 
-__all__ = [
-    "DRAWN",
-    "SEEDS",
-    "caption",
-    "how_to_read",
-    "interval_name",
-    "seeds_text",
-    "setting",
-    "sizes",
-    "tables",
-]
+__all__ = ["tables"]
 
 
 def tables(results: Results, store: Store, reference: str | None = None) -> list[TableSpec]:

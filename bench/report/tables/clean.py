@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import t as student_t
 
-from bench.report.outcomes import joined, share
+from bench.report.outcomes import AccuracyEstimate, Number, joined, share
 from bench.report.ranking import FEWEST, RankedScores
 from bench.report.results import (
     CLASS,
@@ -19,9 +19,10 @@ from bench.report.results import (
     classes,
     pool,
 )
-from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
-from bench.report.tables.common import (
+from bench.report.spec import (
     Swept,
+    TableSpec,
+    Value,
     behind,
     caption,
     captioned,
@@ -32,7 +33,7 @@ from bench.report.tables.common import (
     seeds_text,
     sizes,
 )
-from bench.report.variants import variants
+from bench.report.tables.ablation import variants
 from bench.stats import Interval, SampleScores, range_of_proportions
 from bench.store.store import Store
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from math import isclose
 
+from bench.report.outcomes import AccuracyEstimate, Number
 from bench.report.replay import (
     Compared,
     CostCurve,
@@ -13,8 +14,7 @@ from bench.report.replay import (
     singles,
 )
 from bench.report.results import Result, ResultSet
-from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
-from bench.report.tables.common import captioned, counts_header, interval_name
+from bench.report.spec import TableSpec, Value, captioned, counts_header, interval_name
 from bench.rules import FULL
 from bench.store.store import Store
 

@@ -1,16 +1,329 @@
-"""Diagnostics as tables, and all their numbers as one long one: `diagnostics.csv`."""
+"""What EmoDC's traces say of it, and their tables."""
 
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
-from bench.report.diagnosis import PROMPTS, Diagnosis
+import numpy as np
+
+from bench.report.outcomes import AccuracyEstimate, Number, shared_samples
 from bench.report.present import csv_cell
-from bench.report.spec import AccuracyEstimate, Number, TableSpec, Value
-from bench.report.tables import caption
+from bench.report.results import Result, Results, ResultSet
+from bench.report.spec import (
+    TableSpec,
+    Value,
+    caption,
+)
 from bench.stats import Interval
-from emodc.analysis import Estimate
+from bench.store.cells import pictures_of
+from bench.store.store import Store
+from emodc import analysis
+from emodc.analysis import Estimate, Floats
+
+# ------------------------------------------------------------------------------------------------
+# What errors say: by prompt and timestep, margins, one picture
+# ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """A complete EmoDC cell and its trace; outcomes, errors and timesteps are in one order.
+
+    Attributes:
+        result: The cell.
+        errors: float32 (N, K, S).
+        timesteps: int32 (N, S).
+    """
+
+    result: Result
+    errors: np.ndarray
+    timesteps: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Indices of the right classes, (N,)."""
+        return self.result.outcomes.labels
+
+    @property
+    def name(self) -> str:
+        """The condition, as shown."""
+        cell = self.result.cell
+        return pictures_of(cell.perturbation.replace("_", " "), cell.family, cell.severity)
+
+    def binned(self, edges: Floats) -> Floats:
+        """Mean errors by timestep bin, (N, K, B)."""
+        return analysis.bin_means(self.errors, self.timesteps, edges)
+
+
+def with_traces(result: Result, store: Store) -> Traced | None:
+    """A result with its trace; None if the store has none that is complete and fits its rows."""
+    traces = store.traces(result.manifest)
+    if traces is None or not traces.complete or list(traces.ids) != list(result.outcomes.ids):
+        return None
+    if traces.errors.shape[1] != len(result.manifest.classes):
+        return None
+    return Traced(result, traces.errors, traces.timesteps)
+
+
+def strongest(group: ResultSet, beside: Result) -> list[Result]:
+    """For each corruption, the same classifier's and seed's result at the highest severity."""
+    found: dict[str, Result] = {}
+    for result in group.results:
+        cell, own = result.cell, beside.cell
+        if cell.about.corrupted and (cell.classifier, cell.seed) == (own.classifier, own.seed):
+            known = found.get(cell.perturbation)
+            if known is None or known.cell.level < cell.level:
+                found[cell.perturbation] = result
+    return list(found.values())
+
+
+# ------------------------------------------------------------------------------------------------
+# The picture that shows what happens to EmoDC's errors where another classifier gives way.
+
+
+@dataclass(frozen=True)
+class PictureCase:
+    """One picture under one condition.
+
+    Attributes:
+        condition: Its name.
+        decisions: Predictions by classifier, as shown; None is a tie.
+        errors: EmoDC's errors per class.
+    """
+
+    condition: str
+    decisions: dict[str, str | None]
+    errors: analysis.ClassErrors
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture, clean and corrupted.
+
+    Attributes:
+        sample_id: Which.
+        label: Its class.
+        rule: How it was chosen.
+        clean: What was said of it.
+        corrupted: What was said of it then.
+    """
+
+    sample_id: str
+    label: str
+    rule: str
+    clean: PictureCase
+    corrupted: PictureCase
+
+
+def find_example(group: ResultSet, clean: Traced, corrupted: Sequence[Traced]) -> Example | None:
+    """The first picture whose decision another classifier changes from right to wrong.
+
+    Chosen by the other classifier alone, so that EmoDC's own decision has no part in it. Without
+    another classifier it is EmoDC's own that changes.
+    """
+    own = clean.result
+    others = [r for r in group.results if r.cell.about.clean and not r.manifest.timesteps]
+    for judge in [*others, own]:
+        for traced in corrupted:
+            after = _under(group, judge, traced.result)
+            changed = [] if after is None else _changed(judge, after)
+            both = [i for i in changed if i in own.outcomes.ids and i in traced.result.outcomes.ids]
+            if after is None or not both:
+                continue
+            rule = f"the first that {judge.name} gets right clean and wrong under {traced.name}"
+            if judge is own:
+                rule += ", as no other classifier has such a one"
+            label = judge.outcomes.label(both[0])
+            sides = (_side(both[0], clean, judge), _side(both[0], traced, after))
+            return Example(both[0], label, rule, *sides)
+    return None
+
+
+def _under(group: ResultSet, judge: Result, like: Result) -> Result | None:
+    """A classifier's result under another cell's perturbation."""
+    wanted = (judge.cell.classifier, judge.cell.seed, like.cell.perturbation, like.cell.severity)
+    for result in group.results:
+        cell = result.cell
+        if (cell.classifier, cell.seed, cell.perturbation, cell.severity) == wanted:
+            return result
+    return None
+
+
+def _side(sample_id: str, condition: Traced, judged: Result) -> PictureCase:
+    row = int(np.searchsorted(condition.result.outcomes.ids, sample_id))
+    decisions = {r.name: r.outcomes.decision(sample_id) for r in (judged, condition.result)}
+    return PictureCase(condition.name, decisions, analysis.class_errors(condition.errors[row]))
+
+
+def _changed(clean: Result, corrupted: Result) -> list[str]:
+    """Samples recognised in the one and not in the other, by id."""
+    before, after = shared_samples([clean.outcomes, corrupted.outcomes])
+    return list(before.ids[before.right & ~after.right])
+
+
+# ------------------------------------------------------------------------------------------------
+# What the stored traces say of each EmoDC, as numbers; `bench.report.figures` draws them.
+#
+# Traces are of the test pictures. They explain a result; choosing timesteps or margins by them
+# would fit the test set.
+
+
+BINS = 10
+CONDITIONS = 4  # lines that a panel can hold: clean, and the first corruptions at their strongest
+ALPHA = 0.2  # of the adaptive margin, where an EmoDC was not trained with one
+
+#: Prompts that are compared with the right class's, as they are shown.
+PROMPTS = {"null": "null prompt", "non_class": "non-class prompt", "negative": "negatives, mean"}
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What one EmoDC's traces say.
+
+    Attributes:
+        group: Where it stands.
+        conditions: Clean, then corruptions at their strongest stored severity.
+        prompts: Mean errors by prompt ("positive" and some of `PROMPTS`) of the pictures measured
+            under all of them, (M,) each.
+        example: A picture whose decision changes, if there is one.
+    """
+
+    group: ResultSet
+    conditions: tuple[Traced, ...]
+    prompts: dict[str, Floats]
+    example: Example | None
+
+    @property
+    def clean(self) -> Traced:
+        """The clean cell."""
+        return self.conditions[0]
+
+    @property
+    def name(self) -> str:
+        """The classifier, as shown."""
+        return self.clean.result.name
+
+    @property
+    def where(self) -> str:
+        """Data set and seed, for captions."""
+        return f"Data set {self.group.data}, seed {self.clean.result.cell.seed}"
+
+    def file_name(self, what: str) -> str:
+        """Base of a figure's file name."""
+        return self.group.file_name(f"{self.clean.result.cell.classifier}-{what}")
+
+    @cached_property
+    def edges(self) -> Floats:
+        """Edges of the timestep bins, (B + 1,)."""
+        planned = self.clean.result.manifest.inputs.get("evaluation") or {}
+        grid = self.clean.timesteps
+        low, high = planned.get("low", int(grid.min())), planned.get("high", int(grid.max()) + 1)
+        return analysis.timestep_bins(low, high, min(BINS, grid.shape[1]))
+
+    @cached_property
+    def correlations(self) -> dict[str, Estimate | None]:
+        """Pearson's r of each prompt's error with d_p."""
+        d_p = self.prompts["positive"]
+        others = {k: self.prompts[k] for k in PROMPTS if k in self.prompts}
+        return {k: analysis.correlation(d_p, values) for k, values in others.items()}
+
+    @cached_property
+    def above(self) -> dict[str, Estimate | None]:
+        """Mean of each prompt's error minus d_p."""
+        d_p = self.prompts["positive"]
+        return {k: analysis.mean(self.prompts[k] - d_p) for k in self.correlations}
+
+    @cached_property
+    def gaps(self) -> Floats:
+        """d_n - d_p on clean pictures by timestep bin, (N, K - 1, B)."""
+        return analysis.gaps(self.clean.binned(self.edges), self.clean.labels)
+
+    def informativeness(self, traced: Traced) -> list[tuple[Estimate | None, Estimate | None]]:
+        """Per timestep bin, the accuracy of its decision alone and the d' of its mean gap."""
+        if traced not in self._informativeness:  # tables and figures ask for the same
+            binned = traced.binned(self.edges)
+            accuracies = analysis.bin_accuracy(binned, traced.labels)
+            gaps = analysis.gaps(binned, traced.labels).mean(axis=1).T
+            both = zip(accuracies, map(analysis.separation, gaps), strict=True)
+            self._informativeness[traced] = list(both)
+        return self._informativeness[traced]
+
+    @cached_property
+    def _informativeness(
+        self,
+    ) -> dict[Traced, list[tuple[Estimate | None, Estimate | None]]]:
+        return {}
+
+    @cached_property
+    def margins(self) -> analysis.Margins:
+        """A fixed and an adaptive margin on clean pictures."""
+        return analysis.margins(self.clean.errors, self.clean.labels, self.alpha)
+
+    @cached_property
+    def alpha(self) -> float:
+        """What the last stage was trained with if its margin is on d_p, else `ALPHA`."""
+        stages = _training(self.clean.result).get("stages") or [{}]
+        objective = stages[-1].get("objective", {})
+        own = objective.get("alpha") if objective.get("c_nn") == "positive" else None
+        return ALPHA if own is None else float(own)
+
+
+def diagnose(results: Results, store: Store) -> tuple[list[Diagnosis], list[str]]:
+    """Every EmoDC of a report, and a sentence for each that has no diagnostics.
+
+    Of an EmoDC trained with several seeds, the first stands for the others.
+    """
+    found, absent = [], []
+    for group in results.groups:
+        clean: dict[str, Result] = {}
+        for result in group.results:
+            if result.cell.about.clean and result.manifest.timesteps:
+                clean.setdefault(result.cell.classifier, result)
+        for result in clean.values():
+            traced = with_traces(result, store)
+            if traced is None:
+                absent.append(
+                    f"{result.name} on {group.dataset}: the store holds no whole trace of its clean"
+                    " pictures, so there are no diagnostics; the same `bench run` makes it."
+                )
+            else:
+                found.append(_diagnosis(group, traced, store))
+    if not found and not absent:
+        absent.append("The store holds no EmoDC with clean pictures, so there is nothing to tell.")
+    return found, absent
+
+
+def _diagnosis(group: ResultSet, clean: Traced, store: Store) -> Diagnosis:
+    results = strongest(group, clean.result)
+    corrupted = [t for r in results if (t := with_traces(r, store)) is not None]
+    prompts = _prompts(clean, store)
+    example = find_example(group, clean, corrupted)
+    return Diagnosis(group, (clean, *corrupted[: CONDITIONS - 1]), prompts, example)
+
+
+def _prompts(clean: Traced, store: Store) -> dict[str, Floats]:
+    stored = store.other_prompts(clean.result.manifest)
+    position = {name: i for i, name in enumerate(clean.result.outcomes.ids)}
+    if stored is None or not set(stored.ids) <= position.keys():
+        return analysis.prompt_means(clean.errors, clean.labels)
+    rows = [position[name] for name in stored.ids]
+    others = {"null": stored.null, "non_class": stored.non_class}
+    return analysis.prompt_means(clean.errors[rows], clean.labels[rows], others)
+
+
+def _training(result: Result) -> dict[str, Any]:
+    """How the classifier was trained, as far as its manifest tells."""
+    found = result.manifest.model_dump().get("training")
+    return found if isinstance(found, dict) else {}
+
+
+# ------------------------------------------------------------------------------------------------
+# Tables
+# ------------------------------------------------------------------------------------------------
 
 _WHERE = ("classifier", "dataset", "seed", "condition")
 _COLUMNS = (*_WHERE, "quantity", "of", "value", "low", "high", "n")

@@ -6,8 +6,7 @@ from typing import Any, get_args
 from bench.data.base import Split
 from bench.perturb.presets import in_words, other_parameters
 from bench.report.results import Result, Results, ResultSet, recorded
-from bench.report.spec import TableSpec, Value
-from bench.report.tables.common import caption, captioned, sizes
+from bench.report.spec import TableSpec, Value, caption, captioned, sizes
 from bench.store.cells import Conditioning
 from bench.store.records import DatasetRecord
 from bench.store.store import Store

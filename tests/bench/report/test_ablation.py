@@ -12,15 +12,20 @@ from statsmodels.stats.multitest import multipletests
 from bench.decisions import EVERY_RULE, replay_run
 from bench.report import write_report
 from bench.report.cards import write_cards
+from bench.report.compare import Side, pair
 from bench.report.figures.ablation import ablation_figure, points_of
 from bench.report.latex import latex
-from bench.report.pairing import Side, pair
+from bench.report.outcomes import p_text
 from bench.report.present import markdown
 from bench.report.results import read
-from bench.report.spec import p_text
 from bench.report.tables import tables
-from bench.report.tables.ablation import ablation_tables, chosen_on_validation, families
-from bench.report.variants import Variant, variants
+from bench.report.tables.ablation import (
+    Variant,
+    ablation_tables,
+    chosen_on_validation,
+    families,
+    variants,
+)
 from bench.stats.bootstrap import two_level_difference, two_level_ratio
 from bench.store.cells import Gate
 from bench.store.store import Store

@@ -13,11 +13,10 @@ from scipy.special import log_softmax, softmax
 from bench import stats as metrics
 from bench.report.cards import calibration
 from bench.report.figures.calibration import calibration_drawings, reliabilities
-from bench.report.logits import factors_of, forecasts_of, pooled
+from bench.report.outcomes import Number
 from bench.report.results import ResultSet, read
-from bench.report.spec import Number, TableSpec, Value
-from bench.report.tables.calibration import calibration_table
-from bench.report.tables.common import sweeps
+from bench.report.spec import TableSpec, Value, sweeps
+from bench.report.tables.calibration import calibration_table, factors_of, forecasts_of, pooled
 from bench.store.store import Store
 
 N, SCALE = 240, {"net": 0.5, "emodc": 3.0}

@@ -11,7 +11,6 @@ from PIL import Image
 from scipy import stats
 
 from bench.report import write_report
-from bench.report.diagnosis import Diagnosis, diagnose
 from bench.report.figures.diagnostics import (
     correlation,
     example,
@@ -20,6 +19,7 @@ from bench.report.figures.diagnostics import (
     timesteps,
 )
 from bench.report.results import read
+from bench.report.tables.diagnostics import Diagnosis, diagnose
 from bench.store.store import Store
 from bench.store.traces import OtherPrompts, Traces
 

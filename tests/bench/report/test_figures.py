@@ -18,7 +18,9 @@ from bench.report.figures.curves import curve_drawings
 from bench.report.figures.drawing import evenly, house_style, line_style, shown
 from bench.report.figures.maps import confusion_drawings, heatmap_drawings
 from bench.report.results import ResultSet, read
-from bench.report.tables import DRAWN
+from bench.report.spec import (
+    DRAWN,
+)
 from bench.store.store import Store
 
 pytestmark = pytest.mark.usefixtures("rendered")

@@ -14,6 +14,7 @@ from PIL import Image
 
 from bench.config import load
 from bench.report import write_report
+from bench.report.outcomes import AccuracyEstimate, Difference, Number
 from bench.report.page import (
     SVG_LIMIT,
     FigureFile,
@@ -26,7 +27,7 @@ from bench.report.page import (
     write_page,
 )
 from bench.report.results import read
-from bench.report.spec import AccuracyEstimate, Difference, Number, TableSpec
+from bench.report.spec import TableSpec
 from bench.stats import Interval
 
 

@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from bench.report import show, write_report
+from bench.report.outcomes import AccuracyEstimate
 from bench.report.page import Page, page_html
 from bench.report.present import FORMATS, Column, fitted, present, renderer
-from bench.report.spec import AccuracyEstimate, TableSpec
+from bench.report.spec import TableSpec
 from bench.stats import Interval
 from bench.util.errors import UserError, printable
 

@@ -156,7 +156,7 @@ def test_one_draw_of_a_noisy_classifier_is_not_ranked() -> None:
         return SimpleNamespace(
             results=(SimpleNamespace(manifest=manifest),),
             seeds=(0,),
-            outcomes=(SimpleNamespace(ids=np.arange(100).astype(object)),),
+            each=(SimpleNamespace(ids=np.arange(100).astype(object)),),
             right=right(100, 90)[None],
         )
 

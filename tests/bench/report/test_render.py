@@ -12,9 +12,10 @@ from markdown_it import MarkdownIt
 from typeset import fonts, run_pdflatex, typeset
 
 from bench.report.latex import latex, latex_text
+from bench.report.outcomes import AccuracyEstimate, Difference, Number
 from bench.report.present import cited, csv_cell, csv_text, macros, markdown, plain, write_tables
 from bench.report.results import read
-from bench.report.spec import AccuracyEstimate, Difference, Number, TableSpec
+from bench.report.spec import TableSpec
 from bench.report.tables import tables
 from bench.report.tables.ablation import ablation_tables
 from bench.stats import Interval

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from made_up_cells import CLASSES, inputs_of, make_cell, restated, write_cell
 
+from bench.report.outcomes import AccuracyEstimate, Number
 from bench.report.results import read
-from bench.report.spec import AccuracyEstimate, Number, TableSpec
+from bench.report.spec import TableSpec
 from bench.report.tables import tables
 from bench.report.tables.severities import sequences_table
 from bench.stats.bootstrap import two_level

@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 
 from bench.report.results import read
-from bench.report.spec import TableSpec
-from bench.report.tables import DRAWN, how_to_read, tables
+from bench.report.spec import (
+    DRAWN,
+    TableSpec,
+    how_to_read,
+)
+from bench.report.tables import tables
 from bench.report.write import write_report
 from bench.store.store import Store
 

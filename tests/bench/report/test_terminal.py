@@ -8,10 +8,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from bench.report.outcomes import share
+from bench.report.outcomes import AccuracyEstimate, share
 from bench.report.present import Column, fitted
 from bench.report.results import read
-from bench.report.spec import AccuracyEstimate
 from bench.report.terminal import show
 from bench.stats import Interval
 

@@ -5,7 +5,7 @@ import pytest
 from ablation_store import OBJECTIVES, outcomes, stages
 
 from bench.report.results import read
-from bench.report.variants import VariantPair, base_of, variants
+from bench.report.tables.ablation import VariantPair, base_of, variants
 
 
 def test_a_base_has_the_same_budget_network_and_evaluation(build) -> None:

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from bench.config import parse
-from bench.report.evidence import evidence, warnings
 from bench.report.results import read
 from bench.report.tables import tables
+from bench.report.tables.attacks import evidence, warnings
 from bench.store.store import ATTACK_SCHEMA, Store
 from bench.sweep.run import run
 from bench.util.errors import UserError

@@ -12,7 +12,7 @@ from support import summary_without_times
 from bench.config import Config, parse
 from bench.data.open import open_dataset
 from bench.report import write_report
-from bench.report.pairing import Side, pair
+from bench.report.compare import Side, pair
 from bench.store.cells import Cell
 from bench.store.store import Store
 from bench.sweep.run import dry_run, run

@@ -12,9 +12,9 @@ from bench.config import Config, parse
 from bench.data.open import open_dataset
 from bench.perturb import CONTINUOUS
 from bench.report import write_report
-from bench.report.pairing import Side, pair
+from bench.report.compare import Side, pair
+from bench.report.outcomes import AccuracyEstimate
 from bench.report.results import read
-from bench.report.spec import AccuracyEstimate
 from bench.stats import wilson
 from bench.store.cells import Cell
 from bench.store.store import Store

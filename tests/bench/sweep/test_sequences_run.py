@@ -11,7 +11,7 @@ from bench.config import Config, parse
 from bench.data.open import open_dataset
 from bench.perturb import SEQUENCES
 from bench.report import write_report
-from bench.report.pairing import Side, pair
+from bench.report.compare import Side, pair
 from bench.report.results import read
 from bench.store.store import Store
 from bench.store.traces import Traces

@@ -9,8 +9,7 @@ import pytest
 from comparisons import compared
 from rich.console import Console
 
-from bench.report.compare import compare, show, table
-from bench.report.pairing import pair, sides
+from bench.report.compare import compare, pair, show, sides, table
 
 
 def test_exit_codes(bench, run: Path) -> None:

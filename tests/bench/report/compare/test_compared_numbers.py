@@ -12,7 +12,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from bench.report.pairing import pair, sides
+from bench.report.compare import pair, sides
 from bench.stats import sign_flip, tango
 from bench.stats.bootstrap import two_level_difference
 

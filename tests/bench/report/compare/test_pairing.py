@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from comparisons import N, compared, outcomes
 
-from bench.report.compare import compare
-from bench.report.pairing import pair, sides
+from bench.report.compare import compare, pair, sides
 from bench.util.errors import UserError
 
 

@@ -11,7 +11,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from bench.report.figures.calibration import selective_drawings
 from bench.report.figures.cost import cost_drawings
-from bench.report.spec import AccuracyEstimate, Number, Value
+from bench.report.outcomes import AccuracyEstimate, Number
+from bench.report.spec import Value
 
 CLASSES = ["happy", "sad", "angry"]
 NAMES = ("net", "other", "emodc")
