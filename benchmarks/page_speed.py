@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from playwright.sync_api import sync_playwright
 
 from bench.report.figures.drawing import save
-from bench.report.page import FigureFile, Page, PageSection, write_page
 from bench.report.outcomes import AccuracyEstimate
+from bench.report.page import FigureFile, Page, PageSection, write_page
 from bench.report.spec import TableSpec
 from bench.stats import wilson
 
