@@ -110,6 +110,7 @@ def run(
     quiet: bool = False,
     command: Sequence[str] = (),
     fresh: bool = False,
+    worker: str | None = None,
 ) -> "RunResults":
     """Do a whole run, or what is left of it: train what is missing, sweep, store.
 
@@ -119,14 +120,18 @@ def run(
         quiet: Show no progress.
         command: What followed `bench` on the command line, for the manifests.
         fresh: Measure everything anew; checkpoints are kept.
+        worker: "I/N": begin with part I of N of the work, numbered from 0, and leave to other runs
+            at `out` what they are at.
 
     Returns:
         The results.
 
     Raises:
-        UserError: With a sentence that says what is wrong, and the way out.
+        UserError: With a sentence that says what is wrong, and the way out; with exit code 0 if a
+            worker leaves work to others.
     """
     from bench.sweep.run import run as sweep
+    from bench.sweep.together import WorkPart
     from bench.util.progress import Reporter
 
     settled = _config(config)
@@ -135,7 +140,8 @@ def run(
     results = RunResults(folder)
     if out is None:
         weakref.finalize(results, shutil.rmtree, folder, ignore_errors=True)
-    sweep(settled, folder, Reporter(quiet), command=command, fresh=fresh)
+    part = None if worker is None else WorkPart.parsed(worker)
+    sweep(settled, folder, Reporter(quiet), command=command, fresh=fresh, part=part)
     return results
 
 

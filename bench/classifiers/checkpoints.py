@@ -5,6 +5,7 @@ is a chain of stages, each with a folder of its own, so variants that begin alik
 from Base) share what they have in common.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,12 +58,24 @@ def checkpoint_folder(out: Path, recipe: dict[str, Any]) -> Path:
 
 
 def train_missing(
-    config: "Config", dataset: DataSet, out: Path, reporter: Reporter
+    config: "Config",
+    dataset: DataSet,
+    out: Path,
+    reporter: Reporter,
+    distance: Callable[[int], int] = lambda place: 0,
 ) -> dict[tuple[str, int], Path]:
     """Train every (classifier, training seed) of `config` that has no checkpoint yet.
 
     Long trainings that do not need each other go on at once (`bench.training.side_by_side`).
-    Under `accelerate launch` the processes work together, as the kind of the classifier says.
+    Under `accelerate launch` the processes work together, as the kind of the classifier says. What
+    another run at the same folder trains is waited for.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+        out: Folder of the run.
+        reporter: Shows progress.
+        distance: How late this run comes to the training of a number; the least are the first.
 
     Returns:
         The checkpoint folder of each.
@@ -70,6 +83,8 @@ def train_missing(
     Raises:
         UserError: If an existing checkpoint is damaged.
     """
+    from accelerate.utils import broadcast_object_list
+
     from bench.training import side_by_side
     from bench.training.loop import Loop, TrainingData
 
@@ -96,11 +111,18 @@ def train_missing(
             elif folder not in jobs:
                 jobs[folder] = side_by_side.Training(label, name, chain, number, folder, after)
             after = folder
+    places = {folder: place for place, folder in enumerate(jobs)}
+    order = sorted(jobs.values(), key=lambda job: distance(places[job.folder]))
+    claimed = side_by_side.Claimed(order, out, reporter)
     processes = concurrent_trainings(config, dataset, chains)
     if processes > 1 and accelerator.num_processes == 1 and jobs:
-        side_by_side.train(list(jobs.values()), processes, config, dataset, out, reporter)
-    else:
-        for job in jobs.values():
+        side_by_side.train(claimed, processes, config, dataset, out, reporter)
+        jobs = {}
+    while jobs:
+        [job] = broadcast_object_list([claimed.next() if accelerator.is_main_process else None])
+        if job is None:
+            break
+        with claimed.held(job):
             config.classifiers[job.classifier].train(
                 job.label, job.chain, job.number, out, data, loop, config.execution.trackers
             )

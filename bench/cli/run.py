@@ -96,6 +96,14 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure everything anew; checkpoints are kept.")
     ] = False,
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Worker I of N at one --out, numbered from 0: begins with its part of the work, "
+            "then helps with the rest.",
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Train what is missing, sweep noise, blur and attacks, report. The same command resumes.
@@ -142,7 +150,7 @@ def run(
 
     runtime.keep_freed_memory()
     with interruptible():
-        results = api.run(chosen, out, command=sys.argv[1:], fresh=fresh)
+        results = api.run(chosen, out, command=sys.argv[1:], fresh=fresh, worker=worker)
         if suite is Suite.steps:
             _show_steps(out, list(chosen.classifiers), json)
             return

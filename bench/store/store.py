@@ -42,6 +42,7 @@ from bench.store.cells import (
     identify,
     needs_trace,
 )
+from bench.store.leases import Leases
 from bench.store.records import DatasetRecord
 from bench.store.traces import OtherPrompts, Traces
 from bench.util.errors import LaterVersion, UserError
@@ -182,6 +183,12 @@ class Store:
         A cell planned again with other settings replaces its older self in reports, and with it
         all its training seeds: those of other settings have no place in one mean.
         """
+        leases = Leases(self.root)
+        with leases.awaited("plan"):  # two runs add to it one after the other
+            self._write_plan(cells, config)
+        leases.tidy()
+
+    def _write_plan(self, cells: Sequence[Cell], config: dict[str, Any]) -> None:
         rows: dict[tuple[str, ...], list[Cell]] = {}  # in the order of tables
         try:
             before = self.planned()
@@ -199,23 +206,34 @@ class Store:
         content["cells"] = [cell.model_dump() for row in rows.values() for cell in row]
         write_sealed(self.root / "plan.json", content)
 
+    def has(self, cell: Cell, shard: int, shards: int) -> bool:
+        """Whether there are rows of a shard, sound or not."""
+        return self._file(cell, "part", shard, shards).exists()
+
     def write_dataset(self, record: DatasetRecord, samples: pd.DataFrame) -> None:
         """Store what is known of a data set (see `dataset_record.describe`), if it is news."""
         dataset_record.write(self.root, record, samples)
 
-    def reopen(self, cell: Cell, inputs: dict[str, Any], shards: Sequence[tuple[int, int]]) -> None:
+    def reopen(
+        self,
+        cell: Cell,
+        inputs: dict[str, Any],
+        shards: Sequence[tuple[int, int, Sequence[str] | None]],
+    ) -> None:
         """Take back that a cell is complete, before any of its parts changes.
 
         Args:
             cell: The cell.
             inputs: What its id digests.
-            shards: Those that will be measured, as (number, count). Files of them that are not
-                sound are removed: without the manifest they might pass for sound.
+            shards: Those that will be measured, as (number, count, samples). Files of them that are
+                not sound are removed, for without the manifest they might pass for sound, and those
+                of other samples, unless these are None.
         """
-        for number, count in shards:
+        for number, count, samples in shards:
             path = self._file(cell, "part", number, count)
             require_no_folder(path)
-            if self.stored(cell, inputs, number, count) is None:
+            stored = self.stored(cell, inputs, number, count)
+            if stored is None or (samples is not None and stored != list(samples)):
                 path.unlink(missing_ok=True)
         path = self.folder(cell) / "cell.json"
         require_no_folder(path)

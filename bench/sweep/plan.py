@@ -147,6 +147,11 @@ class Shard:
     sample_ids: tuple[str, ...]
     file: SharedFile | None = None
 
+    @property
+    def name(self) -> str:
+        """Of its lease."""
+        return f"{self.planned.cell.id}-{self.number:05d}-of-{self.count:05d}"
+
 
 def columns(config: Config, name: str) -> list[tuple[Perturbation, str]]:
     """Perturbation and level of every cell of a classifier and training seed.

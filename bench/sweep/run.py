@@ -26,6 +26,7 @@ from bench.store.cells import Cell, Manifest
 from bench.store.checkpoints import Card
 from bench.store.store import Store
 from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, phases, shards_of
+from bench.sweep.together import WorkPart, Together
 from bench.sweep.worker import Sharing, Worker, executor, worker_count
 from bench.util import runtime
 from bench.util.errors import UserError
@@ -33,7 +34,7 @@ from bench.util.files import write_json
 from bench.util.progress import Reporter
 from bench.util.runtime import pick_device
 
-_NARROWED = ("--classifiers", "--perturbations")
+_NARROWED = ("--classifiers", "--perturbations", "--worker")
 
 
 def cell_command(arguments: Sequence[str], cell: Cell) -> str:
@@ -245,8 +246,9 @@ def run(
     reporter: Reporter,
     command: Sequence[str] = (),
     fresh: bool = False,
+    part: WorkPart | None = None,
 ) -> Store:
-    """Do the whole run, or what is left of it.
+    """Do the whole run, or what is left of it, together with other runs at the same folder.
 
     Args:
         config: The run.
@@ -256,22 +258,39 @@ def run(
             completed now.
         fresh: Measure all cells of the run anew, whatever is stored of them; nothing is trained
             anew.
+        part: Of the work, with which this run begins; it leaves to others what they are at.
 
     Returns:
         The filled store.
+
+    Raises:
+        UserError: If something cannot be done as asked; with exit code 0 if other runs are still
+            at work on the rest of a run in parts.
     """
-    parts = config.parts()
-    for number, part in enumerate(parts):
-        if len(parts) > 1:
-            reporter.say(
-                f"fold {number + 1} of {len(parts)}: {getattr(part.data, 'name', part.data.kind)}"
+    together = Together(out, reporter, part)
+    folds = config.parts()
+    with together.present():
+        if fresh and together.others():
+            raise UserError(
+                f"--fresh: {', '.join(together.others())} works at {out}, too, and would lose "
+                "what it measures. Wait until it ends, or choose another --out."
             )
-        store = _run(part, out, reporter, command, fresh)
+        for number, fold in enumerate(folds):
+            if len(folds) > 1:
+                name = getattr(fold.data, "name", fold.data.kind)
+                reporter.say(f"fold {number + 1} of {len(folds)}: {name}")
+            store = _run(fold, out, reporter, command, fresh, together)
+    together.left.tell()
     return store
 
 
 def _run(
-    config: Config, out: Path, reporter: Reporter, command: Sequence[str], fresh: bool
+    config: Config,
+    out: Path,
+    reporter: Reporter,
+    command: Sequence[str],
+    fresh: bool,
+    together: Together,
 ) -> Store:
     """Of one fold, or of a run without folds."""
     _require_possible(config)
@@ -282,7 +301,7 @@ def _run(
     _list_skipped(dataset, out, reporter)
     given = given_weights(config)
     _try_classifiers(config, dataset, Store(out), given, reporter, fresh)
-    folders = checkpoints.train_missing(config, dataset, out, reporter)
+    folders = checkpoints.train_missing(config, dataset, out, reporter, together.distance)
     runtime.release_freed_memory()
     for name, spec in config.classifiers.items():
         if spec.folder is not None:
@@ -302,11 +321,12 @@ def _run(
             "have those of other runs in the report, run their commands again: nothing that is "
             "stored is measured twice."
         )
-    todo = [shard for planned in plan for shard in _reopened(planned, config, store, reporter)]
+    alone = not together.others()
+    todo = [s for planned in plan for s in _reopened(planned, config, store, reporter, alone)]
     arguments = (config, dataset, out, folders)
     lost = Lost(dataset, store, config.execution.shards, reporter)
     describe = _Describer(Worker(*arguments), config, command, lost)
-    _sweep(config, todo, arguments, plan, store, describe, reporter)
+    _sweep(config, todo, arguments, plan, store, describe, together)
     return store
 
 
@@ -397,42 +417,55 @@ def _sweep(
     plan: list[PlannedCell],
     store: Store,
     describe: "_Describer",
-    reporter: Reporter,
+    together: Together,
 ) -> None:
     """Execute the shards; write each cell's manifest when its last shard is stored."""
+    reporter = together.reporter
     left = {planned.cell.id: 0 for planned in plan}
     for shard in todo:
         left[shard.planned.cell.id] += 1
     _declare(config, plan, store)
     finished = [p for p in plan if not left[p.cell.id] and store.manifest(p.cell) is None]
     for planned in finished:  # killed between the last shard and the manifest
-        _complete(planned, store, describe)
+        _complete(planned, store, describe, together)
     dataset, out = arguments[1:3]
-    sharing = Sharing(out, todo, dataset, config.execution.corrupted_cache * 10**6)
+    alone = not together.others()
+    sharing = Sharing(out, todo, dataset, config.execution.corrupted_cache * 10**6, alone)
     total = sum(len(shard.sample_ids) for shard in todo)
     if not total:
-        sharing.end()
+        if alone:
+            sharing.end()
         reporter.say(f"sweep: all {len(plan)} cells are already there")
         return
     with reporter.task(f"sweep {len(plan)} cells", total) as task:
-        run_shards = executor(config.execution.executor)
-        parts = (run_shards(part, arguments, _workers(config)) for part in phases(sharing.todo))
-        for shard in itertools.chain.from_iterable(parts):
+        run_shards, workers = executor(config.execution.executor), _workers(config)
+        parts = phases(together.ordered(plan, config.execution.shards, sharing.todo))
+        for shard in itertools.chain.from_iterable(
+            together.stored(
+                part, run_shards, arguments, workers, store, needed=part is not parts[-1]
+            )
+            for part in parts
+        ):
             planned = shard.planned
             sharing.done(shard)
             left[planned.cell.id] -= 1
             if not left[planned.cell.id]:
-                _complete(planned, store, describe)
+                _complete(planned, store, describe, together)
             cell = planned.cell
             seed = f", seed {cell.seed}" if len(config.seeds) > 1 else ""
             note = f"{cell.classifier}{seed} {cell.condition} {cell.severity}"
             task.advance(len(shard.sample_ids), note)
-    sharing.end()
+    if not together.others():
+        sharing.end()
 
 
-def _complete(planned: PlannedCell, store: Store, describe: "_Describer") -> None:
+def _complete(
+    planned: PlannedCell, store: Store, describe: "_Describer", together: Together
+) -> None:
     """Write the manifest of a cell whose files are read back before they count."""
-    store.write_manifest(describe(planned))
+    with together.leases.awaited(f"{planned.cell.id}-manifest"):
+        if store.manifest(planned.cell) is None:  # else another run was faster
+            store.write_manifest(describe(planned))
     manifest = store.manifest(planned.cell)
     wrong = None if manifest is None else store.problem(manifest)
     if wrong is not None:
@@ -485,7 +518,7 @@ class _Describer:
 
 
 def _reopened(
-    planned: PlannedCell, config: Config, store: Store, reporter: Reporter
+    planned: PlannedCell, config: Config, store: Store, reporter: Reporter, alone: bool
 ) -> list[Shard]:
     todo = pending(planned, config.execution.shards, store)
     if todo:
@@ -493,10 +526,14 @@ def _reopened(
         wrong = store.refused.get(store.folder(cell) / "cell.json")
         if manifest is not None and manifest.n == len(planned.sample_ids):
             wrong = store.problem(manifest, planned.sample_ids)
+            if wrong is None:  # another run has just completed it
+                return []
         if wrong is not None:
             what = f"{cell.classifier}, {cell.condition} {cell.severity}"
             reporter.say(f"measured again: {what}: {wrong}")
-        store.reopen(cell, planned.inputs, [(shard.number, shard.count) for shard in todo])
+        # What lacks rows of pictures that were lost may be what another run has just stored.
+        shards = [(s.number, s.count, s.sample_ids if alone else None) for s in todo]
+        store.reopen(cell, planned.inputs, shards)
     return todo
 
 

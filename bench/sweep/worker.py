@@ -35,12 +35,13 @@ from bench.data.base import DataSet, Sample
 from bench.data.reading.images import UnreadablePicture
 from bench.perturb.base import Address, Batch, Perturbation
 from bench.store.cells import Cell
+from bench.store.leases import Leases
 from bench.store.store import ATTACK_SCHEMA, ROW_SCHEMA, Store
 from bench.store.traces import OtherPrompts, Traces
 from bench.sweep.plan import PlannedCell, Rules, Shard, SharedFile, source_seed
 from bench.util import runtime
 from bench.util.errors import unknown
-from bench.util.files import digest
+from bench.util.files import digest, scratch_name
 
 Pictures = list[np.ndarray | None]
 """uint8 (H, W, 3) each, or clips (T, H, W, 3); None where one could not be read."""
@@ -118,7 +119,7 @@ class Writer:
         self._path, self._handle = path, None
         if path is None:
             return
-        self._scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._scratch = scratch_name(path)
         with self._dispensable():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = self._scratch.open("wb")
@@ -213,9 +214,17 @@ class Sharing:
         todo: The shards to be computed.
         dataset: Their data.
         budget: Bytes that the files may take together; 0: there are none.
+        alone: Whether no other run is at work there, whose files must stay.
     """
 
-    def __init__(self, out: Path, todo: Sequence[Shard], dataset: DataSet, budget: int) -> None:
+    def __init__(
+        self,
+        out: Path,
+        todo: Sequence[Shard],
+        dataset: DataSet,
+        budget: int,
+        alone: bool = True,
+    ) -> None:
         self.folder = out / FOLDER
         names = [_name(shard) if budget else None for shard in todo]
         uses = Counter(name for name in names if name is not None)
@@ -226,7 +235,8 @@ class Sharing:
         }
         shared = [name if name in self._left else None for name in names]
         self.todo = _in_blocks(_with_files(todo, shared, dataset), budget * _BLOCK)
-        self._clear()
+        if alone:
+            self._clear()
 
     def done(self, shard: Shard) -> None:
         """Remove the shard's file if no other shard will read it."""
@@ -307,7 +317,7 @@ class Worker:
     ) -> None:
         runtime.keep_freed_memory()
         self.config, self.dataset, self.folders = config, dataset, folders
-        self.store = Store(out)
+        self.store, self.leases = Store(out), Leases(out)
         self.device = runtime.pick_device(config.execution.device)
         known = [*dataset.samples("val"), *dataset.samples("test")]
         self._samples = {sample.id: sample for sample in known}
@@ -330,18 +340,17 @@ class Worker:
             loaded = MiddleFrame(loaded)
         return loaded
 
-    def run(self, shard: Shard) -> int:
-        """Compute and store one shard; the number of samples.
+    def run(self, shard: Shard) -> None:
+        """Compute and store one shard, unless it is there or another process is computing it.
 
         A sample whose picture can no longer be read has no row; `bench.sweep.run` tells of it.
         """
-        with runtime.one_thread():
-            return self._run(shard)
+        with self.leases.held(shard.name) as mine, runtime.one_thread():
+            if mine and not self._there(shard):
+                self._run(shard)
 
-    def _run(self, shard: Shard) -> int:
+    def _run(self, shard: Shard) -> None:
         cell = shard.planned.cell
-        if self._there(shard):
-            return len(shard.sample_ids)
         classifier = self.classifier(cell.classifier, cell.seed)
         frames, traces, others = [], [], []
         chosen = shard.planned.other_prompts
@@ -354,7 +363,7 @@ class Worker:
             if named:
                 others.append(classifier.other_prompts(*zip(*named, strict=True)))
         if self._there(shard):  # and its manifest may name these very files
-            return len(shard.sample_ids)
+            return
         self.store.write_part(
             cell,
             shard.number,
@@ -364,7 +373,6 @@ class Worker:
             shards=shard.count,
             classes=classifier.classes,
         )
-        return len(shard.sample_ids)
 
     def rows(self, planned: PlannedCell, names: Sequence[str]) -> pd.DataFrame:
         """Some of a cell's rows, computed now and not stored; as of `ROW_SCHEMA`."""
@@ -546,7 +554,9 @@ _worker: Worker | None = None
 def execute(
     shards: Sequence[Shard], worker_arguments: tuple[Any, ...], workers: int
 ) -> Iterator[Shard]:
-    """Run all shards; yield each one as its rows are safely stored.
+    """Run all shards; yield each one when `Worker.run` has returned.
+
+    Then its rows are stored, or another run at the same folder is computing it.
 
     Args:
         shards: The work. Shards of one classifier should stand together, so that it stays open.
@@ -602,6 +612,6 @@ def _start(*worker_arguments: Any) -> None:
     _worker = Worker(*worker_arguments)
 
 
-def _run(shard: Shard) -> int:
+def _run(shard: Shard) -> None:
     assert _worker is not None
-    return _worker.run(shard)
+    _worker.run(shard)

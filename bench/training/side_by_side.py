@@ -7,15 +7,19 @@ How many threads a training has depends on the config and the machine alone, not
 train: a run that was killed ends with the weights of one that was not.
 """
 
+import contextlib
 import os
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.store.checkpoints import Card
+from bench.store.leases import POLL, Leases
 from bench.util import runtime
 from bench.util.progress import Relay, Reporter, shown
 
@@ -72,15 +76,77 @@ def process_count(config: "Config", dataset: "DataSet", chains: int, seconds: fl
     return max(1, min(places, asked or places, chains, memory // 2 // (2 * pictures + 10**9)))
 
 
+class Claimed:
+    """Trainings still to be done, by this run or by others at the same folder.
+
+    Args:
+        jobs: All of them; what starts from another one of them stands behind it, or may wait.
+        out: Folder of the run.
+        reporter: Says whom is waited for.
+    """
+
+    def __init__(self, jobs: Sequence[Training], out: Path, reporter: Reporter) -> None:
+        self.left, self._leases, self._reporter = list(jobs), Leases(out), reporter
+        self._told: set[str] = set()
+
+    def take(self) -> Training | None:
+        """One that can begin now and that no other process is at; None if there is none.
+
+        It is this run's until `release`.
+        """
+        for job in list(self.left):
+            if job.after is not None and not job.after.exists():
+                continue
+            if not job.folder.exists() and self._leases.claim(job.folder.name):
+                if not job.folder.exists():
+                    self.left.remove(job)
+                    return job
+                self._leases.release(job.folder.name)
+            if job.folder.exists():  # another run has trained it
+                Card.verified(job.folder, job.chain[job.number])
+                self.left.remove(job)
+        return None
+
+    def next(self) -> Training | None:
+        """One like that, after whatever has to be waited for; None if all are done."""
+        while self.left:
+            job = self.take()
+            if job is not None:
+                return job
+            self.wait()
+        return None
+
+    def wait(self) -> None:
+        """Wait a little for other runs, and say for which."""
+        for job in self.left:
+            holder = self._leases.holder(job.folder.name)
+            if holder is not None and job.folder.name not in self._told:
+                self._told.add(job.folder.name)
+                self._reporter.say(f"waiting for {job.label}, which {holder} trains")
+        time.sleep(POLL)
+
+    def release(self, job: Training) -> None:
+        """Let others have a training that ended, however it did."""
+        self._leases.release(job.folder.name)
+
+    @contextlib.contextmanager
+    def held(self, job: Training) -> Iterator[None]:
+        """Release a training after the block."""
+        try:
+            yield
+        finally:
+            self.release(job)
+
+
 def train(
-    jobs: Sequence[Training],
+    claimed: Claimed,
     processes: int,
     config: "Config",
     dataset: "DataSet",
     out: Path,
     reporter: Reporter,
 ) -> None:
-    """Train all of `jobs`; those that start from another one of them come after it.
+    """Train all that is left; those that start from another one of them come after it.
 
     Raises:
         UserError: If a training fails, or its process dies. What the others have is saved.
@@ -98,22 +164,27 @@ def train(
         "command again, with fewer `execution.workers` if it happens again."
     )
     arguments = (places, news, threads, config, dataset, out)
-    waiting, running = list(jobs), dict[Future[None], Training]()
+    running = dict[Future[None], Training]()
     with runtime.pool(processes, died, _start, *arguments) as pool:
         try:
             with shown(reporter, news):
-                while waiting or running:
-                    unfinished = {job.folder for job in (*waiting, *running.values())}
-                    for job in [job for job in waiting if job.after not in unfinished]:
-                        waiting.remove(job)
+                while claimed.left or running:
+                    while len(running) < processes and (job := claimed.take()) is not None:
                         running[pool.submit(_run, job)] = job
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    if not running:
+                        if claimed.left:
+                            claimed.wait()
+                        continue
+                    patience = POLL if claimed.left and len(running) < processes else None
+                    for future in wait(running, patience, FIRST_COMPLETED).done:
                         future.result()
-                        del running[future]
+                        claimed.release(running.pop(future))
         finally:
             if running:
                 _interrupt(pool)
                 wait(running, timeout=_PATIENCE)
+            for job in running.values():
+                claimed.release(job)
             for queue in (places, news):
                 queue.close()
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import mmap
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,7 +69,7 @@ def atomic(
         UserError: If a folder lies where the file belongs, or a file where the folder does.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    scratch = scratch_name(path)
     try:
         yield scratch
         for file in _files(scratch):
@@ -90,6 +91,11 @@ def atomic(
             shutil.rmtree(scratch, ignore_errors=True)
         else:
             scratch.unlink(missing_ok=True)
+
+
+def scratch_name(path: Path, kind: str = "tmp") -> Path:
+    """A name beside `path` that no other process takes, of this machine or another one."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.{kind}")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -115,7 +121,7 @@ def _put(scratch: Path, path: Path, keep: bool) -> None:
         require_no_folder(path)
         scratch.replace(path)
         return
-    aside = path.with_name(f".{path.name}.{os.getpid()}.old")  # a rename replaces no folder
+    aside = scratch_name(path, "old")  # a rename replaces no folder
     for _ in range(10):
         try:
             if path.exists() and not path.is_dir():

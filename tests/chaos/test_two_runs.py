@@ -1,7 +1,11 @@
-"""Two runs at one OUT at the same time: one correct store, and no advice to delete anything."""
+"""Runs at one OUT at the same time: one correct store, work done once, no advice to delete."""
 
+import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ from support import TINY
 
 from bench.config import load
 from bench.report.results import read
+from bench.store.leases import FOLDER
 from bench.store.store import Store
 from bench.sweep.run import run
 from bench.util.progress import Reporter
@@ -19,16 +24,25 @@ import sys
 from pathlib import Path
 from bench.config import load
 from bench.sweep.run import run
+from bench.sweep.together import WorkPart
+from bench.sweep.worker import Worker
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 
+compute = Worker._run
+def counted(self, shard):
+    print("shard", shard.name, flush=True)
+    compute(self, shard)
+Worker._run = counted
 config = load(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    run(config, Path(sys.argv[2]), Reporter())
+    part = WorkPart.parsed(sys.argv[3]) if sys.argv[3:] else None
+    run(config, Path(sys.argv[2]), Reporter(), part=part)
 except UserError as error:
-    sys.exit(f"bench: {error}")
+    print(f"bench: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
 """
 
 
@@ -51,6 +65,24 @@ def shown(out: Path) -> list[tuple[object, ...]]:
     return [(r.cell, r.metrics.n, r.metrics.accuracy, r.metrics.d_p) for r in results.complete]
 
 
+def started(*commands: list[str]) -> list[subprocess.Popen[str]]:
+    """Runs that begin at the same moment."""
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", RUN, *command],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for command in commands
+    ]  # fmt: skip
+    for one in runs:
+        assert one.stdout is not None and one.stdout.readline() == "ready\n"
+    for one in runs:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    return runs
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
     folder = tmp_path_factory.mktemp("undisturbed")
@@ -58,34 +90,54 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, 
     return shown(folder / "out")
 
 
-@pytest.mark.parametrize("shards", [(3, 5), (3, 3)], ids=str)
-def test_two_runs_at_one_folder_end_in_one_complete_store(
-    tmp_path: Path, undisturbed: list[tuple[object, ...]], shards: tuple[int, int]
+def test_two_runs_with_other_shards_end_in_one_complete_store(
+    tmp_path: Path, undisturbed: list[tuple[object, ...]]
 ) -> None:
     out = tmp_path / "out"
-    configs = [write_config(tmp_path, count) for count in shards]
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", RUN, str(config), str(out)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for config in configs
-    ]  # fmt: skip
-    for one in runs:
-        assert one.stdout is not None and one.stdout.readline() == "ready\n"
-    said = []
-    for one in runs:
-        assert one.stdin is not None
-        one.stdin.write("go\n")
-        one.stdin.flush()
-    for one in runs:
-        said.append(one.communicate(timeout=600)[1])
-        assert one.returncode == 0 or "The same `bench run` measures the cell again" in said[-1]
-    assert not [text for text in said if "Traceback" in text or "delete" in text]
+    configs = [write_config(tmp_path, count) for count in (3, 5)]
+    runs = started(*([str(config), str(out)] for config in configs))
+    said = [one.communicate(timeout=600)[1] for one in runs]
+    for one, text in zip(runs, said, strict=True):
+        assert one.returncode == 0 or "The same `bench run` measures the cell again" in text
+        assert "Traceback" not in text and "delete" not in text
 
     store = Store(out)
     manifests = [store.manifest(cell) for cell in store.planned()]
     healed = all(m is not None and store.problem(m) is None for m in manifests)
     assert healed or any(one.returncode for one in runs)
     run(load(configs[0]), out, Reporter())
+    assert shown(out) == undisturbed
+
+
+@pytest.mark.parametrize("workers", [False, True], ids=["two runs", "two workers"])
+def test_two_runs_do_everything_once(
+    tmp_path: Path, undisturbed: list[tuple[object, ...]], workers: bool
+) -> None:
+    out, config = tmp_path / "out", write_config(tmp_path, 3)
+    parts = [["0/2"], ["1/2"]] if workers else [[], []]
+    runs = started(*([str(config), str(out), *part] for part in parts))
+    printed, said = zip(*(one.communicate(timeout=600) for one in runs), strict=True)
+    assert [one.returncode for one in runs] == [0, 0], said
+    shards = re.findall(r"shard (\S+)", "".join(printed))
+    assert len(shards) == len(set(shards)) == 6 * 3
+    assert all("shard" in text for text in printed), "one of them had nothing to do"
+    trained = re.findall(r"^train (\w+).*: 3/3 in", "".join(said), re.MULTILINE)
+    assert sorted(trained) == ["emodc_base", "test_resnet"]
+    assert shown(out) == undisturbed
+    assert not (out / FOLDER).exists()
+
+
+def test_a_run_takes_over_from_one_that_is_killed(
+    tmp_path: Path, undisturbed: list[tuple[object, ...]]
+) -> None:
+    out, config = tmp_path / "out", write_config(tmp_path, 3)
+    killed, other = started([str(config), str(out)], [str(config), str(out)])
+    assert killed.stdout is not None
+    assert killed.stdout.readline().startswith("shard"), "it holds the lease of this one"
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    began = time.monotonic()
+    _, said = other.communicate(timeout=600)
+    assert other.returncode == 0, (said, time.monotonic() - began)
+    killed.communicate()
     assert shown(out) == undisturbed

@@ -269,7 +269,7 @@ def test_a_cell_is_complete_only_with_its_manifest(tmp_path: Path) -> None:
     assert found is not None and found.files is not None
     assert list(found.files) == ["part-00000-of-00001.parquet"]
     assert found.model_copy(update={"files": None}) == manifest(1, 2)
-    store.reopen(cell(), INPUTS, [(0, 1)])
+    store.reopen(cell(), INPUTS, [(0, 1, None)])
     assert store.manifest(cell()) is None and store.stored(cell(), INPUTS, 0, 1) == ["a", "b"]
 
 
@@ -280,7 +280,7 @@ def test_unsound_files_of_a_reopened_cell_are_removed(tmp_path: Path) -> None:
     own = traces(["a", "b"])
     store.write_part(cell(), 0, rows(["a", "b"], own).assign(seconds=9.0), own, classes=CLASSES)
     assert store.problem(known) is not None
-    store.reopen(cell(), INPUTS, [(0, 1)])
+    store.reopen(cell(), INPUTS, [(0, 1, None)])
     assert store.stored(cell(), INPUTS, 0, 1) is None
 
 

@@ -168,7 +168,7 @@ def test_files_never_take_more_than_the_budget(
 
     monkeypatch.setitem(EXECUTORS, "processes", watched)
     make, budget = sweep.Sharing, 40_000
-    monkeypatch.setattr(sweep, "Sharing", lambda out, todo, data, _: make(out, todo, data, budget))
+    monkeypatch.setattr(sweep, "Sharing", lambda out, todo, data, *_: make(out, todo, data, budget))
     monkeypatch.setattr(
         "bench.sweep.worker.corrupted", lambda folder, file, _: corrupted(folder, file, budget)
     )
