@@ -23,6 +23,7 @@ from bench.perturb.config import Perturbations
 from bench.util import files, runtime
 from bench.util.errors import UserError, unknown
 from bench.util.section import Name, Section, UserPath, sentences
+from emodc.settings import EngineSettings, Precision
 
 __all__ = [
     "BaselineClassifier",
@@ -41,16 +42,6 @@ __all__ = [
     "load",
     "parse",
 ]
-
-Precision = Literal["auto", "float32", "bfloat16"]
-
-
-class EngineSettings(Section):
-    """How the network is run where decisions are made while measuring; see `emodc.Engine`."""
-
-    rows: int = Field(64, ge=1)
-    channels_last: bool = False
-    compile: bool = False
 
 
 class Execution(Section):

@@ -28,7 +28,7 @@ CLASSES = ("neutral", "happiness", "sadness", "surprise", "fear", "anger", "disg
 PROMPTS = Prompts(CLASSES)
 REPEATS = 15
 
-ONE_NEGATIVE, ALL_NEGATIVES = AMDiT(count=1), AMDiT()
+ONE_NEGATIVE, ALL_NEGATIVES = AMDiT(negatives=1), AMDiT()
 
 
 class PassPerPrompt(SmallDenoiser):

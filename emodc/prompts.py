@@ -4,11 +4,13 @@ A prompt is positive when it names the class of the picture, negative when it na
 Two prompts name no class: the null prompt (the empty text) and the non-class prompt.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
+
+from emodc.settings import PromptTexts
 
 PAD, BOS, EOS, UNKNOWN = "<pad>", "<bos>", "<eos>", "<unk>"
 
@@ -26,23 +28,14 @@ WORDS = {
 
 
 @dataclass(frozen=True)
-class Prompts:
+class Prompts(PromptTexts):
     """The texts that condition the denoiser.
 
     Attributes:
         classes: Class names; their order is the order of the logits.
-        templates: Texts with one ``{}`` for the class word. With several, a class's error is the
-            mean over its templates.
-        non_class: Text that describes the picture without naming a class.
-        null: Text of the null prompt.
-        words: How classes are worded, where `WORDS` should not decide.
     """
 
     classes: tuple[str, ...]
-    templates: tuple[str, ...] = ("a photo of a {} face",)
-    non_class: str = "a photo of a face"
-    null: str = ""
-    words: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) < 2 or len(set(self.classes)) < len(self.classes):

@@ -23,6 +23,7 @@ from bench.util.files import atomic
 from emodc import CheckpointError, EmoDC, Engine, Evaluation
 from emodc.decisions.live import require_compiler
 from emodc.diffusion.noise_aware import NEEDS_WHITE_NOISE
+from emodc.settings import EngineSettings, ErrorSettings, chosen
 
 if TYPE_CHECKING:
     from bench.config import Config
@@ -67,13 +68,8 @@ def _opened(
         raise UserError(f"classifier {name!r}: {error}", 1) from error
     plan: EvaluationConfig = getattr(spec, "evaluation", EvaluationConfig())
     emodc.evaluation = Evaluation(
-        steps=plan.steps,
-        low=plan.low,
-        high=plan.high,
+        **chosen(ErrorSettings, plan),
         seed=config.seed if plan.noise_seed is None else plan.noise_seed,
-        noise_aware=plan.noise_aware,
-        level_gradient=plan.level_gradient,
-        weighting=plan.weighting,
         precision=config.precision,
     )
     if plan.noise_aware and not emodc.denoiser.keeps_noise_white:
@@ -103,7 +99,7 @@ def _engine(config: "Config", device: torch.device) -> Engine:
             require_compiler(device)
         except ValueError as error:
             raise UserError(f"execution.engine: {error}") from error
-    return Engine(settings.rows, settings.channels_last, settings.compile)
+    return Engine(**chosen(EngineSettings, settings))
 
 
 # ------------------------------------------------------------------------------------------------

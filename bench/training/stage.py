@@ -23,14 +23,13 @@ from bench.util.files import digest
 from bench.util.progress import Reporter
 from emodc import CheckpointError, Denoiser, EmoDC, Evaluation, Prompts
 from emodc.diffusion.linear import measured_linear_error
-from emodc.diffusion.measuring import Precision
 from emodc.diffusion.noise_aware import NEEDS_WHITE_NOISE
 from emodc.diffusion.schedule import timestep_grid
-from emodc.training.objectives import OBJECTIVES, Objective
+from emodc.settings import Precision, PromptTexts, StageSettings, chosen
 from emodc.training.trainer import EmoDCTrainer, TrainConfig
 
 if TYPE_CHECKING:
-    from bench.classifiers.kinds.emodc import PromptTexts, Stage, StagedClassifier
+    from bench.classifiers.kinds.emodc import Stage, StagedClassifier
 
 # ------------------------------------------------------------------------------------------------
 # Figures of a training shown while it runs: TensorBoard and Weights & Biases, both optional.
@@ -405,29 +404,14 @@ def _judged(
     )
 
 
-def make_objective(stage: "Stage") -> Objective:
-    """The objective that a stage's config describes."""
-    fields = stage.objective.model_dump(exclude={"kind"})
-    if "negatives" in fields:
-        drawn = fields.pop("negatives")
-        fields["count"] = None if drawn == "all" else drawn
-    return OBJECTIVES[stage.objective.kind](**fields)
-
-
-def make_prompts(texts: "PromptTexts", dataset: DataSet) -> Prompts:
+def make_prompts(texts: PromptTexts, dataset: DataSet) -> Prompts:
     """The prompts of a data set's classes.
 
     Raises:
         UserError: If two classes would share a prompt, or words are given for unknown classes.
     """
     try:
-        return Prompts(
-            dataset.classes,
-            templates=tuple(texts.templates),
-            non_class=texts.non_class,
-            null=texts.null,
-            words=texts.words,
-        )
+        return Prompts(dataset.classes, **chosen(PromptTexts, texts))
     except ValueError as error:
         raise UserError(f"prompts: {error}.") from error
 
@@ -435,22 +419,12 @@ def make_prompts(texts: "PromptTexts", dataset: DataSet) -> Prompts:
 def _train_config(
     spec: "StagedClassifier", stage: "Stage", number: int, recipe: dict[str, Any]
 ) -> TrainConfig:
-    control = not spec.reads_prompts
+    settings = chosen(StageSettings, stage)
+    if not spec.reads_prompts:
+        settings |= {"null_share": 0.0, "non_class_share": 0.0}
     return TrainConfig(
-        objective=make_objective(stage),
-        steps=stage.steps,
-        learning_rate=stage.learning_rate,
-        schedule=stage.schedule,
-        warmup=stage.warmup,
-        ema=stage.ema,
+        **settings,
         high=spec.evaluation.high,
-        weighting=stage.weighting,
-        null_share=0.0 if control else stage.null_share,
-        non_class_share=0.0 if control else stage.non_class_share,
-        accumulate=stage.accumulate,
-        checkpointing=stage.checkpointing,
-        trained=stage.trained,
-        lora_rank=stage.lora_rank,
         precision=recipe["precision"],
         seed=rng.key(recipe["seed"], "stage", number),
     )

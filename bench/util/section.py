@@ -1,8 +1,9 @@
 """What every part of a config is: closed to unknown fields, and immutable."""
 
+import dataclasses
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,7 +34,7 @@ def _sentence(error: Any) -> str:
     *above, last = error["loc"] or ("",)
     field = ".".join(map(str, above if last == "[key]" else error["loc"]))
     given, about = error["input"], error.get("ctx", {})
-    if error["type"] == "extra_forbidden":
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         hint = did_you_mean(str(last), _fields(Section), cutoff=0.7)
         return (
             f"unknown field {field!r}. {hint or 'See docs/configuration.md for those that exist'}"
@@ -60,6 +61,13 @@ def _sentence(error: Any) -> str:
 
 
 def _fields(section: type[BaseModel]) -> set[str]:
-    """Names of the fields of all sections that there are."""
+    """Names of the fields of all sections that there are, and of the dataclasses in them."""
     inner = [_fields(child) for child in section.__subclasses__()]
-    return set(section.model_fields).union(*inner)
+    settings = [_of_dataclasses(field.annotation) for field in section.model_fields.values()]
+    return set(section.model_fields).union(*inner, *settings)
+
+
+def _of_dataclasses(annotation: Any) -> set[str]:
+    if dataclasses.is_dataclass(annotation):
+        return {field.name for field in dataclasses.fields(annotation)}
+    return set().union(*map(_of_dataclasses, get_args(annotation)))

@@ -28,30 +28,21 @@ from emodc.decisions.decide import TIE, Decisions, Ints, Rule, Seen, cell_weight
 from emodc.diffusion.denoiser import Conditions, Denoiser, Picture, as_tensors, pixel_address
 from emodc.diffusion.measuring import Prepared, Trace, in_units, noisy_rows, prepare
 from emodc.diffusion.noise_aware import Noised
+from emodc.settings import EngineSettings
 
 if TYPE_CHECKING:
     from emodc.classifier import EmoDC
 
 
 @dataclass(frozen=True)
-class Engine:
+class Engine(EngineSettings):
     """How micro-batches are computed. What they are computed in is `Evaluation.precision`.
 
     Attributes:
-        rows: Network rows of a micro-batch. A network with a shared trunk scores all prompts of
-            a row. It is halved when memory runs out.
-        channels_last: Keep the network's weights with channels last in memory; the first
-            convolution then brings the rows into that order, too.
-        compile: `torch.compile` the network for this one shape. The first micro-batch then takes
-            a minute or so, and one of another size again. Compiled code adds in an order of its
-            own: errors differ from uncompiled ones in the last bits.
         fused_attention: Let PyTorch choose a fused kernel for scaled dot-product attention;
             otherwise it is written out as matrix products.
     """
 
-    rows: int = 64
-    channels_last: bool = False
-    compile: bool = False
     fused_attention: bool = True
 
     def __post_init__(self) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,38 +11,23 @@ from torch.utils.checkpoint import checkpoint
 from emodc.diffusion.denoiser import Conditions, Denoiser
 from emodc.diffusion.noise import step_noise
 from emodc.diffusion.noise_aware import Noised, covering_range, latent_noise, noised
-from emodc.diffusion.schedule import Weighting, timestep_grid
+from emodc.diffusion.schedule import timestep_grid
+from emodc.settings import ErrorSettings, Precision
 
-Precision = Literal["auto", "float32", "bfloat16"]
 
-
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(ErrorSettings):
     """How errors are measured; with the weights, this is what a robust accuracy belongs to.
 
     Attributes:
-        steps: (timestep, noise) pairs per picture; "100-step evaluation" = 100 of them.
-        low: First timestep of the range that the steps cover.
-        high: End of that range (exclusive).
         seed: Names the noise bank: the same seed and sample id give the same noise.
         logit_scale: Logits are -logit_scale * mean error.
-        noise_aware: Count noise that is in the picture already as a part of the forward process;
-            see `emodc.diffusion.noise_aware`.
-        level_gradient: Let gradients pass through the estimate of that noise, too. Without it the
-            estimate is a constant of the picture to whoever differentiates.
-        weighting: Units of the errors: those of the noise, or those of the network's own target.
         precision: What the network computes in. "auto" is bfloat16 where the processor multiplies
             it natively, else float32. Noise, schedule and errors are float32 always.
     """
 
-    steps: int = 100
-    low: int = 0
-    high: int = 500
     seed: int = 0
     logit_scale: float = 40.0
-    noise_aware: bool = False
-    level_gradient: bool = False
-    weighting: Weighting = "noise"
     precision: Precision = "auto"
 
 

@@ -11,10 +11,9 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
-Prediction = Literal["epsilon", "v_prediction", "sample", "flow"]
+from emodc.settings import Weighting
 
-#: Units that errors can be written in: those of the noise, or those of the network's own target.
-Weighting = Literal["noise", "target"]
+Prediction = Literal["epsilon", "v_prediction", "sample", "flow"]
 
 
 class Process(nn.Module):

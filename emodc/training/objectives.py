@@ -4,16 +4,20 @@ Notation follows EmoDC (arXiv 2603.29578): d_p is the error under the positive p
 negative one, d_nn under a prompt that is not negative. All prompts of a sample share its noise and
 timestep. The paper's text was not available to us; what its abstract and figures leave open (the
 weight of the hinge, which negatives, what is detached) is configuration, and the defaults are ours.
+
+An objective is a dataclass that a config of the bench names by its `kind` and checks by its
+annotations; torch is imported where a loss is computed.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from typing_extensions import override
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NotNegative = Literal["positive", "null", "non_class"]
 
@@ -28,23 +32,25 @@ class BatchErrors:
         not_negative: d_nn, (B,): under the prompt that sets an adaptive margin.
     """
 
-    positive: Tensor
-    negatives: Tensor
-    not_negative: Tensor
+    positive: "Tensor"
+    negatives: "Tensor"
+    not_negative: "Tensor"
 
 
 @dataclass(frozen=True)
 class Objective(ABC):
     """A loss per sample, and what it needs to be computed."""
 
-    kind: ClassVar[str]
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    kind: str
 
     @abstractmethod
-    def __call__(self, errors: BatchErrors) -> Tensor:
+    def __call__(self, errors: BatchErrors) -> "Tensor":
         """Loss per sample, (B,)."""
 
     @property
-    def negatives(self) -> int | None:
+    def drawn(self) -> int | None:
         """How many wrong prompts are drawn per sample; None for all of them."""
         return 0
 
@@ -58,18 +64,18 @@ class Objective(ABC):
         """Whether a sample's loss depends on that sample alone."""
         return True
 
-    def hinges(self, errors: BatchErrors) -> Tensor:
+    def hinges(self, errors: BatchErrors) -> "Tensor":
         """The hinge of every negative prompt before weighting, (B, M); logged by training."""
-        return torch.zeros_like(errors.negatives)
+        return errors.negatives.new_zeros(errors.negatives.shape)
 
 
 @dataclass(frozen=True)
 class Base(Objective):
     """Plain denoising under the right prompt: the loss is d_p."""
 
-    kind = "base"
+    kind: Literal["base"] = "base"
 
-    def __call__(self, errors: BatchErrors) -> Tensor:
+    def __call__(self, errors: BatchErrors) -> "Tensor":
         """Loss per sample, (B,)."""
         return errors.positive
 
@@ -80,29 +86,29 @@ class Discrepancy(Objective):
 
     Attributes:
         weight: Weight of the penalty against the denoising term.
-        count: Wrong prompts drawn uniformly per sample; None for all of them, which is the
-            expectation of one random negative without its variance.
+        negatives: Wrong prompts drawn uniformly per sample; "all" of them is the expectation of
+            one random negative without its variance.
         reduce: Over a sample's wrong prompts: their mean, or the hardest (largest penalty) only.
         limit: If given, the batch's weighted penalty is scaled down (by a factor without a
             gradient) to at most this multiple of its denoising term, which it then cannot outweigh.
     """
 
-    weight: float = 5.0
-    count: int | None = None
+    weight: NonNegativeFloat = 5.0
+    negatives: PositiveInt | Literal["all"] = "all"
     reduce: Literal["mean", "hardest"] = "mean"
-    limit: float | None = None
+    limit: PositiveFloat | None = None
 
     @property
     @override
-    def negatives(self) -> int | None:
-        return self.count
+    def drawn(self) -> int | None:
+        return None if self.negatives == "all" else self.negatives
 
     @property
     def per_sample(self) -> bool:
         """Not with a limit, which is on the batch's mean."""
         return self.limit is None
 
-    def __call__(self, errors: BatchErrors) -> Tensor:
+    def __call__(self, errors: BatchErrors) -> "Tensor":
         """Loss per sample, (B,)."""
         hinges = self.hinges(errors)
         chosen = hinges.mean(dim=1) if self.reduce == "mean" else hinges.amax(dim=1)
@@ -127,8 +133,8 @@ class HardNegative(Discrepancy):
             training then diverges.
     """
 
-    kind = "hard_negative"
-    weight: float = 0.9
+    kind: Literal["hard_negative"] = "hard_negative"
+    weight: NonNegativeFloat = 0.9
 
     def __post_init__(self) -> None:
         if self.weight > 1:
@@ -139,7 +145,7 @@ class HardNegative(Discrepancy):
         """No: it compares means over the batch."""
         return False
 
-    def hinges(self, errors: BatchErrors) -> Tensor:
+    def hinges(self, errors: BatchErrors) -> "Tensor":
         """One value per column of negatives, repeated for every sample, (B, M)."""
         level = errors.positive.detach().mean()
         return (
@@ -159,10 +165,10 @@ class Margin(Discrepancy):
         margin: m_f, in units of the error.
     """
 
-    kind = "margin"
-    margin: float = 0.05
+    kind: Literal["margin"] = "margin"
+    margin: NonNegativeFloat = 0.05
 
-    def hinges(self, errors: BatchErrors) -> Tensor:
+    def hinges(self, errors: BatchErrors) -> "Tensor":
         """max(0, d_p - d_n + m_f), (B, M)."""
         return (errors.positive[:, None] - errors.negatives + self.margin).clamp_min(0.0)
 
@@ -180,8 +186,8 @@ class AMDiT(Discrepancy):
         detach_margin: Whether d_nn only sets the margin, without a gradient of its own.
     """
 
-    kind = "amdit"
-    alpha: float = 0.2
+    kind: Literal["amdit"] = "amdit"
+    alpha: NonNegativeFloat = 0.2
     c_nn: NotNegative = "positive"
     detach_margin: bool = True
 
@@ -190,7 +196,7 @@ class AMDiT(Discrepancy):
     def not_negative(self) -> NotNegative:
         return self.c_nn
 
-    def hinges(self, errors: BatchErrors) -> Tensor:
+    def hinges(self, errors: BatchErrors) -> "Tensor":
         """max(0, d_p - d_n + alpha * d_nn), (B, M)."""
         level = errors.not_negative.detach() if self.detach_margin else errors.not_negative
         gap = errors.positive[:, None] - errors.negatives
@@ -206,23 +212,24 @@ class CrossEntropy(Objective):
         scale: Inverse temperature of the errors.
     """
 
-    kind = "cross_entropy"
-    weight: float = 0.1
-    scale: float = 40.0
+    kind: Literal["cross_entropy"] = "cross_entropy"
+    weight: NonNegativeFloat = 0.1
+    scale: PositiveFloat = 40.0
 
     @property
-    def negatives(self) -> None:
-        """All of them."""
+    @override
+    def drawn(self) -> None:
         return None
 
-    def __call__(self, errors: BatchErrors) -> Tensor:
+    def __call__(self, errors: BatchErrors) -> "Tensor":
         """Loss per sample, (B,)."""
+        import torch
+        import torch.nn.functional as F
+
         logits = -self.scale * torch.cat([errors.positive[:, None], errors.negatives], dim=1)
         right = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
         return errors.positive + self.weight * F.cross_entropy(logits, right, reduction="none")
 
 
-#: Every objective by its name in configs.
-OBJECTIVES: dict[str, type[Objective]] = {
-    objective.kind: objective for objective in (Base, HardNegative, Margin, AMDiT, CrossEntropy)
-}
+#: Every objective; a config names one by its `kind`.
+AnyObjective = Base | HardNegative | Margin | AMDiT | CrossEntropy

@@ -15,17 +15,17 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
 from emodc.diffusion.denoiser import Conditions, Denoiser
-from emodc.diffusion.measuring import Precision, autocast
+from emodc.diffusion.measuring import autocast
 from emodc.diffusion.noise import torch_generator
-from emodc.diffusion.schedule import Weighting
 from emodc.prompts import Prompts
+from emodc.settings import Precision, StageSettings, Trained
 from emodc.training.objectives import Base, BatchErrors, Objective
 
 # ------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def draw(
     noise = torch.randn((count, *shape), generator=generator)
     ranks = torch.rand((count, classes), generator=generator)
     ranks.scatter_(1, labels[:, None], 2.0)  # the right class comes last
-    negatives = config.objective.negatives
+    negatives = config.objective.drawn
     wrong = ranks.argsort(dim=1)[:, : classes - 1 if negatives is None else negatives]
     lot = torch.rand(count, generator=generator)
     null, both = config.null_share, config.null_share + config.non_class_share
@@ -279,7 +279,7 @@ class TimestepLog:
 _ATTENTION = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj")
 
 
-def choose_parameters(denoiser: Denoiser, trained: "Trained", lora_rank: int) -> list[nn.Parameter]:
+def choose_parameters(denoiser: Denoiser, trained: Trained, lora_rank: int) -> list[nn.Parameter]:
     """Freeze what the stage does not train; the parameters that it does train.
 
     The image codec is never trained: its latents are what errors are measured in.
@@ -335,55 +335,25 @@ def _add_adapters(network: Any, rank: int) -> None:
 # The stage itself.
 
 
-Trained = Literal["all", "lora", "text"]
-RateSchedule = Literal["linear", "cosine", "constant"]
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """One training stage.
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(StageSettings):
+    """One training stage, and what it is a stage of.
 
     Attributes:
-        objective: Loss per sample as a function of the errors.
-        steps: Optimiser steps.
-        learning_rate: Peak rate of AdamW.
-        schedule: After the warm-up: constant, then "linear" to zero over `decay` of the steps;
-            "cosine" to zero over all steps; or "constant" to the end.
-        warmup: Steps of linear warm-up.
-        decay: See `schedule`.
+        decay: Share of the steps over which the "linear" schedule falls.
         weight_decay: Of AdamW.
-        ema: Decay of the averaged weights, which are the result.
         low: First timestep trained.
         high: End of the timestep range (exclusive).
-        weighting: Units of the errors in the loss.
-        null_share: Share of denoising under the null prompt (prompt dropout).
-        non_class_share: The same for the non-class prompt.
-        accumulate: Parts that a batch is computed in, to save memory.
-        checkpointing: Recompute activations in the backward pass, to save memory.
-        trained: All weights, low-rank adapters of the network's attention ("lora", Hu et al. 2021,
-            arXiv 2106.09685; merged at the end), or only the text conditioning.
-        lora_rank: Rank of the adapters.
         precision: What the network computes in.
         seed: Seeds the noise, the timesteps and the prompts.
     """
 
     objective: Objective = field(default_factory=Base)
     steps: int = 2000
-    learning_rate: float = 2e-3
-    schedule: RateSchedule = "linear"
-    warmup: int = 50
     decay: float = 0.3
     weight_decay: float = 0.01
-    ema: float = 0.998
     low: int = 0
     high: int = 500
-    weighting: Weighting = "noise"
-    null_share: float = 0.1
-    non_class_share: float = 0.05
-    accumulate: int = 1
-    checkpointing: bool = False
-    trained: Trained = "all"
-    lora_rank: int = 8
     precision: Precision = "auto"
     seed: int = 0
 
@@ -571,8 +541,8 @@ class _Losses(nn.Module):
 
 def _require_sense(denoiser: Denoiser, prompts: Prompts, config: TrainConfig) -> None:
     objective, wrong = config.objective, len(prompts.classes) - 1
-    if objective.negatives is not None and objective.negatives > wrong:
-        raise ValueError(f"{objective.negatives} negatives asked for, and there are {wrong}")
+    if objective.drawn is not None and objective.drawn > wrong:
+        raise ValueError(f"{objective.drawn} negatives asked for, and there are {wrong}")
     if config.accumulate > 1 and not objective.per_sample:
         raise ValueError(
             f"{objective.kind} uses means over the batch, which `accumulate` would cut into parts"

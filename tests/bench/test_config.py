@@ -115,6 +115,22 @@ def test_a_merged_value_may_be_overridden() -> None:
             "cross-entropy",
         ),
         ({"kind": "control", "pretrained": "some/model"}, "unknown field"),
+        # Classes of emodc, which a config only validates.
+        (
+            {"evaluation": {"stepps": 3}},
+            r"unknown field .*evaluation\.stepps'\. Did you mean steps",
+        ),
+        ({"evaluation": {"high": 1001}}, "less than or equal to 1000"),
+        ({"stages": [STAGE | {"objective": {"kind": "amdit", "alpa": 1}}]}, "Did you mean alpha"),
+        ({"stages": [STAGE | {"objective": {"kind": "margin", "weight": -1}}]}, "equal to 0"),
+        (
+            {"stages": [STAGE | {"objective": {"kind": "hard_negative", "weight": 2}}]},
+            "diverges with a weight above 1",
+        ),
+        ({"stages": [STAGE | {"lora_rnk": 2}]}, "Did you mean lora_rank"),
+        ({"prompts": {"template": ["a {}"]}}, "Did you mean templates"),
+        ({"prompts": {"templates": ["a face"]}}, r"should match pattern .*, got 'a face'$"),
+        ({"prompts": {"templates": []}}, "one template or more"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(

@@ -7,7 +7,8 @@ from pydantic import model_validator
 from typing_extensions import override
 
 from bench.classifiers.kinds.base import register
-from bench.classifiers.kinds.emodc import PromptTexts, StagedClassifier
+from bench.classifiers.kinds.emodc import StagedClassifier
+from emodc.settings import PromptTexts
 
 if TYPE_CHECKING:
     from bench.perturb.base import Perturbation

@@ -14,6 +14,8 @@ from bench.classifiers.kinds.base import GRADIENT, TrainedHere, register
 from bench.rules import DecisionConfig
 from bench.util.errors import UserError
 from bench.util.section import Section
+from emodc.settings import ErrorSettings, PromptTexts, StageSettings
+from emodc.training.objectives import AnyObjective
 
 if TYPE_CHECKING:
     import torch
@@ -27,52 +29,6 @@ if TYPE_CHECKING:
 NOISE_AWARE_VERSION = 2
 
 
-class BaseObjective(Section):
-    """Plain denoising."""
-
-    kind: Literal["base"]
-
-
-class _Discrepancy(Section):
-    """What objectives with wrong prompts share; see `emodc.training.objectives.Discrepancy`."""
-
-    weight: float = Field(5.0, ge=0)
-    negatives: Annotated[int, Field(ge=1)] | Literal["all"] = "all"  # drawn per sample
-    reduce: Literal["mean", "hardest"] = "mean"
-    limit: float | None = Field(None, gt=0)
-
-
-class HardNegativeObjective(_Discrepancy):
-    """Clipped hard negatives on batch means."""
-
-    kind: Literal["hard_negative"]
-    weight: float = Field(0.9, ge=0, le=1)  # above 1 it diverges
-
-
-class MarginObjective(_Discrepancy):
-    """Fixed margin."""
-
-    kind: Literal["margin"]
-    margin: float = Field(0.05, ge=0)
-
-
-class AMDiTObjective(_Discrepancy):
-    """Adaptive margin discrepancy training."""
-
-    kind: Literal["amdit"]
-    alpha: float = Field(0.2, ge=0)
-    c_nn: Literal["positive", "null", "non_class"] = "positive"
-    detach_margin: bool = True
-
-
-class CrossEntropyObjective(Section):
-    """Denoising, and cross-entropy over the errors."""
-
-    kind: Literal["cross_entropy"]
-    weight: float = Field(0.1, ge=0)
-    scale: float = Field(40.0, gt=0)
-
-
 class EarlyStop(Section):
     """End a stage when a validation trace stops getting better; keep the best weights."""
 
@@ -80,30 +36,11 @@ class EarlyStop(Section):
     patience: int = Field(5, ge=1)  # validations without a better accuracy
 
 
-class Stage(Section):
+class Stage(Section, StageSettings):
     """One training stage of an EmoDC; it starts from the weights of the stage before."""
 
-    objective: Annotated[
-        BaseObjective
-        | HardNegativeObjective
-        | MarginObjective
-        | AMDiTObjective
-        | CrossEntropyObjective,
-        Field(discriminator="kind"),
-    ]
-    steps: int = Field(ge=1)
-    learning_rate: float = Field(2e-3, gt=0)
+    objective: Annotated[AnyObjective, Field(discriminator="kind")]
     batch_size: int = Field(64, ge=1)
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    warmup: int = Field(50, ge=0)
-    ema: float = Field(0.998, ge=0, lt=1)
-    null_share: float = Field(0.1, ge=0, lt=1)
-    non_class_share: float = Field(0.05, ge=0, lt=1)
-    weighting: Literal["noise", "target"] = "noise"
-    trained: Literal["all", "lora", "text"] = "all"
-    lora_rank: int = Field(8, ge=1)
-    accumulate: int = Field(1, ge=1)
-    checkpointing: bool = False
     balanced: bool = False  # every class equally often
     cache_latents: bool = False  # encode every picture and its mirror image once, on disk
     early_stop: EarlyStop | None = None
@@ -115,15 +52,9 @@ class Stage(Section):
         return self
 
 
-class EvaluationConfig(Section):
-    """How EmoDC measures errors."""
+class EvaluationConfig(Section, ErrorSettings):
+    """How EmoDC measures errors in a run, and decides."""
 
-    steps: int = Field(100, ge=1)
-    low: int = Field(0, ge=0)
-    high: int = Field(500, ge=1, le=1000)
-    noise_aware: bool = False
-    level_gradient: bool = False  # attacks see how the estimated noise level moves
-    weighting: Literal["noise", "target"] = "noise"
     attack_steps: int = Field(20, ge=1)  # of `steps`, per gradient of an attack
     noise_seed: int | None = Field(None, ge=0)  # None: the run's; another is independent noise
     other_prompts: int = Field(300, ge=0)  # clean samples measured under null and non-class, too
@@ -169,17 +100,6 @@ class EvaluationConfig(Section):
         if "attack_steps" in perturbation.evaluation_fields:
             steps = min(steps, self.gradient_steps(perturbation))
         return step * self.steps, step * steps * GRADIENT
-
-
-class PromptTexts(Section):
-    """How classes are worded; see `emodc.prompts.Prompts`."""
-
-    templates: list[Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")]] = Field(
-        ["a photo of a {} face"], min_length=1
-    )
-    non_class: str = "a photo of a face"
-    null: str = ""
-    words: dict[str, str] = Field(default_factory=dict)
 
 
 class StagedClassifier(TrainedHere):

@@ -35,7 +35,7 @@ def errors_of(
 def test_the_objective_sees_the_right_prompt_and_the_drawn_wrong_ones(
     tiny_emodc: EmoDC, shared: bool
 ) -> None:
-    config = TrainConfig(objective=AMDiT(count=1, c_nn="null"), null_share=0.25)
+    config = TrainConfig(objective=AMDiT(negatives=1, c_nn="null"), null_share=0.25)
     errors, draws, table = errors_of(tiny_emodc, config, shared)
     rows = torch.arange(24)[errors.kept]
     expected = table[rows, draws.labels[rows]]
@@ -64,7 +64,7 @@ def test_where_all_prompts_are_free_dropout_is_taken_in_expectation(tiny_emodc: 
 
 def test_a_template_is_drawn_per_sample_where_prompts_cost(tiny_emodc: EmoDC) -> None:
     tiny_emodc.prompts = dataclasses.replace(tiny_emodc.prompts, templates=("a {} face", "{}"))
-    config = TrainConfig(objective=Margin(count=2), null_share=0.0, non_class_share=0.0)
+    config = TrainConfig(objective=Margin(negatives=2), null_share=0.0, non_class_share=0.0)
     errors, draws, table = errors_of(tiny_emodc, config, shared=False)
     assert set(draws.template.tolist()) == {0, 1}
     torch.testing.assert_close(
@@ -77,7 +77,7 @@ def test_a_template_is_drawn_per_sample_where_prompts_cost(tiny_emodc: EmoDC) ->
 def test_negatives_are_wrong_distinct_and_uniform() -> None:
     prompts = Prompts(tuple("abcdefg"))
     labels = torch.full((6000,), 3)
-    two = drawn(prompts, TrainConfig(objective=AMDiT(count=2)), labels).wrong
+    two = drawn(prompts, TrainConfig(objective=AMDiT(negatives=2)), labels).wrong
     assert two.shape == (6000, 2)
     assert (two != 3).all() and (two[:, 0] != two[:, 1]).all()
     counts = torch.bincount(two.flatten(), minlength=7).double() / 12000
