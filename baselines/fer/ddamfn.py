@@ -7,13 +7,11 @@ from the paper and the names in its released files.
         on groups of channels, each block gated by coordinate attention
     heads: 1x7 and 7x1 filters in place of pooling -> a weight of each row, of each column; their
            product is a map. logits = W (7x7 filter of x * the larger of the two heads) + b
-    loss = cross-entropy + 0.1 attention_loss
+    loss = cross-entropy + 0.1 / the heads' mean squared difference (the authors'; not used here)
 
 Differs from the original: norms and slopes that its code makes and never calls are left out; files
 hold them (`dead`). Its pictures were aligned anew with RetinaFace: on others accuracy is lower.
 """
-
-from itertools import combinations
 
 import torch
 from torch import Tensor, nn
@@ -142,10 +140,3 @@ class DDAMFN(PublishedNetwork):
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (B, K)."""
         return self.attended(images)[0]
-
-
-def attention_loss(heads: Tensor) -> Tensor:
-    """Number of pairs of heads (B, H, ...) over the sum of their mean squared differences."""
-    pairs = list(combinations(heads.unbind(1), 2))
-    total = torch.stack([(one - other).square().mean() for one, other in pairs]).sum()
-    return len(pairs) / (total + torch.finfo(torch.float64).eps)

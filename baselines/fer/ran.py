@@ -93,8 +93,3 @@ def regions(images: Tensor, size: int = 224) -> Tensor:
         ],
         dim=1,
     )
-
-
-def region_bias_loss(alpha: Tensor, margin: float = 0.1) -> Tensor:
-    """max(0, margin - (largest weight of a crop - the whole's)), mean over pictures, of (B, R)."""
-    return (margin - (alpha[:, :-1].amax(dim=1) - alpha[:, -1])).clamp(min=0).mean()

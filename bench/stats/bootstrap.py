@@ -19,32 +19,6 @@ _DENOMINATORS = 60  # a mean over 3 seeds of shares of 5 severities comes in fif
 _LATTICE = 2**20  # longest exact distribution
 
 
-def paired_bootstrap(
-    first: ArrayLike,
-    second: ArrayLike,
-    confidence: float = 0.95,
-    bounds: tuple[float, float] = (-inf, inf),
-) -> Interval:
-    """Interval of the mean of `first` minus that of `second`, over the same samples.
-
-    B. Efron and R. J. Tibshirani, "An introduction to the bootstrap" (1993), sec. 13.3, the
-    percentile interval: samples are drawn with replacement, both classifiers' scores of a sample
-    together, and the interval cuts equal tails off the differences; with the correction for few
-    samples of `two_level`.
-
-    Args:
-        first: Scores such as right (1) or wrong (0), (N,).
-        second: The other classifier's scores of the same samples, (N,).
-        confidence: Coverage, in (0, 1).
-        bounds: Least and greatest possible difference.
-
-    Raises:
-        ValueError: If there is no sample, the lengths differ, or confidence is no fraction.
-    """
-    one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    return two_level_difference(one[None], other[None], confidence, bounds)
-
-
 def two_level(
     scores: ArrayLike,
     confidence: float = 0.95,

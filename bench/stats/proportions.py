@@ -86,7 +86,7 @@ def newcombe(successes: float, n: int, others: float, m: int, confidence: float 
     R. G. Newcombe, "Interval estimation for the difference between independent proportions:
     comparison of eleven methods", Statistics in Medicine 17 (1998), method 10: distances from each
     proportion to its Wilson limits, in quadrature. Of the same samples under two classifiers it
-    would be wrong: those are paired (`bench.stats.bootstrap.paired_bootstrap`).
+    would be wrong: those are paired (`tango`, `bench.stats.bootstrap.two_level_difference`).
 
     Args:
         successes: Successes of the first, in [0, n].

@@ -16,18 +16,6 @@ from torch import Tensor
 _SHARES = (0.0, *(10 ** (k / 2) for k in range(-16, 1)))  # of the identity in the covariance
 
 
-def linear_error(eigenvalues: Tensor, signal: Tensor, noise: Tensor) -> float:
-    """Expected error of the best linear denoiser, mean over elements and timesteps, in [0, 1].
-
-    Args:
-        eigenvalues: Of the covariance of x_0, (D,).
-        signal: Scale a of x_0 at each timestep, (T,).
-        noise: Scale b > 0 of the noise at each timestep, (T,).
-    """
-    power = signal.double().square()[:, None] * eigenvalues.double()
-    return float((power / (power + noise.double().square()[:, None])).mean())
-
-
 def measured_linear_error(train: Tensor, held_out: Tensor, signal: Tensor, noise: Tensor) -> float:
     """Error on `held_out` of the linear denoiser that is best for the covariance of `train`.
 

@@ -48,6 +48,7 @@ class Kind(Section):
         user_code: Whether it runs code of the user's, which is tried before anything is measured.
         saw: What its training shows besides clean pictures, as `trained_with` names it.
         text: What it is, for model cards.
+        verdict_seconds: Seconds on one core of a verdict at the size that it takes: here 64 px.
         train_step_seconds: Seconds on one core of a training step of 64 pictures.
         flag: How `--model` names it, "hf:FOLDER", and the field that the rest of that is for.
     """
@@ -59,6 +60,7 @@ class Kind(Section):
     user_code: ClassVar[bool] = False
     saw: ClassVar[tuple[str, ...]] = ()
     text: ClassVar[str] = "A classifier that was brought along."
+    verdict_seconds: ClassVar[float] = 0.011
     train_step_seconds: ClassVar[float] = 0.0
     flag: ClassVar[tuple[str, str] | None] = None
 
@@ -128,8 +130,8 @@ class Kind(Section):
         return None
 
     def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
-        """Seconds on one core of a verdict and of a gradient at 64 px, good to a factor of two."""
-        verdict = 0.011 * perturbation.looks(level)
+        """Seconds on one core of a verdict and of a gradient, good to a factor of two."""
+        verdict = self.verdict_seconds * perturbation.looks(level)
         return verdict, GRADIENT * verdict
 
     def declared(self) -> dict[str, Any]:

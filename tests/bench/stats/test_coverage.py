@@ -27,7 +27,7 @@ from bench.stats import (
     wilson,
     wilson_of_mean,
 )
-from bench.stats.bootstrap import paired_bootstrap, two_level, two_level_difference, two_level_ratio
+from bench.stats.bootstrap import two_level, two_level_difference, two_level_ratio
 from bench.util import rng
 
 REPEATS = 10_000
@@ -146,7 +146,7 @@ def test_tango_covers_where_next_to_nothing_is_discordant() -> None:
     n, gained, found = 504, 0.006, cache(lambda up: tango(up, 0, n))
     ups = rng.generator("tango").binomial(n, gained, REPEATS)
     assert 0.95 <= np.mean([holds(found(int(up)), gained) for up in ups]) <= 0.98
-    resampled = cache(lambda up: paired_bootstrap(np.arange(n) < up, np.zeros(n)))
+    resampled = cache(lambda up: two_level_difference([np.arange(n) < up], np.zeros((1, n))))
     assert np.mean([holds(resampled(int(up)), gained) for up in ups]) < 0.93
 
 
@@ -158,7 +158,7 @@ def test_the_paired_bootstrap_covers() -> None:
     def found(up: int, down: int) -> Interval:
         first = np.arange(n) < up
         second = (up <= np.arange(n)) & (np.arange(n) < up + down)
-        return paired_bootstrap(first, second)
+        return two_level_difference([first], [second])
 
     outcomes = source.multinomial(n, [gained, lost, 1 - gained - lost], REPEATS)
     hits = [holds(found(int(up), int(down)), gained - lost) for up, down, _ in outcomes]
