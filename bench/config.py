@@ -15,8 +15,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from bench.classifiers.kinds import ClassifierConfig
 from bench.classifiers.kinds.baseline import BaselineClassifier
 from bench.classifiers.kinds.checkpoint import CheckpointClassifier
-from bench.classifiers.kinds.control import ControlClassifier
-from bench.classifiers.kinds.emodc import EmoDCClassifier, EvaluationConfig
+from bench.classifiers.kinds.emodc import ControlClassifier, EmoDCClassifier, EvaluationConfig
 from bench.classifiers.kinds.python import PythonClassifier
 from bench.data.config import ClipsData, CrossData, DataConfig, FacesData, ShownFrames
 from bench.perturb.config import Perturbations

@@ -1,7 +1,6 @@
 """One estimator each: metrics, intervals and tests, as pure functions on numbers and arrays.
 
-- `recognition`: accuracy, UAR, macro F1, error consistency
-- `robustness`: CE, mCE, drops, areas under curves, flip rates
+- `metrics`: accuracy, UAR, macro F1, error consistency; CE, mCE, drops, areas under curves, flips
 - `calibration`: ECE, Brier score, selective accuracy
 - `influence`: what each sample contributes to a score that is no mean, so that it can be resampled
 - `proportions`: Wilson, Clopper-Pearson, Newcombe, Tango; mean and range of several proportions
@@ -34,6 +33,24 @@ from bench.stats.influence import (
     scale_scores,
     selective_scores,
 )
+from bench.stats.metrics import (
+    Counts,
+    accuracy,
+    area_under_curve,
+    confusion,
+    corruption_error,
+    error_consistency,
+    flip_probability,
+    flip_rate,
+    flip_shares,
+    half_drop,
+    macro_f1,
+    mean_corruption_error,
+    per_class_recall,
+    relative_corruption_error,
+    relative_drop,
+    uar,
+)
 from bench.stats.proportions import (
     Interval,
     clopper_pearson,
@@ -43,26 +60,6 @@ from bench.stats.proportions import (
     tango,
     wilson,
     wilson_of_mean,
-)
-from bench.stats.recognition import (
-    Counts,
-    accuracy,
-    confusion,
-    error_consistency,
-    macro_f1,
-    per_class_recall,
-    uar,
-)
-from bench.stats.robustness import (
-    area_under_curve,
-    corruption_error,
-    flip_probability,
-    flip_rate,
-    flip_shares,
-    half_drop,
-    mean_corruption_error,
-    relative_corruption_error,
-    relative_drop,
 )
 from bench.stats.significance import detectable_difference, holm, mcnemar, sign_flip, split_evenly
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
 from bench.stats.calibration import Forecasts, selective_accuracy
-from bench.stats.recognition import Counts, macro_f1
+from bench.stats.metrics import Counts, macro_f1
 
 SampleScores = NDArray[np.float64]
 

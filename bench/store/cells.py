@@ -116,8 +116,8 @@ class Gate(_Record):
         reference: Which Base that is: the run's plain denoiser of equal budget, which is found
             where results are read (`bench.store.checkpoints.Bases`), else the first stage, which
             is what training knows. A plain denoiser is judged by itself.
-        linear_d_p: Of the best linear denoiser (`emodc.diffusion.linear`), on the same pictures and
-            timesteps: what a network has to beat. None if it was not measured.
+        linear_d_p: Of the best linear denoiser (`emodc.diffusion.measuring`), on the same pictures
+            and timesteps: what a network has to beat. None if it was not measured.
     """
 
     passed: bool

@@ -22,7 +22,7 @@ from bench.util.errors import UserError
 from bench.util.files import digest
 from bench.util.progress import Reporter
 from emodc import CheckpointError, Denoiser, EmoDC, Evaluation, Prompts
-from emodc.diffusion.linear import measured_linear_error
+from emodc.diffusion.measuring import measured_linear_error
 from emodc.diffusion.noise_aware import NEEDS_WHITE_NOISE
 from emodc.diffusion.schedule import timestep_grid
 from emodc.settings import Precision, PromptTexts, StageSettings, chosen

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from emodc.diffusion import linear
-from emodc.diffusion.linear import measured_linear_error
+from emodc.diffusion import measuring
+from emodc.diffusion.measuring import measured_linear_error
 from emodc.diffusion.schedule import Process, cosine_scheduler
 
 PROCESS = Process.of_scheduler(cosine_scheduler())
@@ -58,7 +58,7 @@ def test_without_shrinkage_few_pictures_would_mislead(monkeypatch: pytest.Monkey
     train, held_out = data(eigenvalues, 48, 0), data(eigenvalues, 500, 1)
     closed = linear_error(torch.tensor(eigenvalues), A, B)
     assert closed < measured_linear_error(train, held_out, A, B) < 1.15 * closed
-    monkeypatch.setattr(linear, "_SHARES", (0.0,))
+    monkeypatch.setattr(measuring, "_SHARES", (0.0,))
     assert measured_linear_error(train, held_out, A, B) > 2 * closed
 
 
