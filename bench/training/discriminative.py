@@ -10,7 +10,6 @@ import baselines
 import baselines.networks
 from baselines.clips import classifier as clip_networks
 from baselines.clips.hdf import ScalingConfig
-from baselines.clips.train import ClipTrainConfig, ClipTrainer
 from baselines.clips.x3d import load_kinetics
 from baselines.objectives import OBJECTIVES
 from baselines.robust import augmented
@@ -123,7 +122,7 @@ def train_clip_network(
         )
     if spec.pretrained is not None:
         _load_pretrained(name, classifier, spec.pretrained)
-    training = ClipTrainConfig(
+    training = clip_networks.ClipTrainConfig(
         steps=spec.steps,
         learning_rate=spec.learning_rate,
         warmup=spec.warmup,
@@ -135,7 +134,7 @@ def train_clip_network(
         scaling=ScalingConfig(**spec.dsm.model_dump()) if spec.dsm is not None else None,
     )
     validation = stacked_clips(clips, "val", length, spec.size, spec.padding)
-    trainer = ClipTrainer(classifier.to(loop.device), training, validation)
+    trainer = clip_networks.ClipTrainer(classifier.to(loop.device), training, validation)
     batches = ClipBatches(
         clips,
         spec.batch_size,

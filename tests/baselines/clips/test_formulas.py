@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from baselines.clips.classifier import NETWORKS, ClipClassifier
+from baselines.clips.classifier import NETWORKS, ClipClassifier, ClipTrainConfig, ClipTrainer
 from baselines.clips.hdf import (
     Balance,
     DistributionalAttention,
@@ -30,7 +30,6 @@ from baselines.clips.hdf import (
     total_variance,
 )
 from baselines.clips.m3dfel import InstanceNormalisation
-from baselines.clips.train import ClipTrainConfig, ClipTrainer
 from baselines.clips.x3d import X3D
 from baselines.train import SharpnessAware
 
@@ -398,7 +397,7 @@ def test_the_balance_follows_the_gradient_of_the_pass_before(
         used.append(arguments[3])  # type: ignore[arg-type]
         return loss
 
-    monkeypatch.setattr("baselines.clips.train.scaled_loss", spied)
+    monkeypatch.setattr("baselines.clips.classifier.scaled_loss", spied)
     torch.manual_seed(0)
     classifier = ClipClassifier("linear", ("a", "b"), frames=2, size=4)
     clips, labels = torch.rand(6, 3, 2, 4, 4), torch.tensor([0, 0, 0, 1, 1, 1])

@@ -7,9 +7,8 @@ import torch
 from torch import nn
 
 from baselines.clips import NETWORKS, ClipClassifier, DistributionalAttention
-from baselines.clips.classifier import ClipCheckpointError, load, save
+from baselines.clips.classifier import ClipCheckpointError, ClipTrainConfig, ClipTrainer, load, save
 from baselines.clips.hdf import ScalingConfig, dct_basis
-from baselines.clips.train import ClipTrainConfig, ClipTrainer
 from baselines.clips.x3d import X3D, load_kinetics
 from baselines.train import SharpnessAware, frozen_statistics
 

@@ -155,7 +155,7 @@ class Killed(Exception):
 def test_a_training_that_was_killed_continues_exactly(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from baselines.clips.train import ClipTrainer
+    from baselines.clips.classifier import ClipTrainer
 
     step = ClipTrainer.step
 
