@@ -24,7 +24,7 @@ from PIL import Image
 
 from baselines.networks import FaceClassifier
 from bench import faces
-from bench.data.reading.images import read_picture
+from bench.data.images import read_picture
 from bench.perturb import PRESETS
 from bench.util import runtime
 

@@ -123,8 +123,8 @@ def _shown(
     image: str, root: Path | None, option: list[str] | None, seed: int, agreed: bool
 ) -> "tuple[np.ndarray, str, str]":
     """A picture, its id and its data set's name: of a file, or of the first test sample."""
+    from bench.data.images import UnreadablePicture, read_picture
     from bench.data.open import open_dataset
-    from bench.data.reading.images import UnreadablePicture, read_picture
     from bench.data.sheet import small
     from bench.util.errors import UserError
     from bench.util.progress import Reporter

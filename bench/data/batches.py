@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.data.base import DataSet, Split
-from bench.data.reading.images import UnreadablePicture
+from bench.data.images import UnreadablePicture
 from bench.util import rng
 from bench.util.errors import UserError
 

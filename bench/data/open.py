@@ -22,7 +22,7 @@ from bench.data.config import (
 from bench.data.drawn import DrawnClips, DrawnDataSet, DrawnFaces
 from bench.data.on_disk import open_layout
 from bench.data.readers import Layout
-from bench.data.reading.tables import lines, read_text, wrong_line
+from bench.data.tables import lines, read_text, wrong_line
 from bench.util.errors import UserError, unknown
 from bench.util.files import digest
 from bench.util.progress import Reporter

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from bench.data.base import DataSet, Sample, Split, balanced_subset
-from bench.data.reading.images import UnreadablePicture
+from bench.data.images import UnreadablePicture
 from bench.data.sheet import contact_sheet
 from bench.perturb import CORRUPTIONS, Preset
 from bench.util.errors import UserError

@@ -18,8 +18,8 @@ from bench.classifiers.class_order import require_class_order
 from bench.classifiers.kinds import kind_of
 from bench.config import Config
 from bench.data.base import DataSet, Skipped
+from bench.data.images import UnreadablePicture
 from bench.data.open import open_dataset, with_lists
-from bench.data.reading.images import UnreadablePicture
 from bench.perturb import PRESETS, Perturbation
 from bench.store import records as dataset_record
 from bench.store.cells import Cell, Manifest

@@ -32,7 +32,7 @@ from bench.classifiers.base import Classifier, Measurement
 from bench.classifiers.clips import MiddleFrame
 from bench.config import Config
 from bench.data.base import DataSet, Sample
-from bench.data.reading.images import UnreadablePicture
+from bench.data.images import UnreadablePicture
 from bench.perturb.base import Address, Batch, Perturbation
 from bench.store.cells import Cell
 from bench.store.leases import Leases

@@ -88,7 +88,7 @@ class PublishedClassifier(Brought):
 
     def _pictures(self) -> list[Path]:
         """The reference pictures in a fixed order."""
-        from bench.data.reading.images import PICTURE_SUFFIXES
+        from bench.data.images import PICTURE_SUFFIXES
 
         if self.reference is None:
             return []
@@ -124,7 +124,7 @@ class PublishedClassifier(Brought):
 def _read(path: Path) -> "torch.Tensor":
     """A picture of one's own, float32 (1, 3, H, W) in [0, 1]."""
     from bench.classifiers.base import as_images
-    from bench.data.reading.images import UnreadablePicture, read_picture
+    from bench.data.images import UnreadablePicture, read_picture
 
     try:
         return as_images([read_picture(path)])

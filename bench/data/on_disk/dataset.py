@@ -15,12 +15,12 @@ import pandas as pd
 
 from bench import plugins
 from bench.data.base import ClipDataSet, DataSet, Sample, Skipped, Split
+from bench.data.images import UnreadablePicture
 from bench.data.on_disk import packed
 from bench.data.on_disk.examine import STAMP, examine
 from bench.data.readers import LAYOUTS, Entry, Layout, Listing, Source
 from bench.data.readers.clips import ClipSource
-from bench.data.reading.images import UnreadablePicture
-from bench.data.reading.tree import stamp
+from bench.data.tree import stamp
 from bench.util.errors import UserError, did_you_mean, unknown
 from bench.util.files import digest, expanded, write_json
 from bench.util.progress import Reporter

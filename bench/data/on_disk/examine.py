@@ -26,9 +26,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from bench.data.images import UnreadablePicture
 from bench.data.readers.base import Layout, Listing, Source
-from bench.data.reading.images import UnreadablePicture
-from bench.data.reading.tree import LEAVES_ROOT, stamp
+from bench.data.tree import LEAVES_ROOT, stamp
 from bench.util import runtime
 from bench.util.files import cache_folder, digest, private_folder, read_parquet, write_table
 from bench.util.progress import Reporter

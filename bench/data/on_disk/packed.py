@@ -24,10 +24,10 @@ import pandas as pd
 import pyarrow as pa
 
 from bench.data.base import Split
+from bench.data.images import UnreadablePicture
 from bench.data.on_disk import examine as workers
 from bench.data.on_disk.examine import memory
 from bench.data.readers.base import Layout, Source
-from bench.data.reading.images import UnreadablePicture
 from bench.util.errors import UserError
 from bench.util.files import cache_folder, digest, private_folder, read_parquet, write_parquet
 from bench.util.progress import Reporter

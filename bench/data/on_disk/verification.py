@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.data.readers.base import DRAWN_MARK, Listing
-from bench.data.reading.tables import csv_rows, read_text, wrong_line
-from bench.data.reading.tree import scan
+from bench.data.tables import csv_rows, read_text, wrong_line
+from bench.data.tree import scan
 from bench.util.errors import UserError, printable
 from bench.util.files import atomic
 

@@ -15,11 +15,11 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench.data.base import Skipped, Split
+from bench.data.images import PICTURE_SUFFIXES, Box
 from bench.data.readers.base import Counts, Entry, LabelBase, Layout, Listing, PictureFile
 from bench.data.readers.cast import Cast, save
-from bench.data.reading.images import PICTURE_SUFFIXES, Box
-from bench.data.reading.tables import csv_rows, read_lines, whole_number, wrong_line
-from bench.data.reading.tree import Tree, folders, inside, locate, scan
+from bench.data.tables import csv_rows, read_lines, whole_number, wrong_line
+from bench.data.tree import Tree, folders, inside, locate, scan
 from bench.labels import CONTEMPT, ORDERS, canonical, label_base, natural_key, ordered
 from bench.util.errors import UserError
 

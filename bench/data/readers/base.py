@@ -16,8 +16,8 @@ import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
 from bench.data.base import Skipped, Split
-from bench.data.reading.images import Box, read_picture
-from bench.data.reading.tree import Tree, folders, parts_of
+from bench.data.images import Box, read_picture
+from bench.data.tree import Tree, folders, parts_of
 from bench.labels import canonical, class_names, composed, label_base, near_miss, split_of
 from bench.util.errors import UserError, did_you_mean
 from bench.util.section import Section, UserPath

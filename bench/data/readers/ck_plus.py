@@ -13,11 +13,11 @@ from typing_extensions import override
 
 from bench import faces
 from bench.data.base import Skipped
+from bench.data.images import PICTURE_SUFFIXES
 from bench.data.readers.base import BySubject, Entry, Listing, PictureFile
 from bench.data.readers.cast import Cast, posed, save
-from bench.data.reading.images import PICTURE_SUFFIXES
-from bench.data.reading.tables import lines, read_text, wrong_line
-from bench.data.reading.tree import Tree, folders, locate, scan
+from bench.data.tables import lines, read_text, wrong_line
+from bench.data.tree import Tree, folders, locate, scan
 from bench.labels import ORDERS, ordered
 from bench.util.errors import UserError
 

@@ -7,8 +7,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from bench.data.base import Skipped
-from bench.data.readers.base import Layout, Source
-from bench.data.reading.images import (
+from bench.data.images import (
     PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,
     UnreadablePicture,
@@ -16,7 +15,8 @@ from bench.data.reading.images import (
     read_picture,
     read_video,
 )
-from bench.data.reading.tree import files_in, locate, scan_level
+from bench.data.readers.base import Layout, Source
+from bench.data.tree import files_in, locate, scan_level
 from bench.labels import natural_key
 
 

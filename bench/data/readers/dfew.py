@@ -12,8 +12,8 @@ from bench.data.base import Split
 from bench.data.readers.base import Counts, Entry, LabelBase, Layout, Listing
 from bench.data.readers.cast import Cast, save, save_video, written_folds
 from bench.data.readers.clips import Clips, folder_of_clips
-from bench.data.reading.tables import csv_rows, read_text, whole_number, wrong_line
-from bench.data.reading.tree import locate
+from bench.data.tables import csv_rows, read_text, whole_number, wrong_line
+from bench.data.tree import locate
 from bench.labels import ORDERS, label_base, ordered
 from bench.util.errors import UserError
 

@@ -12,11 +12,11 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench.data.base import Skipped
+from bench.data.images import PICTURE_SUFFIXES
 from bench.data.readers.base import Entry, Layout, Listing, PictureFile, held_out_pictures
 from bench.data.readers.cast import Cast, save
-from bench.data.reading.images import PICTURE_SUFFIXES
-from bench.data.reading.tables import read_table, wrong_line
-from bench.data.reading.tree import locate, scan
+from bench.data.tables import read_table, wrong_line
+from bench.data.tree import locate, scan
 from bench.labels import natural_key, ordered
 
 LABEL_FILES = ("binary.csv", "data/binary.csv")

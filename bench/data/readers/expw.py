@@ -12,11 +12,11 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench.data.base import Skipped, Split
+from bench.data.images import PICTURE_SUFFIXES, Box
 from bench.data.readers.base import Entry, LabelBase, Layout, Listing, PictureFile
 from bench.data.readers.cast import Cast, save
-from bench.data.reading.images import PICTURE_SUFFIXES, Box
-from bench.data.reading.tables import lines, read_text, whole_number, wrong_line
-from bench.data.reading.tree import inside, locate, scan, unnested
+from bench.data.tables import lines, read_text, whole_number, wrong_line
+from bench.data.tree import inside, locate, scan, unnested
 from bench.labels import ORDERS, label_base, natural_key, ordered
 from bench.util.errors import UserError
 

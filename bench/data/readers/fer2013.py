@@ -14,11 +14,11 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench.data.base import Split
+from bench.data.images import UnreadablePicture
 from bench.data.readers.base import Counts, Entry, LabelBase, Layout, Listing
 from bench.data.readers.cast import Cast
-from bench.data.reading.images import UnreadablePicture
-from bench.data.reading.tables import csv_rows, read_text, whole_number, wrong_line
-from bench.data.reading.tree import locate
+from bench.data.tables import csv_rows, read_text, whole_number, wrong_line
+from bench.data.tree import locate
 from bench.labels import BASIC, CONTEMPT, ORDERS, label_base, ordered
 from bench.util.errors import UserError
 

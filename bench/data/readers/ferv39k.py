@@ -10,8 +10,8 @@ from bench.data.base import Split
 from bench.data.readers.base import Counts, Entry, Layout, Listing
 from bench.data.readers.cast import Cast, save
 from bench.data.readers.clips import Clips, folder_of_clips
-from bench.data.reading.tables import lines, read_text, wrong_line
-from bench.data.reading.tree import inside, locate
+from bench.data.tables import lines, read_text, wrong_line
+from bench.data.tree import inside, locate
 from bench.labels import BASIC, ORDERS, canonical
 from bench.util.errors import UserError
 

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, NamedTuple
 from typing_extensions import override
 
 from bench.data.base import Skipped, Split
+from bench.data.images import PICTURE_SUFFIXES
 from bench.data.readers.base import (
     Entry,
     Listing,
@@ -21,9 +22,8 @@ from bench.data.readers.base import (
 )
 from bench.data.readers.cast import Cast, save, save_video
 from bench.data.readers.clips import Clips
-from bench.data.reading.images import PICTURE_SUFFIXES
-from bench.data.reading.tables import tables_in
-from bench.data.reading.tree import DEPTH, EVERY, content, folders, locate, parts_of, scan
+from bench.data.tables import tables_in
+from bench.data.tree import DEPTH, EVERY, content, folders, locate, parts_of, scan
 from bench.labels import BASIC, SPLIT_NAMES, composed, is_known, ordered, split_of
 from bench.util.errors import did_you_mean
 

@@ -9,10 +9,10 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench import faces
+from bench.data.images import PICTURE_SUFFIXES
 from bench.data.readers.base import BySubject, Entry, Listing, PictureFile, coded, holds
 from bench.data.readers.cast import Cast, posed, save
-from bench.data.reading.images import PICTURE_SUFFIXES
-from bench.data.reading.tree import locate, scan
+from bench.data.tree import locate, scan
 from bench.labels import BASIC
 
 PERSONS = ("KA", "KL", "KM", "KR", "MK", "NA", "NM", "TM", "UY", "YM")

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from bench import faces
 from bench.data.base import Split
+from bench.data.images import PICTURE_SUFFIXES
 from bench.data.readers.base import (
     BySubject,
     Counts,
@@ -23,8 +24,7 @@ from bench.data.readers.base import (
     subject_folds,
 )
 from bench.data.readers.cast import Cast, posed, save, turned
-from bench.data.reading.images import PICTURE_SUFFIXES
-from bench.data.reading.tree import locate, scan
+from bench.data.tree import locate, scan
 from bench.labels import BASIC
 
 SESSIONS = ("A", "B")

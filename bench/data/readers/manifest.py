@@ -10,6 +10,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench.data.base import Skipped, Split
+from bench.data.images import Box
 from bench.data.readers.base import (
     Entry,
     Listing,
@@ -20,8 +21,7 @@ from bench.data.readers.base import (
     merged,
 )
 from bench.data.readers.cast import Cast, save
-from bench.data.reading.images import Box
-from bench.data.reading.tables import (
+from bench.data.tables import (
     FORMATS,
     Table,
     column_names,
@@ -29,7 +29,7 @@ from bench.data.reading.tables import (
     tables_in,
     wrong_line,
 )
-from bench.data.reading.tree import EVERY, content, inside, is_absolute, locate, scan
+from bench.data.tree import EVERY, content, inside, is_absolute, locate, scan
 from bench.labels import BASIC, SPLIT_NAMES, natural_key, ordered, split_of
 from bench.util.errors import UserError, did_you_mean
 from bench.util.section import UserPath

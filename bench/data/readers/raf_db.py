@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from bench import faces
 from bench.data.base import Skipped, Split
+from bench.data.images import PICTURE_SUFFIXES
 from bench.data.readers.base import (
     Counts,
     Entry,
@@ -24,9 +25,8 @@ from bench.data.readers.base import (
     split_folders,
 )
 from bench.data.readers.cast import Cast, save
-from bench.data.reading.images import PICTURE_SUFFIXES
-from bench.data.reading.tables import lines, read_text, whole_number, wrong_line
-from bench.data.reading.tree import Tree, locate, scan, unnested
+from bench.data.tables import lines, read_text, whole_number, wrong_line
+from bench.data.tree import Tree, locate, scan, unnested
 from bench.labels import COMPOUND, ORDERS, label_base, natural_key, ordered, split_of
 from bench.util.errors import UserError
 

@@ -12,10 +12,10 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench.data.base import Skipped, Split
+from bench.data.images import PICTURE_SUFFIXES
 from bench.data.readers.base import Counts, Entry, Layout, Listing, PictureFile
 from bench.data.readers.cast import Cast, save
-from bench.data.reading.images import PICTURE_SUFFIXES
-from bench.data.reading.tree import folders, locate, scan
+from bench.data.tree import folders, locate, scan
 from bench.labels import BASIC, ORDERS, canonical
 
 #: How the names of the folders of each split begin, in lower case.

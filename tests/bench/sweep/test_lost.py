@@ -10,9 +10,9 @@ from PIL import Image
 
 from bench.config import Config, parse
 from bench.data.base import Sample
+from bench.data.images import UnreadablePicture
 from bench.data.on_disk import FilesDataSet, open_layout
 from bench.data.readers import Folder
-from bench.data.reading.images import UnreadablePicture
 from bench.report import write_report
 from bench.store.store import Store
 from bench.sweep.run import run

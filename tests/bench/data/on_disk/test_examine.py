@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from bench.data.base import ClipDataSet
+from bench.data.images import Box, UnreadablePicture
 from bench.data.on_disk import examine as module
 from bench.data.on_disk import open_layout
 from bench.data.on_disk.examine import examine, likeness_hash, memory
 from bench.data.on_disk.packed import purge
 from bench.data.readers import LAYOUTS, Folder, Listing, make_like
 from bench.data.readers.base import Entry, PictureFile
-from bench.data.reading.images import Box, UnreadablePicture
 from bench.util.errors import UserError
 from bench.util.files import read_parquet
 

@@ -15,7 +15,7 @@ from support import TINY, write_pictures
 from bench.data.on_disk import FilesDataSet, open_layout
 from bench.data.readers import Folder
 from bench.data.readers.folder import DEEPER
-from bench.data.reading.tree import LEAVES_ROOT
+from bench.data.tree import LEAVES_ROOT
 
 ORIENTATION = 0x0112
 JPEG = {"quality": 100, "subsampling": 0}

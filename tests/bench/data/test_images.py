@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench.data.reading import images
-from bench.data.reading.images import (
+from bench.data import images
+from bench.data.images import (
     MAX_PIXELS,
     PICTURE_SUFFIXES,
     Box,

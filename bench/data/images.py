@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from bench.data.reading.tree import stamp
+from bench.data.tree import stamp
 
 #: Suffixes of files that readers take for pictures; compare with `path.suffix.lower()`.
 PICTURE_SUFFIXES = frozenset(

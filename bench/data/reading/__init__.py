@@ -1,1 +1,0 @@
-"""Folders, tables, pictures and videos as text and arrays, whoever's they are."""
