@@ -3,8 +3,8 @@
 - `metrics`: accuracy, UAR, macro F1, error consistency; CE, mCE, drops, areas under curves, flips
 - `calibration`: ECE, Brier score, selective accuracy
 - `influence`: what each sample contributes to a score that is no mean, so that it can be resampled
-- `proportions`: Wilson, Clopper-Pearson, Newcombe, Tango; mean and range of several proportions
-- `significance`: McNemar's exact test, the sign-flip test; Holm's correction; what a test can find
+- `proportions`: Wilson, Clopper-Pearson, Newcombe, Tango; mean and range of several proportions;
+  McNemar's exact test, the sign-flip test; Holm's correction; what a test can find
 - `bootstrap`: intervals over samples, and over training seeds and samples
 """
 
@@ -54,14 +54,18 @@ from bench.stats.metrics import (
 from bench.stats.proportions import (
     Interval,
     clopper_pearson,
+    detectable_difference,
+    holm,
+    mcnemar,
     mean_of_proportions,
     newcombe,
     range_of_proportions,
+    sign_flip,
+    split_evenly,
     tango,
     wilson,
     wilson_of_mean,
 )
-from bench.stats.significance import detectable_difference, holm, mcnemar, sign_flip, split_evenly
 
 __all__ = [
     "Counts",
