@@ -5,7 +5,7 @@ base.py            what the sweep asks of a classifier that is open
 emodc.py           EmoDC, and its matched control
 discriminative.py  a network with logits: a baseline, or a user's own
 load.py            from a checkpoint to a classifier
-class_order.py     whether a classifier's outputs are named in the right order
+check.py           whether a classifier can be measured, and names its outputs in the right order
 
 With `training`, the only part of the bench that imports models of emodc or baselines.
 """

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.perturb.views import Views
+from bench.perturb.versions import Views
 from bench.store.cells import Gate
 from bench.store.traces import OtherPrompts, Traces
 from bench.util.errors import UserError

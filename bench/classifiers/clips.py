@@ -11,7 +11,7 @@ from typing_extensions import override
 from bench.classifiers.base import Classifier, Measurement, counted_flops, flops_picture
 from bench.classifiers.discriminative import DiscriminativeClassifier
 from bench.classifiers.emodc import DiffusionClassifier
-from bench.perturb.views import Views
+from bench.perturb.versions import Views
 from bench.store.traces import OtherPrompts, Traces
 from emodc.decisions.decide import Rule
 

@@ -15,7 +15,7 @@ from bench.classifiers.base import Classifier, Measurement, as_images, counted_f
 from bench.classifiers.kinds.python import PythonClassifier
 from bench.labels import class_names
 from bench.perturb.user_code import loaded, probes, said, source
-from bench.perturb.views import Views
+from bench.perturb.versions import Views
 from bench.store.traces import TraceInfo, Traces
 from bench.util import rng, runtime
 from bench.util.errors import UserError

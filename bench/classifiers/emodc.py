@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from bench.classifiers.base import Classifier, Measurement, as_images, counted_flops, flops_picture
-from bench.perturb.views import Views
+from bench.perturb.versions import Views
 from bench.store.cells import Gate
 from bench.store.traces import OtherPrompts, TraceInfo, Traces
 from bench.util.errors import UserError

@@ -4,11 +4,11 @@
 - `base`      what a perturbation is: its levels, its rows, `apply`; clean pictures, corruptions
 - `corruptions/`  what becomes of pixels, on batches
 - `presets`   named lists of corruptions, also in words
-- `sequences` thirty frames of a picture that changes a little, for flip rates
+- `versions`  a picture in several versions: sequences of thirty frames for flip rates, views for
+              test-time augmentation
 - `levels`    noise and blur by sigma or signal-to-noise ratio, at any level
 - `clips`     corrupted clips: what stays the same from frame to frame
 - `export`    corrupted pictures on a page, as a data set
-- `views`     test-time augmentation: clean pictures in several views
 - `attacks`   FGSM and PGD
 - `user_code` corruptions and attacks of a user's own
 """
@@ -17,7 +17,7 @@ from bench.perturb.attacks import ATTACKS
 from bench.perturb.base import SEVERITIES, Address, Batch, Corruption, Perturbation
 from bench.perturb.levels import CONTINUOUS
 from bench.perturb.presets import PRESETS, Preset
-from bench.perturb.sequences import SEQUENCES
+from bench.perturb.versions import SEQUENCES
 
 #: Every corruption, by its name in configs and tables.
 CORRUPTIONS: dict[str, Corruption] = {

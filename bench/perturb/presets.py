@@ -15,7 +15,7 @@ import numpy as np
 from bench.perturb.base import Corruption, Kernel
 from bench.perturb.corruptions import blur, digital, disk, face, noise, weather
 from bench.perturb.levels import CONTINUOUS
-from bench.perturb.sequences import SEQUENCES, PerturbationSequence
+from bench.perturb.versions import SEQUENCES, PerturbationSequence
 
 # ------------------------------------------------------------------------------------------------
 # RAF-DB-C: 18 corruptions of aligned faces of about 100 px, with the constants of its authors

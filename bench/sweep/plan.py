@@ -10,7 +10,7 @@ from bench.config import Config
 from bench.data.base import DataSet, Sample, balanced_subset
 from bench.perturb.base import Perturbation, Validation
 from bench.perturb.config import Members
-from bench.perturb.views import Augmentation
+from bench.perturb.versions import Augmentation
 from bench.rules import DecisionConfig, SequentialDecision, fitted
 from bench.store.cells import FAMILIES, Cell, identify
 from bench.store.store import Store

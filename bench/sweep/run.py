@@ -14,7 +14,7 @@ import torch
 
 from bench.classifiers import checkpoints
 from bench.classifiers.base import Classifier
-from bench.classifiers.class_order import require_class_order
+from bench.classifiers.check import require_class_order
 from bench.classifiers.kinds import kind_of
 from bench.config import Config
 from bench.data.base import DataSet, Skipped

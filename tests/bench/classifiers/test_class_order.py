@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support import write_pictures
 
-from bench.classifiers.class_order import Suggestion, suggest
+from bench.classifiers.check import Suggestion, suggest
 from bench.classifiers.discriminative import load_python
 from bench.config import Config, parse
 from bench.labels import BASIC, ORDERS

@@ -9,7 +9,7 @@ from baselines import FaceClassifier
 from bench.classifiers.base import counted
 from bench.classifiers.discriminative import DiscriminativeClassifier
 from bench.classifiers.emodc import DiffusionClassifier, MatchedControl
-from bench.perturb.views import Views
+from bench.perturb.versions import Views
 from emodc import EmoDC
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ import pytest
 
 from bench.data.drawn import DrawnClips
 from bench.perturb import CORRUPTIONS, PRESETS, SEQUENCES
-from bench.perturb.sequences import FRAMES, PerturbationSequence, frame_id, of_frame
+from bench.perturb.versions import FRAMES, PerturbationSequence, frame_id, of_frame
 from bench.util import rng
 
 ADDRESS = {"seed": 0, "dataset": "faces", "sample_id": "a"}
