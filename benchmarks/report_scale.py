@@ -72,7 +72,7 @@ def write_classifier(root: Path, images: int, number: int) -> list[Cell]:
     emodc = number < EMODCS
     cells = []
     for perturbation, family, severity in levels():
-        inputs = {"data": DIGEST, "perturbation": perturbation, "severity": severity}
+        inputs = {"data": DIGEST, "perturbation": {"kind": perturbation}, "severity": severity}
         cell = Cell(
             id=identify(name, NAME, inputs),
             classifier=name,

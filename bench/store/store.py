@@ -617,15 +617,16 @@ def _contradiction(rows: pa.Table, classes: Sequence[str]) -> str | None:
 
 def _d_p_fits(rows: pa.Table, traces: Traces) -> bool:
     """Whether d_p is the mean of the right class's errors, wherever all of them were measured."""
-    place = {name: k for k, name in enumerate(traces.info.classes)}
-    labels = [place.get(label, -1) for label in rows["label"].to_pylist()]
-    if -1 in labels:
+    known = pa.array(traces.info.classes, pa.string())
+    codes = pc.index_in(rows["label"], value_set=known)
+    if codes.null_count:
         return False
+    labels = codes.to_numpy()
     right = traces.errors[np.arange(len(labels)), labels].mean(axis=1, dtype=np.float64)
     d_p = rows["d_p"].to_numpy(zero_copy_only=False).astype(np.float64)
-    known = np.isfinite(right)
+    whole = np.isfinite(right)
     rounding = 1e-3 if traces.info.dtype == "float16" else 1e-5
-    return bool(np.isclose(d_p[known], right[known], rtol=rounding, atol=1e-7).all())
+    return bool(np.isclose(d_p[whole], right[whole], rtol=rounding, atol=1e-7).all())
 
 
 def _row_key(cell: Cell) -> tuple[str, ...]:
