@@ -363,20 +363,28 @@ class RunResults:
                         return drawing.figure
         raise UserError("only clean pictures were measured; there is no severity to draw.")
 
-    def report(self, reference: str | None = None, workers: int = 1) -> "Report":
+    def report(
+        self,
+        reference: str | None = None,
+        workers: int = 1,
+        style: str = "paper",
+        formats: Sequence[str] = ("png",),
+    ) -> "Report":
         """Write tables, figures and one HTML page to OUT/report, from the stored results alone.
 
         Args:
             reference: The classifier whose errors are the unit of mCE; None: the first
                 discriminative one.
             workers: Processes that write many figures side by side.
+            style: Of figures: "paper", or "talk" with larger type and thicker lines.
+            formats: Of figures, besides PNG: "pdf", "svg".
 
         Returns:
             What was written; its `folder` has `index.html`.
         """
         from bench.report import write_report
 
-        return write_report(self.out, reference, workers)
+        return write_report(self.out, reference, workers, style, formats)
 
     def __getitem__(self, classifier: str) -> "Side":
         """One classifier of the run, for `compare`."""

@@ -21,6 +21,15 @@ def report(
             show_default="the first discriminative one",
         ),
     ] = None,
+    style: Annotated[
+        str, typer.Option(help="Of figures: paper, or talk (larger type, thicker lines).")
+    ] = "paper",
+    formats: Annotated[
+        str, typer.Option(help="Of figures, with commas: png, pdf, svg. PNG is always written.")
+    ] = "png",
+    brief: Annotated[
+        bool, typer.Option("--brief", help="Show the findings alone: best, losses, ties, checks.")
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON instead of tables.")
     ] = False,
@@ -35,9 +44,10 @@ def report(
     from bench.api import load_results
     from bench.report import show
 
-    written = load_results(out).report(reference, os.cpu_count() or 1)
+    asked = [name.strip() for name in formats.split(",") if name.strip()]
+    written = load_results(out).report(reference, os.cpu_count() or 1, style, asked)
     if json:
         print_json(report_content(written))
     else:
-        show(written, Console())
+        show(written, Console(), brief)
     written.require_sound()

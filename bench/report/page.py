@@ -568,7 +568,7 @@ def _intro(results: Results) -> tuple[str, ...]:
 
 
 def _section(own: Contents) -> PageSection:
-    figures = (FigureFile(f.png, f.svg, f"{f.title}.", f.alt) for f in own.figures)
+    figures = (FigureFile(f.png, f.svg, f"{f.title}. {f.caption}", f.alt) for f in own.figures)
     return PageSection(own.title, own.chapter, own.tables, tuple(figures), own.notes)
 
 

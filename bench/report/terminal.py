@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.classifiers.kinds import seen
+from bench.report.findings import findings
 from bench.report.outcomes import share
 from bench.report.present import Column, Line, fitted, say
 from bench.report.results import Result, ResultSet
@@ -36,13 +37,16 @@ _SWEPT = {
 }
 
 
-def show(report: Report, console: Console) -> None:
+def show(report: Report, console: Console, brief: bool = False) -> None:
     """Print the summary, what is missing, and where the report lies.
 
     A terminal gets a table per family, in the widest form that fits. A pipe or file gets one line
-    per cell, never wrapped.
+    per cell, never wrapped. In brief, both get the findings alone.
     """
-    if console.is_terminal:
+    if brief:
+        for sentence in findings(report.results.groups, report.tables):
+            say(console, sentence, wrap=console.is_terminal)
+    elif console.is_terminal:
         for group in report.results.groups:
             _show_group(group, console)
     else:
@@ -50,7 +54,7 @@ def show(report: Report, console: Console) -> None:
             say(console, line)
     for sentence in without_number(report.results.complete):
         say(console, sentence, "yellow")
-    for group in report.results.groups:
+    for group in () if brief else report.results.groups:
         for sentence in warnings(group):
             say(console, sentence, "yellow")
     for missing in report.missing[:_SHOWN_MISSING]:

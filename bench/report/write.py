@@ -1,5 +1,6 @@
 """Writing a report: OUT/report/ from the store in OUT, and from nothing else."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pandas as pd
 
 from bench.report.cards import write_cards
 from bench.report.figures import write_figures
+from bench.report.figures.drawing import FORMATS, STYLES
 from bench.report.findings import findings
 from bench.report.page import Contents, assemble, contents, write_page
 from bench.report.present import markdown, markdown_text, write_tables
@@ -20,7 +22,7 @@ from bench.report.tables import tables
 from bench.report.tables.ablation import ablation_tables
 from bench.report.tables.diagnostics import diagnose, diagnostic_tables, notes, numbers_csv
 from bench.store.store import Store
-from bench.util.errors import UserError
+from bench.util.errors import UserError, unknown
 from bench.util.files import atomic
 
 
@@ -59,14 +61,20 @@ class Report:
         return self.results.missing
 
 
-def write_report(out: Path, reference: str | None = None, workers: int = 1) -> Report:
+def write_report(
+    out: Path,
+    reference: str | None = None,
+    workers: int = 1,
+    style: str = "paper",
+    formats: Sequence[str] = ("png",),
+) -> Report:
     """Read the store in `out` and write its report.
 
         OUT/report/index.html          everything as one page
         OUT/report/summary.csv         one row per complete cell
         OUT/report/tables.md           all tables and figures, and the cells still missing
         OUT/report/tables/NAME.md, .csv, .tex; macros.tex, all.tex (`bench.report.present`)
-        OUT/report/figures/NAME.png, .svg, .pdf
+        OUT/report/figures/NAME.png; .pdf, .svg if asked for
         OUT/report/cards/CLASSIFIER.md   a model card per checkpoint
         OUT/report/diagnostics.csv     what the traces say of each EmoDC
 
@@ -77,13 +85,19 @@ def write_report(out: Path, reference: str | None = None, workers: int = 1) -> R
         reference: The classifier whose errors are the unit of mCE; if not given, the first
             discriminative one.
         workers: Processes that write many figures side by side.
+        style: Of figures: "paper", or "talk" with larger type and thicker lines.
+        formats: Of figures, besides PNG: "pdf", "svg".
 
     Returns:
         What was written.
 
     Raises:
-        UserError: If `out` holds no plan, or no complete cell, or no such reference.
+        UserError: If `out` holds no plan, or no complete cell, or no such reference, style or
+            format.
     """
+    for name, known in ((style, STYLES), *((own, FORMATS) for own in formats)):
+        if name not in known:
+            raise unknown("style or format of figures", name, known)
     results, store = read(out), Store(out)
     frame = summary_frame(results.complete)
     diagnoses, absent = diagnose(results, store)
@@ -93,7 +107,9 @@ def write_report(out: Path, reference: str | None = None, workers: int = 1) -> R
     with atomic(folder) as scratch:
         scratch.mkdir()
         write_tables(scratch / "tables", specs)
-        figures = write_figures(results, store, scratch / "figures", diagnoses, workers)
+        figures = write_figures(
+            results, store, scratch / "figures", diagnoses, workers, style, formats
+        )
         write_cards(results, store, scratch / "cards")
         chapters = contents(specs, figures, {"diagnostics": notes(diagnoses, absent)})
         texts = {
@@ -104,6 +120,8 @@ def write_report(out: Path, reference: str | None = None, workers: int = 1) -> R
         for name, text in texts.items():
             (scratch / name).write_text(text, encoding="utf-8")
         write_page(scratch / "index.html", assemble(out, results, chapters, reference))
+        for figure in figures if "svg" not in formats else ():
+            figure.svg.unlink()  # the page has it
     refused = tuple(dict.fromkeys([*results.refused, *store.refused.values()]))
     return Report(folder, results, frame, tuple(specs), refused)
 
@@ -118,7 +136,10 @@ def _page(chapters: list[Contents], results: Results) -> str:
         parts.append(f"## {own.title}\n")
         parts += [f"{markdown_text(note)}\n" for note in own.notes]
         parts += [markdown(spec.filled(), signs=False) for spec in own.tables]
-        parts += [f"![{markdown_text(f.title)}](figures/{f.name}.png)\n" for f in own.figures]
+        parts += [
+            f"![{markdown_text(f.title)}](figures/{f.name}.png)\n\n*{markdown_text(f.caption)}*\n"
+            for f in own.figures
+        ]
     if results.missing:
         listed = "\n".join(f"- {markdown_text(str(missing))}" for missing in results.missing)
         count = f"{len(results.missing)} of {len(results.missing) + results.finished}"

@@ -19,7 +19,7 @@ from bench.report.figures.calibration import calibration_drawings, selective_dra
 from bench.report.figures.cost import cost_drawings
 from bench.report.figures.curves import curve_drawings
 from bench.report.figures.diagnostics import diagnostic_drawings
-from bench.report.figures.drawing import Drawing, Drawn, house_style, write
+from bench.report.figures.drawing import FORMATS, Drawing, Drawn, house_style, write
 from bench.report.figures.forest import group_drawings, recall_drawings
 from bench.report.figures.maps import confusion_drawings, heatmap_drawings
 from bench.report.results import Results, ResultSet
@@ -35,6 +35,8 @@ def write_figures(
     folder: Path,
     diagnoses: Sequence[Diagnosis] = (),
     workers: int = 1,
+    style: str = "paper",
+    formats: Sequence[str] = FORMATS,
 ) -> list[Drawn]:
     """Draw every figure that the results allow into `folder`, in the order of a report.
 
@@ -44,13 +46,15 @@ def write_figures(
         folder: Made if it is not there.
         diagnoses: What traces say, drawn last.
         workers: Processes that write many figures side by side.
+        style: "paper", or "talk" with larger type and thicker lines.
+        formats: See `save`.
     """
     everything = chain(
         chain.from_iterable(_drawings(group, store) for group in results.groups),
         chain.from_iterable(map(diagnostic_drawings, diagnoses)),
     )
-    with house_style():
-        return write(everything, folder, workers)
+    with house_style(style):
+        return write(everything, folder, workers, formats)
 
 
 def _drawings(group: ResultSet, store: Store) -> Iterator[Drawing]:

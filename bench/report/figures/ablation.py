@@ -8,7 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
-from bench.report.figures.drawing import Drawing, LineStyle, footnote, line_style, new_figure, shown
+from bench.report.figures.drawing import (
+    Drawing,
+    LineStyle,
+    caption_of,
+    line_styles,
+    new_figure,
+    shown,
+)
 from bench.report.outcomes import AccuracyEstimate
 from bench.report.results import ResultSet
 from bench.report.spec import (
@@ -24,7 +31,7 @@ Point = tuple[Variant, AccuracyEstimate, AccuracyEstimate, LineStyle]  # relativ
 
 def ablation_drawings(group: ResultSet) -> Iterator[Drawing]:
     """The figure, where there is more than one EmoDC variant."""
-    if points := points_of(variants(group)):
+    if points := points_of(group, variants(group)):
         yield Drawing(
             group.file_name("ablation"),
             f"EmoDC's variants, {group.slug}",
@@ -61,22 +68,23 @@ def ablation_figure(group: ResultSet, points: Sequence[Point]) -> Figure:
         "denoiser check"
     )
     used = [variant.clean for variant, *_ in points]
-    footnote(figure, group, used, f"{about} (judged on validation).")
+    caption_of(figure, group, used, f"{about} (judged on validation).")
     return figure
 
 
-def points_of(found: Sequence[Variant]) -> list[Point]:
+def points_of(group: ResultSet, found: Sequence[Variant]) -> list[Point]:
     """Variants that have a place on both axes; Base is at 1 by definition."""
     pairs = pairs_with_base(found)
     bases = {id(pair.second) for pair in pairs.values()}
     points = []
-    for index, variant in enumerate(found):
+    styles = line_styles(group.names)
+    for variant in found:
         pair = pairs.get(variant.classifier)
         relative = None if pair is None else pair.relative_d_p
         if id(variant) in bases:
             relative = AccuracyEstimate(1.0, Interval(1.0, 1.0))
         if relative is not None:
-            points.append((variant, relative, variant.clean.accuracy, line_style(index)))
+            points.append((variant, relative, variant.clean.accuracy, styles[variant.classifier]))
     return points
 
 

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from bench.report.figures.drawing import (
     GREY,
     Drawing,
+    LineStyle,
+    caption_of,
     chance_line,
     evenly,
-    footnote,
-    line_style,
+    line_styles,
     new_figure,
     numbered,
+    other_style,
     part_of,
     shown,
 )
@@ -114,7 +116,7 @@ def calibration(group: ResultSet, found: dict[str, list[ReliabilityCurve]]) -> F
         first = first or above
         _panel(above, below, curves)
         errors = " / ".join(f"{100 * curve.error:.1f}" for curve in curves)
-        above.set_title(f"{shown(name)}\nECE {errors}%", fontsize=9)
+        above.set_title(f"{shown(name)}\nECE {errors}%", fontsize="medium")
         if number + columns >= len(found):
             below.set_xlabel("confidence (%)")
         above.tick_params(labelbottom=False, labelleft=not column)
@@ -122,7 +124,7 @@ def calibration(group: ResultSet, found: dict[str, list[ReliabilityCurve]]) -> F
             above.set_ylabel("accuracy (%)")
             below.set_ylabel("% of n")
     names = _names(kinds, found)
-    handles = [line_style(i).handle(shown(name)) for i, name in enumerate(names)]
+    handles = [other_style(i).handle(shown(name)) for i, name in enumerate(names)]
     perfect = Line2D([], [], color=GREY, linewidth=1, linestyle=":", label="perfectly calibrated")
     figure.legend(
         handles=[*handles, perfect], loc="outside upper left", frameon=False, handlelength=3.2,
@@ -131,7 +133,7 @@ def calibration(group: ResultSet, found: dict[str, list[ReliabilityCurve]]) -> F
     used = [
         p for c in group.names if group.names[c] in found for k in kinds for p in k.of(group, c)
     ]
-    footnote(figure, group, used, _about(kinds, found))
+    caption_of(figure, group, used, _about(kinds, found))
     return figure
 
 
@@ -139,7 +141,7 @@ def _panel(above: Axes, below: Axes, curves: Sequence[ReliabilityCurve]) -> None
     edges = np.linspace(0, 100, _BINS + 1)
     above.plot([0, 100], [0, 100], color=GREY, linewidth=1, linestyle=":")
     for curve in curves:
-        style, bins = line_style(curve.condition), curve.bins
+        style, bins = other_style(curve.condition), curve.bins
         held = bins.n > 0
         x, y, n = 100 * bins.confidence[held], 100 * bins.accuracy[held], bins.n[held]
         # Each picture is one trial, however many corruptions it went through.
@@ -179,24 +181,17 @@ def _names(kinds: Sequence[Condition], found: dict[str, list[ReliabilityCurve]])
 
 
 def _about(kinds: Sequence[Condition], found: dict[str, list[ReliabilityCurve]]) -> str:
-    pooled_note = mean_note(kinds) and (
-        " Corruptions: all at their strongest, pooled; intervals count each picture once."
-    )
+    pooled_note = mean_note(kinds) and (" Corruptions: all at their strongest, pooled.")
     dropped = sum(curve.excluded for curves in found.values() for curve in curves)
     lost = f" {dropped} pictures without finite logits are left out." if dropped else ""
     scaled = (
-        " Calibrated: logits times a factor that was fitted on clean pictures of the validation "
-        "split."
+        " Calibrated: logits times a factor fitted on validation pictures."
         if len(_names(kinds, found)) > len(kinds)
         else ""
     )
-    many = any(curve.repeats > 1 for curves in found.values() for curve in curves)
-    means = ", the mean of those of each corruption and seed" if many else ""
     return (
-        f"Softmax confidence in {_BINS} bins of equal width; bars: 95% Wilson intervals; hollow: "
-        f"fewer than {FEWEST} pictures, without bars. ECE: mean distance from the diagonal, "
-        f"weighed by n{means}, in the order of the legend. Below: "
-        f"share of samples in each bin.{pooled_note}{scaled}{lost}"
+        f"{_BINS} bins; bars: 95% Wilson intervals; hollow: fewer than {FEWEST} pictures; ECE in "
+        f"the order of the legend. Below: share of pictures.{pooled_note}{scaled}{lost}"
     )
 
 
@@ -269,39 +264,39 @@ def selective(group: ResultSet, found: Lines, classifiers: Sequence[str]) -> Fig
     kinds = conditions(group)
     figure = new_figure(2.9 * len(kinds) + 1.9, 3.2)
     axes = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    styles = line_styles(group.names)
     for number, (ax, kind) in enumerate(zip(axes, kinds, strict=True)):
-        for index, classifier in enumerate(group.names):
+        for classifier in group.names:
             line = found.get((classifier, number))
             if line is not None:
-                _draw(ax, line, index if classifier in classifiers else None)
+                _draw(ax, line, styles[classifier] if classifier in classifiers else None)
         ax.axhline(100 / len(group.classes), color=GREY, linewidth=1, linestyle=":")
         ax.set(title=shown(kind.name), xlabel="coverage (%)", xlim=(0, 102), ylim=(0, 102))
         sns.despine(ax=ax)
     axes[0].set_ylabel("accuracy of those answered (%)")
     handles = [
-        line_style(index).handle(shown(name).replace(" (", "\n("))
-        for index, (classifier, name) in enumerate(group.names.items())
+        styles[classifier].handle(shown(name).replace(" (", "\n("))
+        for classifier, name in group.names.items()
         if classifier in classifiers
     ]
     handles.append(chance_line(group))
     figure.legend(handles=handles, loc="outside right upper", frameon=False, handlelength=3.2)
     used = [p for c in classifiers for kind in kinds for p in kind.of(group, c)]
     about = (
-        "The most confident pictures by softmax are answered. Bands: 95% Wilson intervals of those "
-        f"answered, each coverage alone.{mean_note(kinds)}"
+        "The most confident pictures by softmax are answered. Bands: 95% Wilson intervals."
+        f"{mean_note(kinds)}"
     )
     if len(classifiers) < len(group.names):
         about += " Grey: other classifiers."
-    footnote(figure, group, used, about)
+    caption_of(figure, group, used, about)
     return figure
 
 
-def _draw(ax: Axes, line: Line, index: int | None) -> None:
+def _draw(ax: Axes, line: Line, style: LineStyle | None) -> None:
     x, y = 100 * _COVERAGES, 100 * line.accuracy
-    if index is None:
+    if style is None:
         ax.plot(x, y, color="0.85", linewidth=0.8, zorder=1)
         return
-    style = line_style(index)
     pairs = zip(line.accuracy, line.answered, strict=True)
     ends = [wilson(share * n, int(n)) for share, n in pairs]
     low, high = [100 * e.low for e in ends], [100 * e.high for e in ends]

@@ -18,12 +18,14 @@ from matplotlib.ticker import (
 from bench.report.figures.drawing import (
     GREY,
     Drawing,
+    LineStyle,
+    caption_of,
     chance_line,
     evenly,
-    footnote,
-    line_style,
+    line_styles,
     new_figure,
     numbered,
+    other_style,
     part_of,
     shown,
 )
@@ -93,10 +95,9 @@ def rules(group: ResultSet, curves: Mapping[str, CostCurve]) -> Figure:
     used = [pooled for name in curves if (pooled := group.clean(name)) is not None]
     about = (
         "Clean pictures. Above: accuracy, each panel on an axis of its own; grey line: the full "
-        "decision from all steps. Below: share of pictures decided otherwise, linear up to 1%. "
-        f"Bars: {interval_name(group)} intervals. Settings: table of accuracy against cost."
+        f"decision. Below: share decided otherwise. Bars: {interval_name(group)} intervals."
     )
-    footnote(figure, group, used, about)
+    caption_of(figure, group, used, about)
     return figure
 
 
@@ -121,7 +122,7 @@ def _index(kind: str) -> int:
 def _draw(ax: Axes, rules: Sequence[tuple[Compared, AccuracyEstimate]], kind: str) -> None:
     if not rules:
         return
-    style = line_style(_index(kind))
+    style = other_style(_index(kind))
     for rule, value in rules:
         ends = 100 * value.interval.low, 100 * value.interval.high
         at = rule.evaluations.value
@@ -135,7 +136,7 @@ def _draw(ax: Axes, rules: Sequence[tuple[Compared, AccuracyEstimate]], kind: st
 
 
 def _handle(kind: str) -> Line2D:
-    handle = line_style(_index(kind)).handle(_KINDS[kind])
+    handle = other_style(_index(kind)).handle(_KINDS[kind])
     handle.set_linestyle("-" if kind in ("full", "sequential") else "none")
     return handle
 
@@ -188,13 +189,14 @@ def accuracy_against_cost(
     ax = figure.subplots()
     handles = []
     places = _places(others, flops)
-    for index, (classifier, name) in enumerate(group.names.items()):
-        style = line_style(index)
+    styles = line_styles(group.names)
+    for classifier, name in group.names.items():
+        style = styles[classifier]
         if classifier in curves:
-            _full(ax, curves[classifier].full, index, flops)
-            _sequential(ax, curves[classifier].sequential, index, flops)
+            _full(ax, curves[classifier].full, style, flops)
+            _sequential(ax, curves[classifier].sequential, style, flops)
         elif classifier in others:
-            _point(ax, places[classifier], others[classifier].accuracy, index)
+            _point(ax, places[classifier], others[classifier].accuracy, style)
         else:
             continue
         handle = style.handle(shown(name).replace(" (", "\n("))
@@ -217,16 +219,16 @@ def accuracy_against_cost(
     sns.despine(ax=ax)
     figure.legend(handles=handles, loc="outside right upper", frameon=False, handlelength=3.2)
     used = [pooled for c in (*curves, *others) if (pooled := group.clean(c)) is not None]
-    footnote(figure, group, used, _about(group, curves, others))
+    caption_of(figure, group, used, _about(group, curves, others))
     return figure
 
 
 def _about(group: ResultSet, curves: Mapping[str, CostCurve], others: Mapping[str, Single]) -> str:
     steps = [c for c in curves.values() if not c.views]
     views = [c for c in curves.values() if c.views]
-    parts = ["Clean pictures. Lines: full decisions from evenly spaced parts of the stored steps"]
+    parts = ["Lines: full decisions from parts of the stored steps"]
     if not steps:
-        parts = ["Clean pictures. Lines: decisions from the first of several augmentations (TTA)"]
+        parts = ["Lines: decisions from the first of several augmentations (TTA)"]
     elif views:
         parts.append(", or from the first of several augmentations (TTA)")
     sequential = [rule for curve in curves.values() for rule in curve.sequential]
@@ -234,7 +236,7 @@ def _about(group: ResultSet, curves: Mapping[str, CostCurve], others: Mapping[st
         deltas = [rule.decision.delta for rule in sequential if rule.decision.kind == "sequential"]
         parts.append(f"; thin, hollow: sequential tests, delta {max(deltas):g} to {min(deltas):g}")
     if others:
-        parts.append("; points: classifiers at their one cost, equal costs side by side")
+        parts.append("; points: classifiers of one cost")
     return f"{''.join(parts)}. Bands and bars: {interval_name(group)} intervals."
 
 
@@ -261,20 +263,19 @@ def _places(others: Mapping[str, Single], flops: bool) -> dict[str, float]:
     }
 
 
-def _full(ax: Axes, rules: Sequence[Compared], index: int, flops: bool) -> None:
-    style, x = line_style(index), [_cost(rule, flops) for rule in rules]
+def _full(ax: Axes, rules: Sequence[Compared], style: LineStyle, flops: bool) -> None:
+    x = [_cost(rule, flops) for rule in rules]
     low = [100 * rule.accuracy.interval.low for rule in rules]
     high = [100 * rule.accuracy.interval.high for rule in rules]
     ax.fill_between(x, low, high, color=style.color, alpha=0.13, linewidth=0)
     ax.plot(
         x, [100 * rule.accuracy.value for rule in rules], color=style.color,
         marker=style.marker, linestyle=style.linestyle, linewidth=1.5, markersize=4.5,
-        markeredgecolor="white", markeredgewidth=0.5, zorder=3,
+        markeredgecolor="white", markeredgewidth=0.5, zorder=3, clip_on=False,
     )  # fmt: skip
 
 
-def _sequential(ax: Axes, rules: Sequence[Compared], index: int, flops: bool) -> None:
-    style = line_style(index)
+def _sequential(ax: Axes, rules: Sequence[Compared], style: LineStyle, flops: bool) -> None:
     x = [_cost(rule, flops) for rule in rules]
     y = [100 * rule.accuracy.value for rule in rules]
     for at, rule in zip(x, rules, strict=True):
@@ -285,6 +286,7 @@ def _sequential(ax: Axes, rules: Sequence[Compared], index: int, flops: bool) ->
     ax.plot(
         x, y, color=style.color, marker=style.marker, linewidth=0.9, markersize=5.5,
         markerfacecolor="white", markeredgecolor=style.color, markeredgewidth=1.1, zorder=4,
+        clip_on=False,
     )  # fmt: skip
 
 
@@ -295,10 +297,17 @@ def _sequential_handle() -> Line2D:
     )  # fmt: skip
 
 
-def _point(ax: Axes, x: float, accuracy: AccuracyEstimate, index: int) -> None:
-    style, interval = line_style(index), accuracy.interval
+def _point(ax: Axes, x: float, accuracy: AccuracyEstimate, style: LineStyle) -> None:
+    interval = accuracy.interval
     ax.vlines(x, 100 * interval.low, 100 * interval.high, color=style.color, linewidth=1.1)
-    ax.plot(x, 100 * accuracy.value, color=style.color, marker=style.marker, markersize=4.5)
+    ax.plot(
+        x,
+        100 * accuracy.value,
+        color=style.color,
+        marker=style.marker,
+        markersize=4.5,
+        clip_on=False,
+    )
 
 
 def _cost_alt(

@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from bench.report.figures.drawing import (
     GREY,
     Drawing,
+    LineStyle,
+    caption_of,
     chance_line,
     evenly,
     extremes,
-    footnote,
-    line_style,
+    line_styles,
     listed,
     new_figure,
     numbered,
@@ -100,16 +101,17 @@ def curves(
             ax.tick_params(axis="x", labelbottom=True)
     for ax in axes[:, 0]:
         ax.set_ylabel("accuracy (%)")
+    styles = line_styles(group.names)
     handles = [
-        line_style(index).handle(shown(name).replace(" (", "\n("))
-        for index, (classifier, name) in enumerate(group.names.items())
+        styles[classifier].handle(shown(name).replace(" (", "\n("))
+        for classifier, name in group.names.items()
         if classifier in classifiers and any((classifier, p) in sweeps for p in names)
     ]
     # Samples long enough to show how a line is dashed.
     handles.append(chance_line(group))
     figure.legend(handles=handles, loc="outside right upper", frameon=False, handlelength=3.2)
     used = [r for name in names for c in classifiers for r in group.under(c, name)]
-    footnote(figure, group, used, _about(group, used, classifiers))
+    caption_of(figure, group, used, _about(group, used, classifiers))
     return figure
 
 
@@ -152,12 +154,13 @@ def _panel(
 ) -> None:
     x, _ = _ticks(group, perturbation)
     others = []
-    for index, classifier in enumerate(group.names):
+    styles = line_styles(group.names)
+    for classifier in group.names:
         points = sweeps.get((classifier, perturbation))
         if points is None:
             continue
         if classifier in classifiers:
-            _line(ax, x, points, index, band=len(group.names) <= _BANDS)
+            _line(ax, x, points, styles[classifier], band=len(group.names) <= _BANDS)
         else:
             others.append(list(zip(x, _percent(points, "value"), strict=True)))
     if others:
@@ -170,9 +173,8 @@ def _panel(
 
 
 def _line(
-    ax: Axes, x: Sequence[float], points: Sequence[Result | None], index: int, band: bool
+    ax: Axes, x: Sequence[float], points: Sequence[Result | None], style: LineStyle, band: bool
 ) -> None:
-    style = line_style(index)
     if band:
         low, high = _percent(points, "low"), _percent(points, "high")
         ax.fill_between(x, low, high, color=style.color, alpha=0.15, linewidth=0)

@@ -1,4 +1,4 @@
-"""What the figures of diagnostics share: lines, bars, limits and footnotes."""
+"""What traces say of an EmoDC: errors by prompt and timestep, margins, one picture."""
 
 from collections.abc import Callable, Iterator, Sequence
 from math import ceil
@@ -9,10 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.figures.drawing import Drawing, line_style, listed, new_figure, shown, small_type
-from bench.report.spec import (
-    DRAWN,
-)
+from bench.report.figures.drawing import Drawing, listed, new_figure, other_style, shown
 from bench.report.tables.diagnostics import PROMPTS, Diagnosis, PictureCase
 from bench.stats import wilson
 from emodc.analysis import Estimate
@@ -22,7 +19,7 @@ def line(
     ax: Axes, x: np.ndarray, points: Sequence[Estimate | None], index: int, label: str | None
 ) -> None:
     """One condition over the bins; accuracies, which have a name, in percent."""
-    style, nan = line_style(index), float("nan")
+    style, nan = other_style(index), float("nan")
     factor = 1 if label is None else 100
     y, low, high = (
         [nan if e is None else factor * getattr(e, part) for e in points]
@@ -32,6 +29,7 @@ def line(
     ax.plot(
         x, y, color=style.color, marker=style.marker, linestyle=style.linestyle, label=label,
         linewidth=1.5, markersize=4.5, markeredgecolor="white", markeredgewidth=0.5,
+        clip_on=False,
     )  # fmt: skip
 
 
@@ -57,12 +55,6 @@ def text(estimate: Estimate | None, name: str, digits: int) -> str:
         return f"{name} undefined"
     value, low, high = (f"{v:.{digits}f}" for v in (estimate.value, estimate.low, estimate.high))
     return f"{name} {value} [{low}, {high}]"
-
-
-def note(figure: Figure, diagnosis: Diagnosis, about: str) -> None:
-    """The footnote: of whom, on what, and what is drawn."""
-    drawn = f" {DRAWN}" if diagnosis.group.drawn else ""
-    small_type(figure, f"{diagnosis.name}. {diagnosis.where}. {about}{drawn}")
 
 
 # ------------------------------------------------------------------------------------------------
@@ -137,7 +129,7 @@ def _side(side: PictureCase) -> str:
 # The figures of diagnostics, one set per EmoDC; the numbers are those of `diagnostics`.
 
 
-_BLUE, _ORANGE = line_style(0).color, line_style(1).color
+_BLUE, _ORANGE = other_style(2).color, other_style(1).color
 _GREY = "0.35"
 
 
@@ -167,9 +159,9 @@ def correlation(diagnosis: Diagnosis) -> Figure:
     axes[0].set_ylabel("d under the other prompt")
     about = (
         "A point is a clean picture, d its mean error over the steps; dashed: equal errors. "
-        "Brackets: 95% interval of Fisher's z."
+        "Brackets: 95% intervals (Fisher's z)."
     )
-    note(figure, diagnosis, f"n = {len(d_p)} pictures. {about}")
+    figure.set_label(f"n = {len(d_p)} pictures. {about}")
     return figure
 
 
@@ -191,7 +183,7 @@ def gap_by_timestep(diagnosis: Diagnosis) -> Figure:
         ax.set_axis_off()
     for number, ax in zip(range(gaps.shape[2]), axes.flat, strict=False):
         column = gaps[~np.isnan(gaps[:, :, number]).any(axis=1), :, number]
-        ax.set_title(f"t {edges[number]:.0f}–{edges[number + 1]:.0f}", fontsize=9)
+        ax.set_title(f"t {edges[number]:.0f}–{edges[number + 1]:.0f}", fontsize="medium")
         if len(column):
             # What lies outside counts in the outermost bars, so that all bars add up to all.
             values = np.clip(column.ravel(), grid[0], grid[-1])
@@ -202,21 +194,21 @@ def gap_by_timestep(diagnosis: Diagnosis) -> Figure:
             ax.set_xlabel(
                 f"{100 * above / len(column):.0f}% above 0\n"
                 f"[{100 * interval.low:.0f}, {100 * interval.high:.0f}], n = {len(column)}",
-                fontsize=7.5,
+                fontsize="small",
             )
         ax.axvline(0, color="black", linewidth=0.8, linestyle=":")
         ax.xaxis.set_major_locator(MaxNLocator(3))
         ax.xaxis.set_major_formatter("{x:g}")
-        ax.tick_params(labelbottom=True, labelsize=7)
+        ax.tick_params(labelbottom=True, labelsize="small")
         sns.despine(ax=ax)
     for ax in axes[:, 0]:
         ax.set_ylabel("% of pairs")
     about = (
-        "Gap d_n - d_p, averaged over the steps of a bin, of each pair of a clean picture and a "
-        "wrong class. Above 0 the right class wins. Brackets: 95% Wilson interval, which counts a "
-        "picture once. The outermost bars hold what lies beyond them."
+        "Gap d_n - d_p of pairs of a clean picture and a wrong class, by timestep; above 0 the "
+        "right class wins. Brackets: 95% Wilson intervals over pictures. The outermost bars hold "
+        "what lies beyond."
     )
-    note(figure, diagnosis, about)
+    figure.set_label(about)
     return figure
 
 
@@ -248,11 +240,10 @@ def timesteps(diagnosis: Diagnosis) -> Figure:
     figure.legend(loc="outside right upper", frameon=False, handlelength=3.2)
     steps = diagnosis.clean.errors.shape[2]
     about = (
-        f"{len(centres)} bins of the {steps} steps, each deciding alone. d': mean over pictures of "
-        "the gap (d_n averaged over wrong classes, minus d_p) over its standard deviation. Bands: "
-        "95% intervals per bin (Wilson; delta method). A bin is missing where no step was measured."
+        f"{len(centres)} bins of the {steps} steps, each deciding alone. d': the gap d_n - d_p in "
+        "standard deviations over pictures. Bands: 95% intervals (Wilson; delta method)."
     )
-    note(figure, diagnosis, about)
+    figure.set_label(about)
     return figure
 
 
@@ -277,23 +268,24 @@ def margins(diagnosis: Diagnosis) -> Figure:
     ):
         left.plot(x, y, color="black", linestyle=dash, linewidth=1.2, label=name)
     left.set(xlim=x, xlabel="d_p", ylabel="lowest d_n")
-    figure.legend(loc="outside upper left", ncols=5, frameon=False, fontsize=7.5, columnspacing=1.2)
+    figure.legend(
+        loc="outside upper left", ncols=5, frameon=False, fontsize="small", columnspacing=1.2
+    )
     kept = [(margin, which, e) for margin, which, e in _kept(diagnosis) if e is not None]
     for place, (_, which, estimate) in enumerate(kept):
         bar(right, place, estimate, _BLUE if which == "easy" else _ORANGE, which == "hard")
     names = [f"{margin},\n{which}\nn {estimate.n}" for margin, which, estimate in kept]
     right.set_xticks(range(len(kept)), names)
-    right.tick_params(axis="x", labelsize=7)
+    right.tick_params(axis="x", labelsize="small")
     right.grid(visible=False, axis="x")
     right.set(ylim=(0, 100), ylabel="pictures that keep the margin (%)")
     for ax in (left, right):
         sns.despine(ax=ax)
     about = (
-        f"n = {len(found.d_p)} clean pictures, easy and hard by d_p; grey: the middle third. The "
-        "fixed margin is what the adaptive one, alpha d_p, asks on average. Bars with 95% Wilson "
-        "intervals."
+        f"{len(found.d_p)} clean pictures, easy and hard by d_p; grey: the middle third. The "
+        "fixed margin is what the adaptive one asks on average. Bars: 95% Wilson intervals."
     )
-    note(figure, diagnosis, about)
+    figure.set_label(about)
     return figure
 
 
@@ -308,11 +300,10 @@ def example(diagnosis: Diagnosis) -> Figure | None:
     for ax, side in zip(axes, (found.clean, found.corrupted), strict=True):
         _diagnostics_side(ax, side, classes, found.label)
     about = (
-        f"Picture {found.sample_id}, {found.rule}, and chosen by nothing else. Whiskers: "
-        "95% Student intervals of paired differences over "
-        f"{found.clean.errors.steps} steps. The picture itself is not in the store."
+        f"Picture {found.sample_id}, {found.rule}. Whiskers: 95% Student intervals over "
+        f"{found.clean.errors.steps} steps."
     )
-    note(figure, diagnosis, about)
+    figure.set_label(about)
     return figure
 
 
@@ -322,12 +313,14 @@ def _diagnostics_side(ax: Axes, side: PictureCase, classes: Sequence[str], label
     bars[classes.index(label)].set_hatch("///")
     ax.errorbar(errors.excess, places, xerr=errors.half, fmt="none", color="0.2", linewidth=1)
     lowest = int(errors.excess.argmin())
-    ax.annotate("lowest", (0, lowest), (3, 0), textcoords="offset points", va="center", fontsize=7)
+    ax.annotate(
+        "lowest", (0, lowest), (3, 0), textcoords="offset points", va="center", fontsize="small"
+    )
     ax.set_yticks(places, [shown(f"{name} (label)" if name == label else name) for name in classes])
     ax.grid(visible=False, axis="y")
     ax.set_ylim(len(classes) - 0.5, -0.5)
     said = "\n".join(shown(f"{name} says {said or 'tie'}") for name, said in side.decisions.items())
-    ax.set_title(f"{shown(side.condition)}\n{said}", fontsize=8.5)
+    ax.set_title(f"{shown(side.condition)}\n{said}", fontsize="medium")
     ax.set_xlabel(f"d above the lowest, which is {errors.mean.min():.4f}")
     ax.margins(x=0.08)
     ax.axvline(0, color="black", linewidth=0.8)  # a whisker across it: perhaps not above

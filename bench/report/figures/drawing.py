@@ -1,11 +1,12 @@
 """How figures look, and how they are written so that the same results give the same bytes."""
 
-import textwrap
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain, islice, pairwise
+from itertools import chain, count, islice, pairwise
 from math import ceil
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -20,16 +21,16 @@ from matplotlib.lines import Line2D
 from bench.classifiers.kinds import kind_of
 from bench.report.outcomes import AccuracyEstimate
 from bench.report.results import Result, ResultSet
-from bench.report.spec import (
-    DRAWN,
-    Chapter,
-    setting,
-)
+from bench.report.spec import Chapter, sizes
 from bench.util import runtime
 
 Dash = Literal["-"] | tuple[float, tuple[float, ...]]
 
-SUFFIXES = (".png", ".svg", ".pdf")
+#: What figures can be written as, besides PNG, which every report has.
+FORMATS = ("png", "pdf", "svg")
+#: By style: sizes of the figure, of type, and of lines and markers, relative to those of a paper.
+STYLES = {"paper": (1.0, 1.0, 1.0), "talk": (1.2, 1.5, 1.5)}
+_style: ContextVar[str] = ContextVar("style", default="paper")
 
 # Colour-blind safe and dark enough for white paper: Okabe and Ito's as seaborn orders them, with
 # hues of Paul Tol's in the place of the pale ones. Markers and dashes repeat after other counts
@@ -47,10 +48,21 @@ _FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 
 GREY = "0.35"  # of what is no classifier: chance, limits, notes
 
+# Of conditions and rules, which are no classifiers and so have colours of their own.
+_OTHERS = tuple(
+    matplotlib.colors.to_rgb(colour)
+    for colour in ("0.15", "#b2443f", "#3d8f8a", "#8a6fb0", "#a68a3a", "#5b7a3a")
+)
+# Places in the palette of the classifiers of the configs that come with the project.
+_KNOWN = (
+    *("resnet18", "emodc_amdit", "resnet18_noise", "emodc_amdit_noise_aware", "emodc_base"),
+    *("emodc_control", "vit_small"),
+)
+
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How one classifier is drawn, the same in every figure of a group."""
+    """How one classifier is drawn, the same in every figure."""
 
     color: tuple[float, float, float]
     marker: str
@@ -64,7 +76,7 @@ class LineStyle:
 
 
 def line_style(index: int) -> LineStyle:
-    """The style of a group's classifier number `index`."""
+    """Style number `index` of classifiers."""
     return LineStyle(
         _COLOURS[index % len(_COLOURS)],
         _MARKERS[index % len(_MARKERS)],
@@ -72,16 +84,42 @@ def line_style(index: int) -> LineStyle:
     )
 
 
+def other_style(index: int) -> LineStyle:
+    """Style number `index` of what is no classifier: conditions, rules."""
+    return replace(line_style(index), color=_OTHERS[index % len(_OTHERS)])
+
+
+def line_styles(classifiers: Iterable[str]) -> dict[str, LineStyle]:
+    """A style for each classifier by its name in the config, the same in every run.
+
+    A name that no shipped config has gets a place from its checksum, or the next free one where
+    another classifier of these is there already.
+    """
+    names = list(classifiers)
+    places = {name: _KNOWN.index(name) for name in names if name in _KNOWN}
+    for name in sorted(set(names) - places.keys()):
+        first, taken = zlib.crc32(name.encode()) % len(_COLOURS), set(places.values())
+        around = (first + step for step in count())
+        free = (place % len(_COLOURS) if len(taken) < len(_COLOURS) else place for place in around)
+        places[name] = next(place for place in free if place not in taken)
+    return {name: line_style(places[name]) for name in names}
+
+
 @contextmanager
-def house_style() -> Iterator[None]:
-    """Seaborn's white grid in small type; the process's own settings come back afterwards."""
+def house_style(style: str = "paper") -> Iterator[None]:
+    """Seaborn's white grid in small type; the process's own settings come back afterwards.
+
+    Args:
+        style: One of `STYLES`.
+    """
+    _, scale, _ = STYLES[style]
     own = {
-        "font.size": 9,
-        "axes.titlesize": 10,
-        "axes.labelsize": 9,
-        "xtick.labelsize": 8,
-        "ytick.labelsize": 8,
-        "legend.fontsize": 8,
+        "font.size": 9 * scale,
+        "axes.titlesize": 10 * scale,
+        "axes.labelsize": 9 * scale,
+        "xtick.labelsize": 8 * scale,
+        "ytick.labelsize": 8 * scale,
+        "legend.fontsize": 8 * scale,
         "font.family": _FONT,
         "text.parse_math": False,  # a $ in a name is a $
         "svg.hashsalt": "bench report",  # element ids are random without
@@ -90,14 +128,19 @@ def house_style() -> Iterator[None]:
         "axes.edgecolor": "0.4",
         "grid.color": "0.9",
     }
-    with matplotlib.rc_context():
-        matplotlib.rcParams.update(sns.axes_style("whitegrid") | own)
-        yield
+    chosen = _style.set(style)
+    try:
+        with matplotlib.rc_context():
+            matplotlib.rcParams.update(sns.axes_style("whitegrid") | own)
+            yield
+    finally:
+        _style.reset(chosen)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of `width` by `height` inches that pyplot does not know of."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    """An empty figure that pyplot does not know of, `width` by `height` inches in a paper."""
+    scale, _, _ = STYLES[_style.get()]
+    figure = Figure(figsize=(width * scale, height * scale), layout="constrained")
     FigureCanvasAgg(figure)  # draws off screen, whatever backend is configured
     return figure
 
@@ -120,15 +163,22 @@ def ink(paper: tuple[float, float, float, float]) -> str:
     return "0.1" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write NAME.png at 200 dpi, NAME.svg and NAME.pdf, without dates or versions inside."""
-    paths = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
+def save(
+    figure: Figure, folder: Path, name: str, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Write NAME.png at 200 dpi and NAME.svg, which pages embed, without dates or versions inside.
+
+    NAME.pdf follows if `formats` has it.
+    """
+    paths = [folder / f"{name}.{suffix}" for suffix in ("png", "svg", "pdf")]
     # The layout is found once, not again for each format: it takes longer than drawing.
     figure.set_dpi(200)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     figure.savefig(paths[0], dpi=200, metadata={"Software": None})
     figure.savefig(paths[1], metadata={"Date": None})
+    if "pdf" not in formats:
+        return paths[:2]
     nothing = {"Creator": None, "Producer": None, "CreationDate": None}
     figure.savefig(paths[2], dpi=200, metadata=nothing)
     return paths
@@ -150,7 +200,7 @@ class Drawing:
         title: A few words.
         alt: What is seen, for those who do not see it; its numbers are those drawn.
         chapter: Where it stands in a report.
-        figure: Itself.
+        figure: Itself; its label is its caption.
     """
 
     name: str
@@ -159,6 +209,11 @@ class Drawing:
     chapter: Chapter
     figure: Figure
 
+    @property
+    def caption(self) -> str:
+        """What is drawn, and of how many pictures; stands beside the picture, not in it."""
+        return str(self.figure.get_label())
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -166,11 +221,12 @@ class Drawn:
 
     name: str
     title: str
+    caption: str
     alt: str
     chapter: Chapter
     png: Path
     svg: Path
-    pdf: Path
+    pdf: Path | None = None
 
 
 def evenly(things: Sequence[T], most: int) -> list[list[T]]:
@@ -209,19 +265,10 @@ def chance_line(group: ResultSet) -> Line2D:
     return Line2D([], [], color=GREY, linewidth=1, linestyle=":", label=label)
 
 
-def footnote(figure: Figure, group: ResultSet, used: Sequence[Result], about: str) -> None:
-    """Say below `figure` what it rests on, what its marks are, and what is drawn."""
-    if group.several:
-        about = f"{about} Means over seeds."
-    drawn = f" {DRAWN}" if group.drawn else ""
-    small_type(figure, f"{setting(group, used)}. {about}{drawn}")
-
-
-def small_type(figure: Figure, text: str) -> None:
-    """Small type under everything, wrapped to the figure's width."""
-    width = int(figure.get_figwidth() * 17)  # characters; an inch takes some 18 of them
-    lines = "\n".join(textwrap.wrap(shown(text), width))
-    figure.supxlabel(lines, fontsize=7.5, color="0.3", x=0.01, ha="left")
+def caption_of(figure: Figure, group: ResultSet, used: Sequence[Result], about: str) -> None:
+    """Make a figure's caption: what its marks are, and n; at most 40 words."""
+    means = " Means over seeds." if group.several else ""
+    figure.set_label(f"{about}{means} n = {sizes([result.n for result in used])}.")
 
 
 def is_emodc(result: Result) -> bool:
@@ -237,7 +284,9 @@ def is_emodc(result: Result) -> bool:
 _FEW = 16  # figures that are written before another process has started
 
 
-def write(drawings: Iterable[Drawing], folder: Path, workers: int) -> list[Drawn]:
+def write(
+    drawings: Iterable[Drawing], folder: Path, workers: int, formats: Sequence[str]
+) -> list[Drawn]:
     """Write all files of the drawings, in their order; in `house_style`.
 
     Args:
@@ -245,24 +294,33 @@ def write(drawings: Iterable[Drawing], folder: Path, workers: int) -> list[Drawn
         folder: Made if it is not there.
         workers: Processes at most; with more than one the calling script has to be importable, as
             for any pool of processes.
+        formats: See `save`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rest = iter(drawings)
     first = list(islice(rest, _FEW))
     if len(first) < _FEW or workers == 1:
-        return [_drawn(d, save(d.figure, folder, d.name)) for d in chain(first, rest)]
+        return [_drawn(d, _save(d, folder, formats)) for d in chain(first, rest)]
     died = (
         "a process that writes figures died (out of memory?). The same command writes them again."
     )
     with runtime.pool(min(workers, 4), died) as pool:
-        submitted = [(d, pool.submit(_save, d.figure, folder, d.name)) for d in chain(first, rest)]
+        style = _style.get()
+        submitted = [(d, pool.submit(_save, d, folder, formats, style)) for d in chain(first, rest)]
         return [_drawn(drawing, future.result()) for drawing, future in submitted]
 
 
-def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    with house_style():  # some settings count when files are written
-        return save(figure, folder, name)
+def _save(
+    drawing: Drawing, folder: Path, formats: Sequence[str], style: str | None = None
+) -> list[Path]:
+    with house_style(style or _style.get()):  # some settings count when files are written
+        _, _, scale = STYLES[_style.get()]
+        for line in drawing.figure.findobj(Line2D) if scale != 1 else ():
+            line.set_linewidth(scale * line.get_linewidth())
+            line.set_markersize(scale * line.get_markersize())
+        return save(drawing.figure, folder, drawing.name, formats)
 
 
 def _drawn(drawing: Drawing, paths: list[Path]) -> Drawn:
-    return Drawn(drawing.name, drawing.title, drawing.alt, drawing.chapter, *paths)
+    words = drawing.name, drawing.title, drawing.caption, drawing.alt
+    return Drawn(*words, drawing.chapter, *paths)

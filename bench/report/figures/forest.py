@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from bench.report.figures.drawing import (
     GREY,
     Drawing,
+    caption_of,
     chance_line,
     evenly,
     extremes,
-    footnote,
-    line_style,
     listed,
     new_figure,
     numbered,
+    other_style,
     part_of,
     shown,
 )
@@ -111,7 +111,7 @@ def mean_note(kinds: Sequence[Condition]) -> str:
     """What a mean over corruptions is, if there is one among the conditions."""
     if all(len(kind.cells) < 2 for kind in kinds):
         return ""
-    return " Corruptions: mean over all at their strongest; intervals count each picture once."
+    return " Corruptions: mean of all at their strongest."
 
 
 # ------------------------------------------------------------------------------------------------
@@ -175,10 +175,10 @@ def forest_drawings(
         panels = [_panel_of(group, classifier, kinds, attributes) for classifier in classifiers]
         figure = _forest(group, _rows(attributes), panels, kinds, words.x_label)
         about = (
-            f"Bars: {interval_name(group)} intervals, each row alone; number of pictures in "
-            f"brackets; dashed: accuracy on all of them.{mean_note(kinds)}{_few_note(panels)}"
+            f"Bars: {interval_name(group)} intervals; in brackets: number of pictures; "
+            f"dashed: accuracy on all.{mean_note(kinds)}{_few_note(panels)}"
         )
-        footnote(figure, group, used, about)
+        caption_of(figure, group, used, about)
         yield Drawing(
             group.file_name(numbered(words.name, number, len(parts))),
             part_of(f"{words.title}, {group.slug}", number, len(parts)),
@@ -268,7 +268,7 @@ def _labels(rows: Sequence[tuple[float, str]], panels: Sequence[Panel]) -> list[
 
 def _panel(ax: Axes, places: Sequence[float], panel: Panel) -> None:
     for index, (dots, whole) in enumerate(zip(panel.dots, panel.whole, strict=True)):
-        style = line_style(index)
+        style = other_style(index)
         aside = 0.56 * ((index + 0.5) / len(panel.dots) - 0.5)
         known = [(place + aside, dot) for place, dot in zip(places, dots, strict=False) if dot]
         low = [100 * dot.accuracy.interval.low for _, dot in known]
@@ -285,13 +285,13 @@ def _panel(ax: Axes, places: Sequence[float], panel: Panel) -> None:
         if whole is not None:
             x = 100 * whole.accuracy.value
             ax.axvline(x, color=style.color, linewidth=0.8, dashes=(4, 2), zorder=1)
-    ax.set_title(shown(panel.title), fontsize=9)
+    ax.set_title(shown(panel.title), fontsize="medium")
     ax.tick_params(axis="y", length=0)
     sns.despine(ax=ax, left=True)
 
 
 def _handle(index: int, name: str) -> Line2D:
-    style = line_style(index)
+    style = other_style(index)
     return Line2D(
         [], [], color=style.color, marker=style.marker, markersize=4.2, linewidth=1.1,
         label=shown(name),

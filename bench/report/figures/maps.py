@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from bench import stats as metrics
 from bench.report.figures.drawing import (
     Drawing,
+    caption_of,
     evenly,
     extremes,
-    footnote,
     ink,
     is_emodc,
     listed,
@@ -75,14 +75,14 @@ def heatmap(group: ResultSet, estimates: Estimates) -> Figure:
     bar.outline.set_visible(False)
     intervals = [e.interval for row in estimates for e in row if e is not None]
     widest = max((50 * (interval.high - interval.low) for interval in intervals), default=0.0)
+    missing = " –: a severity is missing." if np.isnan(values).any() else ""
     about = (
-        "Accuracy in percent: mean over the severities of each corruption; mean: over corruptions. "
-        f"{interval_name(group)} intervals of the former and of clean accuracy are at most "
-        f"{widest:.1f} points to a side. Lightest: chance ({chance:.1f}%) or below. –: a severity "
-        "is missing."
+        "Accuracy in percent, mean over severities; mean: over corruptions. "
+        f"{interval_name(group)} intervals are at most {widest:.1f} points to a side. Lightest: "
+        f"chance ({chance:.1f}%) or below.{missing}"
     )
     swept = ((c, p) for c in group.names for p in group.perturbations("corruption"))
-    footnote(figure, group, [r for c, p in swept for r in group.under(c, p)], about)
+    caption_of(figure, group, [r for c, p in swept for r in group.under(c, p)], about)
     return figure
 
 
@@ -112,8 +112,8 @@ def _cells(ax: Axes, values: NDArray[np.float64], chance: float) -> None:
         missing = np.isnan(value)
         paper = (1.0, 1.0, 1.0, 1.0) if missing else _MAP((value - chance) / (100 - chance))
         ax.text(
-            column + 0.5, row + 0.5, "–" if missing else f"{value:.0f}", fontsize=7, ha="center",
-            va="center", color=ink(paper),
+            column + 0.5, row + 0.5, "–" if missing else f"{value:.0f}", fontsize="small",
+            ha="center", va="center", color=ink(paper),
         )  # fmt: skip
     for between in (1, columns - 1):  # clean and the mean stand apart
         ax.axvline(between, color="white", linewidth=4)
@@ -139,7 +139,6 @@ def _alt(group: ResultSet, estimates: Estimates) -> str:
 
 _PANELS = 6
 _TITLE_WIDTH = 2.2  # inches for a classifier's name and its UAR
-_NOTE_WIDTH = 3.6  # inches for a footnote
 
 
 def confusion_drawings(group: ResultSet) -> Iterator[Drawing]:
@@ -169,7 +168,7 @@ def confusions(group: ResultSet, results: Sequence[Result]) -> Figure:
     width = columns * max(side + 0.2, _TITLE_WIDTH) + names + 0.5
     # Nearly square cells by size alone: a fixed aspect would undo the layout's margins.
     height = rows * (side + 0.6) + named * (0.75 * names + 0.35) + 0.4
-    figure = new_figure(max(width, _NOTE_WIDTH), height)
+    figure = new_figure(width, height)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for ax in axes.flat[len(results) :]:
         ax.set_axis_off()
@@ -181,7 +180,7 @@ def confusions(group: ResultSet, results: Sequence[Result]) -> Figure:
     for ax in axes[:, 0]:
         ax.set_ylabel("label")
     about = "Percent of each label's clean pictures; empty: below 0.5."
-    footnote(figure, group, results, f"{about} UAR with its 95% interval.")
+    caption_of(figure, group, results, f"{about} UAR with its 95% interval.")
     return figure
 
 
@@ -218,14 +217,14 @@ def _matrix(ax: Axes, group: ResultSet, result: Result) -> None:
     for row, column in zip(*np.nonzero(percent >= 0.5), strict=True):
         value = percent[row, column]
         ax.text(
-            column + 0.5, row + 0.5, f"{value:.0f}", fontsize=7, ha="center", va="center",
+            column + 0.5, row + 0.5, f"{value:.0f}", fontsize="small", ha="center", va="center",
             color=ink(_MAP(value / 100)),
         )  # fmt: skip
     ax.set(xlim=(0, k), ylim=(k, 0))
     ax.grid(visible=False)
     ties = int(counts[:, -1].sum())
     tied = f", {ties} tied" if ties else ""
-    ax.set_title(f"{shown(result.name)}\nUAR {result.uar}%{tied}", fontsize=9)
+    ax.set_title(f"{shown(result.name)}\nUAR {result.uar}%{tied}", fontsize="medium")
     names = [shown(name) for name in group.classes]
     ax.set_xticks(edges[:-1] + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_yticks(edges[:-1] + 0.5, names)

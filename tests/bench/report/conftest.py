@@ -138,12 +138,14 @@ def rendered() -> None:
 def _small_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are made, but laid out and rendered only for tests that ask for it."""
 
-    def save(figure: matplotlib.figure.Figure, folder: Path, name: str) -> list[Path]:
+    def save(
+        figure: matplotlib.figure.Figure, folder: Path, name: str, formats: Sequence[str]
+    ) -> list[Path]:
         paths = [folder / f"{name}.{suffix}" for suffix in ("png", "svg", "pdf")]
         Image.new("RGB", (4, 3)).save(paths[0])
         paths[1].write_text("<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>")
         paths[2].write_bytes(b"%PDF")
-        return paths
+        return paths if "pdf" in formats else paths[:2]
 
     if "rendered" not in request.fixturenames:
         monkeypatch.setattr(files, "save", save)

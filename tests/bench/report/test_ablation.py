@@ -215,7 +215,10 @@ def test_the_control_is_a_row_without_a_denoiser_s_figures(build) -> None:
         assert column(spec, title)["control"] is None
     difference = column(spec, "difference to Base")
     assert difference["control"] == difference["amdit"]
-    assert [p[0].classifier for p in points_of(variants(results.groups[0]))] == ["base", "amdit"]
+    assert [p[0].classifier for p in points_of(results.groups[0], variants(results.groups[0]))] == [
+        "base",
+        "amdit",
+    ]
 
 
 def test_one_seed_says_what_it_cannot_show(build) -> None:
@@ -230,7 +233,7 @@ def test_one_seed_says_what_it_cannot_show(build) -> None:
 
 def test_the_figure_shows_every_variant_and_the_gate(ablated: Path) -> None:
     group = read(ablated).groups[0]
-    points = points_of(variants(group))
+    points = points_of(group, variants(group))
     assert [variant.classifier for variant, *_ in points] == list(OBJECTIVES)
     assert points[0][1].value == 1.0
     figure = ablation_figure(group, points)
@@ -257,4 +260,4 @@ def test_the_report_writes_tables_and_figure(ablated: Path) -> None:
     assert "](figures/faces-ablation.png)" in page
     assert "### Fixed and adaptive margins, faces" in page
     assert (folder / "tables" / "faces-margins.tex").exists()
-    assert (folder / "figures" / "faces-ablation.svg").read_text().startswith("<?xml")
+    assert (folder / "figures" / "faces-ablation.png").is_file()

@@ -15,13 +15,19 @@ from PIL import Image
 from bench.report.figures import Drawn, write_figures
 from bench.report.figures import drawing as files
 from bench.report.figures.curves import curve_drawings
-from bench.report.figures.drawing import evenly, house_style, line_style, shown
+from bench.report.figures.drawing import (
+    evenly,
+    house_style,
+    line_style,
+    line_styles,
+    other_style,
+    shown,
+)
 from bench.report.figures.maps import confusion_drawings, heatmap_drawings
 from bench.report.results import ResultSet, read
-from bench.report.spec import (
-    DRAWN,
-)
+from bench.report.write import write_report
 from bench.store.store import Store
+from bench.util.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("rendered")
 
@@ -71,6 +77,7 @@ def test_files_are_pictures_of_some_size(out: Path, tmp_path: Path) -> None:
         assert d.pdf.read_bytes().startswith(b"%PDF")
         assert b"/FontFile2" in d.pdf.read_bytes()  # TrueType, which journals take
         assert d.title and d.alt.endswith(".")
+        assert len(d.caption.split()) <= 40
 
 
 def test_the_same_results_give_the_same_bytes_wherever_they_are_written(
@@ -125,7 +132,8 @@ def test_axes_legend_and_chance(group: ResultSet) -> None:
     (legend,) = figure.legends
     names = [t.get_text() for t in legend.get_texts()]
     assert names == ["net", "emodc_x\n(denoiser check failed)", "chance (1/3)"]
-    assert DRAWN in figure.get_supxlabel().replace("\n", " ")
+    assert str(figure.get_label()).endswith(" n = 6.")
+    assert not figure.get_supxlabel()  # the caption stands beside the picture
 
 
 def test_alternative_text_has_the_numbers_of_the_strongest(group: ResultSet) -> None:
@@ -157,7 +165,7 @@ def test_many_classifiers_share_several_figures_before_the_others_in_grey(build)
     others = [segment[:, 1] for segment in ax.collections[0].get_segments()]
     own = [shape.get_ydata() for shape in ax.lines[:-1]]
     np.testing.assert_allclose([y[0] for y in [*others, *own]], 100 * np.arange(9) / 9)
-    assert "Grey: other classifiers." in second.figure.get_supxlabel().replace("\n", " ")
+    assert "Grey: other classifiers." in second.caption
 
 
 def test_confusion_is_in_percent_of_support(group: ResultSet) -> None:
@@ -239,3 +247,36 @@ def test_things_are_dealt_out_evenly() -> None:
     assert [x for part in evenly(range(20), 8) for x in part] == list(range(20))
     assert evenly([], 8) == []
     assert shown("plain_é$") == "plain_é$"
+
+
+def test_a_classifier_keeps_its_style_whatever_stands_beside_it() -> None:
+    alone = line_styles(["mine"])["mine"]
+    beside = line_styles(["resnet18", "mine", "emodc_base", "emodc_control"])
+    assert beside["emodc_base"] == line_styles(["emodc_base", "other"])["emodc_base"]
+    assert beside["mine"] == alone
+    many = line_styles([f"net{i}" for i in range(10)])
+    assert len({style.color for style in many.values()}) == 10
+    assert len(line_styles([f"net{i}" for i in range(60)])) == 60
+    conditions = {other_style(i).color for i in range(6)}
+    assert not conditions & {style.color for style in many.values()}
+
+
+def test_only_the_formats_asked_for_are_written(out: Path, tmp_path: Path) -> None:
+    def suffixes(*formats: str) -> set[str]:
+        write_report(out, formats=formats)
+        return {path.suffix for path in (out / "report" / "figures").iterdir()}
+
+    assert suffixes("png") == {".png"}
+    assert suffixes("pdf", "svg") == {".png", ".pdf", ".svg"}
+    with pytest.raises(UserError, match=r"'pfd'.*Did you mean pdf"):
+        write_report(out, formats=("pfd",))
+
+
+def test_a_talk_has_larger_type_and_thicker_lines(out: Path, group: ResultSet) -> None:
+    with house_style("paper"):
+        paper = curves(group, "corruption")
+    with house_style("talk"):
+        talk = curves(group, "corruption")
+    small, large = (figure.axes[0].title.get_fontsize() for figure in (paper, talk))
+    assert large == pytest.approx(1.5 * small)
+    assert talk.get_figwidth() > paper.get_figwidth()

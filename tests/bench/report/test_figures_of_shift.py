@@ -128,7 +128,7 @@ def test_groups_below_thirty_pictures_are_hollow(out: Path, group: ResultSet) ->
     np.testing.assert_allclose(dots(ax), sorted(expected), atol=1e-5)
     names = [t.get_text() for t in ax.get_yticklabels()]
     assert names == ["glasses: with (10)", "without (83)"]
-    assert "fewer than 30" in drawing.figure.get_supxlabel().replace("\n", " ")
+    assert "fewer than 30" in drawing.caption
     assert list(group_drawings(group, Store(out / "elsewhere"))) == []
 
 

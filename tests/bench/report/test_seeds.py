@@ -125,7 +125,7 @@ def test_curves_show_the_mean_and_say_so(seeded: Path) -> None:
     figure = next(curve_drawings(read(seeded).groups[0], "corruption")).figure
     means = [100 * np.mean([kind[s] for s in range(3)]) for kind in (RIGHT, NOISY, NOISY)]
     np.testing.assert_allclose(figure.axes[0].lines[0].get_xydata(), [*enumerate(means)])
-    assert "Bands: 95% intervals. Means over seeds." in figure.get_supxlabel().replace("\n", " ")
+    assert "Bands: 95% intervals. Means over seeds." in str(figure.get_label())
 
 
 def test_a_whole_report_and_a_terminal_of_80_columns(seeded: Path) -> None:
