@@ -62,7 +62,7 @@ def shown(out: Path) -> list[tuple[object, ...]]:
     """What a report shows of each cell, but times."""
     results = read(out)
     assert not results.missing and not results.refused
-    return [(r.cell, r.metrics.n, r.metrics.accuracy, r.metrics.d_p) for r in results.complete]
+    return [(r.cell, r.n, r.accuracy, r.d_p) for r in results.complete]
 
 
 def started(*commands: list[str]) -> list[subprocess.Popen[str]]:
