@@ -280,6 +280,7 @@ def run(
                 name = getattr(fold.data, "name", fold.data.kind)
                 reporter.say(f"fold {number + 1} of {len(folds)}: {name}")
             store = _run(fold, out, reporter, command, fresh, together)
+    together.tell_plans(store)
     together.left.tell()
     return store
 
@@ -314,6 +315,7 @@ def _run(
     for planned in plan if fresh else ():
         store.forget(planned.cell)
     store.write_dataset(*dataset_record.describe(dataset))
+    together.planned |= {planned.cell.id for planned in plan}
     store.write_plan([planned.cell for planned in plan], config.model_dump(mode="json"))
     if out / "plan.json" in store.refused:
         reporter.say(

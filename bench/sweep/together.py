@@ -90,11 +90,13 @@ class Together:
     Attributes:
         leases: Those of the folder.
         left: What is not done when the run ends.
+        planned: Ids of the cells of this run.
     """
 
     def __init__(self, out: Path, reporter: Reporter, part: WorkPart | None = None) -> None:
         self.leases, self.reporter, self.part = Leases(out), reporter, part
         self.left = Left()
+        self.planned: set[str] = set()
 
     @contextlib.contextmanager
     def present(self) -> Iterator[None]:
@@ -116,6 +118,20 @@ class Together:
     def distance(self, place: int) -> int:
         """How late this run comes to what stands at `place` of a plan."""
         return 0 if self.part is None else self.part.distance(place)
+
+    def tell_plans(self, store: Store) -> None:
+        """Say where the plan of the folder, which reports show, is not that of this run."""
+        shown = {cell.id for cell in store.planned()}
+        where, replaced = self.leases.folder.parent, len(self.planned - shown)
+        if shown - self.planned:
+            count = len(shown - self.planned)
+            self.reporter.say(f"{count} cells of other runs at {where} are in its report, too")
+        if replaced:
+            self.reporter.say(
+                f"{replaced} cells of this run are not in the report of {where}: another run there "
+                "has planned them with other settings. To see these, run this command again, "
+                "which measures nothing twice, or take an --out for each config."
+            )
 
     def ordered(
         self, plan: Sequence[PlannedCell], count: int, todo: Sequence[Shard]
