@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.classifiers.base import counted
+from bench.classifiers.base import counted_flops
 from bench.util import runtime
 from benchmarks.full_size_networks import CLASSES, PIXELS, PRECISIONS, Setting, classifier
 from emodc import EmoDC, Engine
@@ -140,7 +140,7 @@ def measure(setting: Setting, side: int | None = None) -> Figures:
         memory = torch.cuda.max_memory_allocated(device) / 2**30
     # Counted where attention is written out as matrix products: not every fused kernel is known.
     with Engine(fused_attention=False).applied(model.denoiser):
-        flops = counted(micro_batch(model, picture, 1))
+        flops = counted_flops(micro_batch(model, picture, 1))
     dtype = resolve_precision(model.evaluation.precision, device)
     return Figures(
         rows=rows,

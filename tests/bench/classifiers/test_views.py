@@ -6,7 +6,7 @@ import torch
 from support import reddest_is_happy
 
 from baselines import FaceClassifier
-from bench.classifiers.base import counted
+from bench.classifiers.base import counted_flops
 from bench.classifiers.discriminative import DiscriminativeClassifier
 from bench.classifiers.emodc import DiffusionClassifier, MatchedControl
 from bench.perturb.versions import Views
@@ -99,7 +99,7 @@ def test_the_cost_of_a_shared_trunk_is_that_of_its_passes(tiny_emodc: EmoDC) -> 
     cost = DiffusionClassifier(tiny_emodc, "weights", None, 2, CPU).flops()
     assert cost["picture"] > 0 and cost["step"] > 0 and cost["evaluation"] == 0
     pixels = torch.rand(1, 3, 64, 64)
-    whole = counted(lambda: tiny_emodc(pixels))
+    whole = counted_flops(lambda: tiny_emodc(pixels))
     assert whole == pytest.approx(cost["picture"] + 6 * cost["step"])
     control = MatchedControl(tiny_emodc, "weights", 2, CPU)
     assert control.flops() == cost
