@@ -24,11 +24,11 @@ class Said(Reporter):
         self.lines.append(line)
 
 
-def config(steps: int = 1, corruption: str = "gaussian_noise") -> Config:
+def config(train: int = 14, corruption: str = "gaussian_noise") -> Config:
     return parse(
         {
-            "data": {"kind": "faces", "train": 14, "val": 7, "test": 7},
-            "classifiers": {"net": NET | {"steps": steps}},
+            "data": {"kind": "faces", "train": train, "val": 7, "test": 7},
+            "classifiers": {"net": NET},
             "perturbations": {"corruptions": {corruption: [2]}},
             "execution": {"workers": 1, "shards": 3, "device": "cpu"},
         },
@@ -70,7 +70,7 @@ def test_whose_plan_the_report_shows_is_told(tmp_path: Path) -> None:
     again, together = Said(), Together(tmp_path, Said())
     together.reporter = again
     together.planned = {cell.id for cell in Store(tmp_path).planned()}
-    run(config(steps=2), tmp_path, Said())  # replaces what it has in common
+    run(config(train=21), tmp_path, Said())  # replaces what it has in common
     together.tell_plans(Store(tmp_path))
     assert any("with other settings" in line for line in again.lines)
 
