@@ -3,7 +3,7 @@
 One list for the config of a sweep, for `bench decide` and for reports.
 """
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 
@@ -18,9 +18,23 @@ if TYPE_CHECKING:
     from emodc.decisions.fit import Fit
 
 
-class FullDecision(Section):
+class _Plain(Section):
+    """A rule that needs no fit, whose fields are those of its class in `emodc.decisions.rules`."""
+
+    rule_class: ClassVar[str]
+
+    def rule(self, fit: "Fit | None" = None) -> "Rule":
+        """The rule itself."""
+        from emodc.decisions import rules
+
+        own: Rule = getattr(rules, self.rule_class)(**self.model_dump(exclude={"kind"}))
+        return own
+
+
+class FullDecision(_Plain):
     """Every class at every step, or at some evenly spaced ones."""
 
+    rule_class: ClassVar[str] = "FullGrid"
     kind: Literal["full"] = "full"
     count: int | None = Field(None, ge=1)  # steps; None: all
 
@@ -31,16 +45,11 @@ class FullDecision(Section):
             return "all steps"
         return "1 step" if self.count == 1 else f"{self.count} steps"
 
-    def rule(self, fit: "Fit | None" = None) -> "Rule":
-        """The rule itself; it needs no fit."""
-        from emodc.decisions.rules import FullGrid
 
-        return FullGrid(count=self.count)
-
-
-class StagesDecision(Section):
+class StagesDecision(_Plain):
     """The best k classes go on after n steps, then fewer after more."""
 
+    rule_class: ClassVar[str] = "Stages"
     kind: Literal["stages"] = "stages"
     # pairs (n, k)
     keep: tuple[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], ...] = Field(
@@ -60,16 +69,11 @@ class StagesDecision(Section):
         """As tables show it."""
         return f"stages {', '.join(f'{k} at {n}' for n, k in self.keep)}"
 
-    def rule(self, fit: "Fit | None" = None) -> "Rule":
-        """The rule itself; it needs no fit."""
-        from emodc.decisions.rules import Stages
 
-        return Stages(keep=self.keep)
-
-
-class TTestDecision(Section):
+class TTestDecision(_Plain):
     """A class leaves when a paired t-test finds it worse than the best, at every look anew."""
 
+    rule_class: ClassVar[str] = "PairedTTest"
     kind: Literal["t_test"] = "t_test"
     p: float = Field(2e-3, gt=0, lt=1)
     minimum: int = Field(20, ge=2)  # steps before the first look
@@ -79,16 +83,11 @@ class TTestDecision(Section):
         """As tables show it."""
         return f"t-test, p {self.p:g}"
 
-    def rule(self, fit: "Fit | None" = None) -> "Rule":
-        """The rule itself; it needs no fit."""
-        from emodc.decisions.rules import PairedTTest
 
-        return PairedTTest(p=self.p, minimum=self.minimum)
-
-
-class ThresholdDecision(Section):
+class ThresholdDecision(_Plain):
     """A class leaves when its mean error is above the lowest by more than a margin."""
 
+    rule_class: ClassVar[str] = "Threshold"
     kind: Literal["threshold"] = "threshold"
     margin: float = Field(0.05, gt=0)  # in the units of the errors
     minimum: int = Field(5, ge=1)  # steps before the first look
@@ -98,28 +97,17 @@ class ThresholdDecision(Section):
         """As tables show it."""
         return f"threshold {self.margin:g}"
 
-    def rule(self, fit: "Fit | None" = None) -> "Rule":
-        """The rule itself; it needs no fit."""
-        from emodc.decisions.rules import Threshold
 
-        return Threshold(margin=self.margin, minimum=self.minimum)
-
-
-class VoteDecision(Section):
+class VoteDecision(_Plain):
     """Every step votes for its best class; another decision than that by mean errors."""
 
+    rule_class: ClassVar[str] = "MajorityVote"
     kind: Literal["vote"] = "vote"
 
     @property
     def label(self) -> str:
         """As tables show it."""
         return "majority vote"
-
-    def rule(self, fit: "Fit | None" = None) -> "Rule":
-        """The rule itself; it needs no fit."""
-        from emodc.decisions.rules import MajorityVote
-
-        return MajorityVote()
 
 
 class SequentialDecision(Section):

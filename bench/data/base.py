@@ -131,6 +131,50 @@ class ClipDataSet(DataSet):
         return middle
 
 
+class AroundDataSet(DataSet):
+    """A data set around another one, which is in all that one is unless it says otherwise.
+
+    Args:
+        inner: The other one.
+    """
+
+    def __init__(self, inner: DataSet) -> None:
+        self.inner = inner
+        self.name, self.classes, self.digest = inner.name, inner.classes, inner.digest
+        self.kind, self.protocol, self.synthetic = inner.kind, inner.protocol, inner.synthetic
+        self.skipped, self.group_values = inner.skipped, dict(inner.group_values)
+        self.clips, self.length = inner.clips, inner.length
+
+    @property
+    def training_digest(self) -> str:
+        """The other one's."""
+        return self.inner.training_digest
+
+    def samples(self, split: Split) -> Sequence[Sample]:
+        """The other one's."""
+        return self.inner.samples(split)
+
+    def picture(self, sample: Sample) -> np.ndarray:
+        """The other one's."""
+        return self.inner.picture(sample)
+
+    def shown(self, sample: Sample, change: FrameChange | None = None) -> np.ndarray:
+        """The other one's."""
+        return self.inner.shown(sample, change)
+
+    def size(self, sample: Sample) -> tuple[int, int]:
+        """The other one's."""
+        return self.inner.size(sample)
+
+    def attributes(self, sample: Sample) -> dict[str, str | float | int | bool]:
+        """The other one's."""
+        return self.inner.attributes(sample)
+
+    def groups(self, sample: Sample) -> dict[str, str]:
+        """The other one's."""
+        return self.inner.groups(sample)
+
+
 def balanced_subset(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
     """At most `limit` samples, taken in turn from each class; all of them if `limit` is None.
 

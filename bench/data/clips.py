@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.data.base import ClipDataSet, DataSet, FrameChange, Sample, Split
+from bench.data.base import AroundDataSet, ClipDataSet, DataSet, FrameChange, Sample, Split
 from bench.data.batches import choose
 from bench.util import rng
 from bench.util.errors import unknown
@@ -180,8 +180,8 @@ def sample_frames(
 # What a run about clips shows its classifiers: the same frames of a clip to all of them.
 
 
-class ShownClips(ClipDataSet):
-    """Clips, of which some frames are shown; samples, labels, pictures and groups are the clips'.
+class ShownClips(AroundDataSet, ClipDataSet):
+    """Clips, of which some frames are shown; all else is the clips', also what is trained on.
 
     Args:
         clips: The clips.
@@ -201,6 +201,7 @@ class ShownClips(ClipDataSet):
         padding: str = DEFAULT_PADDING,
         seed: int = 0,
     ) -> None:
+        super().__init__(clips)
         self.clips, self.length = clips, length
         self.sampler, self.padding, self.seed = sampler, padding, seed
         others = [
@@ -209,38 +210,10 @@ class ShownClips(ClipDataSet):
             if name != usual
         ]
         self.name = "_".join([clips.name, f"t{length}", *others])
-        self.classes, self.kind = clips.classes, clips.kind
-        self.synthetic, self.skipped = clips.synthetic, clips.skipped
-        self.group_values = dict(clips.group_values)
         shown = f"{length} frames of a clip, sampled by {sampler}, padded by {padding}; WAR"
         self.protocol = f"{clips.protocol}; {shown}" if clips.protocol else shown
         drawn = {"seed": seed} if sampler in _RANDOM else {}
         self.digest = digest({"clips": clips.digest, "frames": [length, sampler, padding], **drawn})
-
-    @property
-    def training_digest(self) -> str:
-        """The clips': which frames are trained on is a classifier's own affair."""
-        return self.clips.training_digest
-
-    def samples(self, split: Split) -> Sequence[Sample]:
-        """The clips'."""
-        return self.clips.samples(split)
-
-    def size(self, sample: Sample) -> tuple[int, int]:
-        """The clips'."""
-        return self.clips.size(sample)
-
-    def picture(self, sample: Sample) -> np.ndarray:
-        """The clips'."""
-        return self.clips.picture(sample)
-
-    def attributes(self, sample: Sample) -> dict[str, str | float | int | bool]:
-        """The clips'."""
-        return self.clips.attributes(sample)
-
-    def groups(self, sample: Sample) -> dict[str, str]:
-        """The clips'."""
-        return self.clips.groups(sample)
 
     def frame_count(self, sample: Sample) -> int:
         """The clips'."""

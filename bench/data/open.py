@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from bench import plugins
-from bench.data.base import ClipDataSet, DataSet, FrameChange, Sample, Split
+from bench.data.base import AroundDataSet, ClipDataSet, DataSet, Sample, Split
 from bench.data.config import (
     FACES,
     FILES,
@@ -282,11 +282,10 @@ def parse_list(text: str, origin: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-class ListedDataSet(DataSet):
+class ListedDataSet(AroundDataSet):
     """A data set whose test samples are in groups by lists.
 
-    Pictures, labels and splits are the data set's, and so is the digest: lists name pictures and
-    change none.
+    The digest is the data set's: lists name pictures and change none.
 
     Args:
         dataset: Any.
@@ -294,43 +293,14 @@ class ListedDataSet(DataSet):
     """
 
     def __init__(self, dataset: DataSet, listed: Mapping[str, frozenset[str]]) -> None:
-        self.dataset, self.listed = dataset, dict(listed)
-        self.name, self.classes, self.kind = dataset.name, dataset.classes, dataset.kind
-        self.digest, self.protocol = dataset.digest, dataset.protocol
-        self.synthetic, self.skipped = dataset.synthetic, dataset.skipped
-        self.clips, self.length = dataset.clips, dataset.length
-        both = dict.fromkeys(listed, (LISTED, NOT_LISTED))
-        self.group_values = {**dataset.group_values, **both}
+        super().__init__(dataset)
+        self.listed = dict(listed)
+        self.group_values = {**self.group_values, **dict.fromkeys(listed, (LISTED, NOT_LISTED))}
         self._tested = {sample.id for sample in dataset.samples("test")}
-
-    @property
-    def training_digest(self) -> str:
-        """The data set's."""
-        return self.dataset.training_digest
-
-    def samples(self, split: Split) -> Sequence[Sample]:
-        """The data set's."""
-        return self.dataset.samples(split)
-
-    def picture(self, sample: Sample) -> np.ndarray:
-        """The data set's."""
-        return self.dataset.picture(sample)
-
-    def shown(self, sample: Sample, change: FrameChange | None = None) -> np.ndarray:
-        """The data set's."""
-        return self.dataset.shown(sample, change)
-
-    def size(self, sample: Sample) -> tuple[int, int]:
-        """The data set's."""
-        return self.dataset.size(sample)
-
-    def attributes(self, sample: Sample) -> dict[str, str | float | int | bool]:
-        """The data set's."""
-        return self.dataset.attributes(sample)
 
     def groups(self, sample: Sample) -> dict[str, str]:
         """The data set's, and of a test sample whether each list has it."""
-        found = self.dataset.groups(sample)
+        found = self.inner.groups(sample)
         if sample.id not in self._tested:
             return found
         own = {n: LISTED if sample.id in ids else NOT_LISTED for n, ids in self.listed.items()}
