@@ -54,7 +54,7 @@ class Address:
 
 
 class Measurable(Protocol):
-    """What perturbations ask of a classifier; see `bench.classifiers.Classifier`."""
+    """What perturbations ask of a classifier; see `bench.classifiers.base.Classifier`."""
 
     classes: tuple[str, ...]
 
@@ -198,7 +198,7 @@ class Perturbation(ABC):
         address: Address,
         rule: Any,
     ) -> Any:
-        """What a classifier says of perturbed pictures, a `bench.classifiers.Measurement`.
+        """What a classifier says of perturbed pictures, a `bench.classifiers.base.Measurement`.
 
         Args:
             classifier: The classifier.

@@ -30,7 +30,7 @@ class Shape:
     values: tuple[float, ...]
 
     def at(self, timesteps: NDArray[np.integer]) -> Floats:
-        """See `emodc.decisions.sequential.Profile`."""
+        """See `emodc.decisions.rules.Profile`."""
         gaps = np.interp(timesteps, np.arange(25, 500, 50), self.values)
         relative: Floats = gaps / gaps.mean(axis=-1, keepdims=True)
         return relative
