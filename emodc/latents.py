@@ -72,6 +72,17 @@ class PatchPCA(ModelMixin, ConfigMixin):
         centred = self._patches(self._resized(images)) - self.mean[:, None, None]
         return F.conv2d(centred, self.components[:, :, None, None])
 
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images, float32 (B, 3, S, S), about in [0, 1], without the components that were left out.
+
+        The rows of `components` are orthogonal, so that each divided by its squared length is the
+        way back.
+        """
+        lengths = self.components.square().sum(dim=1, keepdim=True).clamp_min(1e-12)
+        back = (self.components / lengths).T
+        patches = F.conv2d(latents, back[:, :, None, None]) + self.mean[:, None, None]
+        return (F.pixel_shuffle(patches, self.patch) + 1.0) / 2.0
+
     def noise_in_latents(self, images: Tensor) -> Tensor:
         """Estimated noise of each latent channel, float32 (B, C), beyond the usual grain."""
         level = noise_level(self._resized(images))

@@ -85,6 +85,11 @@ class SmallDenoiser(Denoiser):
         return latents
 
     @override
+    def decode(self, latents: Tensor) -> Tensor:
+        images: Tensor = self.vae.decode(latents)
+        return images
+
+    @override
     def encode_texts(self, texts: Sequence[str]) -> Conditions:
         tokens = self.tokenizer(
             list(texts), padding="max_length", truncation=True, return_tensors="pt"

@@ -267,8 +267,9 @@ def run(
         UserError: If something cannot be done as asked; with exit code 0 if other runs are still
             at work on the rest of a run in parts.
     """
-    together = Together(out, reporter, part)
     folds = config.parts()
+    _require_possible(config)  # before the folder is made
+    together = Together(out, reporter, part)
     with together.present():
         if fresh and together.others():
             raise UserError(
@@ -294,7 +295,6 @@ def _run(
     together: Together,
 ) -> Store:
     """Of one fold, or of a run without folds."""
-    _require_possible(config)
     for name, reason in config.perturbations.left_out.items():
         reporter.say(f"left out: {name}: {reason}")
     opened = open_dataset(config.data, config.seed, reporter, config.clips)

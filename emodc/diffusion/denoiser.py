@@ -161,7 +161,7 @@ class Denoiser(nn.Module, ABC):
     def decode(self, latents: Tensor) -> Tensor | None:
         """Images (B, 3, h, w), about in [0, 1], of x_0; None if the codec has no way back.
 
-        Only the self-test looks at them.
+        The self-test looks at them, and `emodc.diffusion.denoising` makes them.
         """
         return None
 

@@ -79,6 +79,14 @@ class Process(nn.Module):
         signal, level = self._at(timesteps)
         return signal * latents + level * noise
 
+    def without(self, noise: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        """x_0, float32 (B, C, H, W), of which `noised` makes `noisy` with this noise.
+
+        Not finite at a timestep without any signal.
+        """
+        signal, level = self._at(timesteps)
+        return (noisy - level * noise) / signal
+
     def predicted_noise(self, output: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
         """The network's output as a prediction of eps, float32 (B, C, H, W).
 

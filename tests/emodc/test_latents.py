@@ -46,3 +46,13 @@ def test_other_sizes_are_resized_and_gradients_reach_the_pixels(images: torch.Te
 def test_impossible_shapes_are_refused(config: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="patch"):
         PatchPCA(**config)
+
+
+def test_the_way_back_leaves_out_what_the_components_leave_out(images: torch.Tensor) -> None:
+    pictures = images.float() / 255
+    whole = PatchPCA.fit(images, image_size=64, patch=2, channels=12, whitening=0.5)
+    assert torch.allclose(whole.decode(whole.encode(pictures)), pictures, atol=1e-4)
+    some = PatchPCA.fit(images, image_size=64, patch=2, channels=6, whitening=0.5)
+    again = some.decode(some.encode(pictures))
+    assert not torch.allclose(again, pictures, atol=0.05)
+    assert torch.allclose(some.encode(again), some.encode(pictures), atol=1e-3)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny
 from typing_extensions import override
 
 from bench import labels
@@ -349,6 +349,75 @@ class TrainedHere(Kind):
         from bench.classifiers.load import from_checkpoint
 
         return from_checkpoint(name, self, folder, config, device)
+
+
+def _of_its_kind(content: Any) -> Any:
+    from bench.classifiers.kinds import of_its_kind  # which imports this file
+
+    return of_its_kind(content)
+
+
+class Around(Kind):
+    """What shows another classifier something else than the pictures: its checkpoint is that one's.
+
+    Attributes:
+        classifier: The other one's entry.
+    """
+
+    classifier: Annotated[SerializeAsAny[Kind], BeforeValidator(_of_its_kind)]
+
+    @property
+    def trained_here(self) -> bool:  # type: ignore[override]
+        """Whether the classifier is."""
+        return self.classifier.trained_here
+
+    @property
+    def user_code(self) -> bool:  # type: ignore[override]
+        """Whether the classifier runs code of the user's."""
+        return self.classifier.user_code
+
+    @property
+    def train_step_seconds(self) -> float:  # type: ignore[override]
+        """The classifier's."""
+        return self.classifier.train_step_seconds
+
+    @override
+    def check(self, name: str) -> None:
+        self.classifier.check(name)
+
+    @property
+    @override
+    def folder(self) -> Path | None:
+        return self.classifier.folder
+
+    @override
+    def declared(self) -> dict[str, Any]:
+        return self.classifier.declared()
+
+    @override
+    def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return self.classifier.recipes(common)
+
+    @override
+    def train(
+        self,
+        name: str,
+        chain: list[dict[str, Any]],
+        number: int,
+        out: Path,
+        data: "TrainingData",
+        loop: "Loop",
+        trackers: Sequence[str],
+    ) -> None:
+        self.classifier.train(name, chain, number, out, data, loop, trackers)
+
+    @override
+    def identity(self, name: str) -> str | None:
+        return self.classifier.identity(name)
+
+    @override
+    def probe(self, classifier: "Classifier", attacked: bool) -> list[str]:
+        return self.classifier.probe(getattr(classifier, "inner", classifier), attacked)
 
 
 class TrainedAtOnce(TrainedHere):

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import Field
 from typing_extensions import override
 
-from bench.classifiers.kinds.base import Kind, register
+from bench.classifiers.kinds.base import Around, register
 from bench.util.errors import UserError
 from bench.util.files import digest
 
@@ -21,42 +21,20 @@ if TYPE_CHECKING:
     from bench.training.loop import Loop, TrainingData
 
 
-def _of_its_kind(content: Any) -> Any:
-    from bench.classifiers.kinds import of_its_kind  # which imports this file
-
-    return of_its_kind(content)
-
-
 @register
-class FrameMeanClassifier(Kind):
+class FrameMeanClassifier(Around):
     """Any classifier of pictures on every frame: the control of classifiers of clips.
 
     Its checkpoint is the classifier's. Of an EmoDC the errors are averaged.
     """
 
     kind: Literal["frame_mean"]
-    classifier: Annotated[SerializeAsAny[Kind], BeforeValidator(_of_its_kind)]
     average: Literal["probabilities", "logits"] = "probabilities"
     train_frames: int = Field(4, ge=1)  # of each clip; 1: the middle one, as alone
     steps: Literal["spread", "all"] = "spread"  # of an EmoDC: on one frame each, or on every frame
     shared_noise: bool = True  # of an EmoDC with steps: all
 
     text: ClassVar[str] = "A classifier of pictures, averaged over the frames of a clip."
-
-    @property
-    def trained_here(self) -> bool:  # type: ignore[override]
-        """Whether the classifier is."""
-        return self.classifier.trained_here
-
-    @property
-    def user_code(self) -> bool:  # type: ignore[override]
-        """Whether the classifier runs code of the user's."""
-        return self.classifier.user_code
-
-    @property
-    def train_step_seconds(self) -> float:  # type: ignore[override]
-        """The classifier's."""
-        return self.classifier.train_step_seconds
 
     @override
     def for_clips(self, name: str, shown: "ShownFrames | None") -> "FrameMeanClassifier":
@@ -76,7 +54,7 @@ class FrameMeanClassifier(Kind):
     @override
     def check(self, name: str) -> None:
         """As the classifier, which must measure everything."""
-        self.classifier.check(name)
+        super().check(name)
         if self.classifier.decision is not None:
             raise UserError(
                 f"classifier {name!r}: frame_mean measures all steps. Leave `evaluation.decision` "
@@ -87,11 +65,6 @@ class FrameMeanClassifier(Kind):
     @override
     def keeps_trace(self) -> bool:
         return self.classifier.keeps_trace
-
-    @property
-    @override
-    def folder(self) -> Path | None:
-        return self.classifier.folder
 
     @override
     def views(self, count: int) -> int:
@@ -112,15 +85,11 @@ class FrameMeanClassifier(Kind):
         return looks * verdict, looks * gradient
 
     @override
-    def declared(self) -> dict[str, Any]:
-        return self.classifier.declared()
-
-    @override
     def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The classifier's, on frames of the clips."""
         if self.train_frames > 1:
             common = {**common, "data": digest([common["data"], "frames", self.train_frames])}
-        return self.classifier.recipes(common)
+        return super().recipes(common)
 
     @override
     def train(
@@ -142,11 +111,7 @@ class FrameMeanClassifier(Kind):
             raise UserError(f"classifier {name!r} is trained on clips; set `clips` in the config.")
         if self.train_frames > 1:
             data = TrainingData(ClipFrames(clips, self.train_frames))
-        self.classifier.train(name, chain, number, out, data, loop, trackers)
-
-    @override
-    def identity(self, name: str) -> str | None:
-        return self.classifier.identity(name)
+        super().train(name, chain, number, out, data, loop, trackers)
 
     @override
     def load(
@@ -156,7 +121,3 @@ class FrameMeanClassifier(Kind):
 
         inner = self.classifier.load(name, folder, config, device)
         return FrameMean(inner, self.average, self.steps, self.shared_noise)
-
-    @override
-    def probe(self, classifier: "Classifier", attacked: bool) -> list[str]:
-        return self.classifier.probe(getattr(classifier, "inner", classifier), attacked)
