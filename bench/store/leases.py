@@ -179,7 +179,10 @@ class Leases:
         return [str(one or _UNKNOWN) for one in dict.fromkeys(held) if one != _me()]
 
     def tidy(self) -> None:
-        """Remove what processes left that are gone, and the folder if nobody is left."""
+        """Remove what processes left that are gone, and the folder if nobody is left.
+
+        A run that was refused before any work leaves no folder of results either.
+        """
         with contextlib.suppress(OSError):
             for path in self.folder.iterdir():
                 found = None if path.name.startswith(".") else _read(path)
@@ -188,6 +191,7 @@ class Leases:
             if not [path for path in self.folder.iterdir() if path.name != ".clock"]:
                 (self.folder / ".clock").unlink(missing_ok=True)
                 self.folder.rmdir()
+                self.folder.parent.rmdir()  # only if nothing is in it
 
     def _free(self, content: str, touched: float) -> bool:
         holder = _holder(content)

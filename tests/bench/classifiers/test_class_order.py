@@ -225,7 +225,7 @@ def test_logits_of_another_number_are_refused() -> None:
 @pytest.mark.parametrize(
     ("order", "sentence"),
     [
-        ("dfwe", r"mine\.yaml.*class_order.*did you mean dfew"),
+        ("dfwe", r"mine\.yaml.*class_order.*Did you mean dfew"),
         (["happy", "happiness"], "'happiness' twice"),
         (["happy"], "two names or more"),
         (7, "class_order"),
