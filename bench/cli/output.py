@@ -96,4 +96,5 @@ def plan_content(plan: "DryRun") -> dict[str, Any]:
         "skipped": plan.skipped,
         "left_out": dict(plan.left_out),
         "seconds": round(plan.seconds, 1),
+        "costs": [vars(one) for one in plan.expected],
     }

@@ -135,7 +135,9 @@ def run(
         own += [f"perturbation {p.name!r}" for p, _ in members if p.user_code]
         for what in own:
             tell(f"{what}: its own code is imported and tried", err=True)
-        planned = plan(chosen, out, fresh)
+        from bench.util.progress import Reporter
+
+        planned = plan(chosen, out, fresh, Reporter())
         if json:
             print_json(plan_content(planned))
         else:
@@ -279,10 +281,42 @@ def _print_plan(plan: "DryRun") -> None:
         tell(f"left out: {name}: {reason}")
     if plan.skipped:
         tell(f"{plan.skipped:,} file{'' if plan.skipped == 1 else 's'} will be skipped")
+    _print_costs(plan)
+    how = "from its measured speed" if plan.measured else "good to a factor of two"
+    tell(f"{len(plan.cells)} cells, about {duration(plan.seconds)} on this machine ({how})")
+
+
+def _print_costs(plan: "DryRun") -> None:
+    """What is left to be done costs, by classifier and family."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from bench.sweep.costs import ACCELERATORS, UTILISATION
+    from bench.util.errors import printable
+
+    if not plan.expected:
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("classifier", "family"):
+        table.add_column(column)
+    for column in ("evaluations", "disk", "here", *ACCELERATORS):
+        table.add_column(column, justify="right", no_wrap=True)
+    for one in plan.expected:
+        evaluations = f"{one.evaluations:,.0f}" if one.evaluations else ""
+        disk = f"{one.bytes / 1e6:,.1f} MB" if one.bytes else ""
+        there = [_hours(one.on(name)) if one.flops else "" for name in ACCELERATORS]
+        row = (one.classifier, one.family, evaluations, disk, _hours(one.seconds), *there)
+        table.add_row(*(Text(printable(text)) for text in row))
+    Console().print(table)
     tell(
-        f"{len(plan.cells)} cells, about {duration(plan.seconds)} "
-        "(estimated for two CPU cores, within a factor of two)"
+        f"accelerators: at {UTILISATION:.0%} of what their makers state for bfloat16; here: "
+        "trainings on one core each; evaluations: with the early stop"
     )
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.2f} h" if seconds >= 36 else f"{seconds:.0f} s"
 
 
 @contextlib.contextmanager

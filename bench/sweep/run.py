@@ -25,6 +25,7 @@ from bench.store import records as dataset_record
 from bench.store.cells import Cell, Manifest
 from bench.store.checkpoints import Card
 from bench.store.store import Store
+from bench.sweep import costs
 from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, phases, shards_of
 from bench.sweep.together import Together, WorkPart
 from bench.sweep.worker import Sharing, Worker, executor, worker_count
@@ -63,41 +64,6 @@ def cell_command(arguments: Sequence[str], cell: Cell) -> str:
     # `--perturbations clean` is the run that measures nothing else.
     narrowed = ["--classifiers", cell.classifier, "--perturbations", cell.perturbation]
     return shlex.join(["bench", *kept, *narrowed])
-
-
-# ------------------------------------------------------------------------------------------------
-# What a run will cost. Estimates for two CPU cores, good to a factor of two.
-
-
-_TRAIN_SPEEDUP = 1.7  # of two threads over one
-
-
-def training_seconds(
-    config: Config, untrained: dict[tuple[str, int], int], processes: int
-) -> float:
-    """Wall time to train.
-
-    Args:
-        config: The run.
-        untrained: Steps still to do, by name and seed.
-        processes: Trainings at the same time.
-    """
-    each = [
-        steps * config.classifiers[name].train_step_seconds
-        for (name, _), steps in untrained.items()
-    ]
-    if processes == 1:
-        return sum(each) / _TRAIN_SPEEDUP
-    return max(sum(each) / processes, max(each, default=0.0))
-
-
-def cell_seconds(config: Config, planned: PlannedCell, workers: int) -> float:
-    """Wall time of one cell."""
-    spec = config.classifiers[planned.cell.classifier]
-    verdict, gradient = spec.seconds(planned.perturbation, planned.cell.severity)
-    each = verdict + planned.perturbation.queries * gradient
-    pictures = len(planned.sample_ids) * each
-    return (pictures + len(planned.other_prompts) * verdict) / workers
 
 
 # ------------------------------------------------------------------------------------------------
@@ -185,6 +151,8 @@ class DryRun:
         seconds: Estimated wall time in all.
         skipped: Files of the data set that could not be read.
         left_out: Members of presets that cannot be applied here, with the reason.
+        expected: What is left to be done costs, by classifier and family.
+        measured: Whether this machine's speed is known with every classifier.
     """
 
     cells: list[tuple[PlannedCell, bool, float]]
@@ -192,11 +160,23 @@ class DryRun:
     seconds: float
     skipped: int
     left_out: Mapping[str, str]
+    expected: list[costs.Expected]
+    measured: bool
 
 
-def dry_run(config: Config, out: Path, fresh: bool = False) -> DryRun:
-    """Plan without doing anything; see `run`."""
-    parts = [_dry_run(part, out, fresh) for part in config.parts()]
+def dry_run(
+    config: Config, out: Path, fresh: bool = False, reporter: Reporter | None = None
+) -> DryRun:
+    """Plan without doing anything; see `run`.
+
+    Args:
+        config: The run.
+        out: Its folder.
+        fresh: As of `run`.
+        reporter: Networks whose speed here is not known yet are tried for some seconds, which it
+            tells; None: the estimate is what it can be without.
+    """
+    parts = [_dry_run(part, out, fresh, reporter) for part in config.parts()]
     training: Counter[tuple[str, int]] = Counter()
     for part in parts:
         training.update(part.training)
@@ -206,10 +186,12 @@ def dry_run(config: Config, out: Path, fresh: bool = False) -> DryRun:
         training=dict(training),
         seconds=sum(part.seconds for part in parts),
         skipped=sum(part.skipped for part in parts),
+        expected=costs.summed(one for part in parts for one in part.expected),
+        measured=all(part.measured for part in parts),
     )
 
 
-def _dry_run(config: Config, out: Path, fresh: bool) -> DryRun:
+def _dry_run(config: Config, out: Path, fresh: bool, reporter: Reporter | None) -> DryRun:
     """Of one fold, or of a run without folds."""
     _require_possible(config)
     opened = open_dataset(config.data, config.seed, clips=config.clips)
@@ -230,14 +212,27 @@ def _dry_run(config: Config, out: Path, fresh: bool) -> DryRun:
     weights |= dict.fromkeys(missing, "") | given_weights(config)
     plan = make_plan(config, dataset, weights)
     store, workers = Store(out), _workers(config)
-    cells = []
-    for planned in plan:
-        done = not fresh and not pending(planned, config.execution.shards, store)
-        cells.append((planned, done, 0.0 if done else cell_seconds(config, planned, workers)))
+    finished = [not fresh and not pending(p, config.execution.shards, store) for p in plan]
+    working = {p.cell.classifier for p, done in zip(plan, finished, strict=True) if not done}
+    busy = {name: spec for name, spec in config.classifiers.items() if name in working}
+    speeds = costs.speeds(config.model_copy(update={"classifiers": busy}), dataset, reporter)
+    known = costs.Costs(config, store, speeds)
+    cells, expected = [], [known.trained(name, steps) for (name, _), steps in missing.items()]
+    for planned, done in zip(plan, finished, strict=True):
+        cost = known.expected(planned, workers)
+        cells.append((planned, done, 0.0 if done else cost.seconds))
+        expected += [] if done else [cost]
     processes = checkpoints.concurrent_trainings(config, dataset, chains)
-    training = training_seconds(config, missing, processes)
-    seconds = training + sum(cost for _, _, cost in cells)
-    return DryRun(cells, missing, seconds, len(dataset.skipped), config.perturbations.left_out)
+    training = known.training(missing, processes)
+    return DryRun(
+        cells,
+        missing,
+        training + sum(cost for _, _, cost in cells),
+        len(dataset.skipped),
+        config.perturbations.left_out,
+        costs.summed(expected),
+        set(speeds) == set(busy),
+    )
 
 
 def run(
@@ -439,7 +434,10 @@ def _sweep(
             sharing.end()
         reporter.say(f"sweep: all {len(plan)} cells are already there")
         return
-    with reporter.task(f"sweep {len(plan)} cells", total) as task:
+    known = costs.Costs(config, store, costs.speeds(config, dataset))
+    cost = {p.cell.id: known.seconds(p) / max(1, len(p.sample_ids)) for p in plan}
+    work = sum(len(shard.sample_ids) * cost[shard.planned.cell.id] for shard in todo)
+    with reporter.task(f"sweep {len(plan)} cells", total, work=work) as task:
         run_shards, workers = executor(config.execution.executor), _workers(config)
         parts = phases(together.ordered(plan, config.execution.shards, sharing.todo))
         for shard in itertools.chain.from_iterable(
@@ -456,7 +454,8 @@ def _sweep(
             cell = planned.cell
             seed = f", seed {cell.seed}" if len(config.seeds) > 1 else ""
             note = f"{cell.classifier}{seed} {cell.condition} {cell.severity}"
-            task.advance(len(shard.sample_ids), note)
+            count = len(shard.sample_ids)
+            task.advance(count, note, count * cost[cell.id])
     if not together.others():
         sharing.end()
 

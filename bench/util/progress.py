@@ -16,7 +16,6 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from typing_extensions import override
 
@@ -32,33 +31,51 @@ _RELAY_EVERY = 0.5
 class Task:
     """One piece of long work with a known total."""
 
-    def __init__(self, reporter: "Reporter", label: str, total: int, done: int) -> None:
+    def __init__(
+        self, reporter: "Reporter", label: str, total: int, done: int, work: float = 0.0
+    ) -> None:
+        self._work, self._worked = work, 0.0
         self._reporter, self._label, self._total, self._done = reporter, label, total, done
         self._at_start, self._start = done, time.monotonic()
         self._last_line = self._start
         self._bar: TaskID | None = None
         if reporter.bars is not None:
             self._bar = reporter.bars.add_task(
-                printable(label), total=total, completed=done, note=""
+                printable(label), total=total, completed=done, note="", left=""
             )
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        """Report `count` more units done; `note` is shown beside them."""
+    def advance(self, count: int = 1, note: str = "", work: float = 0.0) -> None:
+        """Report `count` more units done, of the expected `work`; `note` is shown beside them."""
         self._done += count
-        if self._reporter.bars is not None and self._bar is not None:
-            self._reporter.bars.update(self._bar, advance=count, note=printable(note))
-            return
+        self._worked += work
         now = time.monotonic()
+        if self._reporter.bars is not None and self._bar is not None:
+            left = self._left(now)
+            self._reporter.bars.update(
+                self._bar,
+                advance=count,
+                note=printable(note),
+                left="" if left is None else duration(left),
+            )
+            return
         if now - self._last_line >= LINE_EVERY or self._done >= self._total:
             self._last_line = now
             self._reporter.say(f"{self._label}: {self._done}/{self._total}{self._eta(now)}  {note}")
 
     def _eta(self, now: float) -> str:
-        finished = self._done - self._at_start
-        if finished <= 0 or self._done >= self._total:
+        left = self._left(now)
+        if left is None:
             return f" in {duration(now - self._start)}"
-        left = (now - self._start) / finished * (self._total - self._done)
         return f", about {duration(left)} left"
+
+    def _left(self, now: float) -> float | None:
+        """Seconds until the end, from the work done so far; None if that says nothing."""
+        finished, left = float(self._done - self._at_start), float(self._total - self._done)
+        if self._work > 0:
+            finished, left = self._worked, self._work - self._worked
+        if finished <= 0 or self._done >= self._total:
+            return None
+        return (now - self._start) / finished * max(left, 0.0)
 
 
 class RelayedTask(Task):
@@ -68,7 +85,7 @@ class RelayedTask(Task):
         self._send, self._number, self._count = send, number, 0
         self._last_line = 0.0
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, note: str = "", work: float = 0.0) -> None:
         """Report `count` more units done."""
         self._count += count
         self.note, now = note, time.monotonic()
@@ -99,10 +116,17 @@ class Reporter:
         self.console.print(printable(line.rstrip()), soft_wrap=True, markup=False)
 
     @contextlib.contextmanager
-    def task(self, label: str, total: int, done: int = 0) -> Iterator[Task]:
-        """A task's progress, shown while the block runs."""
+    def task(self, label: str, total: int, done: int = 0, work: float = 0.0) -> Iterator[Task]:
+        """A task's progress, shown while the block runs.
+
+        Args:
+            label: What it is.
+            total: Units of it.
+            done: Those that are done already.
+            work: What the others will cost, where units cost unlike amounts; 0: alike.
+        """
         with self.several():
-            yield Task(self, label, total, done)
+            yield Task(self, label, total, done, work)
 
     @contextlib.contextmanager
     def several(self) -> Iterator[None]:
@@ -115,8 +139,7 @@ class Reporter:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("left {task.fields[left]}"),
             TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=self.console) as self.bars:
@@ -144,7 +167,7 @@ class Relay(Reporter):
 
     @override
     @contextlib.contextmanager
-    def task(self, label: str, total: int, done: int = 0) -> Iterator[Task]:
+    def task(self, label: str, total: int, done: int = 0, work: float = 0.0) -> Iterator[Task]:
         self._tasks += 1
         number = self._tasks
         self._news.put(("begin", os.getpid(), number, label, total, done))

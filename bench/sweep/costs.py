@@ -1,0 +1,448 @@
+"""What a run will cost: seconds on this machine and on named accelerators, evaluations, disk.
+
+Each kind of classifier knows how its costs grow with pictures, steps and gradients, in seconds of a
+core that nobody has. How much faster or slower this machine is, with this network, is measured: a
+network like it computes for some seconds, and the result is remembered in the user's cache folder.
+Other machines' seconds follow from counted operations.
+"""
+
+import itertools
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from typing_extensions import override
+
+from baselines.networks import INPUT_SIZE
+from bench.classifiers import checkpoints
+from bench.classifiers.kinds.emodc import StagedClassifier
+from bench.config import Config
+from bench.perturb.base import Clean
+from bench.perturb.config import Perturbations
+from bench.rules import SequentialDecision
+from bench.store.store import Store
+from bench.sweep.plan import PlannedCell, decision_of
+from bench.training.loop import Loop, TrainingData
+from bench.util import rng, runtime
+from bench.util.errors import UserError
+from bench.util.files import cache_folder, digest, read_sealed, write_sealed
+from bench.util.progress import Reporter, Task
+
+if TYPE_CHECKING:
+    from bench.classifiers.base import Classifier
+    from bench.classifiers.kinds.base import Kind
+    from bench.data.base import DataSet, Split
+
+SCHEMA = 1
+
+#: Dense operations per second of accelerators in bfloat16, as their makers state them.
+ACCELERATORS = {"L4": 121e12, "A100": 312e12, "H100": 989e12}
+
+#: Share of that which networks of this size reach.
+UTILISATION = 0.1
+
+#: Bytes of a row, and of an error in a trace (float32, compressed).
+_ROW, _ERROR = 120, 3.3
+
+#: What early decisions take of the time and of the evaluations of all steps, until a run has shown
+#: it: as in the default run, for plain denoisers, which hardly decide early, and for others.
+_EARLY = {True: (0.7, 0.46), False: (0.4, 0.15)}
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Of one network on one machine, beside the seconds that its kind states.
+
+    Attributes:
+        verdict: Seconds of a verdict, over the stated ones.
+        live: Of one that may stop early but does not.
+        gradient: Of a gradient.
+        step: Of a training step.
+        flops: Operations of a verdict; 0 if they are unknown.
+        evaluations: Of a verdict.
+    """
+
+    verdict: float = 1.0
+    live: float = 1.0
+    gradient: float = 1.0
+    step: float = 1.0
+    flops: float = 0.0
+    evaluations: int = 1
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a classifier's trainings, or its cells of a family, will cost.
+
+    Attributes:
+        classifier: Its name.
+        family: Of the cells, or "training".
+        seconds: Wall time here.
+        flops: Operations; 0 if they are unknown.
+        evaluations: Of the network, in verdicts.
+        bytes: On disk.
+    """
+
+    classifier: str
+    family: str
+    seconds: float
+    flops: float = 0.0
+    evaluations: float = 0.0
+    bytes: float = 0.0
+
+    def on(self, accelerator: str) -> float:
+        """Seconds on one of `ACCELERATORS`, at `UTILISATION`; 0 if unknown."""
+        return self.flops / (ACCELERATORS[accelerator] * UTILISATION)
+
+    def __add__(self, other: "Expected") -> "Expected":
+        return Expected(
+            self.classifier,
+            self.family,
+            self.seconds + other.seconds,
+            self.flops + other.flops,
+            self.evaluations + other.evaluations,
+            self.bytes + other.bytes,
+        )
+
+
+def summed(parts: Iterable[Expected]) -> list[Expected]:
+    """One for each classifier and family."""
+    found: dict[tuple[str, str], Expected] = {}
+    for part in parts:
+        key = part.classifier, part.family
+        found[key] = found[key] + part if key in found else part
+    return list(found.values())
+
+
+@dataclass
+class Costs:
+    """Estimates for the cells and trainings of a run.
+
+    Args:
+        config: The run.
+        store: Whose finished cells say how soon decisions end.
+        speeds: Of each classifier; where there is none, what its kind states.
+    """
+
+    config: Config
+    store: Store
+    speeds: Mapping[str, Speed] = field(default_factory=dict)
+
+    def speed(self, name: str) -> Speed:
+        """Of a classifier."""
+        return self.speeds.get(name, Speed())
+
+    def seconds(self, planned: PlannedCell) -> float:
+        """Seconds on one core to measure a cell."""
+        cell, perturbation = planned.cell, planned.perturbation
+        spec, speed = self.config.classifiers[cell.classifier], self.speed(cell.classifier)
+        verdict, gradient = spec.seconds(perturbation, cell.severity)
+        look = verdict * speed.verdict
+        if self._decides(planned):
+            share, _ = _EARLY[_plain(spec)]
+            known = self._known.get((cell.classifier, cell.family))
+            look = verdict * speed.live * share if known is None else known[0]
+        each = look + perturbation.queries * gradient * speed.gradient
+        others = len(planned.other_prompts) * verdict * speed.verdict
+        return len(planned.sample_ids) * each + others * _OTHERS
+
+    def share(self, planned: PlannedCell) -> float:
+        """Share of the evaluations that are made before the class is decided."""
+        cell = planned.cell
+        if not self._decides(planned):
+            return 1.0
+        _, usual = _EARLY[_plain(self.config.classifiers[cell.classifier])]
+        known = self._known.get((cell.classifier, cell.family))
+        return usual if known is None else known[1]
+
+    def _decides(self, planned: PlannedCell) -> bool:
+        cell = planned.cell
+        return decision_of(self.config, cell.classifier, cell.family) is not None
+
+    def looks(self, planned: PlannedCell) -> float:
+        """Verdicts that a row costs, gradients as three of as many steps."""
+        perturbation, level = planned.perturbation, planned.cell.severity
+        verdict, gradient = self.config.classifiers[planned.cell.classifier].seconds(
+            perturbation, level
+        )
+        looks = self.share(planned) * perturbation.looks(level)
+        return looks + (perturbation.queries * gradient / verdict if verdict else 0.0)
+
+    def evaluations(self, planned: PlannedCell) -> float:
+        """Evaluations of the network that a cell's verdicts take."""
+        looks = self.share(planned) * planned.perturbation.looks(planned.cell.severity)
+        return len(planned.sample_ids) * looks * self.speed(planned.cell.classifier).evaluations
+
+    def trained(self, name: str, steps: int) -> Expected:
+        """All that steps of training cost; seconds on one core."""
+        spec, speed = self.config.classifiers[name], self.speed(name)
+        passes = spec.evaluation.steps if isinstance(spec, StagedClassifier) else 1
+        flops = steps * _GRADIENT * _batch(spec) * speed.flops / passes
+        return Expected(name, "training", steps * self.step(name), flops)
+
+    def expected(self, planned: PlannedCell, workers: int) -> Expected:
+        """All that a cell costs."""
+        return Expected(
+            planned.cell.classifier,
+            planned.cell.family,
+            self.seconds(planned) / workers,
+            len(planned.sample_ids)
+            * self.looks(planned)
+            * self.speed(planned.cell.classifier).flops,
+            self.evaluations(planned),
+            self._bytes(planned),
+        )
+
+    def _bytes(self, planned: PlannedCell) -> float:
+        traced = self.config.classifiers[planned.cell.classifier].keeps_trace
+        errors = self.evaluations(planned) if traced else 0.0
+        half = self.config.execution.traces == "float16"
+        return len(planned.sample_ids) * _ROW + errors * _ERROR / (1 + half)
+
+    def training(self, untrained: Mapping[tuple[str, int], int], processes: int) -> float:
+        """Wall time to train.
+
+        Args:
+            untrained: Steps still to do, by name and seed.
+            processes: Trainings at the same time.
+        """
+        each = [steps * self.step(name) for (name, _), steps in untrained.items()]
+        if processes == 1:
+            return sum(each) / _TRAIN_SPEEDUP
+        return max(sum(each) / processes, max(each, default=0.0))
+
+    def step(self, name: str) -> float:
+        """Seconds on one core of a training step."""
+        spec = self.config.classifiers[name]
+        return spec.train_step_seconds * _batch(spec) / 64 * self.speed(name).step
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, str], tuple[float, float]]:
+        """Seconds and share of evaluations of decisions in finished cells, by name and family."""
+        found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        try:
+            cells = self.store.planned()
+        except UserError:
+            return {}
+        for cell in cells:
+            manifest = self.store.manifest(cell)
+            evaluation = {} if manifest is None else manifest.inputs.get("evaluation") or {}
+            if manifest is None or not manifest.timesteps or "decision" not in evaluation:
+                continue
+            full = len(manifest.timesteps) * len(manifest.classes)
+            try:
+                table = self.store.table(manifest)
+            except UserError:
+                continue
+            seconds, made = (float(table[c].to_numpy().mean()) for c in ("seconds", "evaluations"))
+            found.setdefault((cell.classifier, cell.family), []).append((seconds, made / full))
+        return {
+            key: (statistics.fmean(a for a, _ in values), statistics.fmean(b for _, b in values))
+            for key, values in found.items()
+        }
+
+
+_GRADIENT = 3.0  # operations of a gradient, over those of a verdict at the same steps
+_OTHERS = 2 / 7  # two prompts, of the seven that a verdict has
+_TRAIN_SPEEDUP = 1.7  # of two threads over one
+
+
+# ------------------------------------------------------------------------------------------------
+# The calibration.
+
+
+def speeds(
+    config: Config, dataset: "DataSet", reporter: Reporter | None = None
+) -> dict[str, Speed]:
+    """How fast this machine is with the networks of a run.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+        reporter: Networks that were not measured before are measured now, which it tells; None:
+            they are left out.
+    """
+    found, known = {}, dict[str, Speed]()
+    for name, spec in config.classifiers.items():
+        path = _remembered(config, spec, len(dataset.classes))
+        if path.name in known:
+            found[name] = known[path.name]
+            continue
+        try:
+            content = read_sealed(path, SCHEMA)
+            found[name] = Speed(**content["speed"])
+        except (OSError, ValueError, KeyError, TypeError):
+            if reporter is None:
+                continue
+            reporter.say(f"measuring how fast this machine is with {name}")
+            speed = measured(config, name, dataset)
+            if speed is None:
+                continue
+            found[name] = speed
+            write_sealed(path, {"schema_version": SCHEMA, "speed": asdict(speed)})
+        known[path.name] = found[name]
+    return found
+
+
+def _remembered(config: Config, spec: "Kind", classes: int) -> Path:
+    """Where the speed of a network on this machine is kept."""
+    device = runtime.pick_device(config.execution.device)
+    machine = [platform.node(), platform.processor(), torch.__version__, str(device)]
+    what = spec.model_dump(mode="json", exclude={"steps", "learning_rate"})
+    return cache_folder() / "speeds" / f"{digest([machine, what, classes, config.precision])}.json"
+
+
+_STEPS, _PICTURES, _LIVE = 6, 3, 6
+
+
+def measured(config: Config, name: str, dataset: "DataSet") -> Speed | None:
+    """How fast this machine is with one classifier: a network like it, hardly trained, computes.
+
+    Returns:
+        None for one that cannot be tried, such as a model of clips.
+    """
+    spec = config.classifiers[name]
+    if config.clips is not None:
+        return None
+    with tempfile.TemporaryDirectory() as scratch, runtime.one_thread():
+        try:
+            step, classifier = _made(config, name, dataset, Path(scratch))
+        except (UserError, RuntimeError, ValueError, OSError):
+            return None
+        stated = spec.seconds(Clean(), "0")[0]
+        pictures = _noise(_PICTURES)
+        classifier.measure(pictures[:1], ["first"])
+        verdict = statistics.median(
+            float(classifier.measure([picture], ["a"]).seconds[0]) for picture in pictures
+        )
+        parts, passes = classifier.flops(), max(1, len(getattr(classifier, "timesteps", ())))
+        if isinstance(spec, StagedClassifier):
+            passes = spec.evaluation.steps
+        return Speed(
+            verdict / stated,
+            _live(spec, classifier, verdict) / stated,
+            _gradient(spec, classifier),
+            step / (spec.train_step_seconds * _batch(spec) / 64) if step else 1.0,
+            parts.get("picture", 0.0)
+            + parts.get("step", 0.0) * passes
+            + parts.get("evaluation", 0.0) * classifier.evaluations,
+            classifier.evaluations,
+        )
+
+
+def _live(spec: "Kind", classifier: "Classifier", verdict: float) -> float:
+    """Seconds of a verdict by a rule that goes through all steps."""
+    if not isinstance(spec, StagedClassifier) or spec.decision is None:
+        return verdict
+    if isinstance(spec.decision, SequentialDecision) and spec.decision.bet == "bounded":
+        return verdict  # it needs what validation pictures teach
+    pictures = _noise(_LIVE)
+    found = classifier.measure(pictures, [str(k) for k in range(_LIVE)], spec.decision.rule())
+    passes = found.evaluations / classifier.evaluations * spec.evaluation.steps
+    return float(found.seconds.sum() / passes.sum()) * spec.evaluation.steps
+
+
+def _gradient(spec: "Kind", classifier: "Classifier") -> float:
+    """Seconds of a gradient, over the stated ones."""
+    image = torch.from_numpy(_noise(1)[0]).permute(2, 0, 1)[None].float() / 255
+    image, spent = image.to(classifier.device), []
+    target = classifier.attack_target("a")
+    for _ in range(_PICTURES):
+        start = time.perf_counter()
+        asked = image.clone().requires_grad_()
+        torch.autograd.grad(target(asked).sum(), asked)
+        spent.append(time.perf_counter() - start)
+    _, (pgd, levels) = Perturbations(corruptions={}, attacks={"pgd": [1]}).members()
+    return statistics.median(spent) / spec.seconds(pgd, levels[0])[1]
+
+
+def _made(
+    config: Config, name: str, dataset: "DataSet", scratch: Path
+) -> "tuple[float, Classifier]":
+    """Seconds of a training step, 0 for what is not trained here, and the classifier."""
+    spec, device = config.classifiers[name], runtime.pick_device(config.execution.device)
+    if not spec.trained_here:
+        return 0.0, spec.load(name, spec.folder, config, device)
+    brief = _brief(spec)
+    alone = config.model_copy(update={"classifiers": {name: brief}, "training_seeds": [0]})
+    [chain] = checkpoints.recipes(alone, dataset).values()
+    clock = _Clock()
+    loop = Loop(Accelerator(cpu=device.type == "cpu"), device, clock, save_every=1e9)
+    total = spent = 0.0
+    for number in range(len(chain)):
+        clock.ticks.clear()
+        brief.train(name, chain, number, scratch, _Noise(dataset), loop, ())
+        each = sorted(after - before for before, after in itertools.pairwise(clock.ticks))
+        steps = spec.stages[number].steps if isinstance(spec, StagedClassifier) else 1
+        total, spent = total + steps, spent + steps * each[len(each) // 4]  # others also validate
+    folder = checkpoints.checkpoint_folder(scratch, chain[-1])
+    return spent / total, spec.load(name, folder, config, device)
+
+
+def _brief(spec: "Kind") -> "Kind":
+    """The same with hardly any training."""
+    if not isinstance(spec, StagedClassifier):
+        return spec.model_copy(update={"steps": _STEPS})
+    short = {"steps": _STEPS, "early_stop": None, "cache_latents": False}
+    stages = [stage.model_copy(update=short) for stage in spec.stages]
+    return spec.model_copy(update={"stages": stages})
+
+
+class _Clock(Reporter):
+    """Notes when each step of training ends."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.ticks: list[float] = []
+
+    @override
+    @contextmanager
+    def task(self, label: str, total: int, done: int = 0, work: float = 0.0) -> Iterator[Task]:
+        yield _Ticking(self, label, total, done)
+
+
+class _Ticking(Task):
+    def advance(self, count: int = 1, note: str = "", work: float = 0.0) -> None:
+        """Note the time."""
+        self._reporter.ticks.append(time.perf_counter())  # type: ignore[attr-defined]
+
+
+class _Noise(TrainingData):
+    """Splits of pictures without meaning: a real training split takes minutes to read."""
+
+    @override
+    def split(self, name: "Split", size: int = INPUT_SIZE) -> tuple[torch.Tensor, torch.Tensor]:
+        classes = len(self.dataset.classes)
+        count = 128 if name == "train" else classes
+        draws = rng.generator("speed", name)
+        images = torch.from_numpy(draws.integers(0, 256, (count, 3, size, size), dtype=np.uint8))
+        return images, torch.arange(count) % classes
+
+
+def _noise(count: int) -> list[np.ndarray]:
+    """Pictures without meaning, uint8 (64, 64, 3)."""
+    draws = rng.generator("speed")
+    return list(draws.integers(0, 256, (count, 64, 64, 3), dtype=np.uint8))
+
+
+def _batch(spec: "Kind") -> int:
+    """Pictures of a training step."""
+    if isinstance(spec, StagedClassifier):
+        return spec.stages[-1].batch_size
+    return int(getattr(spec, "batch_size", 64))
+
+
+def _plain(spec: "Kind") -> bool:
+    """Whether an EmoDC is trained by plain denoising alone: its decisions hardly end early."""
+    stages = spec.stages if isinstance(spec, StagedClassifier) and spec.reads_prompts else []
+    return bool(stages) and all(stage.objective.kind == "base" for stage in stages)
