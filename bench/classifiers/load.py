@@ -59,6 +59,11 @@ def _opened(
             _require_no_decision(name, spec)
             network = clip_networks.load(folder)
             return ClipNetworkClassifier(network, network.classes, card.weights, device)
+        if card.kind == "probe":
+            raise UserError(
+                f"classifier {name!r}: {folder} is a probe, without the network that it is "
+                "of. Give kind: probe the same model: it takes this checkpoint."
+            )
         emodc = EmoDC.from_pretrained(folder)
     except (
         CheckpointError,

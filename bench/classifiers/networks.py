@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +71,11 @@ class PreparedNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits float32 (B, K) of float32 RGB images (B, 3, H, W) in [0, 1]."""
-        return self.logits(self.network(self.inputs(images))).float()
+        return self.of_prepared(self.inputs(images))
+
+    def of_prepared(self, images: Tensor) -> Tensor:
+        """The same, of images as the network wants them."""
+        return self.logits(self.network(images)).float()
 
     def digest(self, *about: object) -> str:
         """Of what it is, as names and numbers, of its inputs and of its weights."""
@@ -78,6 +83,27 @@ class PreparedNetwork(nn.Module):
         for key, tensor in sorted(self.network.state_dict().items()):
             total.update(key.encode() + tensor.detach().cpu().double().numpy().tobytes())
         return total.hexdigest()[:16]
+
+
+class Sees(nn.Module):
+    """The part of a network of pictures and texts that sees: prepared images -> features (B, D)."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features in the space that texts share."""
+        return pooled(self.network.get_image_features(pixel_values=images))
+
+
+def pooled(output: Any) -> Tensor:
+    """Features (B, D) of what transformers returns: pooled, or else those of the first token."""
+    found = output if isinstance(output, Tensor) else getattr(output, "pooler_output", None)
+    if found is None:
+        found = output.last_hidden_state[:, 0]
+    features: Tensor = found.flatten(1)
+    return features
 
 
 def _centre(images: Tensor, height: int, width: int) -> Tensor:

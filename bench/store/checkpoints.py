@@ -50,7 +50,7 @@ class Card(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     schema_version: int = SCHEMA
-    kind: Literal["emodc", "baseline", "clip_network"]
+    kind: Literal["emodc", "baseline", "clip_network", "probe"]
     recipe: dict[str, Any]
     weights: str
     validation: dict[str, float]

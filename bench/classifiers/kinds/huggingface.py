@@ -42,28 +42,20 @@ class HuggingFaceClassifier(Brought):
     @override
     def check(self, name: str) -> None:
         """A folder must have a config, classes and a processor, an id the form of one."""
+        require_place(name, self.model)
         if Path(self.model).is_dir():
             self._described(name, Path(self.model))
-        elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.model):
-            raise UserError(f"classifier {name!r}: model: there is no folder {self.model}.")
 
     @override
     def identity(self, name: str) -> str:
         """A digest of the weights, their config and their processor's."""
-        folder = self._fetched(name)
-        total = hashlib.sha256()
-        for path in [folder / "config.json", folder / _PROCESSOR, *_weights(name, folder)]:
-            total.update(path.name.encode() + b"\0")
-            with path.open("rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
-        return total.hexdigest()[:16]
+        return folder_digest(name, self._fetched(name))
 
     @override
     def load(
         self, name: str, folder: Path | None, config: "Config", device: "torch.device"
     ) -> "Classifier":
         """Nothing is executed or unpickled."""
-        import torch
         from transformers import AutoModelForImageClassification
 
         from bench.classifiers.discriminative import DiscriminativeClassifier
@@ -72,46 +64,15 @@ class HuggingFaceClassifier(Brought):
         found = self._fetched(name)
         classes, inputs = self._described(name, found)
         digest = self.identity(name)
-        try:
-            network, info = AutoModelForImageClassification.from_pretrained(
-                found,
-                dtype=torch.float32,
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
-        except Exception as error:  # whatever transformers raises at a damaged file
-            raise UserError(f"classifier {name!r}: {found} cannot be opened: {error}", 1) from error
-        lacking = [*info["missing_keys"], *info["mismatched_keys"]]
-        if lacking:  # transformers would fill them up with random numbers
-            raise UserError(
-                f"classifier {name!r}: {found} has no fitting weights for {len(lacking)} tensors, "
-                f"such as {lacking[0]}."
-            )
+        network = opened(name, found, AutoModelForImageClassification)
         model = PreparedNetwork(network, inputs, lambda output: output.logits)
         own = DiscriminativeClassifier(model, classes, digest, device)
         own.training = self.declared()
         return own
 
     def _fetched(self, name: str) -> Path:
-        """The folder; of the hub, a copy of what is read."""
         self.check(name)
-        if Path(self.model).is_dir():
-            return Path(self.model)
-        from huggingface_hub import snapshot_download
-
-        patterns = ["config.json", _PROCESSOR, "model*.safetensors*"]
-        try:
-            return Path(
-                snapshot_download(self.model, revision=self.revision, allow_patterns=patterns)
-            )
-        except Exception as error:  # the hub's client raises whatever its transport does
-            raise UserError(
-                f"classifier {name!r}: there is no folder {self.model}, and as a hub id it could "
-                f"not be fetched ({type(error).__name__}). Without a network, give the folder of a "
-                "download.",
-                1,
-            ) from error
+        return fetched(name, self.model, self.revision)
 
     def _described(self, name: str, folder: Path) -> "tuple[tuple[str, ...], Inputs]":
         """Classes in logit order, and what the network wants of pictures."""
@@ -123,8 +84,75 @@ class HuggingFaceClassifier(Brought):
                 f"classifier {name!r}: {folder}/config.json names {what}; kind: huggingface opens "
                 "...ForImageClassification."
             )
-        _weights(name, folder)
-        return _classes(name, folder, config), _inputs(name, folder)
+        weights_of(name, folder)
+        return _classes(name, folder, config), inputs_of(name, folder)
+
+
+def require_place(name: str, model: str) -> None:
+    """Refuse what is neither a folder nor the form of a hub id."""
+    if not Path(model).is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model):
+        raise UserError(f"classifier {name!r}: model: there is no folder {model}.")
+
+
+def fetched(name: str, model: str, revision: str | None, also: tuple[str, ...] = ()) -> Path:
+    """The folder; of the hub, a copy of what is read: config, processor, weights and `also`."""
+    if Path(model).is_dir():
+        return Path(model)
+    from huggingface_hub import snapshot_download
+
+    patterns = ["config.json", _PROCESSOR, "model*.safetensors*", *also]
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
+    except Exception as error:  # the hub's client raises whatever its transport does
+        raise UserError(
+            f"classifier {name!r}: there is no folder {model}, and as a hub id it could not be "
+            f"fetched ({type(error).__name__}). Without a network, give the folder of a download.",
+            1,
+        ) from error
+
+
+def folder_digest(name: str, folder: Path, also: tuple[str, ...] = ()) -> str:
+    """A digest of the weights, their config, their processor's, and `also` where they are there."""
+    total = hashlib.sha256()
+    known = [folder / "config.json", folder / _PROCESSOR, *weights_of(name, folder)]
+    for path in [*known, *(folder / one for one in also if (folder / one).is_file())]:
+        total.update(path.name.encode() + b"\0")
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:16]
+
+
+def opened(name: str, folder: Path, auto: Any) -> Any:
+    """A model of transformers with all its weights; nothing is executed or unpickled.
+
+    Args:
+        name: Names the classifier in errors.
+        folder: Of the model.
+        auto: Class of transformers that opens it, such as `AutoModel`.
+
+    Raises:
+        UserError: If it cannot be opened, or tensors are missing: transformers would fill them up
+            with random numbers.
+    """
+    import torch
+
+    try:
+        network, info = auto.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # whatever transformers raises at a damaged file
+        raise UserError(f"classifier {name!r}: {folder} cannot be opened: {error}", 1) from error
+    lacking = [*info["missing_keys"], *info["mismatched_keys"]]
+    if lacking:
+        raise UserError(
+            f"classifier {name!r}: {folder} has no fitting weights for {len(lacking)} tensors, "
+            f"such as {lacking[0]}."
+        )
+    return network
 
 
 def _read(name: str, path: Path) -> dict[str, Any]:
@@ -140,7 +168,8 @@ def _read(name: str, path: Path) -> dict[str, Any]:
     return content
 
 
-def _weights(name: str, folder: Path) -> list[Path]:
+def weights_of(name: str, folder: Path) -> list[Path]:
+    """Its files of weights, refused if there are none that are safe to read."""
     found = sorted(folder.glob("model*.safetensors*"))
     if not found:
         raise UserError(
@@ -170,7 +199,7 @@ def _classes(name: str, folder: Path, config: dict[str, Any]) -> tuple[str, ...]
         raise UserError(f"{where}: {error}") from error
 
 
-def _inputs(name: str, folder: Path) -> "Inputs":
+def inputs_of(name: str, folder: Path) -> "Inputs":
     """What `preprocessor_config.json` asks for."""
     from bench.classifiers.networks import Inputs
 

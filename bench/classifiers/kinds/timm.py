@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from bench.classifiers.base import Classifier
+    from bench.classifiers.networks import Inputs
     from bench.config import Config
 
 
@@ -78,10 +79,9 @@ class TimmClassifier(Brought):
 
     def _made(self, name: str) -> "tuple[nn.Module, str]":
         import timm
-        from timm.data import resolve_data_config
 
         from baselines.fer import read_tensors
-        from bench.classifiers.networks import Inputs, PreparedNetwork
+        from bench.classifiers.networks import PreparedNetwork
 
         self.check(name)
         classes = labels.class_names(self.classes)
@@ -97,14 +97,22 @@ class TimmClassifier(Brought):
                     f"{self.model} with {len(classes)} classes: {error}",
                     1,
                 ) from error
-        asked = resolve_data_config({}, model=network)
-        filters = asked["interpolation"]
-        inputs = Inputs(
-            size=tuple(asked["input_size"][1:]),
-            crop=None,
-            interpolation=filters if filters in ("nearest", "bilinear") else "bicubic",
-            mean=tuple(asked["mean"]),
-            std=tuple(asked["std"]),
-        )
-        model = PreparedNetwork(network, inputs)
+        model = PreparedNetwork(network, published_inputs(network))
         return model, model.digest(self.model, classes)
+
+
+def published_inputs(network: "nn.Module") -> "Inputs":
+    """What timm says that a network of its wants; pictures are not cropped."""
+    from timm.data import resolve_data_config
+
+    from bench.classifiers.networks import Inputs
+
+    asked = resolve_data_config({}, model=network)
+    filters = asked["interpolation"]
+    return Inputs(
+        size=tuple(asked["input_size"][1:]),
+        crop=None,
+        interpolation=filters if filters in ("nearest", "bilinear") else "bicubic",
+        mean=tuple(asked["mean"]),
+        std=tuple(asked["std"]),
+    )

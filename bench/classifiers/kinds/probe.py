@@ -1,0 +1,195 @@
+"""Logistic regression on the features of a pretrained network, which stays as it is."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+from typing_extensions import override
+
+from bench.classifiers.kinds.base import TrainedHere, TrainedWith, register
+from bench.classifiers.kinds.huggingface import (
+    fetched,
+    folder_digest,
+    inputs_of,
+    opened,
+    require_place,
+)
+from bench.util.errors import UserError, unknown
+from bench.util.section import UserPath
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.classifiers.base import Classifier
+    from bench.classifiers.networks import PreparedNetwork
+    from bench.config import Config
+    from bench.training.loop import Loop, TrainingData
+
+_BATCH = 32  # pictures whose features are computed at once
+
+
+@register
+class ProbeClassifier(TrainedHere):
+    """Frozen features of a network of timm's or of Hugging Face, such as DINOv2 or CLIP.
+
+    Multinomial logistic regression is fitted on training pictures, its penalty chosen on
+    validation pictures; see `bench.training.probe`. The checkpoint has the regression alone.
+    """
+
+    kind: Literal["probe"]
+    library: Literal["huggingface", "timm"] = "huggingface"
+    model: Annotated[str, AfterValidator(os.path.expanduser)]  # a folder or hub id; a timm name
+    revision: str | None = None  # of the hub
+    checkpoint: UserPath | None = None  # of timm: weights; without it timm's own
+    trained_with: TrainedWith = Field(default_factory=list)
+
+    text: ClassVar[str] = "Logistic regression on the features of a pretrained network."
+    verdict_seconds: ClassVar[float] = 0.3  # of a ViT-B at 224 px
+    train_step_seconds: ClassVar[float] = 10.0
+
+    @override
+    def check(self, name: str) -> None:
+        """Whether there is such a network."""
+        if self.library == "huggingface":
+            if self.checkpoint is not None:
+                raise UserError(f"classifier {name!r}: checkpoint is for library: timm.")
+            require_place(name, self.model)
+            return
+        import timm
+
+        if not timm.is_model(self.model):
+            error = unknown("model of timm", self.model, timm.list_models())
+            raise UserError(f"classifier {name!r}: {error}")
+        if self.checkpoint is not None and not self.checkpoint.is_file():
+            raise UserError(f"classifier {name!r}: there is no file {self.checkpoint}.")
+
+    @override
+    def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """With a digest of the network, which is not in the checkpoint."""
+        what = {"kind": self.kind, "library": self.library, "model": Path(self.model).name}
+        return [{**common, **what, "backbone": self._backbone_digest("probe")}]
+
+    @classmethod
+    @override
+    def stem(cls, recipe: Mapping[str, Any]) -> str:
+        return f"probe-{recipe['model']}"
+
+    @classmethod
+    @override
+    def training_steps(cls, recipe: Mapping[str, Any]) -> int:
+        return 1
+
+    @override
+    def train(
+        self,
+        name: str,
+        chain: list[dict[str, Any]],
+        number: int,
+        out: Path,
+        data: "TrainingData",
+        loop: "Loop",
+        trackers: Sequence[str],
+    ) -> None:
+        """Compute the features of all pictures, and fit; one process does it, others wait."""
+        from bench.classifiers.checkpoints import checkpoint_folder
+
+        if not loop.accelerator.is_main_process:
+            loop.accelerator.wait_for_everyone()
+            return
+        recipe = chain[number]
+        self._fit(name, recipe, checkpoint_folder(out, recipe), data, loop)
+
+    def _fit(
+        self, name: str, recipe: dict[str, Any], folder: Path, data: "TrainingData", loop: "Loop"
+    ) -> None:
+        import numpy as np
+        import torch
+
+        from bench.classifiers.base import as_images
+        from bench.store.checkpoints import Card
+        from bench.training import probe
+
+        dataset = data.dataset
+        samples = [*dataset.samples("train"), *dataset.samples("val")]
+        network = self._backbone(name).eval()
+
+        def batch(position: int) -> "tuple[torch.Tensor, torch.Tensor]":
+            part = samples[position * _BATCH : (position + 1) * _BATCH]
+            # Of any sizes; what the network is given has one.
+            prepared = [network.inputs(as_images([dataset.picture(one)])) for one in part]
+            return torch.cat(prepared), torch.zeros(len(part))
+
+        features = probe.Features(network.to(loop.device).of_prepared, len(samples), _BATCH)
+        steps = -(-len(samples) // _BATCH)
+        seconds = loop.run(f"features for {name}", features, batch, steps, folder)
+        found = torch.cat(features.found).numpy().astype(np.float64)
+        place = {label: k for k, label in enumerate(dataset.classes)}
+        labels = np.array([place[one.label] for one in samples])
+        cut = len(dataset.samples("train"))
+        weight, bias, said = probe.chosen(
+            (found[:cut], labels[:cut]), (found[cut:], labels[cut:]), len(dataset.classes)
+        )
+        loop.publish(
+            folder,
+            lambda scratch: probe.save(scratch, weight, bias, dataset.classes),
+            Card(
+                kind="probe", recipe=recipe, weights="", validation=said, gate=None, seconds=seconds
+            ),
+        )
+
+    @override
+    def load(
+        self, name: str, folder: Path | None, config: "Config", device: "torch.device"
+    ) -> "Classifier":
+        from bench.classifiers.discriminative import DiscriminativeClassifier
+        from bench.store.checkpoints import Card
+        from bench.training import probe
+
+        assert folder is not None
+        card = Card.verified(folder)
+        if card.recipe["backbone"] != self._backbone_digest(name):
+            raise UserError(f"classifier {name!r}: {self.model} is not the network of {folder}.", 1)
+        network, classes = probe.load(folder, self._backbone(name))
+        own = DiscriminativeClassifier(network, classes, card.weights, device)
+        own.validation = card.validation
+        own.training = {k: v for k, v in card.recipe.items() if k not in ("data", "classes")}
+        own.training |= {"seconds": card.seconds} | self.declared()
+        return own
+
+    def _backbone_digest(self, name: str) -> str:
+        if self.library == "huggingface":
+            return folder_digest(name, fetched(name, self.model, self.revision))
+        return self._backbone(name).digest(self.model)
+
+    def _backbone(self, name: str) -> "PreparedNetwork":
+        """Images -> features (B, D)."""
+        from bench.classifiers.networks import PreparedNetwork, pooled
+
+        self.check(name)
+        if self.library == "huggingface":
+            from transformers import AutoModel
+
+            folder = fetched(name, self.model, self.revision)
+            network = opened(name, folder, AutoModel)
+            # Of one of pictures and texts, such as CLIP, the part that sees.
+            network = getattr(network, "vision_model", network)
+            return PreparedNetwork(network, inputs_of(name, folder), pooled)
+        import timm
+
+        from baselines.fer import read_tensors
+        from bench.classifiers.kinds.timm import published_inputs
+
+        network = timm.create_model(self.model, pretrained=self.checkpoint is None, num_classes=0)
+        if self.checkpoint is not None:
+            try:
+                lacking = network.load_state_dict(read_tensors(self.checkpoint), strict=False)
+            except Exception as error:  # of several libraries, about damaged or other files
+                raise UserError(f"classifier {name!r}: {self.checkpoint}: {error}", 1) from error
+            if lacking.missing_keys:  # what is beyond the features, such as a head, may be there
+                raise UserError(
+                    f"classifier {name!r}: {self.checkpoint} has no {lacking.missing_keys[0]} of a "
+                    f"{self.model}."
+                )
+        return PreparedNetwork(network, published_inputs(network))
