@@ -26,7 +26,7 @@ from bench.util.errors import UserError
 PENALTIES = tuple(10.0**power for power in range(-6, 2))
 
 
-class Probe(nn.Module):
+class LinearProbe(nn.Module):
     """Images in [0, 1] of any size -> logits.
 
     Args:
@@ -147,7 +147,7 @@ def save(folder: Path, weight: np.ndarray, bias: np.ndarray, classes: Sequence[s
     (folder / "probe.json").write_text(json.dumps({"classes": list(classes)}, indent=1))
 
 
-def load(folder: Path, backbone: nn.Module) -> tuple[Probe, tuple[str, ...]]:
+def load(folder: Path, backbone: nn.Module) -> tuple[LinearProbe, tuple[str, ...]]:
     """The probe in a folder, and its classes in logit order.
 
     Raises:
@@ -156,6 +156,6 @@ def load(folder: Path, backbone: nn.Module) -> tuple[Probe, tuple[str, ...]]:
     try:
         tensors = load_file(folder / "probe.safetensors")
         classes = tuple(json.loads((folder / "probe.json").read_text())["classes"])
-        return Probe(backbone, tensors["weight"], tensors["bias"]), classes
+        return LinearProbe(backbone, tensors["weight"], tensors["bias"]), classes
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(f"{folder} is not a readable probe ({error}).", 1) from error

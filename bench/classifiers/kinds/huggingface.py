@@ -135,7 +135,9 @@ def opened(name: str, folder: Path, auto: Any) -> Any:
             with random numbers.
     """
     import torch
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # the bench shows its own
     try:
         network, info = auto.from_pretrained(
             folder,
