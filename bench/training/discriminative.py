@@ -11,9 +11,8 @@ import baselines.networks
 from baselines.clips import classifier as clip_networks
 from baselines.clips.hdf import ScalingConfig
 from baselines.clips.x3d import load_kinetics
-from baselines.objectives import OBJECTIVES
 from baselines.robust import augmented
-from baselines.train import BaselineTrainConfig, BaselineTrainer
+from baselines.train import OBJECTIVES, BaselineTrainConfig, BaselineTrainer
 from bench.data.batches import Batches
 from bench.data.clips import Augment, ClipBatches, stacked_clips
 from bench.store.checkpoints import Card

@@ -11,8 +11,7 @@ from baselines import FaceClassifier, networks
 from baselines.fer.dan import affinity_loss, partition_loss
 from baselines.fer.scn import ranking_loss
 from baselines.networks import require_architecture
-from baselines.objectives import OBJECTIVES, SelfCure
-from baselines.train import BaselineTrainConfig, BaselineTrainer
+from baselines.train import OBJECTIVES, BaselineTrainConfig, BaselineTrainer, SelfCure
 from bench.classifiers.kinds.baseline import BaselineClassifier
 from bench.config import parse
 from bench.data.batches import Batches
