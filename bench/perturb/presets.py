@@ -340,7 +340,7 @@ PRESETS: dict[str, Preset] = {
 
 
 # ------------------------------------------------------------------------------------------------
-# The presets in words and as JSON, for `bench perturb list` and captions.
+# Constants in words, for lists and captions.
 
 
 def in_words(parameters: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@
 An attack of the bench has three parts, as in foolbox: a loss, an optimiser and a way to get the
 gradient. It asks the classifier through a `Victim`, which keeps what a reader needs in order to
 judge the attack. Each picture is attacked alone, so the result does not depend on its neighbours.
+`FreshNoise` attacks classifiers that draw noise anew.
 """
 
 from abc import abstractmethod
