@@ -20,7 +20,7 @@ from bench.store.traces import TraceInfo, Traces
 from bench.util import rng, runtime
 from bench.util.errors import UserError
 from emodc import EmoDC
-from emodc.diffusion.denoising import denoised
+from emodc.diffusion.denoiser import denoised
 from emodc.diffusion.noise import step_noise
 
 

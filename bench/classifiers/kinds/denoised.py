@@ -25,7 +25,7 @@ class DenoisedClassifier(Around):
     """A classifier that is shown what a diffusion model makes of the picture.
 
     Noise is added up to `timestep` and taken off again in `steps` passes under the null prompt; see
-    `emodc.diffusion.denoising`. The checkpoint is the classifier's.
+    `emodc.diffusion.denoiser.denoised`. The checkpoint is the classifier's.
     """
 
     kind: Literal["denoised"]

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from emodc.diffusion.denoiser import Conditions, Denoiser
-from emodc.diffusion.denoising import denoised
+from emodc.diffusion.denoiser import Conditions, Denoiser, denoised
 from emodc.diffusion.schedule import Process, cosine_scheduler
 
 SPREAD = 0.2  # of x_0, about 0
