@@ -163,13 +163,55 @@ def load(path: Path) -> Config:
         shipped = files.find(Path("configs"))
         known = [p.stem for p in shipped.glob("*.yaml")] if shipped else []
         raise unknown("config file", str(path), known)
+    return parse(content(found), str(found))
+
+
+def content(path: Path, above: tuple[Path, ...] = ()) -> Any:
+    """What a YAML file says, on top of the files that its `extends` names, beside it.
+
+    Mappings are merged field by field; anything else replaces what was there. Of several files a
+    later one is on top.
+
+    Args:
+        path: The file.
+        above: Files that extend this one.
+
+    Raises:
+        UserError: Naming the file that is not YAML, not there, or that extends itself.
+    """
+    if path.resolve() in above:
+        raise UserError(f"{path} extends itself.")
     try:
-        content = yaml.load(found.read_text(), Loader=_UniqueKeyLoader)
+        found = yaml.load(path.read_text(), Loader=_UniqueKeyLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{found} is not YAML: {error}") from error
+        raise UserError(f"{path} is not YAML: {error}") from error
     except RecursionError as error:
-        raise UserError(f"{found} is nested too deeply for a config.") from error
-    return parse(content, str(found))
+        raise UserError(f"{path} is nested too deeply for a config.") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    if not isinstance(found, dict) or "extends" not in found:
+        return found
+    names = found.pop("extends")
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path}: extends names a file, or a list of files.")
+    base: dict[str, Any] = {}
+    for name in names:
+        below = content(path.parent / name, (*above, path.resolve()))
+        if not isinstance(below, dict):
+            raise UserError(f"{path.parent / name}: a config is a mapping of fields.")
+        base = merged(base, below)
+    return merged(base, found)
+
+
+def merged(below: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """A config's content with another's on top; see `content`."""
+    both = {
+        key: merged(below[key], value)
+        for key, value in top.items()
+        if isinstance(value, dict) and isinstance(below.get(key), dict)
+    }
+    return {**below, **top, **both}
 
 
 _MOST_VALUES = 100_000  # of a config; aliases of aliases make more of a few lines

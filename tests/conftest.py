@@ -51,6 +51,7 @@ SLOW = (
     "bench/training/*",
     "bench/test_api.py::test_entries_of_a_config_and_configs_are_models_and_runs",
     "bench/test_api.py::test_results_are_a_table_a_frame_a_figure_and_a_report",
+    "bench/test_paper.py::test_the_tiny_scale*",
     "bench/test_regression.py",
     "benchmarks/*",
     "emodc/decisions/test_decision_errors.py",

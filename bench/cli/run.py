@@ -12,9 +12,11 @@ import typer
 
 from bench.cli.output import AsJson, plan_content, print_json, report_content, tell
 from bench.cli.target import Agreed, Data, Options, Root, chosen_data, settle_agreement
+from bench.util.errors import UserError
 
 if TYPE_CHECKING:
     from bench.config import Config, DataConfig
+    from bench.paper import Experiment
     from bench.sweep.run import DryRun
 
 
@@ -24,6 +26,7 @@ class Suite(StrEnum):
     robustness = "robustness"
     ablation = "ablation"
     dynamic = "dynamic"
+    paper = "paper"
     steps = "steps"
 
     @property
@@ -104,28 +107,78 @@ def run(
             "then helps with the rest.",
         ),
     ] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tiny|small|full",
+            help="Of `paper`: tiny tries everything in minutes, full needs accelerators.",
+        ),
+    ] = None,
+    roots: Annotated[
+        Path | None,
+        typer.Option(help="Of `paper`: a YAML file with the folders of data sets, `raf_db: DIR`."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Train what is missing, sweep noise, blur and attacks, report. The same command resumes.
 
     `ablation` trains EmoDC with several objectives and seeds and compares them with each other.
     `dynamic` is about clips: networks of clips beside classifiers of their frames.
+    `paper` runs the experiments of configs/paper one after another, each data set in a folder of
+    its own; what is not there is drawn (tiny, small) or left out and named (full).
     `steps` measures clean pictures alone, with several views for classifiers that have no steps,
     and prints accuracy by number of steps.
     """
     out = out or suite.out
-    chosen = configure(
-        config or suite.config,
-        chosen_data(data, root, option),
-        limit,
-        classifiers,
-        perturbations,
-        seed,
-        device,
-        model,
-    )
+    flags = limit, classifiers, perturbations, seed, device, model
+    if suite is Suite.paper:
+        if config is not None or option or worker is not None:
+            raise UserError("`bench run paper` takes no --config, --option or --worker.")
+        for one in _experiments(scale, roots, data, root, out):
+            chosen = configure(one.config, None, *flags)
+            _carry_out(suite, chosen, out / one.name, agreed, dry_run, fresh, None, json)
+        return
+    if scale is not None or roots is not None:
+        raise UserError("--scale and --roots are for `bench run paper`.")
+    chosen = configure(config or suite.config, chosen_data(data, root, option), *flags)
     if suite is Suite.steps:
         chosen = for_steps(chosen, perturbations is None)
+    _carry_out(suite, chosen, out, agreed, dry_run, fresh, worker, json)
+
+
+def _experiments(
+    scale: str | None, roots: Path | None, data: str | None, root: Path | None, out: Path
+) -> Iterator["Experiment"]:
+    """Those of the paper that can be run, each when the one before is done."""
+    from bench import paper
+
+    if scale is None:
+        raise UserError("bench run paper: say how much of it, by --scale tiny, small or full.")
+    if root is not None and data is None:
+        raise UserError("--root says more about a data set; name it with --data.")
+    known = paper.read_roots(roots) if roots is not None else {}
+    known |= {data: root} if data is not None and root is not None else {}
+    chosen = paper.Scale.named(scale)
+    found, missing = paper.experiments(chosen, known, out, [data] if data is not None else [])
+    for name, reason in missing.items():
+        tell(f"left out: {name}: {reason}", err=True)
+    for one in found:
+        tell(f"{one.name}: {'drawn faces in its layout' if one.drawn else one.root}", err=True)
+        paper.draw(one, chosen)
+        yield one
+
+
+def _carry_out(
+    suite: Suite,
+    chosen: "Config",
+    out: Path,
+    agreed: bool,
+    dry_run: bool,
+    fresh: bool,
+    worker: str | None,
+    json: bool,
+) -> None:
+    """Plan, or run and report."""
     settle_agreement(chosen.data, agreed)
     if dry_run:
         from bench.sweep.run import dry_run as plan
@@ -165,7 +218,7 @@ def run(
 
 
 def configure(
-    path: Path,
+    source: "Path | Config",
     data: "DataConfig | None",
     limit: int | None,
     classifiers: str | None,
@@ -174,13 +227,13 @@ def configure(
     device: str | None,
     models: Sequence[str] | None = None,
 ) -> "Config":
-    """The config file with the flags on top."""
+    """A config, or that of a file, with the flags on top."""
     from bench.classifiers.kinds import entry
     from bench.config import load
     from bench.util import runtime
-    from bench.util.errors import UserError
 
-    config = load(path).select(
+    given = load(source) if isinstance(source, Path) else source
+    config = given.select(
         _names("--classifiers", classifiers), _names("--perturbations", perturbations)
     )
     updates: dict[str, object] = {}
@@ -214,7 +267,6 @@ def for_steps(config: "Config", clean: bool) -> "Config":
         UserError: If a classifier is to stop early.
     """
     from bench.report.replay import TABLED_VIEWS
-    from bench.util.errors import UserError
 
     for name, spec in config.classifiers.items():
         if spec.decision is not None:
@@ -246,8 +298,6 @@ def _names(flag: str, text: str | None) -> list[str] | None:
         return None
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        from bench.util.errors import UserError
-
         raise UserError(f"{flag} names nothing: {text!r}.")
     return names
 

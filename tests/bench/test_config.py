@@ -162,3 +162,33 @@ def test_a_preset_or_any_corruption_can_be_selected() -> None:
         "gaussian_noise": [1],
         "face.mask": [1, 2, 3, 4, 5],
     }
+
+
+def test_a_file_extends_others_field_by_field(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("data: {kind: faces, test: 7, val: 7}\nseed: 1\n")
+    (tmp_path / "b.yaml").write_text("data: {test: 14}\nlimit: 3\n")
+    top = tmp_path / "top.yaml"
+    top.write_text(
+        "extends: [a.yaml, b.yaml]\nseed: 2\n"
+        "classifiers: {r: {kind: baseline, architecture: resnet18}}\n"
+    )
+    config = load(top)
+    assert (config.seed, config.limit) == (2, 3)
+    assert config.data.model_dump()["test"] == 14
+    assert config.data.model_dump()["val"] == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("extends: top.yaml\n", "extends itself"),
+        ("extends: nowhere.yaml\n", r"nowhere\.yaml cannot be read"),
+        ("extends: 3\n", "extends names a file, or a list"),
+        ("extends: list.yaml\n", r"list\.yaml: a config is a mapping"),
+    ],
+)
+def test_what_cannot_be_extended_is_told(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "list.yaml").write_text("[1]\n")
+    (tmp_path / "top.yaml").write_text(text)
+    with pytest.raises(UserError, match=words):
+        load(tmp_path / "top.yaml")
