@@ -26,13 +26,30 @@ settings.load_profile("bench")
 #: Whole runs and trainings, killed processes, a browser, and simulations of thousands of data sets:
 #: files, and single tests (`file::test`) that take more than two seconds of a core.
 SLOW = (
+    "baselines/clips/test_networks.py::test_a_checkpoint_gives_the_same_logits",
     "baselines/clips/test_networks.py::test_a_restored_trainer_continues_exactly",
-    "chaos/*",
+    "baselines/clips/test_networks.py::test_any_size_in_logits_out_differentiable",
+    "baselines/test_objectives.py::test_a_restored_trainer_continues_exactly",
+    "baselines/test_objectives.py::test_a_run_trains_and_measures_it",
+    "baselines/test_objectives.py::test_an_easy_task_is_learned",
+    "baselines/test_packaged.py::test_logits_are_those_of_a_plain_evaluation_in_numpy",
+    "baselines/test_robust.py::test_a_restored_trainer_continues_exactly",
+    "bench/classifiers/test_check.py::test_a_trained_classifier_passes",
+    "bench/classifiers/test_doors.py::test_models_check_and_run_take_the_same_line",
     "bench/classifiers/test_pretrained.py",
-    "bench/sweep/test_verify.py::test_rows_that*",
+    "bench/classifiers/test_published.py::test_a_released_file_is_measured_and_attacked",
+    "bench/classifiers/test_user_network.py::test_a_run_says_that_the_code_changed_and_fresh_measures_anew",
+    "bench/classifiers/test_user_network.py::test_pictures_without_a_number_are_counted_and_told",
+    "bench/cli/test_cli.py::test_an_interrupted_run_says_that_the_same_command_continues",
+    "bench/data/on_disk/test_trap_pictures.py::test_a_limited_run_over_all_of_them",
+    "bench/data/readers/test_by_subject.py::test_nobody_is_in_two_splits",
+    "bench/data/readers/test_every_layout.py::test_a_run_sweeps_it",
     "bench/decisions/test_*.py",
+    "bench/perturb/attacks/test_attacks.py::test_stronger_attacks_find_more",
+    "bench/perturb/attacks/test_attacks.py::test_success_is_within_a_point_of_torchattacks",
     "bench/perturb/corruptions/test_against_the_package.py::test_distributions_are_the_same",
     "bench/perturb/corruptions/test_golden.py::test_processes_and_their_threads_make_the_same_pixels",
+    "bench/perturb/test_clips.py::test_attacks_stay_within_their_budget_and_their_frames",
     "bench/perturb/test_commands.py::test_a_data_set_is_drawn",
     "bench/perturb/test_user_code.py::test_a_run_measures_them_and_a_changed_function_anew",
     "bench/report/test_ablation.py::test_the_report_writes_tables_and_figure",
@@ -43,20 +60,23 @@ SLOW = (
     "bench/report/test_write.py",
     "bench/stats/test_bootstrap.py",
     "bench/stats/test_coverage.py",
-    "bench/perturb/test_clips.py::test_attacks_stay_within_their_budget_and_their_frames",
     "bench/sweep/test_*_run.py",
     "bench/sweep/test_end_to_end.py",
     "bench/sweep/test_lost.py",
     "bench/sweep/test_sharing.py",
-    "bench/training/*",
+    "bench/sweep/test_verify.py::test_rows_that*",
     "bench/test_api.py::test_entries_of_a_config_and_configs_are_models_and_runs",
     "bench/test_api.py::test_results_are_a_table_a_frame_a_figure_and_a_report",
     "bench/test_paper.py::test_the_tiny_scale*",
     "bench/test_regression.py",
+    "bench/training/*",
     "benchmarks/*",
+    "chaos/*",
     "emodc/decisions/test_decision_errors.py",
-    "emodc/test_selftest.py::test_a_trained_small_denoiser_passes_and_an_untrained_one_does_not",
+    "emodc/decisions/test_live.py::test_live_decides_as_replay",
     "emodc/test_adapters.py",
+    "emodc/test_analysis.py::test_separation_covers_the_truth",
+    "emodc/test_selftest.py::test_a_trained_small_denoiser_passes_and_an_untrained_one_does_not",
     "emodc/training/*",
     "test_site.py::test_the_tutorial_runs_as_it_stands",
 )
@@ -81,8 +101,12 @@ def _imported_modules_stay() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
+def _one_core() -> Iterator[None]:
+    """What asks for no number of processes starts none: each would import torch anew."""
     torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "cpu_count", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

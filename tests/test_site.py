@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import quick_figures
 import yaml
 from markdown_it import MarkdownIt
 
@@ -85,7 +86,7 @@ def test_the_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
         program, *arguments = command.split()
         assert program == "bench"
         done = subprocess.run(
-            [sys.executable, "-m", "bench", *arguments],
+            [sys.executable, quick_figures.__file__, *arguments],
             cwd=tmp_path,
             env=os.environ | where,
             capture_output=True,

@@ -1,10 +1,28 @@
-"""The command line as fixtures."""
+"""The command line as fixtures; quick figures."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from command_line import call_apart
+from quick_figures import quicken
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_figures() -> Iterator[pytest.MonkeyPatch]:
+    """Figures are made, but laid out and rendered only for tests that ask for `rendered`."""
+    with pytest.MonkeyPatch.context() as patch:
+        quicken(patch)
+        yield patch
+
+
+@pytest.fixture
+def rendered(quick_figures: pytest.MonkeyPatch) -> Iterator[None]:
+    """Asks for figures as users get them: most tests can do without, and it takes seconds."""
+    quick_figures.undo()
+    yield
+    quicken(quick_figures)
 
 
 @pytest.fixture

@@ -7,24 +7,19 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
+import quick_figures
 from support import TINY, summary_without_times
 
 
 def bench(out: Path, config: Path) -> list[str]:
-    flags = ["--config", str(config), "--out", str(out)]
-    return [sys.executable, "-m", "bench", "run", "robustness", *flags]
+    flags = ["--config", str(config), "--out", str(out), "--classifiers", "test_resnet,emodc_amdit"]
+    return [sys.executable, quick_figures.__file__, "run", "robustness", *flags]
 
 
-@pytest.fixture
-def two_workers(tmp_path: Path) -> Path:
-    config = tmp_path / "two_workers.yaml"
-    config.write_text(TINY.read_text().replace("workers: 1", "workers: 2"))
-    return config
-
-
-def test_killed_twice_and_continued(tmp_path: Path, two_workers: Path) -> None:
+def test_killed_twice_and_continued(tmp_path: Path) -> None:
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    two_workers = tmp_path / "two_workers.yaml"
+    two_workers.write_text(TINY.read_text().replace("workers: 1", "workers: 2"))
     subprocess.run(bench(undisturbed, TINY), check=True, capture_output=True)
 
     for moment in ("training", "sweep"):

@@ -163,7 +163,7 @@ def test_unknown_choices_are_named() -> None:
 
 def trainer(**choices: object) -> ClipTrainer:
     torch.manual_seed(0)
-    classifier = ClipClassifier("x3d", CLASSES, frames=4, size=32, dam={})
+    classifier = ClipClassifier("x3d", CLASSES, frames=4, size=32, width=0.25, depth=0.2, dam={})
     config = ClipTrainConfig(steps=4, validate_every=2, **choices)  # type: ignore[arg-type]
     return ClipTrainer(classifier, config, moving(8))
 

@@ -15,6 +15,7 @@ from PIL import Image
 from support import TINY, write_pictures
 
 from bench import regression
+from bench.cli import main
 from bench.store.store import Store
 
 
@@ -161,8 +162,10 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of one classifier on clean pictures."""
     out = tmp_path_factory.mktemp("cli") / "out"
     flags = ["--classifiers", "test_resnet", "--perturbations", "clean", "--out", str(out)]
-    command = [sys.executable, "-m", "bench", "run", "robustness", "-c", str(TINY), *flags]
-    subprocess.run(command, check=True, capture_output=True)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr(sys, "argv", ["bench", "run", "robustness", "-c", str(TINY), *flags])
+        main()
+    assert not end.value.code
     return out
 
 
@@ -208,9 +211,7 @@ def test_debug_shows_the_traceback(bench, tmp_path: Path) -> None:
     assert "Traceback" in text
 
 
-@pytest.mark.parametrize(
-    "signals", [["SIGINT"], ["SIGINT", "SIGINT"], ["SIGTERM"], ["SIGHUP", "SIGINT"]]
-)
+@pytest.mark.parametrize("signals", [["SIGINT", "SIGINT"], ["SIGTERM"], ["SIGHUP", "SIGINT"]])
 def test_an_interrupted_run_says_that_the_same_command_continues(
     tmp_path: Path, signals: list[str]
 ) -> None:

@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib.figure
 import numpy as np
 import pandas as pd
 import pytest
 from made_up_cells import IGNORES, info, inputs_of, make_cell, restated
-from PIL import Image
 
-from bench.report.figures import drawing as files
 from bench.store.cells import Cell, Gate, Manifest
 from bench.store.store import ROW_SCHEMA, Store
 from bench.store.traces import OtherPrompts, Traces
@@ -127,29 +124,6 @@ class Builder:
     def plan(self) -> Path:
         self.store.write_plan(self.cells, {})
         return self.root
-
-
-@pytest.fixture
-def rendered() -> None:
-    """Asks for figures as users get them: most tests can do without, and it takes seconds."""
-
-
-@pytest.fixture(autouse=True)
-def _small_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made, but laid out and rendered only for tests that ask for it."""
-
-    def save(
-        figure: matplotlib.figure.Figure, folder: Path, name: str, formats: Sequence[str]
-    ) -> list[Path]:
-        paths = [folder / f"{name}.{suffix}" for suffix in ("png", "svg", "pdf")]
-        Image.new("RGB", (4, 3)).save(paths[0])
-        paths[1].write_text("<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>")
-        paths[2].write_bytes(b"%PDF")
-        return paths if "pdf" in formats else paths[:2]
-
-    if "rendered" not in request.fixturenames:
-        monkeypatch.setattr(files, "save", save)
-        monkeypatch.setattr(files, "_FEW", 1000)
 
 
 @pytest.fixture

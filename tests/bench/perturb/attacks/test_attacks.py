@@ -152,7 +152,7 @@ def test_ratios_are_right_for_any_number_of_classes(classes: int) -> None:
 # ------------------------------------------------------------------------------------------------
 # Against torchattacks, on a trained network at equal budgets.
 
-N = 510
+N = 300
 EPS = 8 / 255
 
 
@@ -224,7 +224,7 @@ def test_success_is_within_a_point_of_torchattacks(
     assert rates[0] >= rates[1] - (0.03 if theirs == "Square" else 0.01), rates
 
 
-@pytest.mark.parametrize("classes", [2, 3, 7, 11])
+@pytest.mark.parametrize("classes", [2, 7])
 def test_stronger_attacks_find_more(classes: int) -> None:
     pictures, labels = blobs(40, 3, classes)
     shares = {}
