@@ -111,6 +111,7 @@ def run(
     command: Sequence[str] = (),
     fresh: bool = False,
     worker: str | None = None,
+    retry_failed: bool = False,
 ) -> "RunResults":
     """Do a whole run, or what is left of it: train what is missing, sweep, store.
 
@@ -122,6 +123,7 @@ def run(
         fresh: Measure everything anew; checkpoints are kept.
         worker: "I/N": begin with part I of N of the work, numbered from 0, and leave to other runs
             at `out` what they are at.
+        retry_failed: Try again what could not be computed in a run with `errors: record`.
 
     Returns:
         The results.
@@ -141,7 +143,15 @@ def run(
     if out is None:
         weakref.finalize(results, shutil.rmtree, folder, ignore_errors=True)
     part = None if worker is None else WorkPart.parsed(worker)
-    sweep(settled, folder, Reporter(quiet), command=command, fresh=fresh, part=part)
+    sweep(
+        settled,
+        folder,
+        Reporter(quiet),
+        command=command,
+        fresh=fresh,
+        part=part,
+        retry_failed=retry_failed,
+    )
     return results
 
 

@@ -118,6 +118,15 @@ def run(
         Path | None,
         typer.Option(help="Of `paper`: a YAML file with the folders of data sets, `raf_db: DIR`."),
     ] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="Where shards run: processes, ray, or a plugin's name.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster, such as auto or HOST:6379.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed, and is listed so.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Train what is missing, sweep noise, blur and attacks, report. The same command resumes.
@@ -132,18 +141,29 @@ def run(
     out = out or suite.out
     flags = limit, classifiers, perturbations, seed, device, model
     if suite is Suite.paper:
-        if config is not None or option or worker is not None:
-            raise UserError("`bench run paper` takes no --config, --option or --worker.")
+        if config is not None or option or worker is not None or executor or address:
+            raise UserError(
+                "`bench run paper` takes no --config, --option, --worker, --executor or --address."
+            )
         for one in _experiments(scale, roots, data, root, out):
             chosen = configure(one.config, None, *flags)
-            _carry_out(suite, chosen, out / one.name, agreed, dry_run, fresh, None, json)
+            _carry_out(
+                suite, chosen, out / one.name, agreed, dry_run, fresh, None, retry_failed, json
+            )
         return
     if scale is not None or roots is not None:
         raise UserError("--scale and --roots are for `bench run paper`.")
     chosen = configure(config or suite.config, chosen_data(data, root, option), *flags)
+    execution: dict[str, object] = {"executor": executor} if executor else {}
+    if address is not None:
+        execution |= {"executor": executor or "ray", "address": address}
+    if worker is not None or execution.get("executor") == "ray":
+        execution["errors"] = "record"  # the others go on
+    updated = chosen.execution.model_copy(update=execution)
+    chosen = chosen.model_copy(update={"execution": updated})
     if suite is Suite.steps:
         chosen = for_steps(chosen, perturbations is None)
-    _carry_out(suite, chosen, out, agreed, dry_run, fresh, worker, json)
+    _carry_out(suite, chosen, out, agreed, dry_run, fresh, worker, retry_failed, json)
 
 
 def _experiments(
@@ -176,6 +196,7 @@ def _carry_out(
     dry_run: bool,
     fresh: bool,
     worker: str | None,
+    retry_failed: bool,
     json: bool,
 ) -> None:
     """Plan, or run and report."""
@@ -205,7 +226,14 @@ def _carry_out(
 
     runtime.keep_freed_memory()
     with interruptible():
-        results = api.run(chosen, out, command=sys.argv[1:], fresh=fresh, worker=worker)
+        results = api.run(
+            chosen,
+            out,
+            command=sys.argv[1:],
+            fresh=fresh,
+            worker=worker,
+            retry_failed=retry_failed,
+        )
         if suite is Suite.steps:
             _show_steps(out, list(chosen.classifiers), json)
             return

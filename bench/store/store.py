@@ -7,6 +7,7 @@
         prompts-00000-of-00002.parquet  under prompts that name no class; of a clean cell, for some
                                         of the samples
         cell.json                       manifest, written when the cell is complete
+    OUT/failed/<cell id>-<shard>.json   why a shard could not be computed, where a run went on
     OUT/datasets/<name>/<digest>.json   facts of a data set; the digest is `inputs["data"]` of its
                                         cells' manifests
     OUT/datasets/<name>/<digest>.parquet  labels and groups of its test samples
@@ -21,15 +22,18 @@ the data set.
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from bench.store import records as dataset_record
@@ -50,6 +54,7 @@ from bench.util.files import (
     parse_parquet,
     read_sealed,
     require_no_folder,
+    write_json,
     write_sealed,
     write_table,
 )
@@ -136,6 +141,7 @@ class Store:
         *,
         shards: int = 1,
         classes: Sequence[str] = (),
+        notes: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Store one shard: its rows and, for EmoDC, what they rest on. Rows last: they count.
 
@@ -147,10 +153,12 @@ class Store:
             others: Of some of them.
             shards: How many the cell has.
             classes: Names in logit order.
+            notes: What else is to be known of how the shard was computed; see `notes`.
         """
 
         def write(kind: Kind, table: pa.Table, floats: str | None = None) -> None:
             of = _of(cell, kind, shard, shards) | ({"classes": list(classes)} if classes else {})
+            of |= {"notes": dict(notes)} if notes else {}
             metadata = (table.schema.metadata or {}) | {_OF: json.dumps(of).encode()}
             path = self._file(cell, kind, shard, shards)
             write_table(path, table.replace_schema_metadata(metadata), floats)
@@ -163,6 +171,40 @@ class Store:
         schema = pa.schema([*ROW_SCHEMA, *ATTACK_SCHEMA]) if attacked else ROW_SCHEMA
         table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
         write("part", table.replace_schema_metadata())
+        self._failure(cell, shard, shards).unlink(missing_ok=True)
+
+    def notes(self, cell: Cell, shards: int) -> dict[str, str]:
+        """What was noted of the computing of a cell's shards."""
+        found: dict[str, str] = {}
+        for shard in range(shards):
+            schema = pq.read_schema(self._file(cell, "part", shard, shards))
+            found |= json.loads((schema.metadata or {}).get(_OF, b"{}")).get("notes", {})
+        return found
+
+    def fail(self, cell: Cell, shard: int, shards: int, error: Exception) -> None:
+        """Record why a shard could not be computed, until it can."""
+        content = {
+            "cell": cell.model_dump(),
+            "shard": shard,
+            "shards": shards,
+            "error": f"{type(error).__name__}: {error}",
+            "traceback": "".join(traceback.format_exception(error)),
+        }
+        write_json(self._failure(cell, shard, shards), content)
+
+    def failure(self, cell: Cell, shard: int, shards: int) -> str | None:
+        """Why a shard could not be computed; None if it was not tried, or has rows."""
+        try:
+            content = json.loads(self._failure(cell, shard, shards).read_bytes())
+            return str(content["error"])
+        except OSError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            return "for an unknown reason: its record is damaged"
+
+    def retry(self, cell: Cell, shard: int, shards: int) -> None:
+        """Forget that a shard could not be computed."""
+        self._failure(cell, shard, shards).unlink(missing_ok=True)
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Declare a cell complete; of files as they are now, unless the manifest names them."""
@@ -554,6 +596,9 @@ class Store:
         """Remember why a file is not believed."""
         known = isinstance(reason, UserError)
         self.refused[path] = str(reason if known else _wrong(path, f"is not believed: {reason}"))
+
+    def _failure(self, cell: Cell, shard: int, shards: int) -> Path:
+        return self.root / "failed" / f"{cell.id}-{shard:05d}-of-{shards:05d}.json"
 
     def _path(self, manifest: _Known, kind: Kind, shard: int) -> Path:
         return self._file(manifest.cell, kind, shard, manifest.shards)

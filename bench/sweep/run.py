@@ -35,7 +35,8 @@ from bench.util.files import write_json
 from bench.util.progress import Reporter
 from bench.util.runtime import pick_device
 
-_NARROWED = ("--classifiers", "--perturbations", "--worker")
+#: Flags with a value that a command for one cell does without, or has in another way.
+_NARROWED = ("--classifiers", "--perturbations", "--worker", "--executor", "--address")
 
 
 def cell_command(arguments: Sequence[str], cell: Cell) -> str:
@@ -242,6 +243,7 @@ def run(
     command: Sequence[str] = (),
     fresh: bool = False,
     part: WorkPart | None = None,
+    retry_failed: bool = False,
 ) -> Store:
     """Do the whole run, or what is left of it, together with other runs at the same folder.
 
@@ -254,6 +256,7 @@ def run(
         fresh: Measure all cells of the run anew, whatever is stored of them; nothing is trained
             anew.
         part: Of the work, with which this run begins; it leaves to others what they are at.
+        retry_failed: Try again what could not be computed in a run with `errors: record`.
 
     Returns:
         The filled store.
@@ -264,7 +267,7 @@ def run(
     """
     folds = config.parts()
     _require_possible(config)  # before the folder is made
-    together = Together(out, reporter, part)
+    together = Together(out, reporter, part, config.execution.errors == "record")
     with together.present():
         if fresh and together.others():
             raise UserError(
@@ -275,7 +278,7 @@ def run(
             if len(folds) > 1:
                 name = getattr(fold.data, "name", fold.data.kind)
                 reporter.say(f"fold {number + 1} of {len(folds)}: {name}")
-            store = _run(fold, out, reporter, command, fresh, together)
+            store = _run(fold, out, reporter, command, fresh, together, retry_failed)
     together.tell_plans(store)
     together.left.tell()
     return store
@@ -288,6 +291,7 @@ def _run(
     command: Sequence[str],
     fresh: bool,
     together: Together,
+    retry_failed: bool,
 ) -> Store:
     """Of one fold, or of a run without folds."""
     for name, reason in config.perturbations.left_out.items():
@@ -320,6 +324,8 @@ def _run(
         )
     alone = not together.others()
     todo = [s for planned in plan for s in _reopened(planned, config, store, reporter, alone)]
+    for shard in todo if retry_failed else ():
+        store.retry(shard.planned.cell, shard.number, shard.count)
     arguments = (config, dataset, out, folders)
     lost = Lost(dataset, store, config.execution.shards, reporter)
     describe = _Describer(Worker(*arguments), config, command, lost)
@@ -500,18 +506,20 @@ class _Describer:
         key = cell.classifier, cell.seed
         if key not in self._flops:
             self._flops[key] = classifier.flops()
+        shards = len(shards_of(planned, self.config.execution.shards))
+        made = _environment(self.worker.device) | _preset(planned.perturbation)
         return Manifest(
             cell=cell,
             classes=list(classifier.classes),
             n=len(planned.sample_ids) - len(self.lost.of(planned)),
-            shards=len(shards_of(planned, self.config.execution.shards)),
+            shards=shards,
             checkpoint=classifier.digest,
             gate=classifier.gate,
             timesteps=list(classifier.timesteps),
             validation=classifier.validation,
             training=classifier.training,
             inputs=planned.inputs,
-            environment=_environment(self.worker.device) | _preset(planned.perturbation),
+            environment=made | self.worker.store.notes(cell, shards),
             flops=self._flops[key],
             deterministic=classifier.deterministic,
             command=cell_command(self.command, cell),

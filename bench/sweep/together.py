@@ -22,6 +22,9 @@ from bench.sweep.plan import PlannedCell, Shard, shards_of
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 
+#: Failed shards that a run lists; the folder has all of them.
+_LISTED = 20
+
 Execute = Callable[[Sequence[Shard], tuple[Any, ...], int], Iterator[Shard]]
 """An executor; see `bench.sweep.worker.execute`."""
 
@@ -69,8 +72,17 @@ class Left:
         """Say so.
 
         Raises:
-            UserError: If anything is left; with exit code 0 if other runs are at it.
+            UserError: If anything is left; with exit code 3 if it failed, else 0.
         """
+        if self.failed:
+            few = "\n".join(f"  {line}" for line in self.failed[:_LISTED])
+            more = len(self.failed) - _LISTED
+            rest = f"\n  and {more} more" if more > 0 else ""
+            raise UserError(
+                f"{len(self.failed)} shards could not be computed; all others are stored:\n{few}"
+                f"{rest}\nOUT/failed has their tracebacks. --retry-failed tries them again.",
+                3,
+            )
         if self.shards:
             raise UserError(
                 f"{self.shards} shards are left, which {', '.join(sorted(self.held))} computes. "
@@ -86,6 +98,7 @@ class Together:
         out: The folder.
         reporter: Says what is waited for.
         part: Of the work that it begins with; None: it ends when all of it is done.
+        records: Whether a shard that cannot be computed is recorded, and the run goes on.
 
     Attributes:
         leases: Those of the folder.
@@ -93,8 +106,15 @@ class Together:
         planned: Ids of the cells of this run.
     """
 
-    def __init__(self, out: Path, reporter: Reporter, part: WorkPart | None = None) -> None:
+    def __init__(
+        self,
+        out: Path,
+        reporter: Reporter,
+        part: WorkPart | None = None,
+        records: bool = False,
+    ) -> None:
         self.leases, self.reporter, self.part = Leases(out), reporter, part
+        self.records = records
         self.left = Left()
         self.planned: set[str] = set()
 
@@ -169,6 +189,7 @@ class Together:
             needed: Whether even a worker of several waits for all: more work rests on them.
         """
         left, told = {shard.name: shard for shard in todo}, set[str]()
+        self._without_failed(left, store)  # those of an earlier run, or of another one
         while left:
             alone = not self.others()
             free = [s for s in left.values() if alone or self.leases.holder(s.name) is None]
@@ -176,6 +197,7 @@ class Together:
                 if self._settled(shard, store):
                     del left[shard.name]
                     yield shard
+            self._without_failed(left, store)
             for shard in [shard for shard in left.values() if self._settled(shard, store)]:
                 del left[shard.name]
                 yield shard
@@ -191,6 +213,18 @@ class Together:
                 told |= busy
                 self.reporter.say(f"waiting for {len(left)} shards of {', '.join(sorted(busy))}")
             time.sleep(POLL)
+
+    def _without_failed(self, left: dict[str, Shard], store: Store) -> None:
+        """Take out what could not be computed, and remember why."""
+        for name, shard in list(left.items()) if self.records else ():
+            cell = shard.planned.cell
+            reason = store.failure(cell, shard.number, shard.count)
+            if reason is not None and not self._settled(shard, store):
+                del left[name]
+                self.left.failed.append(
+                    f"{cell.classifier}, {cell.condition} {cell.severity}, shard {shard.number} "
+                    f"of {shard.count}: {reason}"
+                )
 
     def _settled(self, shard: Shard, store: Store) -> bool:
         return store.has(shard.planned.cell, shard.number, shard.count)

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from bench import plugins
 from bench.classifiers.base import Classifier, Measurement
@@ -319,6 +320,7 @@ class Worker:
         self.config, self.dataset, self.folders = config, dataset, folders
         self.store, self.leases = Store(out), Leases(out)
         self.device = runtime.pick_device(config.execution.device)
+        self.batch_size = config.execution.batch_size
         known = [*dataset.samples("val"), *dataset.samples("test")]
         self._samples = {sample.id: sample for sample in known}
         self._rules = Rules(config, self.store)
@@ -346,8 +348,27 @@ class Worker:
         A sample whose picture can no longer be read has no row; `bench.sweep.run` tells of it.
         """
         with self.leases.held(shard.name) as mine, runtime.one_thread():
-            if mine and not self._there(shard):
-                self._run(shard)
+            if not mine or self._there(shard):
+                return
+            try:
+                self._run_in_memory(shard)
+            except (OSError, MemoryError):  # the machine's, not the shard's
+                raise
+            except Exception as error:
+                if self.config.execution.errors == "stop":
+                    raise
+                self.store.fail(shard.planned.cell, shard.number, shard.count, error)
+
+    def _run_in_memory(self, shard: Shard) -> None:
+        """Compute a shard, in smaller batches if the GPU's memory is too small."""
+        while True:
+            try:
+                return self._run(shard)
+            except torch.OutOfMemoryError:
+                if self.batch_size == 1:
+                    raise
+            self.batch_size //= 2
+            torch.cuda.empty_cache()
 
     def _run(self, shard: Shard) -> None:
         cell = shard.planned.cell
@@ -372,6 +393,7 @@ class Worker:
             OtherPrompts.joined(others) if traces and chosen else None,
             shards=shard.count,
             classes=classifier.classes,
+            notes=self._notes,
         )
 
     def rows(self, planned: PlannedCell, names: Sequence[str]) -> pd.DataFrame:
@@ -394,6 +416,13 @@ class Worker:
                 classifier, pictures, ids, cell.severity, _address(cell), rule
             )
             yield batch, pictures, measured, _rows(batch, measured, classifier.classes, notes)
+
+    @property
+    def _notes(self) -> dict[str, str]:
+        asked = self.config.execution.batch_size
+        if self.batch_size == asked:
+            return {}
+        return {"batch_size": f"{self.batch_size} of {asked}: out of memory"}
 
     def _there(self, shard: Shard) -> bool:
         """Whether another run at the same OUT has stored the shard meanwhile."""
@@ -420,7 +449,7 @@ class Worker:
         notes: dict[str, Any],
     ) -> Iterator[tuple[list[Sample], list[np.ndarray]]]:
         """Samples whose pictures can be read, and these, perturbed; batch by batch."""
-        size = self.config.execution.batch_size
+        size = self.batch_size
         folder, budget = self.store.root / FOLDER, self.config.execution.corrupted_cache * 10**6
         with corrupted(folder, shard.file, budget) as source:
             for start in range(0, len(samples), size):
@@ -594,9 +623,14 @@ def executor(name: str) -> Callable[..., Iterator[Shard]]:
     Raises:
         UserError: If there is no such executor.
     """
+    if name == "ray":
+        from bench.sweep import on_ray
+
+        on_ray.require()
+        return on_ray.execute
     found = EXECUTORS.get(name) or plugins.function("executor", name)
     if found is None:
-        raise unknown("executor", name, EXECUTORS)
+        raise unknown("executor", name, [*EXECUTORS, "ray"])
     return found
 
 

@@ -1,0 +1,244 @@
+"""Wherever shards run, rows and traces are the same; what fails does not stop the rest."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import torch
+import yaml
+from support import TINY
+
+from bench.cli import main
+from bench.config import Config, parse
+from bench.data.open import open_dataset
+from bench.store.store import Store
+from bench.sweep import on_ray
+from bench.sweep.on_ray import _Queue, group_of
+from bench.sweep.plan import make_plan, shards_of
+from bench.sweep.run import run
+from bench.sweep.worker import Worker, executor
+from bench.util.errors import UserError
+from bench.util.progress import Reporter
+
+QUIET = Reporter(quiet=True)
+
+
+def config(**execution: Any) -> Config:
+    content = yaml.safe_load(TINY.read_text())
+    for name in ("emodc_amdit", "emodc_control"):
+        del content["classifiers"][name]
+    content["perturbations"] = {"corruptions": {"gaussian_noise": [2]}}
+    content["views"] = 0
+    content["execution"] = {"workers": 1, "shards": 3, "device": "cpu"} | execution
+    return parse(content, "test")
+
+
+def content(out: Path) -> dict[str, tuple[pd.DataFrame, Any]]:
+    """Rows without times, and traces, of each cell."""
+    store = Store(out)
+    found = {}
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        assert manifest is not None and store.problem(manifest) is None
+        traces = store.traces(manifest)
+        errors = None if traces is None else traces.errors.tobytes()
+        found[cell.id] = store.rows(manifest).drop(columns="seconds"), errors
+    return found
+
+
+def assert_same(out: Path, expected: dict[str, tuple[pd.DataFrame, Any]]) -> None:
+    found = content(out)
+    assert found.keys() == expected.keys()
+    for cell, (rows, errors) in found.items():
+        pd.testing.assert_frame_equal(rows, expected[cell][0], check_exact=True)
+        assert errors == expected[cell][1]
+
+
+@pytest.fixture(scope="module")
+def inline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[pd.DataFrame, Any]]:
+    out = tmp_path_factory.mktemp("inline")
+    run(config(), out, QUIET)
+    return content(out)
+
+
+@pytest.mark.parametrize("name", ["processes", "ray"])
+def test_the_store_does_not_depend_on_the_executor(tmp_path: Path, inline, name: str) -> None:
+    if name == "ray":
+        pytest.importorskip("ray")
+    run(config(executor=name, workers=2, shards=2), tmp_path, QUIET)
+    assert_same(tmp_path, inline)
+
+
+def test_a_node_that_dies_takes_no_shard_with_it(tmp_path: Path, inline) -> None:
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": on_ray._OBJECTS, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    try:
+        other = cluster.add_node(**node)
+        ray.init(cluster.address, log_to_driver=False)
+        cluster.wait_for_nodes()
+        killed = threading.Event()
+
+        def kill() -> None:
+            while not list(tmp_path.rglob("part-*.parquet")):
+                time.sleep(0.02)
+            cluster.remove_node(other, allow_graceful=False)
+            killed.set()
+
+        thread = threading.Thread(target=kill)
+        thread.start()
+        run(config(executor="ray", workers=2, shards=7, errors="record"), tmp_path, QUIET)
+        thread.join()
+        assert killed.is_set()
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert_same(tmp_path, inline)
+
+
+def test_an_actor_that_is_killed_is_replaced(tmp_path: Path, inline) -> None:
+    pytest.importorskip("ray")
+    killed: list[int] = []
+
+    def kill() -> None:
+        while not list(tmp_path.rglob("part-*.parquet")):
+            time.sleep(0.02)
+        children = psutil.Process().children(recursive=True)
+        for child in children:
+            if "_Actor" in " ".join(child.cmdline()) and not killed:
+                os.kill(child.pid, signal.SIGKILL)
+                killed.append(child.pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    run(config(executor="ray", workers=2, shards=7), tmp_path, QUIET)
+    thread.join()
+    assert killed
+    assert_same(tmp_path, inline)
+
+
+def test_ray_is_asked_for_by_name() -> None:
+    try:
+        import ray  # noqa: F401
+    except ImportError:
+        with pytest.raises(UserError, match=r"emodc-bench\[ray\]"):
+            executor("ray")
+    else:
+        assert executor("ray") is on_ray.execute
+    with pytest.raises(UserError, match="Did you mean ray"):
+        executor("rya")
+
+
+def test_an_actor_keeps_its_classifier_and_long_shards_come_first(tmp_path: Path) -> None:
+    chosen = config()
+    keys = {(name, 0): "weights" for name in chosen.classifiers}
+    plan = make_plan(chosen, open_dataset(chosen.data, 0), keys)
+    shards = [shard for planned in plan for shard in shards_of(planned, 3)]
+    seconds = {shard.name: float(number) for number, shard in enumerate(shards)}
+    queue = _Queue(shards, seconds)
+    first = queue.take(None, Counter())
+    assert group_of(first)[0] == "emodc_base", "most work is left there"
+    other = queue.take(None, Counter({group_of(first): 4}))
+    assert group_of(other)[0] == "test_resnet"
+    held = [queue.take(group_of(first), Counter()) for _ in range(8)]
+    assert {group_of(shard) for shard in held} == {group_of(first)}
+    times = [seconds[shard.name] for shard in (first, *held)]
+    assert times == sorted(times, reverse=True)
+    assert group_of(queue.take(group_of(first), Counter()))[0] == "test_resnet"
+    assert len(queue) == len(shards) - 11
+
+
+# ------------------------------------------------------------------------------------------------
+# What fails.
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch):
+    """The second shard of every cell of noise cannot be computed, until it is mended."""
+    compute, mended = Worker._run, [False]
+
+    def fails(self: Worker, shard) -> None:  # type: ignore[no-untyped-def]
+        if shard.planned.cell.family == "corruption" and shard.number == 1 and not mended[0]:
+            raise ZeroDivisionError("nothing divides by it")
+        compute(self, shard)
+
+    monkeypatch.setattr(Worker, "_run", fails)
+    return mended
+
+
+def test_an_error_stops_a_run_or_is_recorded(
+    tmp_path: Path, inline, broken, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        run(config(), tmp_path, QUIET)
+    assert not (tmp_path / "failed").exists()
+
+    recording = config(errors="record")
+    for _ in range(2):  # what failed is told again, and not tried again
+        with pytest.raises(UserError, match="2 shards could not be computed") as told:
+            run(recording, tmp_path, QUIET)
+        assert told.value.exit_code == 3
+        for part in ("test_resnet, gaussian_noise 2, shard 1 of 3", "ZeroDivisionError"):
+            assert part in str(told.value)
+        broken[0] = True
+    records = [json.loads(path.read_text()) for path in (tmp_path / "failed").iterdir()]
+    assert len(records) == 2 and all("fails" in one["traceback"] for one in records)
+    store = Store(tmp_path)
+    complete = [cell.family for cell in store.planned() if store.manifest(cell) is not None]
+    assert complete == ["validation", "clean"] * 2
+
+    run(recording, tmp_path, QUIET, retry_failed=True)
+    assert not list((tmp_path / "failed").iterdir())
+    assert_same(tmp_path, inline)
+
+
+def test_the_command_line_ends_with_3(
+    tmp_path: Path,
+    broken,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config().model_dump(mode="json", include={"seed"}) | {
+        "data": {"kind": "faces", "train": 28, "val": 14, "test": 21},
+        "classifiers": {"net": {"kind": "baseline", "architecture": "test_resnet", "steps": 1}},
+        "perturbations": {"corruptions": {"gaussian_noise": [2]}},
+        "execution": {"workers": 1, "shards": 2},
+    }))  # fmt: skip
+    command = ["bench", "run", "robustness", "-c", path, "--out", tmp_path / "out"]
+    monkeypatch.setattr("sys.argv", [*map(str, command), "--worker", "0/1"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 3
+    told = capsys.readouterr().err
+    assert "--retry-failed" in told and "Traceback" not in told
+
+
+def test_too_little_memory_halves_the_batch_and_is_recorded(
+    tmp_path: Path, inline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    perturbed = Worker.perturbed
+
+    def large(self: Worker, planned, samples, *rest) -> list[np.ndarray | None]:  # type: ignore[no-untyped-def]
+        if len(samples) > 2:
+            raise torch.OutOfMemoryError("too many")
+        return perturbed(self, planned, samples, *rest)
+
+    monkeypatch.setattr(Worker, "perturbed", large)
+    store = run(config(batch_size=8), tmp_path, QUIET)
+    assert_same(tmp_path, inline)
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        assert manifest is not None
+        assert manifest.environment["batch_size"] == "2 of 8: out of memory"
