@@ -19,7 +19,7 @@ def write(out: Path, age: float = 0.0, **changes: object) -> Path:
     """The lease "a" of another process, touched `age` seconds ago."""
     (out / FOLDER).mkdir(exist_ok=True)
     path = out / FOLDER / "a"
-    holder = replace(leases._me(), token="another", **changes)
+    holder = replace(leases._me(), token="another", **changes)  # type: ignore[arg-type]
     path.write_text(json.dumps(asdict(holder)))
     now = path.stat().st_mtime
     os.utime(path, (now - age, now - age))

@@ -31,6 +31,9 @@ from bench.util.progress import Reporter
 
 QUIET = Reporter(quiet=True)
 
+Content = dict[str, tuple[pd.DataFrame, Any]]
+"""Rows without times, and traces, by cell id."""
+
 
 def config(**execution: Any) -> Config:
     content = yaml.safe_load(TINY.read_text())
@@ -42,7 +45,7 @@ def config(**execution: Any) -> Config:
     return parse(content, "test")
 
 
-def content(out: Path) -> dict[str, tuple[pd.DataFrame, Any]]:
+def content(out: Path) -> Content:
     """Rows without times, and traces, of each cell."""
     store = Store(out)
     found = {}
@@ -55,7 +58,7 @@ def content(out: Path) -> dict[str, tuple[pd.DataFrame, Any]]:
     return found
 
 
-def assert_same(out: Path, expected: dict[str, tuple[pd.DataFrame, Any]]) -> None:
+def assert_same(out: Path, expected: Content) -> None:
     found = content(out)
     assert found.keys() == expected.keys()
     for cell, (rows, errors) in found.items():
@@ -64,21 +67,23 @@ def assert_same(out: Path, expected: dict[str, tuple[pd.DataFrame, Any]]) -> Non
 
 
 @pytest.fixture(scope="module")
-def inline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[pd.DataFrame, Any]]:
+def inline(tmp_path_factory: pytest.TempPathFactory) -> Content:
     out = tmp_path_factory.mktemp("inline")
     run(config(), out, QUIET)
     return content(out)
 
 
 @pytest.mark.parametrize("name", ["processes", "ray"])
-def test_the_store_does_not_depend_on_the_executor(tmp_path: Path, inline, name: str) -> None:
+def test_the_store_does_not_depend_on_the_executor(
+    tmp_path: Path, inline: Content, name: str
+) -> None:
     if name == "ray":
         pytest.importorskip("ray")
     run(config(executor=name, workers=2, shards=2), tmp_path, QUIET)
     assert_same(tmp_path, inline)
 
 
-def test_a_node_that_dies_takes_no_shard_with_it(tmp_path: Path, inline) -> None:
+def test_a_node_that_dies_takes_no_shard_with_it(tmp_path: Path, inline: Content) -> None:
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
@@ -107,7 +112,7 @@ def test_a_node_that_dies_takes_no_shard_with_it(tmp_path: Path, inline) -> None
     assert_same(tmp_path, inline)
 
 
-def test_an_actor_that_is_killed_is_replaced(tmp_path: Path, inline) -> None:
+def test_an_actor_that_is_killed_is_replaced(tmp_path: Path, inline: Content) -> None:
     pytest.importorskip("ray")
     killed: list[int] = []
 
@@ -164,7 +169,7 @@ def test_an_actor_keeps_its_classifier_and_long_shards_come_first(tmp_path: Path
 
 
 @pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch):
+def broken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """The second shard of every cell of noise cannot be computed, until it is mended."""
     compute, mended = Worker._run, [False]
 
@@ -178,7 +183,7 @@ def broken(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_an_error_stops_a_run_or_is_recorded(
-    tmp_path: Path, inline, broken, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, inline: Content, broken: list[bool], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ZeroDivisionError):
         run(config(), tmp_path, QUIET)
@@ -205,7 +210,7 @@ def test_an_error_stops_a_run_or_is_recorded(
 
 def test_the_command_line_ends_with_3(
     tmp_path: Path,
-    broken,
+    broken: list[bool],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -226,7 +231,7 @@ def test_the_command_line_ends_with_3(
 
 
 def test_too_little_memory_halves_the_batch_and_is_recorded(
-    tmp_path: Path, inline, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, inline: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     perturbed = Worker.perturbed
 
