@@ -21,6 +21,7 @@ the data set.
 
 import hashlib
 import json
+import os
 import shutil
 import traceback
 from collections.abc import Mapping, Sequence
@@ -251,6 +252,17 @@ class Store:
     def has(self, cell: Cell, shard: int, shards: int) -> bool:
         """Whether there are rows of a shard, sound or not."""
         return self._file(cell, "part", shard, shards).exists()
+
+    def parts(self, cell: Cell, shards: int) -> set[int]:
+        """Numbers of the shards that have rows, sound or not, where there are so many shards."""
+        try:
+            names = os.listdir(self.folder(cell))  # noqa: PTH208 (a million are planned)
+        except OSError:
+            return set()
+        ending = f"-of-{shards:05d}.parquet"
+        return {
+            int(n[5 : -len(ending)]) for n in names if n.startswith("part-") and n.endswith(ending)
+        }
 
     def write_dataset(self, record: DatasetRecord, samples: pd.DataFrame) -> None:
         """Store what is known of a data set (see `dataset_record.describe`), if it is news."""

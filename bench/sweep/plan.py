@@ -197,10 +197,15 @@ def make_plan(
         weights: Digest of the weights of each classifier, for each of its training seeds.
     """
     plan, precision = [], resolved_precision(config)
+    chosen: dict[tuple[str, int | None], tuple[list[Sample], str]] = {}  # of many cells the same
     for name, seed in ((n, s) for n in config.classifiers for s in seeds_of(config, n)):
         validation: str | None = None  # id of the cell that rules are fitted on
         for perturbation, level in columns(config, name):
-            samples = cell_samples(config, dataset, perturbation)
+            which = perturbation.split, config.perturbations.limit_of(perturbation)
+            if which not in chosen:
+                found = cell_samples(config, dataset, perturbation)
+                chosen[which] = found, digest([sample.id for sample in found])
+            samples, digested = chosen[which]
             if not samples:
                 continue
             inputs = {
@@ -213,7 +218,7 @@ def make_plan(
                 ),
                 "precision": precision,
                 "data": dataset.digest,
-                "samples": digest([sample.id for sample in samples]),
+                "samples": digested,
                 "perturbation": perturbation.inputs(level),
                 "seed": config.seed,
             } | fitted_on(config, name, perturbation.family, validation)
@@ -271,14 +276,18 @@ def pending(planned: PlannedCell, count: int, store: Store) -> list[Shard]:
     cell, manifest = planned.cell, store.manifest(planned.cell)
     if manifest is not None and store.problem(manifest, planned.sample_ids) is None:
         return []
+    shards = shards_of(planned, count)
+    there = store.parts(cell, len(shards))
     return [
         shard
-        for shard in shards_of(planned, count)
-        if store.stored(cell, planned.inputs, shard.number, shard.count) != list(shard.sample_ids)
+        for shard in shards
+        if shard.number not in there
+        or store.stored(cell, planned.inputs, shard.number, shard.count) != list(shard.sample_ids)
     ]
 
 
 def _other_prompts(inputs: dict[str, Any], samples: list[Sample]) -> frozenset[str]:
     """The samples to be measured under the prompts that name no class, from every class alike."""
     count = (inputs["evaluation"] or {}).get("other_prompts", 0)
-    return frozenset(sample.id for sample in balanced_subset(samples, count))
+    chosen = balanced_subset(samples, count) if count else []
+    return frozenset(sample.id for sample in chosen)

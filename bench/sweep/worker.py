@@ -227,7 +227,8 @@ class Sharing:
         alone: bool = True,
     ) -> None:
         self.folder = out / FOLDER
-        names = [_name(shard) if budget else None for shard in todo]
+        known: dict[tuple[Any, ...], str] = {}  # classifiers have them in common
+        names = [_name(shard, known) if budget else None for shard in todo]
         uses = Counter(name for name in names if name is not None)
         self._left = {
             name: count
@@ -258,13 +259,16 @@ class Sharing:
                     path.unlink(missing_ok=True)
 
 
-def _name(shard: Shard) -> str | None:
+def _name(shard: Shard, known: dict[tuple[Any, ...], str]) -> str | None:
     """A digest of what determines the corrupted pictures; None for those that are not shared."""
     cell, inputs = shard.planned.cell, shard.planned.inputs
     if not shard.planned.perturbation.shared:
         return None
-    what = [inputs[field] for field in ("data", "perturbation", "seed")]
-    return digest([cell.dataset, *what, list(shard.sample_ids)])
+    key = cell.dataset, inputs["data"], cell.perturbation, cell.severity, shard.sample_ids
+    if key not in known:
+        what = [inputs[field] for field in ("data", "perturbation", "seed")]
+        known[key] = digest([cell.dataset, *what, list(shard.sample_ids)])
+    return known[key]
 
 
 def _with_files(
