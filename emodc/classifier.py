@@ -21,6 +21,7 @@ from emodc.diffusion.schedule import timestep_grid
 from emodc.prompts import Prompts
 
 if TYPE_CHECKING:
+    from emodc.decisions.fit import Fit
     from emodc.decisions.live import Verdict, Weights
 
 
@@ -31,15 +32,22 @@ class EmoDC(nn.Module):
         denoiser: The conditional denoiser.
         prompts: Class names in logit order, and their wording.
         evaluation: How errors are measured.
+        fit: What validation pictures taught (`emodc.decisions.fit.fit`): calibrates `predict`, and
+            is saved with the model. Logits, traces and decisions do not depend on it.
     """
 
     def __init__(
-        self, denoiser: Denoiser, prompts: Prompts, evaluation: Evaluation | None = None
+        self,
+        denoiser: Denoiser,
+        prompts: Prompts,
+        evaluation: Evaluation | None = None,
+        fit: "Fit | None" = None,
     ) -> None:
         super().__init__()
         self.denoiser = denoiser
         self.prompts = prompts
         self.evaluation = evaluation or Evaluation()
+        self.fit = fit
         self._cached_conditions: Conditions | None = None
 
     @property
@@ -106,7 +114,9 @@ class EmoDC(nn.Module):
                 address, so that its result does not depend on what it came with.
 
         Returns:
-            Per picture one {"label", "score"} per class; scores are the softmax of the logits.
+            Per picture one {"label", "score"} per class. With a `fit`, scores are calibrated
+            probabilities; without, the softmax of negative mean errors, which are nearly alike:
+            they rank classes and say nothing of how sure the model is.
 
         Raises:
             ValueError: A picture has another shape or type, or the ids are too few or many.
@@ -115,9 +125,10 @@ class EmoDC(nn.Module):
         names = [pixel_address(picture) for picture in pictures] if ids is None else list(ids)
         if len(names) != len(pictures):
             raise ValueError(f"{len(pictures)} images but {len(names)} sample ids")
-        results = []
+        results, scale = [], 1.0 if self.fit is None else self.fit.temperature
         for picture, name in zip(pictures, names, strict=True):
-            scores = self(picture[None].to(self.denoiser.device), [name])[0].softmax(0).tolist()
+            logits = scale * self(picture[None].to(self.denoiser.device), [name])[0]
+            scores = logits.softmax(0).tolist()
             ranked = sorted(zip(self.classes, scores, strict=True), key=lambda pair: -pair[1])
             results.append([{"label": label, "score": score} for label, score in ranked])
         return results
@@ -137,6 +148,7 @@ class EmoDC(nn.Module):
         result does not depend on what it came with, to the last bit, unless memory ran out.
 
             verdict = model.decide(pictures, rule=SequentialTest(delta=0.01))
+            print(verdict)  # a line per picture
             verdict.labels, verdict.decisions.evaluations, verdict.seconds
 
         Args:

@@ -3,7 +3,7 @@
     model_index.json            what is in the folder, as diffusers writes it
     unet/ text_encoder/ vae/    config.json and safetensors
     tokenizer/ scheduler/       JSON
-    emodc.json                  class order, prompts, evaluation
+    emodc.json                  class order, prompts, evaluation; the fit, if there is one
 
 Nothing in it is executed or unpickled.
 """
@@ -23,6 +23,7 @@ from huggingface_hub import HfApi
 
 from emodc.adapters.open import CheckpointError, kind_of_denoiser, local_folder, open_pipeline
 from emodc.card import render
+from emodc.decisions.fit import Fit
 from emodc.diffusion.denoiser import Denoiser
 from emodc.prompts import Prompts
 
@@ -77,6 +78,7 @@ def save(classifier: "EmoDC", folder: Path) -> None:
         "format": FORMAT,
         "prompts": dataclasses.asdict(classifier.prompts),
         "evaluation": dataclasses.asdict(classifier.evaluation),
+        **({} if classifier.fit is None else {"fit": classifier.fit.to_dict()}),
     }
     _write_json(folder / "emodc.json", card)
     _write_json(folder / "model_index.json", index)
@@ -87,7 +89,7 @@ def load(
     prompts: Prompts | None = None,
     evaluation: "Evaluation | None" = None,
     **options: Any,
-) -> tuple[Denoiser, Prompts, "Evaluation"]:
+) -> tuple[Denoiser, Prompts, "Evaluation", Fit | None]:
     """Read a folder written by `save`, or a published pipeline.
 
     Args:
@@ -102,9 +104,11 @@ def load(
     from emodc.diffusion.measuring import Evaluation
 
     where = {name: options[name] for name in ("revision", "without") if name in options}
-    folder = local_folder(source, **where)
+    folder, fit = local_folder(source, **where), None
     if (folder / "emodc.json").exists():
-        written, plan = _read_card(folder)
+        written, plan, fit = _read_card(folder)
+        if (prompts or written) != written or (evaluation or plan) != plan:
+            fit = None  # it was learned with others
         prompts, evaluation = prompts or written, evaluation or plan
     elif not (folder / "model_index.json").exists():
         raise CheckpointError(
@@ -118,7 +122,7 @@ def load(
         )
     with _quiet():
         denoiser = open_pipeline(folder, **{**options, "revision": None})
-    return denoiser, prompts, evaluation or Evaluation()
+    return denoiser, prompts, evaluation or Evaluation(), fit
 
 
 def push(
@@ -137,7 +141,7 @@ def push(
     return f"https://huggingface.co/{repo_id}"
 
 
-def _read_card(folder: Path) -> tuple[Prompts, "Evaluation"]:
+def _read_card(folder: Path) -> tuple[Prompts, "Evaluation", Fit | None]:
     from emodc.diffusion.measuring import Evaluation
 
     try:
@@ -146,7 +150,8 @@ def _read_card(folder: Path) -> tuple[Prompts, "Evaluation"]:
             raise ValueError(f"format {card['format']}, and this version reads {FORMAT}")
         texts = card["prompts"]
         tuples = {name: tuple(texts[name]) for name in ("classes", "templates")}
-        return Prompts(**{**texts, **tuples}), Evaluation(**card["evaluation"])
+        fit = Fit.from_dict(card["fit"]) if "fit" in card else None
+        return Prompts(**{**texts, **tuples}), Evaluation(**card["evaluation"]), fit
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{folder} is not a readable EmoDC checkpoint: emodc.json: {error!r}"

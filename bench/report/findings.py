@@ -17,8 +17,9 @@ def findings(groups: Sequence[ResultSet], specs: Sequence[TableSpec]) -> list[st
     for group in groups:
         where = f"{group.slug}: " if len(groups) > 1 else ""
         own = [spec for spec in specs if spec.name.startswith(f"{group.slug}-")]
-        for sentence in (*_best(group, own), *_losses(group), *_ties(own), *_checks(group)):
-            found.append(f"{where}{sentence}")
+        tied = _tied(group, own)
+        said = (_best(group, tied), _robust(group, own, tied), _ties(own), _checks(group))
+        found += [f"{where}{sentence}" for sentences in said for sentence in sentences]
     return found
 
 
@@ -40,36 +41,73 @@ def informative(group: ResultSet, perturbation: str) -> str | None:
     return None if widest is None else widest[1]
 
 
-def _best(group: ResultSet, specs: Sequence[TableSpec]) -> Iterator[str]:
+def _tied(group: ResultSet, specs: Sequence[TableSpec]) -> list[str]:
+    """Who is highest on clean pictures, or not distinguishable from that; none unless tested."""
+    spec = next((s for s in specs if s.chapter == "clean" and "accuracy %" in s.header), None)
+    if spec is None:
+        return []
+    column = spec.header.index("accuracy %")
+    return [str(row[0]) for i, row in enumerate(spec.rows) if spec.marks.get((i, column))]
+
+
+def _best(group: ResultSet, tied: Sequence[str]) -> Iterator[str]:
     known = {c: own for c in group.names if (own := group.clean(c)) is not None}
     if not known:
         return
     best = max(known, key=lambda c: known[c].accuracy.value)
     sentence = f"Clean: {group.names[best]} is highest, {known[best].accuracy} % accuracy"
-    spec = next((s for s in specs if s.chapter == "clean" and "accuracy %" in s.header), None)
-    if spec is not None:
-        column = spec.header.index("accuracy %")
-        tied = [str(row[0]) for i, row in enumerate(spec.rows) if spec.marks.get((i, column))]
-        others = [name for name in tied if name != group.names[best]]
-        if others:
-            sentence += f", not distinguishable from {_list(others)}"
-        elif tied:
-            sentence += ", distinguishable from every other"
+    others = [name for name in tied if name != group.names[best]]
+    if others:
+        sentence += f", not distinguishable from {_list(others)}"
+    elif tied:
+        sentence += ", distinguishable from every other"
     yield f"{sentence} (n {known[best].n})."
 
 
-def _losses(group: ResultSet) -> Iterator[str]:
-    """What the first noise, the first blur and each attack cost, at an informative level."""
+def _robust(group: ResultSet, specs: Sequence[TableSpec], tied: Sequence[str]) -> Iterator[str]:
+    """Who keeps most accuracy under noise, blur and each attack, and who loses most."""
+    for name, level in _chosen(group):
+        lost = _lost(group, name, level)
+        if len(lost) < 2:
+            continue
+        (least, best), (most, worst) = lost[0], lost[-1]
+        sentence = (
+            f"{_condition(name, level)} costs {least} least, {best.number} {best.range} points, "
+            f"and {most} most, {worst.number} {worst.range}"
+        )
+        equal = [who for who, _ in lost if who in tied]
+        if len(equal) > 1 and equal[0] != least:
+            sentence += f"; of those not distinguishable when clean {equal[0]} least"
+        yield f"{sentence}."
+
+
+def _chosen(group: ResultSet) -> list[tuple[str, str]]:
+    """The first noise, the first blur and each attack, at an informative level."""
     corruptions = group.perturbations("corruption")
-    chosen = [next((n for n in corruptions if kind in n), None) for kind in ("noise", "blur")]
-    chosen += group.perturbations("attack")[-1:]
-    for name in (name for name in chosen if name is not None):
-        level = informative(group, name)
-        lost = [] if level is None else _lost(group, name, level)
-        if lost:
-            shown = [f"{who} {d.number} {d.range}" for who, d in lost]
-            eps = "eps " if "/" in str(level) else ""
-            yield (f"{name.replace('_', ' ')} {eps}{level}, points against clean: {_list(shown)}.")
+    first = [next((n for n in corruptions if kind in n), None) for kind in ("noise", "blur")]
+    names = [*(n for n in first if n is not None), *group.perturbations("attack")]
+    levels = [(name, informative(group, name)) for name in dict.fromkeys(names)]
+    return [(name, level) for name, level in levels if level is not None]
+
+
+def _condition(name: str, level: str) -> str:
+    """Such as "gaussian noise 4" or "pgd 1/255"."""
+    return f"{name.replace('_', ' ')} {level}"
+
+
+def losses_table(group: ResultSet) -> TableSpec | None:
+    """Points lost against clean pictures, a row per classifier; None if nothing can be compared."""
+    chosen = _chosen(group)
+    lost = [dict(_lost(group, *one)) for one in chosen]
+    if not any(lost):
+        return None
+    header = ("classifier", *(_condition(*one) for one in chosen))
+    rows = tuple((name, *(own.get(name) for own in lost)) for name in group.names.values())
+    about = (
+        "Accuracy less that on the same pictures when clean, in points, where classifiers differ "
+        "most. 95% intervals of paired differences."
+    )
+    return TableSpec(group.file_name("losses"), f"Losses, {group.slug}", about, header, rows)
 
 
 def _lost(group: ResultSet, perturbation: str, level: str) -> list[tuple[str, Difference]]:
@@ -87,24 +125,24 @@ def _lost(group: ResultSet, perturbation: str, level: str) -> list[tuple[str, Di
 
 
 def _ties(specs: Sequence[TableSpec]) -> Iterator[str]:
-    columns, tied = 0, []
+    """In which columns the best is distinguishable, and in how many it is not."""
+    best, columns = [], 0
     for spec in specs:
         if spec.chapter in ("clean", "corruptions", "attacks"):
-            marked = {column for _, column in spec.marks}
-            columns += len(marked)
-            title = (
-                spec.title.rsplit(", ", 1)[0].removeprefix("Corruption ").removeprefix("Attack ")
-            )
-            tied += [
-                f"{title} {spec.header[column]}"
-                for column in sorted(marked)
-                if "tied" in {m for (_, c), m in spec.marks.items() if c == column}
+            title = spec.title.rsplit(", ", 1)[0].removeprefix("Corruption ")
+            columns += len({column for _, column in spec.marks})
+            best += [
+                f"{title.removeprefix('Attack ')} {spec.header[column]}: {spec.rows[row][0]}"
+                for (row, column), mark in spec.marks.items()
+                if mark == "best"
             ]
-    if tied:
+    if best:
         yield (
-            f"The best cannot be distinguished from the next in {len(tied)} of {columns} columns: "
-            f"{_list(tied)}."
+            f"The best is distinguishable from every other in {len(best)} of {columns} tested "
+            f"columns: {_list(best)}."
         )
+    elif columns:
+        yield f"In none of {columns} tested columns is the best distinguishable from the next."
 
 
 def _checks(group: ResultSet) -> Iterator[str]:

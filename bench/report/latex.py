@@ -108,8 +108,9 @@ def _accented(char: str) -> str | None:
 # How a table is cut to the page: widths guessed, columns wrapped, parts that fit.
 
 
-# Of a page in one column with margins of one inch, in points.
+# Of a page with margins of one inch, and of one of its two columns, in points.
 _PAGE_WIDTH = 460.0
+_COLUMN_WIDTH = 225.0
 _PAGE_LINES = 46
 
 # Of Computer Modern in the sizes that `as_latex` uses, averaged over text.
@@ -222,6 +223,8 @@ _HEAD = r"""% Needs \usepackage{booktabs,siunitx,graphicx,array}.
 % A number above its interval; define these before the first table for another look.
 \providecommand{\benchcell}[2]{\begin{tabular}[t]{@{}c@{}}#1\\[-0.4ex]\scriptsize #2\end{tabular}}
 \providecommand{\benchunclear}{\\[-0.4ex]\scriptsize not distinguishable}
+% A caption: title and text. For short ones: \newcommand{\benchcaption}[2]{#1.}
+\providecommand{\benchcaption}[2]{\textbf{#1.} #2}
 % Stands before labels, so that tables of several reports differ.
 \providecommand{\benchrun}{}
 """
@@ -278,8 +281,10 @@ def _table(spec: TableSpec, part: Part, index: int, count: int) -> str:
     rows = ("  " + " & ".join(_value(spec, r, c) for c in part.columns) for r in part.rows)
     body = end.join(rows) if part.rows else rf"  \multicolumn{{{len(names)}}}{{c}}{{no rows}}"
     under = latex_text(" ".join(notes(spec, part.rows, part.columns)))
+    wide = sum(_width(spec, column) for column in part.columns)
+    across = "*" if wide > _COLUMN_WIDTH / _SMALLEST else ""  # both columns of an article
     lines = [
-        r"\begin{table}",
+        rf"\begin{{table{across}}}",
         *_SETUP,
         *_caption(spec, index, count),
         _FIT,
@@ -291,7 +296,7 @@ def _table(spec: TableSpec, part: Part, index: int, count: int) -> str:
         r"  \bottomrule",
         r"  \end{tabular}}",
         *([rf"  \par\smallskip {under}"] if under else []),
-        r"\end{table}",
+        rf"\end{{table{across}}}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -302,7 +307,7 @@ def _caption(spec: TableSpec, index: int, count: int) -> list[str]:
         again = rf"\textbf{{{title}}}, part {index + 1} of {count}."
         return [r"  \addtocounter{table}{-1}", rf"  \caption[]{{{again}}}"]
     more = f" Part 1 of {count}." if count > 1 else ""
-    whole = rf"\textbf{{{title}.}} {latex_text(spec.about)}{more}"
+    whole = rf"\benchcaption{{{title}}}{{{latex_text(spec.about)}{more}}}"
     return [rf"  \caption[{{{title}}}]{{{whole}}}", rf"  \label{{tab:\benchrun {spec.name}}}"]
 
 

@@ -22,7 +22,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from bench.report.figures import Drawn
-from bench.report.findings import findings, informative
+from bench.report.findings import findings, informative, losses_table
 from bench.report.outcomes import AccuracyEstimate, Difference, Flips, Number
 from bench.report.ranking import Mark
 from bench.report.results import Result, Results, ResultSet
@@ -158,6 +158,7 @@ class Page:
         findings: Sentences above the summary.
         how_to_read: What holds for all tables: intervals, signs, checks.
         summary: What most readers came for; stands first.
+        losses: Below it, what each classifier loses.
         sections: The rest, in order.
         classifiers: Names as tables show them. A row that has one among its values belongs to that
             classifier and can be hidden with it; other rows always show.
@@ -176,6 +177,7 @@ class Page:
     commands: tuple[Command, ...] = ()
     findings: tuple[str, ...] = ()
     how_to_read: tuple[str, ...] = ()
+    losses: tuple[TableSpec, ...] = ()
 
 
 # ------------------------------------------------------------------------------------------------
@@ -415,7 +417,7 @@ def page_html(page: Page) -> str:
             policy=_policy(style, script),
             style=Markup(style),
             script=Markup(script),
-            summary=prepared([page.summary]),
+            summary=prepared([page.summary, *page.losses]),
             sections=sections,
             provenance=prepared(page.provenance),
         )
@@ -480,10 +482,11 @@ def assemble(
     ends = [own for own in chapters if own.chapter == "provenance"]
     return Page(
         title="Robustness",
-        intro=_intro(results),
+        intro=intro(results),
         findings=tuple(findings(results.groups, [s for own in chapters for s in own.tables])),
         how_to_read=tuple(how_to_read(results.groups)),
         summary=summary_table(results.groups),
+        losses=tuple(own for g in results.groups if (own := losses_table(g)) is not None),
         sections=(
             *(_section(own) for own in chapters if own.chapter != "provenance"),
             PageSection("All cells", "cells", (cells_table(results),)),
@@ -496,28 +499,37 @@ def assemble(
 
 
 def summary_table(groups: Sequence[ResultSet]) -> TableSpec:
-    """A row per classifier and data set: clean, mean of each corruption, attacks, cost."""
+    """A row per classifier and data set: clean, mean of each corruption, attacks, cost, weights."""
     corruptions = _union(group.perturbations("corruption") for group in groups)
     attacks = _union(group.perturbations("attack") for group in groups)
-    header = ("classifier", "data set", "n", "clean", *corruptions, *attacks, "evaluations/image")
+    levels = {attack: [informative(group, attack) for group in groups] for attack in attacks}
+    same = {a: own[0] if len(set(own)) == 1 and own[0] else "" for a, own in levels.items()}
+    header = (
+        *("classifier", "data set", "clean", *(name.replace("_", " ") for name in corruptions)),
+        *(f"{attack} {same[attack]}".strip() for attack in attacks),
+        *("n", "evaluations", "checkpoint"),
+    )
     rows: list[tuple[Value, ...]] = []
-    for group in groups:
+    for number, group in enumerate(groups):
         for classifier, name in group.names.items():
             clean = group.clean(classifier)
-            row: list[Value] = [name, group.slug]
-            row += [None, None] if clean is None else [str(clean.n), clean.accuracy]
+            row: list[Value] = [name, group.slug if len(groups) > 1 else None]
+            row.append(None if clean is None else clean.accuracy)
             row += [group.mean(classifier, perturbation) for perturbation in corruptions]
             for attack in attacks:
-                level = informative(group, attack)
+                level = levels[attack][number]
                 own = None if level is None else group.get(classifier, attack, level)
                 row.append(None if own is None else own.accuracy)
+            row.append(None if clean is None else str(clean.n))
             cost = None if clean is None else clean.evaluations
             row.append(None if cost is None else Number(cost, 1))
+            weights = [] if clean is None else [r.manifest.checkpoint for r in clean.results]
+            row.append(" ".join(digest[:8] for digest in weights if digest) or None)
             rows.append(tuple(row))
     intervals = " or ".join(dict.fromkeys(map(interval_name, groups)))
     about = (
-        "Accuracy in percent: clean (n), mean over severities of each corruption, each attack at "
-        "the budget where classifiers differ most (on some of the pictures); cost last"
+        "Accuracy in percent: clean (n), mean over severities of each corruption, attacks at the "
+        "budget where classifiers differ most (on some of the pictures)"
     )
     text = caption(about, intervals=f"{intervals} intervals")
     return TableSpec("summary", "All classifiers", text, header, tuple(rows))
@@ -556,7 +568,8 @@ def commands_tables(results: Results) -> list[TableSpec]:
     )
 
 
-def _intro(results: Results) -> tuple[str, ...]:
+def intro(results: Results) -> tuple[str, ...]:
+    """What was measured on what, and how much of it."""
     sentences = []
     for group in results.groups:
         classifiers = f"{len(group.names)} classifier{'s' if len(group.names) > 1 else ''}"

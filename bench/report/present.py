@@ -11,8 +11,8 @@ import io
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from rich.cells import cell_len, chop_cells
 from rich.console import Console, Group
 from rich.text import Text
 
-from bench.report.latex import interval_latex, latex, number_latex
+from bench.report.latex import interval_latex, latex, latex_text, number_latex
 from bench.report.outcomes import Difference, Number
 from bench.report.spec import (
     ABSENT,
@@ -40,8 +40,12 @@ from bench.util.errors import UserError, printable
 # Tables as Markdown, in the dialect with pipes that GitHub and most others read.
 
 
-def markdown(spec: TableSpec, signs: bool = True) -> str:
-    """A heading, the table, its caption and remarks, and what its signs mean unless not asked."""
+def markdown(spec: TableSpec, alone: bool = True) -> str:
+    """A heading, the table, its caption and remarks.
+
+    A table that stands alone says what it was measured on and what its signs mean, too; a whole
+    report says that once.
+    """
     columns = range(len(spec.header))
     rules = ["---" if holds_text(spec, column) else "---:" for column in columns]
     lines = [f"### {markdown_text(spec.title)}", "", _markdown_row(map(markdown_text, spec.header))]
@@ -50,8 +54,8 @@ def markdown(spec: TableSpec, signs: bool = True) -> str:
         _markdown_row(_markdown_value(spec, row, column) for column in columns)
         for row in range(len(spec.rows))
     ]
-    meant = notes(spec, range(len(spec.rows)), columns) if signs else []
-    about = markdown_text(" ".join([spec.about, *meant]))
+    meant = notes(spec, range(len(spec.rows)), columns) if alone else []
+    about = markdown_text(" ".join([spec.about if alone else spec.short, *meant]))
     lines += ["", f"*{about}*", ""]
     return "\n".join(lines)
 
@@ -431,47 +435,130 @@ def _word(value: Value) -> str | None:
 # Tables as files: Markdown, CSV and LaTeX of each, the macros, and a document of everything.
 
 
-# Tables stand where they are put in, so that any number of them makes a document.
-_DOCUMENT = r"""% All tables and all numbers that macros.tex knows: pdflatex all.tex
-\documentclass{article}
+# Any number of tables makes a document: a page may be all floats, and many may wait for theirs.
+_DOCUMENT = r"""% All tables and figures, and all numbers that macros.tex knows: pdflatex all.tex
+\documentclass[twocolumn]{article}
 \usepackage[margin=1in]{geometry}
 \usepackage{booktabs,siunitx,graphicx,array}
 \usepackage[font=small]{caption}
-\makeatletter
-\renewenvironment{table}{\par\noindent\begin{minipage}{\linewidth}\def\@captype{table}}%
-  {\end{minipage}\par\vspace{4ex plus 2ex}}
-\makeatother
+\extrafloats{200}
+\renewcommand{\topfraction}{0.95}
+\renewcommand{\dbltopfraction}{0.95}
+\renewcommand{\textfraction}{0.02}
+\renewcommand{\floatpagefraction}{0.6}
+\renewcommand{\dblfloatpagefraction}{0.6}
+\setcounter{topnumber}{9}
+\setcounter{dbltopnumber}{9}
+\setcounter{totalnumber}{18}
+% Short captions: \newcommand{\benchcaption}[2]{#1.}
 \begin{document}
 \input{macros}
 """
+_FIGURE = r"""\begin{figure%(across)s}
+  \centering
+  \includegraphics[width=%(width).2f\linewidth,height=0.85\textheight,keepaspectratio]{%(path)s}
+  \caption[{%(title)s}]{\benchcaption{%(title)s}{%(caption)s}}
+  \label{fig:\benchrun %(name)s}
+\end{figure%(across)s}
+"""
+_COLUMN_INCHES = 3.2  # wider figures go across both columns of a page
 _LISTING = r"""\clearpage
+\onecolumn
 \section*{Numbers by key}
 Each line has a key, \texttt{\string\bench} of it, and \texttt{\string\benchrange} if there is one.
 \par\medskip\footnotesize\raggedright
 """
 
 
-def write_tables(folder: Path, specs: Sequence[TableSpec]) -> None:
+class PaperFigure(NamedTuple):
+    """A figure as `all.tex` has it.
+
+    Attributes:
+        name: For its label.
+        path: Of the file, from the folder of `all.tex`.
+        title: A few words.
+        caption: What is drawn.
+        inches: Its width.
+    """
+
+    name: str
+    path: str
+    title: str
+    caption: str
+    inches: float
+
+
+def write_tables(
+    folder: Path,
+    specs: Sequence[TableSpec],
+    figures: Sequence[PaperFigure] = (),
+    labels: Mapping[str, str] | None = None,
+) -> None:
     """Write all tables into a folder, made if it is not there.
 
         NAME.md, NAME.csv, NAME.tex  of each table
         macros.tex                   every number by a key
-        all.tex                      a document of all tables, and of the keys beside their numbers
+        all.tex                      an article in two columns of all tables and figures, and of the
+                                     keys beside their numbers
 
     Args:
         folder: Where to.
         specs: Tables with distinct names other than "all" and "macros".
+        figures: After the tables of `all.tex`.
+        labels: What LaTeX shows in the place of a classifier's name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for spec in specs:
         for suffix in (".md", ".csv", ".tex"):
-            (folder / f"{spec.name}{suffix}").write_text(present(spec, suffix), encoding="utf-8")
+            own = _labelled(spec, labels or {}) if suffix == ".tex" else spec.filled()
+            (folder / f"{spec.name}{suffix}").write_text(present(own, suffix), encoding="utf-8")
     (folder / "macros.tex").write_text(macros(specs), encoding="utf-8")
-    (folder / "all.tex").write_text(_document(specs), encoding="utf-8")
+    (folder / "all.tex").write_text(_document(specs, figures, labels or {}), encoding="utf-8")
 
 
-def _document(specs: Sequence[TableSpec]) -> str:
+def _labelled(spec: TableSpec, labels: Mapping[str, str]) -> TableSpec:
+    """The table with the classifiers' labels in its texts, and without empty columns."""
+    if not labels:
+        return spec.filled()
+    shown, filled = _relabel(labels), spec.filled()
+    return replace(
+        filled,
+        title=shown(spec.title),
+        caption=shown(spec.caption),
+        remarks=tuple(map(shown, spec.remarks)),
+        header=tuple(map(shown, filled.header)),
+        rows=tuple(
+            tuple(shown(value) if isinstance(value, str) else value for value in row)
+            for row in filled.rows
+        ),
+    )
+
+
+def _relabel(labels: Mapping[str, str]) -> Callable[[str], str]:
+    """Puts labels in the place of the names that stand as words in a text."""
+    names = "|".join(re.escape(name) for name in sorted(labels, key=len, reverse=True))
+    pattern = re.compile(rf"(?<![\w/])(?:{names})(?![\w/])")
+    return lambda text: pattern.sub(lambda found: labels[found[0]], text)
+
+
+def _figure(figure: PaperFigure, shown: Callable[[str], str]) -> str:
+    wide = figure.inches > _COLUMN_INCHES
+    return _FIGURE % {
+        "across": "*" if wide else "",
+        "width": min(figure.inches / (6.5 if wide else _COLUMN_INCHES), 1.0),
+        "path": figure.path,
+        "title": latex_text(shown(figure.title)),
+        "caption": latex_text(shown(figure.caption)),
+        "name": figure.name,
+    }
+
+
+def _document(
+    specs: Sequence[TableSpec], figures: Sequence[PaperFigure], labels: Mapping[str, str]
+) -> str:
     tables = "".join(rf"\input{{{spec.name}}}" + "\n" for spec in specs)
+    shown = _relabel(labels) if labels else str
+    tables += "".join(_figure(figure, shown) for figure in figures)
     lines = [_listed(key, bool(value.range)) for key, value in cited(specs)]
     return _DOCUMENT + tables + _LISTING + "".join(lines) + "\\end{document}\n"
 

@@ -1,7 +1,7 @@
 """Which number of a column may be printed bold: one that is distinguishable from all the others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
@@ -28,7 +28,7 @@ class RankedScores:
     Attributes:
         seeds: Of training, k.
         ids: Sample ids, (N,).
-        values: In [0, 1], (k, N): right or wrong, or a share of severities.
+        values: (k, N): right or wrong, or a share of severities, in [0, 1]; or such, weighed.
     """
 
     seeds: tuple[int, ...]
@@ -44,6 +44,16 @@ class RankedScores:
         if entry is None or not all(result.manifest.deterministic for result in entry.results):
             return None
         return cls(entry.seeds, entry.each[0].ids, entry.right)
+
+    @classmethod
+    def balanced(cls, entry: Result | None) -> "RankedScores | None":
+        """As `of`, each class weighed alike: the mean is the unweighted average recall."""
+        own = cls.of(entry)
+        if entry is None or own is None:
+            return None
+        _, place, sizes = np.unique(entry.each[0].labels, return_inverse=True, return_counts=True)
+        weights = len(own.ids) / (len(sizes) * sizes)
+        return replace(own, values=own.values * weights[place])
 
     @classmethod
     def mean(cls, entries: Sequence[Result]) -> "RankedScores | None":

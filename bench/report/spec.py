@@ -50,13 +50,14 @@ class TableSpec:
     Attributes:
         name: Base of its file names, unique in a report.
         title: A few words.
-        caption: What is shown, n, intervals; at most 40 words. Methods are in docs/statistics.md.
+        caption: What is shown, intervals; at most 40 words. Methods are in docs/statistics.md.
         header: Column names, (C,).
         rows: Values, each row (C,).
         marks: By (row, column), what a number is among those of its column.
         chapter: Where it stands in a report.
         seen: By (row, column), numbers under a corruption that the classifier met in training.
         remarks: Sentences on what is particular to these rows, such as what was left out.
+        where: Data set, n, classes, seeds; a whole report says that once.
     """
 
     name: str
@@ -68,10 +69,16 @@ class TableSpec:
     chapter: Chapter = "provenance"
     seen: frozenset[tuple[int, int]] = frozenset()
     remarks: tuple[str, ...] = ()
+    where: str = ""
 
     @property
     def about(self) -> str:
-        """Caption and remarks."""
+        """Caption, what it was measured on, and remarks: of a table that stands alone."""
+        return " ".join([self.caption, *([f"{self.where}."] if self.where else []), *self.remarks])
+
+    @property
+    def short(self) -> str:
+        """Caption and remarks: of a table among those of its report."""
         return " ".join([self.caption, *self.remarks])
 
     def filled(self) -> "TableSpec":
@@ -162,6 +169,25 @@ SEEDS = (
 )
 
 
+#: Words of classifiers' names as papers write them.
+_WORDS = {"emodc": "EmoDC", "amdit": "AMDiT", "base": "Base", "vit": "ViT", "sam": "SAM"}
+
+
+def label(name: str) -> str:
+    """A classifier's name as papers write it, such as "EmoDC (AMDiT)" for emodc_amdit.
+
+    Names that do not begin with a known word stay as they are.
+    """
+    whole, space, rest = name.partition(" (")
+    first, *others = whole.split("_")
+    numbered = re.fullmatch(r"resnet(\d+)", first)
+    if first not in ("emodc", "vit") and numbered is None:
+        return name
+    head = f"ResNet-{numbered[1]}" if numbered else _WORDS[first]
+    said = " ".join(_WORDS.get(word, word) for word in others)
+    return f"{head} ({said})" * bool(said) + head * (not said) + space + rest
+
+
 def how_to_read(groups: Sequence[ResultSet]) -> list[str]:
     """What holds for every table of a report, said once: intervals, signs, checks."""
     several, drawn = any(g.several for g in groups), any(g.drawn for g in groups)
@@ -228,11 +254,12 @@ def captioned(
         {header.index(column): own for column, own in (ranked or {}).items()},
         [str(row[0]) for row in rows],
     )
-    text = caption(about, setting(group, used), intervals, ranking.short)
+    text = caption(about, intervals=intervals, tested=ranking.short)
     file_name, full = group.file_name(name), f"{title}, {group.slug}"
     said = tuple(remark for remark in (*without_number(used), *remarks, *ranking.remarks) if remark)
+    marks, where = ranking.marks, setting(group, used)
     return TableSpec(
-        file_name, full, text, header, tuple(rows), ranking.marks, seen=seen, remarks=said
+        file_name, full, text, header, tuple(rows), marks, seen=seen, remarks=said, where=where
     )
 
 

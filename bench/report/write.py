@@ -1,7 +1,7 @@
 """Writing a report: OUT/report/ from the store in OUT, and from nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,13 +9,14 @@ import pandas as pd
 from bench.report.cards import write_cards
 from bench.report.figures import write_figures
 from bench.report.figures.drawing import FORMATS, STYLES
-from bench.report.findings import findings
-from bench.report.page import Contents, assemble, contents, write_page
-from bench.report.present import markdown, markdown_text, write_tables
+from bench.report.findings import findings, losses_table
+from bench.report.page import Contents, assemble, contents, intro, write_page
+from bench.report.present import PaperFigure, markdown, markdown_text, write_tables
 from bench.report.results import Missing, Results, read
 from bench.report.spec import (
     TableSpec,
     how_to_read,
+    label,
 )
 from bench.report.summary import summary_csv, summary_frame
 from bench.report.tables import tables
@@ -106,10 +107,17 @@ def write_report(
     folder = out / "report"
     with atomic(folder) as scratch:
         scratch.mkdir()
-        write_tables(scratch / "tables", specs)
-        figures = write_figures(
-            results, store, scratch / "figures", diagnoses, workers, style, formats
-        )
+        drawn, labels = scratch / "figures", _labels(results, store)
+        figures = write_figures(results, store, drawn, diagnoses, workers, style, formats, labels)
+        paper = [
+            PaperFigure(
+                figure.name,
+                f"../figures/{figure.name}.{'png' if figure.pdf is None else 'pdf'}",
+                *(figure.title, figure.caption, figure.inches),
+            )
+            for figure in figures
+        ]
+        write_tables(scratch / "tables", specs, paper, labels)
         write_cards(results, store, scratch / "cards")
         chapters = contents(specs, figures, {"diagnostics": notes(diagnoses, absent)})
         texts = {
@@ -126,22 +134,48 @@ def write_report(
     return Report(folder, results, frame, tuple(specs), refused)
 
 
+def _labels(results: Results, store: Store) -> dict[str, str]:
+    """What papers call each classifier, by its name in tables; a label of two is that of none."""
+    own = store.labels()
+    found = {
+        shown: f"{own[name]}{shown.removeprefix(name)}" if name in own else label(shown)
+        for group in results.groups
+        for name, shown in group.names.items()
+    }
+    each = list(found.values())
+    return {shown: text if each.count(text) == 1 else shown for shown, text in found.items()}
+
+
 def _page(chapters: list[Contents], results: Results) -> str:
     """All chapters as Markdown."""
-    parts = ["# Robustness\n\n## How to read\n"]
+    parts = ["# Robustness\n", *(f"{markdown_text(line)}\n" for line in intro(results))]
+    parts += ["## How to read\n"]
     parts += ["".join(f"- {markdown_text(line)}\n" for line in how_to_read(results.groups))]
     said = findings(results.groups, [spec for own in chapters for spec in own.tables])
     parts += ["## Findings\n", "".join(f"- {markdown_text(sentence)}\n" for sentence in said)]
+    lost = [own for group in results.groups if (own := losses_table(group)) is not None]
+    parts += [markdown(spec.filled(), alone=False) for spec in lost]
+    said_of: set[str] = set()  # what figures of several EmoDCs have alike is said once
     for own in chapters:
         parts.append(f"## {own.title}\n")
         parts += [f"{markdown_text(note)}\n" for note in own.notes]
-        parts += [markdown(spec.filled(), signs=False) for spec in own.tables]
-        parts += [
-            f"![{markdown_text(f.title)}](figures/{f.name}.png)\n\n*{markdown_text(f.caption)}*\n"
-            for f in own.figures
-        ]
+        parts += [markdown(spec, alone=False) for spec in _once(own.tables)]
+        for figure in own.figures:
+            parts.append(f"![{markdown_text(figure.title)}](figures/{figure.name}.png)\n")
+            if figure.caption not in said_of:
+                parts.append(f"*{markdown_text(figure.caption)}*\n")
+            said_of.add(figure.caption)
     if results.missing:
         listed = "\n".join(f"- {markdown_text(str(missing))}" for missing in results.missing)
         count = f"{len(results.missing)} of {len(results.missing) + results.finished}"
         parts.append(f"## Missing cells\n\n{count} planned cells:\n\n{listed}\n")
     return "\n".join(parts)
+
+
+def _once(specs: Sequence[TableSpec]) -> list[TableSpec]:
+    """The tables without empty columns; a caption that the one before has, too, stands there."""
+    before = [None, *(spec.caption for spec in specs)]
+    return [
+        replace(spec, caption="As above.") if spec.caption == last else spec
+        for spec, last in zip((spec.filled() for spec in specs), before, strict=False)
+    ]

@@ -302,6 +302,15 @@ class Store:
 
     # -- reading ---------------------------------------------------------------------------------
 
+    def labels(self) -> dict[str, str]:
+        """What the run's config calls its classifiers in papers, by name; of some or none."""
+        try:
+            config = read_sealed(self.root / "plan.json", SCHEMA)["config"]
+            found = {name: own.get("label") for name, own in config["classifiers"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+        return {name: str(label) for name, label in found.items() if label}
+
     def planned(self) -> list[Cell]:
         """The cells that this store stands for, finished or not.
 

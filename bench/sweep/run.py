@@ -315,7 +315,11 @@ def _run(
         store.forget(planned.cell)
     store.write_dataset(*dataset_record.describe(dataset))
     together.planned |= {planned.cell.id for planned in plan}
-    store.write_plan([planned.cell for planned in plan], config.model_dump(mode="json"))
+    content = config.model_dump(mode="json")
+    for name, spec in config.classifiers.items():
+        if spec.label is not None:  # recipes leave it out, and so does the dump
+            content["classifiers"][name]["label"] = spec.label
+    store.write_plan([planned.cell for planned in plan], content)
     if out / "plan.json" in store.refused:
         reporter.say(
             f"{out / 'plan.json'} was damaged and is written anew with the cells of this run. To "

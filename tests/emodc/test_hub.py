@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from emodc import CheckpointError, EmoDC, EmoDCPipeline, Evaluation, Prompts
 from emodc.card import render
+from emodc.decisions.fit import Fit
 
 
 def test_a_saved_classifier_loads_to_the_same_bits(
@@ -144,6 +145,28 @@ def test_predictions_are_ranked_and_do_not_depend_on_company(
     logits = tiny_emodc(images[:1].float() / 255, ["x"])[0]
     best = tiny_emodc.predict(arrays[:1], ["x"])[0][0]
     assert best["label"] == tiny_emodc.classes[int(logits.argmax())]
+
+
+def test_a_stored_fit_calibrates_predictions_and_nothing_else(
+    tiny_emodc: EmoDC, images: torch.Tensor, tmp_path: Path
+) -> None:
+    picture = [images[0].permute(1, 2, 0).numpy()]
+    raw, logits = tiny_emodc.predict(picture)[0], tiny_emodc(images[:1].float() / 255, ["x"])
+    flat = {"edges": [0.0, 500.0], "values": [1.0]}
+    content = {"n": 40, "temperature": 300.0, "bound": 1.0, "profile": flat}
+    tiny_emodc.fit = Fit.from_dict({**content, "weights": flat, "range": flat})
+    tiny_emodc.save_pretrained(tmp_path)
+    loaded = EmoDC.from_pretrained(tmp_path)
+    assert loaded.fit == tiny_emodc.fit
+    sharp = loaded.predict(picture)[0]
+    assert [entry["label"] for entry in sharp] == [entry["label"] for entry in raw]
+    assert sharp[0]["score"] > raw[0]["score"] + 0.1
+    expected = (300 * loaded(images[:1].float() / 255, ["x"])[0]).softmax(0)
+    found = {entry["label"]: entry["score"] for entry in loaded.predict(picture, ["x"])[0]}
+    assert [found[name] for name in loaded.classes] == pytest.approx(expected.tolist(), abs=1e-6)
+    assert torch.equal(loaded(images[:1].float() / 255, ["x"]), logits)
+    other = EmoDC.from_pretrained(tmp_path, evaluation=Evaluation(steps=4))
+    assert other.fit is None  # it was learned with another evaluation
 
 
 def test_grey_and_turned_pictures_are_pictures(tiny_emodc: EmoDC) -> None:

@@ -42,6 +42,7 @@ class Kind(Section):
 
     Attributes:
         kind: Name of the kind, in configs, recipes and manifests.
+        label: What LaTeX tables and figures call it; no part of a recipe or a cell's id.
         trained_here: Whether a run trains it, once with each training seed.
         staged: Whether it is EmoDC or its control: trained in stages, measured in steps.
         reads_prompts: Whether classes are prompts, whose errors are noise-prediction errors.
@@ -54,6 +55,7 @@ class Kind(Section):
     """
 
     kind: str
+    label: str | None = Field(default=None, exclude=True)
     trained_here: ClassVar[bool] = False
     staged: ClassVar[bool] = False
     reads_prompts: ClassVar[bool] = False

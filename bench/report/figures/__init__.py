@@ -10,7 +10,7 @@ diagnostics.py   what traces say of an EmoDC
 drawing.py       what all share: looks, titles, files
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -37,6 +37,7 @@ def write_figures(
     workers: int = 1,
     style: str = "paper",
     formats: Sequence[str] = FORMATS,
+    labels: Mapping[str, str] | None = None,
 ) -> list[Drawn]:
     """Draw every figure that the results allow into `folder`, in the order of a report.
 
@@ -48,12 +49,13 @@ def write_figures(
         workers: Processes that write many figures side by side.
         style: "paper", or "talk" with larger type and thicker lines.
         formats: See `save`.
+        labels: What figures call classifiers, by their names in tables.
     """
     everything = chain(
         chain.from_iterable(_drawings(group, store) for group in results.groups),
         chain.from_iterable(map(diagnostic_drawings, diagnoses)),
     )
-    with house_style(style):
+    with house_style(style, labels):
         return write(everything, folder, workers, formats)
 
 

@@ -13,8 +13,8 @@ from bench.report.figures.drawing import (
     LineStyle,
     caption_of,
     line_styles,
+    named,
     new_figure,
-    shown,
 )
 from bench.report.outcomes import AccuracyEstimate
 from bench.report.results import ResultSet
@@ -132,7 +132,7 @@ def _handle(point: Point) -> Line2D:
         color=style.color,
         marker=style.marker,
         markerfacecolor=_face(variant, style),
-        label=shown(variant.name),
+        label=named(variant.name),
     )
 
 

@@ -20,6 +20,7 @@ from bench.report.figures.drawing import (
     chance_line,
     evenly,
     line_styles,
+    named,
     new_figure,
     numbered,
     other_style,
@@ -116,7 +117,7 @@ def calibration(group: ResultSet, found: dict[str, list[ReliabilityCurve]]) -> F
         first = first or above
         _panel(above, below, curves)
         errors = " / ".join(f"{100 * curve.error:.1f}" for curve in curves)
-        above.set_title(f"{shown(name)}\nECE {errors}%", fontsize="medium")
+        above.set_title(f"{named(name)}\nECE {errors}%", fontsize="medium")
         if number + columns >= len(found):
             below.set_xlabel("confidence (%)")
         above.tick_params(labelbottom=False, labelleft=not column)
@@ -275,7 +276,7 @@ def selective(group: ResultSet, found: Lines, classifiers: Sequence[str]) -> Fig
         sns.despine(ax=ax)
     axes[0].set_ylabel("accuracy of those answered (%)")
     handles = [
-        styles[classifier].handle(shown(name).replace(" (", "\n("))
+        styles[classifier].handle(named(name))
         for classifier, name in group.names.items()
         if classifier in classifiers
     ]

@@ -23,11 +23,11 @@ from bench.report.figures.drawing import (
     chance_line,
     evenly,
     line_styles,
+    named,
     new_figure,
     numbered,
     other_style,
     part_of,
-    shown,
 )
 from bench.report.outcomes import AccuracyEstimate
 from bench.report.replay import Compared, CostCurve, Single, cost_curves, in_flops, singles
@@ -71,7 +71,7 @@ def rules(group: ResultSet, curves: Mapping[str, CostCurve]) -> Figure:
     axes = figure.subplots(2, columns, sharex="col", squeeze=False)
     for column, (classifier, curve) in enumerate(curves.items()):
         above, below = axes[0, column], axes[1, column]
-        above.set_title(shown(group.names[classifier]).replace(" (", "\n("))
+        above.set_title(named(group.names[classifier]))
         whole = curve.full[-1]
         above.axhline(100 * whole.accuracy.value, color="0.6", linewidth=0.8, zorder=1)
         for kind in _KINDS:
@@ -199,7 +199,7 @@ def accuracy_against_cost(
             _point(ax, places[classifier], others[classifier].accuracy, style)
         else:
             continue
-        handle = style.handle(shown(name).replace(" (", "\n("))
+        handle = style.handle(named(name))
         handle.set_linestyle(style.linestyle if classifier in curves else "none")
         handles.append(handle)
     if any(curve.sequential for curve in curves.values()):

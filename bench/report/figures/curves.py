@@ -19,6 +19,7 @@ from bench.report.figures.drawing import (
     extremes,
     line_styles,
     listed,
+    named,
     new_figure,
     numbered,
     part_of,
@@ -103,7 +104,7 @@ def curves(
         ax.set_ylabel("accuracy (%)")
     styles = line_styles(group.names)
     handles = [
-        styles[classifier].handle(shown(name).replace(" (", "\n("))
+        styles[classifier].handle(named(name))
         for classifier, name in group.names.items()
         if classifier in classifiers and any((classifier, p) in sweeps for p in names)
     ]

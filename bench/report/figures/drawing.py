@@ -1,7 +1,7 @@
 """How figures look, and how they are written so that the same results give the same bytes."""
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -31,6 +31,7 @@ FORMATS = ("png", "pdf", "svg")
 #: By style: sizes of the figure, of type, and of lines and markers, relative to those of a paper.
 STYLES = {"paper": (1.0, 1.0, 1.0), "talk": (1.2, 1.5, 1.5)}
 _style: ContextVar[str] = ContextVar("style", default="paper")
+_labels: ContextVar[Mapping[str, str] | None] = ContextVar("labels", default=None)
 
 # Colour-blind safe and dark enough for white paper: Okabe and Ito's as seaborn orders them, with
 # hues of Paul Tol's in the place of the pale ones. Markers and dashes repeat after other counts
@@ -106,11 +107,12 @@ def line_styles(classifiers: Iterable[str]) -> dict[str, LineStyle]:
 
 
 @contextmanager
-def house_style(style: str = "paper") -> Iterator[None]:
+def house_style(style: str = "paper", labels: Mapping[str, str] | None = None) -> Iterator[None]:
     """Seaborn's white grid in small type; the process's own settings come back afterwards.
 
     Args:
         style: One of `STYLES`.
+        labels: What figures call classifiers, by their names in tables.
     """
     _, scale, _ = STYLES[style]
     own = {
@@ -128,13 +130,14 @@ def house_style(style: str = "paper") -> Iterator[None]:
         "axes.edgecolor": "0.4",
         "grid.color": "0.9",
     }
-    chosen = _style.set(style)
+    chosen, called = _style.set(style), _labels.set(labels)
     try:
         with matplotlib.rc_context():
             matplotlib.rcParams.update(sns.axes_style("whitegrid") | own)
             yield
     finally:
         _style.reset(chosen)
+        _labels.reset(called)
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -155,6 +158,16 @@ def shown(text: str) -> str:
 def _signs() -> frozenset[int]:
     found = get_font(findfont(_FONT)).get_charmap()
     return frozenset(code for code in found if chr(code).isprintable())
+
+
+def named(classifier: str) -> str:
+    """A classifier's label as figures can write it; what stands in brackets gets its own line."""
+    return shown(labelled(classifier)).replace(" (", "\n(")
+
+
+def labelled(classifier: str) -> str:
+    """What figures call a classifier."""
+    return (_labels.get() or {}).get(classifier, classifier)
 
 
 def ink(paper: tuple[float, float, float, float]) -> str:
@@ -224,6 +237,7 @@ class Drawn:
     caption: str
     alt: str
     chapter: Chapter
+    inches: float
     png: Path
     svg: Path
     pdf: Path | None = None
@@ -323,4 +337,4 @@ def _save(
 
 def _drawn(drawing: Drawing, paths: list[Path]) -> Drawn:
     words = drawing.name, drawing.title, drawing.caption, drawing.alt
-    return Drawn(*words, drawing.chapter, *paths)
+    return Drawn(*words, drawing.chapter, drawing.figure.get_figwidth(), *paths)

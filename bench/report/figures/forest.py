@@ -20,6 +20,7 @@ from bench.report.figures.drawing import (
     evenly,
     extremes,
     listed,
+    named,
     new_figure,
     numbered,
     other_style,
@@ -285,7 +286,7 @@ def _panel(ax: Axes, places: Sequence[float], panel: Panel) -> None:
         if whole is not None:
             x = 100 * whole.accuracy.value
             ax.axvline(x, color=style.color, linewidth=0.8, dashes=(4, 2), zorder=1)
-    ax.set_title(shown(panel.title), fontsize="medium")
+    ax.set_title(named(panel.title), fontsize="medium")
     ax.tick_params(axis="y", length=0)
     sns.despine(ax=ax, left=True)
 

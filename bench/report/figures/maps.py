@@ -17,7 +17,9 @@ from bench.report.figures.drawing import (
     extremes,
     ink,
     is_emodc,
+    labelled,
     listed,
+    named,
     new_figure,
     numbered,
     part_of,
@@ -25,9 +27,7 @@ from bench.report.figures.drawing import (
 )
 from bench.report.outcomes import AccuracyEstimate
 from bench.report.results import Result, ResultSet
-from bench.report.spec import (
-    interval_name,
-)
+from bench.report.spec import interval_name
 
 Estimates = list[list[AccuracyEstimate | None]]
 
@@ -56,7 +56,7 @@ def heatmap(group: ResultSet, estimates: Estimates) -> Figure:
     values = _values(estimates)
     corruptions = [shown(name.replace("_", " ")) for name in group.perturbations("corruption")]
     above = ["clean", *corruptions, "mean"]
-    beside = [shown(name) for name in group.names.values()]
+    beside = [shown(labelled(name)) for name in group.names.values()]
     rows, columns = values.shape
     width = 0.36 * columns + 0.075 * max(map(len, beside)) + 1.2
     height = 0.25 * rows + 0.055 * max(map(len, above)) + (0.7 if width > 6 else 1.1)
@@ -224,7 +224,7 @@ def _matrix(ax: Axes, group: ResultSet, result: Result) -> None:
     ax.grid(visible=False)
     ties = int(counts[:, -1].sum())
     tied = f", {ties} tied" if ties else ""
-    ax.set_title(f"{shown(result.name)}\nUAR {result.uar}%{tied}", fontsize="medium")
+    ax.set_title(f"{named(result.name)}\nUAR {result.uar}%{tied}", fontsize="medium")
     names = [shown(name) for name in group.classes]
     ax.set_xticks(edges[:-1] + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_yticks(edges[:-1] + 0.5, names)

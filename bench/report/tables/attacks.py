@@ -102,17 +102,22 @@ def evidence(group: ResultSet, classifier: str, attack: str) -> Evidence | None:
 
 
 def warnings(group: ResultSet, attacks: Sequence[str] | None = None) -> list[str]:
-    """A sentence for each of the attacks (all, if none are named) whose numbers are no evidence."""
-    found = []
-    for classifier, name in group.names.items():
-        for attack in group.perturbations("attack") if attacks is None else attacks:
+    """A sentence for each of the attacks (all, if none are named) with numbers of no evidence.
+
+    Such as "fgsm is weak evidence of robustness (grade C): net: pgd is stronger by 8.2 points."
+    """
+    found: dict[tuple[str, Grade], list[str]] = {}
+    for attack in group.perturbations("attack") if attacks is None else attacks:
+        for classifier, name in group.names.items():
             own = evidence(group, classifier, attack)
-            if own is None or own.believed:
-                continue
-            why = "; ".join(own.failed.values())
-            what = "no evidence" if own.grade == "D" else "weak evidence"
-            found.append(f"{name} under {attack}: {what} of robustness (grade {own.grade}): {why}.")
-    return found
+            if own is not None and not own.believed:
+                said = f"{name}: {', '.join(own.failed.values())}"
+                found.setdefault((attack, own.grade), []).append(said)
+    worth: dict[Grade, str] = {"C": "weak evidence", "D": "no evidence"}
+    return [
+        f"{attack} is {worth[grade]} of robustness (grade {grade}): {'; '.join(who)}."
+        for (attack, grade), who in found.items()
+    ]
 
 
 _Verdict = str | None

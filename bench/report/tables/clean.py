@@ -63,8 +63,10 @@ def clean_table(group: ResultSet) -> TableSpec:
         counts = (str(m.n), str(len(m.seeds))) if group.several else (str(m.n),)
         rows.append((name, *counts, m.accuracy, *means, *costs))
     about = "Clean pictures: accuracy (WAR), UAR and macro-F1, d_p, cost"
+    clean = [group.clean(classifier) for classifier in group.names]
     ranked = {
-        "accuracy %": [RankedScores.of(group.clean(classifier)) for classifier in group.names]
+        "accuracy %": [RankedScores.of(result) for result in clean],
+        "UAR %": [RankedScores.balanced(result) for result in clean],
     }
     return captioned(
         group,

@@ -46,12 +46,14 @@ from bench.util.errors import unknown
 def corruption_table(group: ResultSet, perturbation: str) -> TableSpec:
     """Accuracy by severity of one corruption, and the mean over severities."""
     severities = group.severities(perturbation)
-    header = ("classifier", *counts_header(group), "d_p (clean)", "clean", *severities, "mean")
+    header = ("classifier", *counts_header(group), "clean", *severities, "mean", "d_p (clean)")
     rows = [
-        (*row, group.mean(classifier, perturbation))
+        (*row, group.mean(classifier, perturbation), _clean_d_p(group, classifier, perturbation))
         for classifier, row in _sweep_rows(group, perturbation)
     ]
-    about = f"Accuracy in percent under {perturbation} by severity, and their mean"
+    about = (
+        f"Accuracy in percent under {perturbation.replace('_', ' ')} by severity, and their mean"
+    )
     ranked = {s: _scores(group, perturbation, s) for s in severities}
     ranked["clean"] = [RankedScores.of(group.clean(classifier)) for classifier in group.names]
     complete = (group.under(classifier, perturbation) for classifier in group.names)
@@ -66,10 +68,13 @@ def attack_table(group: ResultSet, perturbation: str) -> TableSpec:
     """Accuracy by budget of one attack, beside clean accuracy on the very same samples."""
     severities = group.severities(perturbation)
     budgets = (f"eps {s}" for s in severities)
-    header = ("classifier", *counts_header(group), "d_p (clean)", "clean", *budgets, "evidence")
+    header = ("classifier", *counts_header(group), "clean", *budgets, "evidence", "d_p (clean)")
     found = {c: evidence(group, c, perturbation) for c in group.names}
     rows = [
-        (*row, None if found[c] is None else str(found[c]))
+        (
+            *(*row, None if found[c] is None else str(found[c])),
+            _clean_d_p(group, c, perturbation),
+        )
         for c, row in _sweep_rows(group, perturbation)
     ]
     about = f"Accuracy in percent under attack {perturbation} by budget; clean: the same pictures"
@@ -86,7 +91,7 @@ def attack_table(group: ResultSet, perturbation: str) -> TableSpec:
 
 
 def _sweep_rows(group: ResultSet, perturbation: str) -> list[tuple[str, tuple[Value, ...]]]:
-    """Per classifier: name, n (and seeds), clean d_p, clean accuracy, accuracy by severity."""
+    """Per classifier: name, n (and seeds), clean accuracy, accuracy by severity."""
     found: list[tuple[str, tuple[Value, ...]]] = []
     for classifier, name in group.names.items():
         reference = group.reference(classifier, perturbation)
@@ -99,12 +104,16 @@ def _sweep_rows(group: ResultSet, perturbation: str) -> list[tuple[str, tuple[Va
         row: tuple[Value, ...] = (
             name,
             *counts,
-            None if reference is None else reference.d_p,
             None if reference is None else reference.accuracy,
             *(by_severity.get(severity) for severity in group.severities(perturbation)),
         )
         found.append((classifier, row))
     return found
+
+
+def _clean_d_p(group: ResultSet, classifier: str, perturbation: str) -> Number | None:
+    reference = group.reference(classifier, perturbation)
+    return None if reference is None else reference.d_p
 
 
 def _scores(group: ResultSet, perturbation: str, severity: str) -> list[RankedScores | None]:
@@ -125,7 +134,7 @@ def _sweep_table(
     used = [r for classifier in group.names for r in group.under(classifier, perturbation)]
     kind = "Attack" if perturbation in group.perturbations("attack") else "Corruption"
     title = f"{kind} {perturbation.replace('_', ' ')}"
-    under = dict.fromkeys([*group.severities(perturbation), *header[-1:]], perturbation)
+    under = dict.fromkeys([*group.severities(perturbation), "mean"], perturbation)
     own = under if kind == "Corruption" else {}
     return captioned(
         group,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pages
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from bench.report.page import write_page
@@ -321,6 +322,22 @@ def test_a_report_fits_two_screens_before_it_is_unfolded(
         assert page.evaluate("document.documentElement.scrollWidth") == width
         for section in page.locator("main > section").all():
             assert section.locator("table, img, li, pre").count()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_barrier(browser: Browser, address: str, out: Path, scheme: str) -> None:
+    """Contrast, names, landmarks, headings, tables, keyboard: the rules of axe-core."""
+    write_report(out)
+    context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    for opened in (address, (out / "report" / "index.html").as_uri()):
+        page.goto(opened)
+        page.wait_for_selector("html[data-ready]")
+        unfold(page)
+        found = Axe().run(page).response
+        assert [f"{own['id']}: {own['nodes'][0]['html']}" for own in found["violations"]] == []
+        assert len(found["passes"]) > 30
+    context.close()
 
 
 def test_paper_has_all_rows_and_no_controls(page: Page) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from bench.report.latex import latex, latex_text
 from bench.report.outcomes import AccuracyEstimate, Difference, Number
 from bench.report.present import cited, csv_cell, csv_text, macros, markdown, plain, write_tables
 from bench.report.results import read
-from bench.report.spec import TableSpec
+from bench.report.spec import TableSpec, label
 from bench.report.tables import tables
 from bench.report.tables.ablation import ablation_tables
+from bench.report.write import write_report
 from bench.stats import Interval
 from bench.store.store import Store
 
@@ -317,3 +319,45 @@ def test_without_latex_nothing_passes_in_ci(ci, outcome, monkeypatch, tmp_path: 
 def drawn(text: str) -> str:
     """What `pdftotext` finds of it: no space, no underscore, which LaTeX draws as a rule."""
     return "".join(text.split()).replace("_", "")
+
+
+def test_papers_call_classifiers_by_their_labels(out: Path) -> None:
+    assert label("emodc_amdit_noise_aware") == "EmoDC (AMDiT noise aware)"
+    assert label("emodc_base (denoiser check failed)") == "EmoDC (Base) (denoiser check failed)"
+    assert (label("resnet18_noise"), label("resnet18")) == ("ResNet-18 (noise)", "ResNet-18")
+    assert label("sam_net") == "sam_net"
+    config = {"classifiers": {"net": {"kind": "baseline", "label": "Ours (2 %)"}}}
+    Store(out).write_plan(Store(out).planned(), config)
+    write_report(out)
+    text = (out / "report" / "tables" / "faces-clean.tex").read_text()
+    assert r"Ours (2 \%) & " in text and "net &" not in text
+    assert "EmoDC (x) (denoiser check failed)" in text
+    assert "net" in (out / "report" / "tables" / "faces-clean.csv").read_text()
+    keys = (out / "report" / "tables" / "macros.tex").read_text()
+    assert r"\benchdefine{faces-clean/net/accuracy}" in keys
+
+
+def test_every_table_and_figure_of_the_kept_run_is_in_an_article_of_two_columns(
+    tmp_path: Path,
+) -> None:
+    kept = tmp_path / "kept"
+    shutil.copytree(Path(__file__).parents[3] / "results" / "default", kept)
+    written = write_report(kept)
+    assert written.tables
+    for spec in written.tables:
+        assert len(spec.caption.split()) <= 40, spec.caption
+        body = [row[1:] for row in spec.filled().rows]
+        for column in range(len(spec.filled().header) - 1):
+            assert not body or any(row[column] is not None for row in body), spec.name
+    source = kept / "report" / "tables" / "all.tex"
+    text = source.read_text()
+    assert r"\documentclass[twocolumn]{article}" in text
+    assert all(rf"\input{{{spec.name}}}" in text for spec in written.tables)
+    figures = {path.name for path in (kept / "report" / "figures").iterdir()}
+    assert {name for name in figures if f"../figures/{name}" in text} == figures
+    pdf = typeset(source)
+    assert pdf.overfull == 0
+    assert "EmoDC(AMDiT)" in pdf.text and "emodcamdit" not in pdf.text.split("Numbersbykey")[0]
+    short = text.replace(r"\begin{document}", r"\newcommand{\benchcaption}[2]{#1.}\begin{document}")
+    source.write_text(short)
+    assert "Wilsonintervals" not in typeset(source).text

@@ -61,7 +61,7 @@ def test_a_table_shows_the_mean_with_the_two_level_interval(seeded: Path) -> Non
     assert net[:3] == ("net", "6", "3") and net[6].number == "0.2000"
     # One training is what it always was.
     assert [str(value) for value in mine[:4]] == ["mine", "6", "1", "83.3 [43.6, 97.0]"]
-    assert "training seeds 0, 1, 2, run seed 0." in spec.caption
+    assert "training seeds 0, 1, 2, run seed 0." in spec.about
 
 
 def test_uar_is_the_mean_of_the_seeds_uar(seeded: Path) -> None:
@@ -73,13 +73,13 @@ def test_uar_is_the_mean_of_the_seeds_uar(seeded: Path) -> None:
 
 def test_a_mean_over_severities_resamples_shares_of_pictures(seeded: Path) -> None:
     spec = spec_of(seeded, "faces-fog")
-    assert spec.header == ("classifier", "n", "seeds", "d_p (clean)", "clean", "1", "2", "mean")
+    assert spec.header == ("classifier", "n", "seeds", "clean", "1", "2", "mean", "d_p (clean)")
     shares = np.array([[(a + b) / 2 for a, b in zip(NOISY[s], NOISY[s][::-1], strict=True)]
                        for s in range(3)])  # fmt: skip
     net = spec.rows[0]
-    assert net[-1].value == pytest.approx(shares.mean())
-    assert net[-1].interval == joined(
-        two_level(shares, bounds=(0, 1)), wilson(6 * net[-1].value, 6)
+    assert net[-2].value == pytest.approx(shares.mean())
+    assert net[-2].interval == joined(
+        two_level(shares, bounds=(0, 1)), wilson(6 * net[-2].value, 6)
     )
 
 
@@ -109,7 +109,7 @@ def test_an_unfinished_seed_is_left_out_and_counted(build) -> None:
     out = build.plan()
     (row,) = spec_of(out, "faces-fog").rows
     assert row[2] == "1 to 2"
-    assert row[-1] is None  # no mean over severities that stand for different trainings
+    assert row[-2] is None  # no mean over severities that stand for different trainings
     assert "seed 1: not finished" in str(read(out).missing[0])
 
 

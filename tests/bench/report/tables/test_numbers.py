@@ -344,7 +344,7 @@ def test_no_number_is_without_its_interval_unless_the_caption_says_why(example) 
 
 def test_a_column_of_accuracies_has_its_best_or_those_it_is_not_told_from(example) -> None:
     for table, columns in (
-        ("clean", ["accuracy %"]),
+        ("clean", ["accuracy %", "UAR %"]),
         ("fog", ["clean", "1", "2", "mean"]),
         ("corruptions", ["clean", "mean", "fog", "blur"]),
     ):
