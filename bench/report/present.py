@@ -509,8 +509,8 @@ def write_tables(
     """
     folder.mkdir(parents=True, exist_ok=True)
     for spec in specs:
-        for suffix in (".md", ".csv", ".tex"):
-            own = _labelled(spec, labels or {}) if suffix == ".tex" else spec.filled()
+        shown = {".md": spec.filled(), ".csv": spec, ".tex": _labelled(spec, labels or {})}
+        for suffix, own in shown.items():
             (folder / f"{spec.name}{suffix}").write_text(present(own, suffix), encoding="utf-8")
     (folder / "macros.tex").write_text(macros(specs), encoding="utf-8")
     (folder / "all.tex").write_text(_document(specs, figures, labels or {}), encoding="utf-8")

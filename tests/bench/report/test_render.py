@@ -195,7 +195,7 @@ def test_wide_and_long_tables_become_parts() -> None:
     header = ("classifier", *(f"corruption {i}" for i in range(30)))
     rows = [(f"net{i}", *[HALF] * 30) for i in range(60)]
     text = latex(table(header, rows))
-    parts = text.split(r"\begin{table}")[1:]
+    parts = text.split(r"\begin{table*}")[1:]
     assert len(parts) > 4
     assert all(" & corruption" in part or r"\shortstack" in part for part in parts)
     assert text.count(r"\label{") == 1
