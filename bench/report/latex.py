@@ -281,8 +281,9 @@ def _table(spec: TableSpec, part: Part, index: int, count: int) -> str:
     rows = ("  " + " & ".join(_value(spec, r, c) for c in part.columns) for r in part.rows)
     body = end.join(rows) if part.rows else rf"  \multicolumn{{{len(names)}}}{{c}}{{no rows}}"
     under = latex_text(" ".join(notes(spec, part.rows, part.columns)))
-    wide = sum(_width(spec, column) for column in part.columns)
-    across = "*" if wide > _COLUMN_WIDTH / _SMALLEST else ""  # both columns of an article
+    # Across both columns of an article, all parts of a table alike: else their order may change.
+    wide = sum(_width(spec, column) for column in range(len(spec.header)))
+    across = "*" if wide > _COLUMN_WIDTH / _SMALLEST else ""
     lines = [
         rf"\begin{{table{across}}}",
         *_SETUP,

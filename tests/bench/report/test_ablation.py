@@ -243,7 +243,8 @@ def test_the_figure_shows_every_variant_and_the_gate(ablated: Path) -> None:
     (legend,) = figure.legends
     labels = [text.get_text() for text in legend.get_texts()]
     assert (
-        labels[3] == "margin_large (denoiser check failed)" and labels[-1] == "denoiser check (1.2)"
+        labels[3] == "margin_large\n(denoiser check failed)"
+        and labels[-1] == "denoiser check (1.2)"
     )
     handle = legend.legend_handles[3]
     assert handle.get_markerfacecolor() == "white" != legend.legend_handles[4].get_markerfacecolor()
