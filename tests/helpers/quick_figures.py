@@ -19,10 +19,12 @@ def quicken(patch: pytest.MonkeyPatch) -> None:
 
     def save(figure: Figure, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
         paths = [folder / f"{name}.{suffix}" for suffix in ("png", "svg", "pdf")]
-        Image.new("RGB", (4, 3)).save(paths[0])
+        Image.new("RGB", (400, 300)).save(paths[0])  # TeX scales smaller ones inexactly
         paths[1].write_text("<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>")
+        if "pdf" not in formats:
+            return paths[:2]
         paths[2].write_bytes(b"%PDF")
-        return paths if "pdf" in formats else paths[:2]
+        return paths
 
     patch.setattr(drawing, "save", save)
     patch.setattr(drawing, "_FEW", 1000)

@@ -357,7 +357,7 @@ def test_every_table_and_figure_of_the_kept_run_is_in_an_article_of_two_columns(
     assert {name for name in figures if f"../figures/{name}" in text} == figures
     pdf = typeset(source)
     assert pdf.overfull == 0
-    assert "EmoDC(AMDiT)" in pdf.text and "emodcamdit" not in pdf.text.split("Numbersbykey")[0]
+    assert "EmoDC(AMDiT)" in pdf.text and "emodc_amdit" not in pdf.text.split("Numbersbykey")[0]
     short = text.replace(r"\begin{document}", r"\newcommand{\benchcaption}[2]{#1.}\begin{document}")
     source.write_text(short)
     assert "Wilsonintervals" not in typeset(source).text
