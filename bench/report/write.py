@@ -153,8 +153,8 @@ def _page(chapters: list[Contents], results: Results) -> str:
     parts += ["".join(f"- {markdown_text(line)}\n" for line in how_to_read(results.groups))]
     said = findings(results.groups, [spec for own in chapters for spec in own.tables])
     parts += ["## Findings\n", "".join(f"- {markdown_text(sentence)}\n" for sentence in said)]
-    lost = [own for group in results.groups if (own := losses_table(group)) is not None]
-    parts += [markdown(spec.filled(), alone=False) for spec in lost]
+    lost = [table for table in map(losses_table, results.groups) if table is not None]
+    parts += [markdown(table.filled(), alone=False) for table in lost]
     said_of: set[str] = set()  # what figures of several EmoDCs have alike is said once
     for own in chapters:
         parts.append(f"## {own.title}\n")

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from typing_extensions import override
 
 from baselines.networks import INPUT_SIZE
 from bench.classifiers import checkpoints
-from bench.classifiers.kinds.emodc import StagedClassifier
+from bench.classifiers.kinds.base import kind_of
 from bench.config import Config
 from bench.perturb.base import Clean
 from bench.perturb.config import Perturbations
@@ -149,7 +149,7 @@ class Costs:
         verdict, gradient = spec.seconds(perturbation, cell.severity)
         look = verdict * speed.verdict
         if self._decides(planned):
-            share, _ = _EARLY[_plain(spec)]
+            share, _ = _EARLY[spec.only_denoises]
             known = self._known.get((cell.classifier, cell.family))
             look = verdict * speed.live * share if known is None else known[0]
         each = look + perturbation.queries * gradient * speed.gradient
@@ -161,7 +161,7 @@ class Costs:
         cell = planned.cell
         if not self._decides(planned):
             return 1.0
-        _, usual = _EARLY[_plain(self.config.classifiers[cell.classifier])]
+        _, usual = _EARLY[self.config.classifiers[cell.classifier].only_denoises]
         known = self._known.get((cell.classifier, cell.family))
         return usual if known is None else known[1]
 
@@ -186,8 +186,7 @@ class Costs:
     def trained(self, name: str, steps: int) -> Expected:
         """All that steps of training cost; seconds on one core."""
         spec, speed = self.config.classifiers[name], self.speed(name)
-        passes = spec.evaluation.steps if isinstance(spec, StagedClassifier) else 1
-        flops = steps * _GRADIENT * _batch(spec) * speed.flops / passes
+        flops = steps * _GRADIENT * spec.batch * speed.flops / spec.passes
         return Expected(name, "training", steps * self.step(name), flops)
 
     def expected(self, planned: PlannedCell, workers: int) -> Expected:
@@ -224,7 +223,7 @@ class Costs:
     def step(self, name: str) -> float:
         """Seconds on one core of a training step."""
         spec = self.config.classifiers[name]
-        return spec.train_step_seconds * _batch(spec) / 64 * self.speed(name).step
+        return spec.train_step_seconds * spec.batch / 64 * self.speed(name).step
 
     @cached_property
     def _known(self) -> dict[tuple[str, str], tuple[float, float]]:
@@ -309,10 +308,10 @@ def measured(config: Config, name: str, dataset: "DataSet") -> Speed | None:
     """How fast this machine is with one classifier: a network like it, hardly trained, computes.
 
     Returns:
-        None for one that cannot be tried, such as a model of clips.
+        None for one that cannot be tried in seconds, such as a model of clips.
     """
     spec = config.classifiers[name]
-    if config.clips is not None:
+    if config.clips is not None or not spec.tried_quickly:
         return None
     with tempfile.TemporaryDirectory() as scratch, runtime.one_thread():
         try:
@@ -326,13 +325,12 @@ def measured(config: Config, name: str, dataset: "DataSet") -> Speed | None:
             float(classifier.measure([picture], ["a"]).seconds[0]) for picture in pictures
         )
         parts, passes = classifier.flops(), max(1, len(getattr(classifier, "timesteps", ())))
-        if isinstance(spec, StagedClassifier):
-            passes = spec.evaluation.steps
+        passes = max(passes, spec.passes)
         return Speed(
             verdict / stated,
             _live(spec, classifier, verdict) / stated,
             _gradient(spec, classifier),
-            step / (spec.train_step_seconds * _batch(spec) / 64) if step else 1.0,
+            step / (spec.train_step_seconds * spec.batch / 64) if step else 1.0,
             parts.get("picture", 0.0)
             + parts.get("step", 0.0) * passes
             + parts.get("evaluation", 0.0) * classifier.evaluations,
@@ -342,14 +340,15 @@ def measured(config: Config, name: str, dataset: "DataSet") -> Speed | None:
 
 def _live(spec: "Kind", classifier: "Classifier", verdict: float) -> float:
     """Seconds of a verdict by a rule that goes through all steps."""
-    if not isinstance(spec, StagedClassifier) or spec.decision is None:
+    asked = spec.decision
+    if asked is None:
         return verdict
-    if isinstance(spec.decision, SequentialDecision) and spec.decision.bet == "bounded":
+    if isinstance(asked, SequentialDecision) and asked.bet == "bounded":
         return verdict  # it needs what validation pictures teach
     pictures = _noise(_LIVE)
-    found = classifier.measure(pictures, [str(k) for k in range(_LIVE)], spec.decision.rule())
-    passes = found.evaluations / classifier.evaluations * spec.evaluation.steps
-    return float(found.seconds.sum() / passes.sum()) * spec.evaluation.steps
+    found = classifier.measure(pictures, [str(k) for k in range(_LIVE)], asked.rule())
+    passes = found.evaluations / classifier.evaluations * spec.passes
+    return float(found.seconds.sum() / passes.sum()) * spec.passes
 
 
 def _gradient(spec: "Kind", classifier: "Classifier") -> float:
@@ -373,9 +372,14 @@ def _made(
     spec, device = config.classifiers[name], runtime.pick_device(config.execution.device)
     if not spec.trained_here:
         return 0.0, spec.load(name, spec.folder, config, device)
-    brief = _brief(spec)
-    alone = config.model_copy(update={"classifiers": {name: brief}, "training_seeds": [0]})
-    [chain] = checkpoints.recipes(alone, dataset).values()
+    brief = spec.briefly(_STEPS)
+
+    def recipes(own: "Kind") -> list[dict[str, Any]]:
+        alone = config.model_copy(update={"classifiers": {name: own}, "training_seeds": [0]})
+        [chain] = checkpoints.recipes(alone, dataset).values()
+        return chain
+
+    chain, whole = recipes(brief), recipes(spec)
     clock = _Clock()
     loop = Loop(Accelerator(cpu=device.type == "cpu"), device, clock, save_every=1e9)
     total = spent = 0.0
@@ -383,19 +387,10 @@ def _made(
         clock.ticks.clear()
         brief.train(name, chain, number, scratch, _Noise(dataset), loop, ())
         each = sorted(after - before for before, after in itertools.pairwise(clock.ticks))
-        steps = spec.stages[number].steps if isinstance(spec, StagedClassifier) else 1
+        steps = kind_of(whole[number]).training_steps(whole[number])
         total, spent = total + steps, spent + steps * each[len(each) // 4]  # others also validate
     folder = checkpoints.checkpoint_folder(scratch, chain[-1])
     return spent / total, spec.load(name, folder, config, device)
-
-
-def _brief(spec: "Kind") -> "Kind":
-    """The same with hardly any training."""
-    if not isinstance(spec, StagedClassifier):
-        return spec.model_copy(update={"steps": _STEPS})
-    short = {"steps": _STEPS, "early_stop": None, "cache_latents": False}
-    stages = [stage.model_copy(update=short) for stage in spec.stages]
-    return spec.model_copy(update={"stages": stages})
 
 
 class _Clock(Reporter):
@@ -433,16 +428,3 @@ def _noise(count: int) -> list[np.ndarray]:
     """Pictures without meaning, uint8 (64, 64, 3)."""
     draws = rng.generator("speed")
     return list(draws.integers(0, 256, (count, 64, 64, 3), dtype=np.uint8))
-
-
-def _batch(spec: "Kind") -> int:
-    """Pictures of a training step."""
-    if isinstance(spec, StagedClassifier):
-        return spec.stages[-1].batch_size
-    return int(getattr(spec, "batch_size", 64))
-
-
-def _plain(spec: "Kind") -> bool:
-    """Whether an EmoDC is trained by plain denoising alone: its decisions hardly end early."""
-    stages = spec.stages if isinstance(spec, StagedClassifier) and spec.reads_prompts else []
-    return bool(stages) and all(stage.objective.kind == "base" for stage in stages)

@@ -136,6 +136,30 @@ class Kind(Section):
         verdict = self.verdict_seconds * perturbation.looks(level)
         return verdict, GRADIENT * verdict
 
+    @property
+    def passes(self) -> int:
+        """Looks at a picture in a verdict that measures everything."""
+        return 1
+
+    @property
+    def batch(self) -> int:
+        """Pictures of a training step."""
+        return int(getattr(self, "batch_size", 64))
+
+    @property
+    def tried_quickly(self) -> bool:
+        """Whether a network like it can be made and hardly trained within seconds."""
+        return True
+
+    @property
+    def only_denoises(self) -> bool:
+        """Whether all its training is plain denoising: its decisions hardly end early."""
+        return False
+
+    def briefly(self, steps: int) -> "Kind":
+        """The same with that many steps of each training."""
+        return self.model_copy(update={"steps": steps})
+
     def declared(self) -> dict[str, Any]:
         """What the config says of a training that the bench did not make, for manifests."""
         names = getattr(self, "trained_with", [])
@@ -391,6 +415,30 @@ class Around(Kind):
     @override
     def folder(self) -> Path | None:
         return self.classifier.folder
+
+    @property
+    @override
+    def passes(self) -> int:
+        return self.classifier.passes
+
+    @property
+    @override
+    def batch(self) -> int:
+        return self.classifier.batch
+
+    @property
+    @override
+    def tried_quickly(self) -> bool:
+        return self.classifier.tried_quickly
+
+    @property
+    @override
+    def only_denoises(self) -> bool:
+        return self.classifier.only_denoises
+
+    @override
+    def briefly(self, steps: int) -> Kind:
+        return self.model_copy(update={"classifier": self.classifier.briefly(steps)})
 
     @override
     def declared(self) -> dict[str, Any]:

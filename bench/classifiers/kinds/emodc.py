@@ -135,6 +135,27 @@ class StagedClassifier(TrainedHere):
 
     @property
     @override
+    def passes(self) -> int:
+        return self.evaluation.steps
+
+    @property
+    @override
+    def batch(self) -> int:
+        return self.stages[-1].batch_size
+
+    @property
+    @override
+    def only_denoises(self) -> bool:
+        return self.reads_prompts and all(s.objective.kind == "base" for s in self.stages)
+
+    @override
+    def briefly(self, steps: int) -> "StagedClassifier":
+        short = {"steps": steps, "early_stop": None, "cache_latents": False}
+        stages = [stage.model_copy(update=short) for stage in self.stages]
+        return self.model_copy(update={"stages": stages})
+
+    @property
+    @override
     def decision(self) -> DecisionConfig | None:
         return self.evaluation.decision
 
@@ -236,6 +257,12 @@ class EmoDCClassifier(StagedClassifier):
         if self.pretrained is not None and self.network != "last_layer":
             raise ValueError("pretrained brings its own network; remove one of the two")
         return self
+
+    @property
+    @override
+    def tried_quickly(self) -> bool:
+        """A pretrained pipeline is large, and may have to be fetched."""
+        return self.pretrained is None
 
     @override
     def views(self, count: int) -> int:

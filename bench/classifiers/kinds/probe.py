@@ -65,6 +65,12 @@ class ProbeClassifier(TrainedHere):
         if self.checkpoint is not None and not self.checkpoint.is_file():
             raise UserError(f"classifier {name!r}: there is no file {self.checkpoint}.")
 
+    @property
+    @override
+    def tried_quickly(self) -> bool:
+        """All pictures' features are computed before anything is fitted."""
+        return False
+
     @override
     def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
         """With a digest of the network, which is not in the checkpoint."""
