@@ -17,7 +17,7 @@ PINNED = {
     "accurate": (7, "c3f46de5986e"),
     "cross": (7, "c30b44b6aff1"),
     "default": (10, "69312aa5e5bf"),
-    "reference": (4, "13bb701d0c34"),
+    "reference": (3, "3b5789155c98"),
     "regression": (0, "4f53cda18c2b"),
     "smoke": (5, "4e7ed6220a74"),
 }

@@ -167,7 +167,7 @@ def test_confusion_is_in_percent_of_support(group: ResultSet) -> None:
     texts = {tuple(np.subtract(t.get_position(), 0.5)): t.get_text() for t in net.texts}
     assert texts == {(0, 0): "100", (1, 1): "50", (0, 2): "50", (2, 2): "50"}
     assert net.get_title().startswith("net\nUAR 66.7 [") and net.get_title().endswith(", 1 tied")
-    assert emodc.get_title().startswith("emodc_x (denoiser check failed)\nUAR 83.3 [")
+    assert emodc.get_title().startswith("emodc_x\n(denoiser check failed)\nUAR 83.3 [")
     assert [t.get_text() for t in net.get_yticklabels()] == ["happy", "sad", "angry"]
 
 
