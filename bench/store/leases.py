@@ -102,6 +102,7 @@ class Leases:
 
     def __init__(self, out: Path) -> None:
         self.folder = out / FOLDER
+        self._made = not out.exists()  # whether the folder of results is this run's
         self._held: set[str] = set()
         self._lock = threading.Lock()
         self._heart: threading.Thread | None = None
@@ -191,7 +192,8 @@ class Leases:
             if not [path for path in self.folder.iterdir() if path.name != ".clock"]:
                 (self.folder / ".clock").unlink(missing_ok=True)
                 self.folder.rmdir()
-                self.folder.parent.rmdir()  # only if nothing is in it
+                if self._made:
+                    self.folder.parent.rmdir()  # only if nothing is in it
 
     def _free(self, content: str, touched: float) -> bool:
         holder = _holder(content)

@@ -140,4 +140,4 @@ def test_a_single_training_seed_that_is_not_the_run_s_is_named(build) -> None:
     build.add("net", "clean", "0", [Y], seed=7, run_seed=0)
     spec = spec_of(build.plan(), "faces-clean")
     assert spec.header[:3] == ("classifier", "n", "accuracy %")
-    assert "training seed 7, run seed 0." in spec.caption
+    assert spec.where.endswith("training seed 7, run seed 0")

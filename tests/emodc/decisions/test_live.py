@@ -76,7 +76,8 @@ def test_live_decides_as_replay(model: EmoDC, pictures: torch.Tensor, rule: Rule
     first, *rest = str(verdict).splitlines()
     assert len(rest) == len(IDS) - 1
     evaluations, steps = verdict.decisions.evaluations[0], verdict.decisions.steps[0]
-    assert first.startswith(f"0: {verdict.labels[0]}, {evaluations} evaluations at {steps} steps, ")
+    said = verdict.labels[0] or "tie"
+    assert first.startswith(f"0: {said}, {evaluations} evaluations at {steps} steps, ")
     trace = model.trace(pictures, IDS)
     assert torch.equal(verdict.trace.timesteps, trace.timesteps)
     for row, name in enumerate(IDS):
