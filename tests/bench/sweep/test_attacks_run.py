@@ -141,8 +141,8 @@ def test_a_broken_defence_is_named(measure, body: str, check: str) -> None:
     folder = measure({"pgd": [2, 8], "square": {"eps": [8], "budget": 30}}, body)
     group, found = graded(folder)
     assert found.grade in ("C", "D") and check in found.failed, found
-    (sentence,) = [own for own in warnings(group) if " under pgd: " in own]
-    assert found.failed[check] in sentence
+    (sentence,) = warnings(group, ["pgd"])
+    assert sentence.startswith("pgd is ") and f"one: {found.failed[check]}" in sentence
     (spec,) = [spec for spec in tables(read(folder), Store(folder)) if spec.name.endswith("pgd")]
     assert not spec.marks and sentence in spec.about
     assert str(spec.rows[0][spec.header.index("evidence")]).startswith(f"{found.grade} (")
