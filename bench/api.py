@@ -318,8 +318,9 @@ class RunResults:
     def table(self) -> "pd.DataFrame":
         """A row per classifier: accuracy in percent with its 95% interval.
 
-        Clean pictures, the mean over the severities of each corruption, and each attack at its
-        largest budget. `to_pandas` has every level as numbers.
+        Columns are those of the report's first table: clean pictures, the mean over the severities
+        of each corruption ("gaussian noise"), and each attack at the budget where classifiers
+        differ most ("pgd 4/255"). `to_pandas` has every level as numbers.
         """
         import pandas as pd
 
