@@ -112,7 +112,13 @@ def test_an_interrupted_run_saves_every_training_and_continues(tmp_path: Path) -
     command = [sys.executable, "-c", SCRIPT, "train", "-c", str(tmp_path / "c.yaml")]
     command += ["--classifiers", "emodc_base,test_resnet", "--out"]
     checkpoints_ = tmp_path / "cut" / "checkpoints"
-    process = subprocess.Popen([*command, str(tmp_path / "cut")], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, str(tmp_path / "cut")],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A background job of a shell, as CI's halves are, begins with SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         while not checkpoints_.exists() or not any(checkpoints_.iterdir()):
             assert process.poll() is None
