@@ -130,7 +130,8 @@ def test_functions_that_are_not_there_are_named(write, factory: str, sentence: s
         ("return images - 1", "values from"),
         ("return (images + 3 * eps).clamp(0, 1)", "a change of 12/255 for eps 4/255"),
         ("return logits.nothing(images)", "failed: AttributeError"),
-        ("return images + torch.from_numpy(np.random.default_rng().random(images.shape)).float() * eps / 2",
+        ("u = np.random.default_rng().random(images.shape)\n    "
+         "return images + torch.tensor(u).float() * eps / 2",
          "two results"),
     ],
 )  # fmt: skip
