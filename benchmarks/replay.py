@@ -29,7 +29,7 @@ class Falling:
     """Gaps that fall 14-fold over the timesteps 0 to 500."""
 
     def at(self, timesteps: NDArray[np.integer]) -> NDArray[np.floating]:
-        """See `emodc.decisions.rules.Profile`."""
+        """The profile of how telling each timestep is, which a rule visits by."""
         gaps = 14.0 ** (-timesteps / 500)
         relative: NDArray[np.floating] = gaps / gaps.mean(axis=1, keepdims=True)
         return relative

@@ -86,7 +86,7 @@ def train_missing(
     from accelerate.utils import broadcast_object_list
 
     from bench.training import side_by_side
-    from bench.training.loop import Loop, TrainingData
+    from bench.training.loop import Loop, Training, TrainingData, TrainingJob
 
     accelerator, device = _processes(pick_device(config.execution.device))
     data = TrainingData(dataset)
@@ -100,7 +100,7 @@ def train_missing(
         if folder.exists()
     }
     accelerator.wait_for_everyone()
-    jobs: dict[Path, side_by_side.Training] = {}
+    jobs: dict[Path, Training] = {}
     for (name, seed), chain in chains.items():
         label = name if len(config.seeds) == 1 else f"{name} seed {seed}"
         after: Path | None = None
@@ -109,7 +109,7 @@ def train_missing(
             if folder in there:
                 Card.verified(folder, recipe)
             elif folder not in jobs:
-                jobs[folder] = side_by_side.Training(label, name, chain, number, folder, after)
+                jobs[folder] = Training(label, name, recipe, number, folder, after)
             after = folder
     places = {folder: place for place, folder in enumerate(jobs)}
     order = sorted(jobs.values(), key=lambda job: distance(places[job.folder]))
@@ -124,7 +124,7 @@ def train_missing(
             break
         with claimed.held(job):
             config.classifiers[job.classifier].train(
-                job.label, job.chain, job.number, out, data, loop, config.execution.trackers
+                TrainingJob(job, out, data, loop, config.execution.trackers)
             )
     return {key: checkpoint_folder(out, chain[-1]) for key, chain in chains.items()}
 

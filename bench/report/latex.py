@@ -108,7 +108,8 @@ def _accented(char: str) -> str | None:
 # How a table is cut to the page: widths guessed, columns wrapped, parts that fit.
 
 
-# Of a page with margins of one inch, and of one of its two columns, in points.
+# Widths of the text in points: of an A4 or letter page with margins of one inch, and of one of
+# two columns there.
 _PAGE_WIDTH = 460.0
 _COLUMN_WIDTH = 225.0
 _PAGE_LINES = 46

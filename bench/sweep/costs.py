@@ -32,7 +32,7 @@ from bench.perturb.config import Perturbations
 from bench.rules import SequentialDecision
 from bench.store.store import Store
 from bench.sweep.plan import PlannedCell, decision_of
-from bench.training.loop import Loop, TrainingData
+from bench.training.loop import Loop, Training, TrainingData, TrainingJob
 from bench.util import rng, runtime
 from bench.util.errors import UserError
 from bench.util.files import cache_folder, digest, read_sealed, write_sealed
@@ -139,7 +139,7 @@ class Costs:
     speeds: Mapping[str, Speed] = field(default_factory=dict)
 
     def speed(self, name: str) -> Speed:
-        """Of a classifier."""
+        """How fast this machine is with a classifier."""
         return self.speeds.get(name, Speed())
 
     def seconds(self, planned: PlannedCell) -> float:
@@ -383,13 +383,15 @@ def _made(
     clock = _Clock()
     loop = Loop(Accelerator(cpu=device.type == "cpu"), device, clock, save_every=1e9)
     total = spent = 0.0
-    for number in range(len(chain)):
+    folder: Path | None = None
+    for number, (recipe, own) in enumerate(zip(chain, whole, strict=True)):
         clock.ticks.clear()
-        brief.train(name, chain, number, scratch, _Noise(dataset), loop, ())
+        before, folder = folder, checkpoints.checkpoint_folder(scratch, recipe)
+        training = Training(name, name, recipe, number, folder, before)
+        brief.train(TrainingJob(training, scratch, _Noise(dataset), loop))
         each = sorted(after - before for before, after in itertools.pairwise(clock.ticks))
-        steps = kind_of(whole[number]).training_steps(whole[number])
+        steps = kind_of(own).training_steps(own)
         total, spent = total + steps, spent + steps * each[len(each) // 4]  # others also validate
-    folder = checkpoints.checkpoint_folder(scratch, chain[-1])
     return spent / total, spec.load(name, folder, config, device)
 
 
@@ -407,9 +409,13 @@ class _Clock(Reporter):
 
 
 class _Ticking(Task):
+    def __init__(self, clock: _Clock, label: str, total: int, done: int) -> None:
+        super().__init__(clock, label, total, done)
+        self._ticks = clock.ticks
+
     def advance(self, count: int = 1, note: str = "", work: float = 0.0) -> None:
         """Note the time."""
-        self._reporter.ticks.append(time.perf_counter())  # type: ignore[attr-defined]
+        self._ticks.append(time.perf_counter())
 
 
 class _Noise(TrainingData):

@@ -75,7 +75,7 @@ class _Actor:
         """Return when it can work."""
 
     def run(self, shard: Shard) -> None:
-        """See `Worker.run`."""
+        """Measure a shard and store its rows."""
         self._worker.run(shard)
 
 

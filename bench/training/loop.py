@@ -6,7 +6,8 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -244,3 +245,62 @@ def cached_latents(
             cache.flush()
     loop.accelerator.wait_for_everyone()
     return path
+
+
+# ------------------------------------------------------------------------------------------------
+# What is to be trained.
+
+
+@dataclass(frozen=True)
+class Training:
+    """One checkpoint to be trained.
+
+    Attributes:
+        label: Names it in messages.
+        classifier: Its classifier's name in the config.
+        recipe: What determines its weights.
+        number: Which checkpoint of its classifier it is, from 0.
+        folder: Where it will be.
+        after: The folder of the checkpoint that it starts from; None for the first.
+    """
+
+    label: str
+    classifier: str
+    recipe: dict[str, Any]
+    number: int
+    folder: Path
+    after: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A training, and what it is given.
+
+    Attributes:
+        training: Which checkpoint.
+        out: Folder of the run.
+        data: The splits.
+        loop: Runs the steps.
+        trackers: Names of trackers.
+    """
+
+    training: Training
+    out: Path
+    data: TrainingData
+    loop: Loop
+    trackers: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        """Names the classifier in messages."""
+        return self.training.label
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What determines the weights."""
+        return self.training.recipe
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoint is written."""
+        return self.training.folder

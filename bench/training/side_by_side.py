@@ -13,13 +13,13 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.store.checkpoints import Card
 from bench.store.leases import POLL, Leases
+from bench.training.loop import Loop, Training, TrainingData, TrainingJob
 from bench.util import runtime
 from bench.util.progress import Relay, Reporter, shown
 
@@ -32,27 +32,6 @@ WORTHWHILE = 120.0
 
 #: How long an interrupted training may take to save what it has, in seconds.
 _PATIENCE = 30.0
-
-
-@dataclass(frozen=True)
-class Training:
-    """One checkpoint to be trained.
-
-    Attributes:
-        label: Names it in messages.
-        classifier: Its classifier's name in the config.
-        chain: The recipes of all the classifier's checkpoints.
-        number: Which one.
-        folder: Where it will be.
-        after: The folder of the checkpoint that it starts from; None for the first.
-    """
-
-    label: str
-    classifier: str
-    chain: list[dict[str, Any]]
-    number: int
-    folder: Path
-    after: Path | None
 
 
 def process_count(config: "Config", dataset: "DataSet", chains: int, seconds: float) -> int:
@@ -103,7 +82,7 @@ class Claimed:
                     return job
                 self._leases.release(job.folder.name)
             if job.folder.exists():  # another run has trained it
-                Card.verified(job.folder, job.chain[job.number])
+                Card.verified(job.folder, job.recipe)
                 self.left.remove(job)
         return None
 
@@ -220,8 +199,6 @@ def _start(
     import torch
     from accelerate import Accelerator
 
-    from bench.training.loop import Loop, TrainingData
-
     runtime.keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
@@ -234,7 +211,7 @@ def _start(
 
     def run(job: Training) -> None:
         config.classifiers[job.classifier].train(
-            job.label, job.chain, job.number, out, data, loop, config.execution.trackers
+            TrainingJob(job, out, data, loop, config.execution.trackers)
         )
 
     _run_one = run

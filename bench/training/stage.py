@@ -16,7 +16,7 @@ from torch import Tensor
 from bench.data.base import DataSet
 from bench.data.batches import Batches
 from bench.store.checkpoints import Card, conditioning_check, judge, split_errors
-from bench.training.loop import LatentBatches, Loop, TrainingData, cached_latents
+from bench.training.loop import LatentBatches, Loop, TrainingData, TrainingJob, cached_latents
 from bench.util import rng
 from bench.util.errors import UserError
 from bench.util.files import digest
@@ -273,35 +273,19 @@ _VALIDATION_STEPS = 20
 _LINEAR = 2048  # training pictures that a linear denoiser is learned from: a few seconds
 
 
-def train_stage(
-    name: str,
-    spec: "StagedClassifier",
-    chain: list[dict[str, Any]],
-    number: int,
-    folders: Sequence[Path],
-    out: Path,
-    data: TrainingData,
-    loop: Loop,
-    trackers: Sequence[str],
-) -> None:
-    """Train stage `number` of an EmoDC, or of its matched control.
+def train_stage(spec: "StagedClassifier", job: TrainingJob) -> None:
+    """Train a stage of an EmoDC, or of its matched control.
 
     Args:
-        name: Names the classifier in messages.
         spec: Its config.
-        chain: The recipes of all its stages.
-        number: Which stage.
-        folders: The checkpoint folder of each recipe.
-        out: Folder of the run.
-        data: The splits.
-        loop: Runs the steps.
-        trackers: Names of trackers.
+        job: Which stage, and what its training is given.
 
     Raises:
         UserError: If the stage asks for something that its network cannot do.
     """
-    recipe, stage = chain[number], spec.stages[number]
-    folder, previous = folders[number], folders[number - 1] if number else None
+    name, data, loop, number = job.name, job.data, job.loop, job.training.number
+    recipe, stage = job.recipe, spec.stages[number]
+    folder, previous = job.folder, job.training.after
     control = not spec.reads_prompts
     prompts = make_prompts(spec.texts(data.dataset.classes), data.dataset)
     denoiser = _starting_point(name, spec, recipe, previous, prompts, data).to(loop.device)
@@ -314,15 +298,15 @@ def train_stage(
         raise UserError(f"classifier {name!r}: {error}.") from error
     batches: Batches | LatentBatches
     if stage.cache_latents:
-        batches = _latent_batches(stage, denoiser, recipe, training.seed, out, data, loop)
+        batches = _latent_batches(stage, denoiser, recipe, training.seed, job.out, data, loop)
     else:
         pictures = data.split("train", denoiser.image_size)
         batches = Batches(*pictures, stage.batch_size, training.seed, stage.balanced)
 
     label = f"train {name} ({'cross-entropy head' if control else stage.objective.kind})"
     split = data.split("val", denoiser.image_size)
-    names = trackers if loop.accelerator.is_main_process else []
-    with Trackers(names, out, folder.name) as tracked:
+    names = job.trackers if loop.accelerator.is_main_process else []
+    with Trackers(names, job.out, folder.name) as tracked:
         run = StageTrainer(trainer, stage, split, control, tracked, label, loop.reporter)
         seconds = loop.run(label, run, batches, stage.steps, folder)
     run.finish()

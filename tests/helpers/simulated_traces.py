@@ -30,7 +30,7 @@ class Shape:
     values: tuple[float, ...]
 
     def at(self, timesteps: NDArray[np.integer]) -> Floats:
-        """See `emodc.decisions.rules.Profile`."""
+        """The profile of how telling each timestep is, which a rule visits by."""
         gaps = np.interp(timesteps, np.arange(25, 500, 50), self.values)
         relative: Floats = gaps / gaps.mean(axis=-1, keepdims=True)
         return relative

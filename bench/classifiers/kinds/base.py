@@ -14,7 +14,7 @@ Kinds are imported whenever a config is read, so they import torch and networks 
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bench.data.config import ShownFrames
     from bench.perturb.base import Perturbation
     from bench.rules import DecisionConfig
-    from bench.training.loop import Loop, TrainingData
+    from bench.training.loop import TrainingJob
 
 
 class Kind(Section):
@@ -190,27 +190,8 @@ class Kind(Section):
         """Optimiser steps from the checkpoint before to the one of this recipe."""
         raise TypeError(f"{cls.__name__} is not trained")
 
-    def train(
-        self,
-        name: str,
-        chain: list[dict[str, Any]],
-        number: int,
-        out: Path,
-        data: "TrainingData",
-        loop: "Loop",
-        trackers: Sequence[str],
-    ) -> None:
-        """Train checkpoint `number` of the chain of recipes. All processes call it.
-
-        Args:
-            name: Names the classifier in messages.
-            chain: The recipes of all its checkpoints.
-            number: Which one.
-            out: Folder of the run.
-            data: The splits.
-            loop: Runs the steps.
-            trackers: Names of trackers.
-        """
+    def train(self, job: "TrainingJob") -> None:
+        """Train one checkpoint. All processes call it."""
         raise TypeError(f"{type(self).__name__} is not trained")
 
     # Measuring.
@@ -392,6 +373,9 @@ class Around(Kind):
 
     classifier: Annotated[SerializeAsAny[Kind], BeforeValidator(_of_its_kind)]
 
+    # What is a constant of other kinds depends here on the classifier: mypy sees a property in the
+    # place of a class variable.
+
     @property
     def trained_here(self) -> bool:  # type: ignore[override]
         """Whether the classifier is."""
@@ -449,17 +433,8 @@ class Around(Kind):
         return self.classifier.recipes(common)
 
     @override
-    def train(
-        self,
-        name: str,
-        chain: list[dict[str, Any]],
-        number: int,
-        out: Path,
-        data: "TrainingData",
-        loop: "Loop",
-        trackers: Sequence[str],
-    ) -> None:
-        self.classifier.train(name, chain, number, out, data, loop, trackers)
+    def train(self, job: "TrainingJob") -> None:
+        self.classifier.train(job)
 
     @override
     def identity(self, name: str) -> str | None:
@@ -473,9 +448,6 @@ class Around(Kind):
 class TrainedAtOnce(TrainedHere):
     """A network with one checkpoint. It is small: the main process trains it, others wait."""
 
-    architecture: str
-    steps: int = Field(625, ge=1)
-
     @classmethod
     @override
     def stem(cls, recipe: Mapping[str, Any]) -> str:
@@ -487,26 +459,12 @@ class TrainedAtOnce(TrainedHere):
         return int(recipe["steps"])
 
     @abstractmethod
-    def train_network(
-        self, name: str, recipe: dict[str, Any], folder: Path, data: "TrainingData", loop: "Loop"
-    ) -> None:
-        """Train the network of `recipe` into `folder`; other arguments as of `train`."""
+    def train_network(self, job: "TrainingJob") -> None:
+        """Train it in this process."""
 
     @override
-    def train(
-        self,
-        name: str,
-        chain: list[dict[str, Any]],
-        number: int,
-        out: Path,
-        data: "TrainingData",
-        loop: "Loop",
-        trackers: Sequence[str],
-    ) -> None:
-        from bench.classifiers.checkpoints import checkpoint_folder
-
-        if loop.accelerator.is_main_process:
-            recipe = chain[number]
-            self.train_network(name, recipe, checkpoint_folder(out, recipe), data, loop)
+    def train(self, job: "TrainingJob") -> None:
+        if job.loop.accelerator.is_main_process:
+            self.train_network(job)
         else:
-            loop.accelerator.wait_for_everyone()
+            job.loop.accelerator.wait_for_everyone()

@@ -1,7 +1,6 @@
 """A discriminative network, trained from scratch."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -13,7 +12,7 @@ from bench.util.section import Section
 
 if TYPE_CHECKING:
     from baselines.robust import AdversarialTraining
-    from bench.training.loop import Loop, TrainingData
+    from bench.training.loop import TrainingJob
 
 
 class AdversarialConfig(Section):
@@ -100,9 +99,7 @@ class BaselineClassifier(TrainedAtOnce):
         return (*cls.saw, *training.get("augmentation", ()))
 
     @override
-    def train_network(
-        self, name: str, recipe: dict[str, Any], folder: Path, data: "TrainingData", loop: "Loop"
-    ) -> None:
+    def train_network(self, job: "TrainingJob") -> None:
         from bench.training.discriminative import train_baseline
 
-        train_baseline(name, self, recipe, folder, data, loop)
+        train_baseline(self, job)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -15,7 +14,7 @@ from bench.util.section import Section, UserPath
 
 if TYPE_CHECKING:
     from bench.perturb.base import Perturbation
-    from bench.training.loop import Loop, TrainingData
+    from bench.training.loop import TrainingJob
 
 
 class DamSettings(Section):
@@ -131,12 +130,10 @@ class ClipNetwork(TrainedAtOnce):
         return [{**common, **own}]
 
     @override
-    def train_network(
-        self, name: str, recipe: dict[str, Any], folder: Path, data: "TrainingData", loop: "Loop"
-    ) -> None:
+    def train_network(self, job: "TrainingJob") -> None:
         from bench.training.discriminative import train_clip_network
 
-        train_clip_network(name, self, recipe, folder, data, loop)
+        train_clip_network(self, job)
 
     @override
     def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:

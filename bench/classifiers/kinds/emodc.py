@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from bench.perturb.base import Perturbation
-    from bench.training.loop import Loop, TrainingData
+    from bench.training.loop import TrainingJob
     from emodc import Denoiser, Prompts
 
 
@@ -195,21 +195,10 @@ class StagedClassifier(TrainedHere):
         return int(recipe["stages"][-1]["steps"])
 
     @override
-    def train(
-        self,
-        name: str,
-        chain: list[dict[str, Any]],
-        number: int,
-        out: Path,
-        data: "TrainingData",
-        loop: "Loop",
-        trackers: Sequence[str],
-    ) -> None:
-        from bench.classifiers.checkpoints import checkpoint_folder
+    def train(self, job: "TrainingJob") -> None:
         from bench.training.stage import train_stage
 
-        folders = [checkpoint_folder(out, recipe) for recipe in chain]
-        train_stage(name, self, chain, number, folders, out, data, loop, trackers)
+        train_stage(self, job)
 
     # What a stage's training asks; see `bench.training.stage`.
 

@@ -1,6 +1,7 @@
 """The mean over the frames of a clip of what a classifier of pictures says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from bench.config import Config
     from bench.data.config import ShownFrames
     from bench.perturb.base import Perturbation
-    from bench.training.loop import Loop, TrainingData
+    from bench.training.loop import TrainingJob
 
 
 @register
@@ -92,26 +93,19 @@ class FrameMeanClassifier(Around):
         return super().recipes(common)
 
     @override
-    def train(
-        self,
-        name: str,
-        chain: list[dict[str, Any]],
-        number: int,
-        out: Path,
-        data: "TrainingData",
-        loop: "Loop",
-        trackers: Sequence[str],
-    ) -> None:
+    def train(self, job: "TrainingJob") -> None:
         """Train the classifier of pictures on frames of the clips."""
         from bench.data.clips import ClipFrames
         from bench.training.loop import TrainingData
 
-        clips = data.dataset.clips
+        clips = job.data.dataset.clips
         if clips is None:
-            raise UserError(f"classifier {name!r} is trained on clips; set `clips` in the config.")
+            raise UserError(
+                f"classifier {job.name!r} is trained on clips; set `clips` in the config."
+            )
         if self.train_frames > 1:
-            data = TrainingData(ClipFrames(clips, self.train_frames))
-        super().train(name, chain, number, out, data, loop, trackers)
+            job = replace(job, data=TrainingData(ClipFrames(clips, self.train_frames)))
+        super().train(job)
 
     @override
     def load(

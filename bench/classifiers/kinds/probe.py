@@ -1,14 +1,14 @@
 """Logistic regression on the features of a pretrained network, which stays as it is."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 from typing_extensions import override
 
-from bench.classifiers.kinds.base import TrainedHere, TrainedWith, register
+from bench.classifiers.kinds.base import TrainedAtOnce, TrainedWith, register
 from bench.classifiers.kinds.huggingface import (
     fetched,
     folder_digest,
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from bench.classifiers.base import Classifier
     from bench.classifiers.networks import PreparedNetwork
     from bench.config import Config
-    from bench.training.loop import Loop, TrainingData
+    from bench.training.loop import TrainingJob
 
 _BATCH = 32  # pictures whose features are computed at once
 
 
 @register
-class ProbeClassifier(TrainedHere):
+class ProbeClassifier(TrainedAtOnce):
     """Frozen features of a network of timm's or of Hugging Face, such as DINOv2 or CLIP.
 
     Multinomial logistic regression is fitted on training pictures, its penalty chosen on
@@ -88,28 +88,8 @@ class ProbeClassifier(TrainedHere):
         return 1
 
     @override
-    def train(
-        self,
-        name: str,
-        chain: list[dict[str, Any]],
-        number: int,
-        out: Path,
-        data: "TrainingData",
-        loop: "Loop",
-        trackers: Sequence[str],
-    ) -> None:
-        """Compute the features of all pictures, and fit; one process does it, others wait."""
-        from bench.classifiers.checkpoints import checkpoint_folder
-
-        if not loop.accelerator.is_main_process:
-            loop.accelerator.wait_for_everyone()
-            return
-        recipe = chain[number]
-        self._fit(name, recipe, checkpoint_folder(out, recipe), data, loop)
-
-    def _fit(
-        self, name: str, recipe: dict[str, Any], folder: Path, data: "TrainingData", loop: "Loop"
-    ) -> None:
+    def train_network(self, job: "TrainingJob") -> None:
+        """Compute the features of all pictures, and fit."""
         import numpy as np
         import torch
 
@@ -117,9 +97,9 @@ class ProbeClassifier(TrainedHere):
         from bench.store.checkpoints import Card
         from bench.training import probe
 
-        dataset = data.dataset
+        dataset = job.data.dataset
         samples = [*dataset.samples("train"), *dataset.samples("val")]
-        network = self._backbone(name).eval()
+        network = self._backbone(job.name).eval()
 
         def batch(position: int) -> "tuple[torch.Tensor, torch.Tensor]":
             part = samples[position * _BATCH : (position + 1) * _BATCH]
@@ -127,9 +107,9 @@ class ProbeClassifier(TrainedHere):
             prepared = [network.inputs(as_images([dataset.picture(one)])) for one in part]
             return torch.cat(prepared), torch.zeros(len(part))
 
-        features = probe.Features(network.to(loop.device).of_prepared, len(samples), _BATCH)
+        features = probe.Features(network.to(job.loop.device).of_prepared, len(samples), _BATCH)
         steps = -(-len(samples) // _BATCH)
-        seconds = loop.run(f"features for {name}", features, batch, steps, folder)
+        seconds = job.loop.run(f"features for {job.name}", features, batch, steps, job.folder)
         found = torch.cat(features.found).numpy().astype(np.float64)
         place = {label: k for k, label in enumerate(dataset.classes)}
         labels = np.array([place[one.label] for one in samples])
@@ -137,11 +117,16 @@ class ProbeClassifier(TrainedHere):
         weight, bias, said = probe.chosen(
             (found[:cut], labels[:cut]), (found[cut:], labels[cut:]), len(dataset.classes)
         )
-        loop.publish(
-            folder,
+        job.loop.publish(
+            job.folder,
             lambda scratch: probe.save(scratch, weight, bias, dataset.classes),
             Card(
-                kind="probe", recipe=recipe, weights="", validation=said, gate=None, seconds=seconds
+                kind="probe",
+                recipe=job.recipe,
+                weights="",
+                validation=said,
+                gate=None,
+                seconds=seconds,
             ),
         )
 
