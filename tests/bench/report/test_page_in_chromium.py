@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import pages
 import pytest
@@ -325,10 +326,12 @@ def test_a_report_fits_two_screens_before_it_is_unfolded(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_barrier(browser: Browser, address: str, out: Path, scheme: str) -> None:
+def test_axe_finds_no_barrier(
+    browser: Browser, address: str, out: Path, scheme: Literal["light", "dark"]
+) -> None:
     """Contrast, names, landmarks, headings, tables, keyboard: the rules of axe-core."""
     write_report(out)
-    context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+    context = browser.new_context(color_scheme=scheme)
     page = context.new_page()
     for opened in (address, (out / "report" / "index.html").as_uri()):
         page.goto(opened)

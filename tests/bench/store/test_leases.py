@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,11 +16,11 @@ from bench.store import leases
 from bench.store.leases import FOLDER, Leases
 
 
-def write(out: Path, age: float = 0.0, **changes: object) -> Path:
+def write(out: Path, age: float = 0.0, **changes: Any) -> Path:
     """The lease "a" of another process, touched `age` seconds ago."""
     (out / FOLDER).mkdir(exist_ok=True)
     path = out / FOLDER / "a"
-    holder = replace(leases._me(), token="another", **changes)  # type: ignore[arg-type]
+    holder = replace(leases._me(), token="another", **changes)
     path.write_text(json.dumps(asdict(holder)))
     now = path.stat().st_mtime
     os.utime(path, (now - age, now - age))
@@ -32,16 +33,18 @@ def ended() -> int:
     return process.pid
 
 
+def _claim(own: Leases, start: threading.Barrier, won: list[Leases]) -> None:
+    start.wait()
+    if own.claim("a"):
+        won.append(own)
+
+
 def test_one_of_many_has_it(tmp_path: Path) -> None:
     for _ in range(20):
         start, won = threading.Barrier(8), list[Leases]()
 
-        def claim(own: Leases, start=start, won=won) -> None:  # type: ignore[no-untyped-def]
-            start.wait()
-            if own.claim("a"):
-                won.append(own)
-
-        threads = [threading.Thread(target=claim, args=(Leases(tmp_path),)) for _ in range(8)]
+        each = [(Leases(tmp_path), start, won) for _ in range(8)]
+        threads = [threading.Thread(target=_claim, args=own) for own in each]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -64,13 +67,13 @@ def test_one_of_many_has_it(tmp_path: Path) -> None:
     ids=str,
 )
 def test_what_is_free(
-    tmp_path: Path, lease: dict[str, object], free: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, lease: dict[str, Any], free: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Clocks of machines do not matter, only the file system's.
     monkeypatch.setattr(time, "time", lambda: 1e12)
     if lease.get("pid") == "ended":
         lease = lease | {"pid": ended()}
-    write(tmp_path, **lease)  # type: ignore[arg-type]
+    write(tmp_path, **lease)
     own = Leases(tmp_path)
     assert (own.holder("a") is None) == free
     assert len(own.others("a")) == (not free)
