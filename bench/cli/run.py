@@ -140,30 +140,38 @@ def run(
     """
     out = out or suite.out
     flags = limit, classifiers, perturbations, seed, device, model
-    if suite is Suite.paper:
-        if config is not None or option or worker is not None or executor or address:
-            raise UserError(
-                "`bench run paper` takes no --config, --option, --worker, --executor or --address."
-            )
-        for one in _experiments(scale, roots, data, root, out):
-            chosen = configure(one.config, None, *flags)
-            _carry_out(
-                suite, chosen, out / one.name, agreed, dry_run, fresh, None, retry_failed, json
-            )
+
+    def carry_out(source: "Path | Config", chosen: "DataConfig | None", out: Path) -> None:
+        settled = _executed(configure(source, chosen, *flags), executor, address, worker)
+        if suite is Suite.steps:
+            settled = for_steps(settled, perturbations is None)
+        _carry_out(suite, settled, out, agreed, dry_run, fresh, worker, retry_failed, json)
+
+    if suite is not Suite.paper:
+        if scale is not None or roots is not None:
+            raise UserError("--scale and --roots are for `bench run paper`.")
+        carry_out(config or suite.config, chosen_data(data, root, option), out)
         return
-    if scale is not None or roots is not None:
-        raise UserError("--scale and --roots are for `bench run paper`.")
-    chosen = configure(config or suite.config, chosen_data(data, root, option), *flags)
+    if config is not None or option or worker is not None or json:
+        raise UserError(
+            "`bench run paper` is a run of each data set and takes no --config, --option, --worker "
+            "or --json; `bench report --json` reads the results of one."
+        )
+    for one in _experiments(scale, roots, data, root, out):
+        carry_out(one.config, None, out / one.name)
+
+
+def _executed(
+    config: "Config", executor: str | None, address: str | None, worker: str | None
+) -> "Config":
+    """The config with the flags that say where its shards are computed."""
     execution: dict[str, object] = {"executor": executor} if executor else {}
     if address is not None:
         execution |= {"executor": executor or "ray", "address": address}
     if worker is not None or execution.get("executor") == "ray":
         execution["errors"] = "record"  # the others go on
-    updated = chosen.execution.model_copy(update=execution)
-    chosen = chosen.model_copy(update={"execution": updated})
-    if suite is Suite.steps:
-        chosen = for_steps(chosen, perturbations is None)
-    _carry_out(suite, chosen, out, agreed, dry_run, fresh, worker, retry_failed, json)
+    updated = config.execution.model_copy(update=execution)
+    return config.model_copy(update={"execution": updated})
 
 
 def _experiments(

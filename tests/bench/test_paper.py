@@ -72,6 +72,7 @@ def test_the_tiny_scale_draws_trains_measures_and_reports(
         (("--scale", "full", "--data", "raf-db"), "Did you mean raf_db"),
         (("--scale", "full", "--data", "sfew", "--root", "nowhere"), "sfew: there is no folder"),
         (("--scale", "tiny", "--config", "default"), "takes no --config"),
+        (("--scale", "tiny", "--json"), "bench report --json"),
         (("--scale", "tiny", "--root", "x"), "name it with --data"),
     ],
 )
