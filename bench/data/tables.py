@@ -3,6 +3,7 @@
 Parsers take text and a name for errors (`origin`), so that they are functions without files.
 """
 
+import contextlib
 import csv
 import re
 import sys
@@ -25,14 +26,8 @@ def read_text(path: Path) -> str:
     Raises:
         UserError: If it cannot be read or is no text.
     """
-    try:
+    with _as_text(path):
         text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: is not a text file in UTF-8 ({error.reason}). Save it as UTF-8."
-        ) from error
     if "\0" in text:
         raise UserError(f"{path}: is not a text file (it has NUL characters).")
     return text
@@ -44,9 +39,15 @@ def read_lines(path: Path) -> Iterator[str]:
     Raises:
         UserError: If it cannot be read or is no text.
     """
+    with _as_text(path), path.open(encoding="utf-8-sig", newline="") as file:
+        yield from file
+
+
+@contextlib.contextmanager
+def _as_text(path: Path) -> Iterator[None]:
+    """What reading a file raises, in a sentence."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from file
+        yield
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:

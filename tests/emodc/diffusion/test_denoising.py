@@ -34,6 +34,14 @@ class _Grey(Denoiser):
 NULL = Conditions(torch.zeros(1, 1, 1))
 
 
+def at(model: _Grey, timestep: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The signal at a timestep, x_t of `drawn()`, and its variance."""
+    pictures, noise = drawn()
+    signal, level = model.process.signal[timestep], model.process.noise[timestep]
+    noisy = signal * model.encode(pictures) + level * noise
+    return signal, noisy, signal**2 * SPREAD**2 + level**2
+
+
 def drawn() -> tuple[torch.Tensor, torch.Tensor]:
     draws = torch.Generator().manual_seed(3)
     pictures = (SPREAD * torch.randn(2, 3, 8, 8, generator=draws) + 1) / 2
@@ -42,28 +50,22 @@ def drawn() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("timestep", [20, 200, 600])
 def test_one_step_is_the_posterior_mean(timestep: int) -> None:
-    pictures, noise = drawn()
     model = _Grey()
-    signal, level = model.process.signal[timestep], model.process.noise[timestep]
-    noisy = signal * model.encode(pictures) + level * noise
-    variance = signal**2 * SPREAD**2 + level**2  # of x_t
+    signal, noisy, variance = at(model, timestep)
     expected = (signal * SPREAD**2 / variance * noisy + 1) / 2
-    found = denoised(model, pictures, noise, NULL, timestep)
+    found = denoised(model, *drawn(), NULL, timestep)
     assert torch.allclose(found, expected.clamp(0, 1), atol=1e-5)
 
 
 @pytest.mark.parametrize("timestep", [100, 200, 600])
 def test_all_steps_follow_the_flow_that_keeps_the_spread(timestep: int) -> None:
     """The posterior mean shrinks towards 0; the flow maps N(0, variance) onto N(0, SPREAD^2)."""
-    pictures, noise = drawn()
     model = _Grey()
-    signal, level = model.process.signal[timestep], model.process.noise[timestep]
-    noisy = signal * model.encode(pictures) + level * noise
-    variance = signal**2 * SPREAD**2 + level**2
+    _, noisy, variance = at(model, timestep)
     expected = (SPREAD / variance.sqrt() * noisy + 1) / 2
-    found = denoised(model, pictures, noise, NULL, timestep, timestep + 1)
+    found = denoised(model, *drawn(), NULL, timestep, timestep + 1)
     assert torch.allclose(found, expected.clamp(0, 1), atol=0.01)
-    assert not torch.allclose(found, denoised(model, pictures, noise, NULL, timestep), atol=0.01)
+    assert not torch.allclose(found, denoised(model, *drawn(), NULL, timestep), atol=0.01)
 
 
 @pytest.mark.parametrize(("timestep", "steps"), [(1000, 1), (-1, 1), (10, 12), (10, 0)])
