@@ -22,6 +22,7 @@ from bench.util.progress import Reporter
 RUN = """
 import sys
 from pathlib import Path
+import torch
 from bench.config import load
 from bench.sweep.run import run
 from bench.sweep.together import WorkPart
@@ -34,6 +35,7 @@ def counted(self, shard):
     print("shard", shard.name, flush=True)
     compute(self, shard)
 Worker._run = counted
+torch.set_num_threads(1)  # as in the undisturbed run: bits of weights depend on it, so ids do
 config = load(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()

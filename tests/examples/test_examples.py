@@ -32,7 +32,7 @@ def code(path: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("evaluate.py", ("linear", "gaussian_noise", "pgd")),
+        ("evaluate.py", ("linear", "gaussian noise", "pgd")),
         ("compare.py", ("gaussian_blur 5", "not distinguishable")),
         ("evaluate.ipynb", ("mine", "gaussian_noise", "Figure", "not distinguishable")),
     ],
