@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.report.outcomes import Difference, difference, recognised, same_samples
+from bench.report.ranking import FEWEST_ATTACKED
 from bench.report.results import ResultSet
 from bench.report.spec import TableSpec
 
@@ -66,7 +67,13 @@ def _best(group: ResultSet, tied: Sequence[str]) -> Iterator[str]:
 
 def _robust(group: ResultSet, specs: Sequence[TableSpec], tied: Sequence[str]) -> Iterator[str]:
     """Who keeps most accuracy under noise, blur and each attack, and who loses most."""
+    few: dict[str, int] = {}
     for name, level in _chosen(group):
+        known = [r for classifier in group.names for r in group.under(classifier, name)]
+        attacked = min((r.n for r in known if not r.cell.about.model_free), default=FEWEST_ATTACKED)
+        if attacked < FEWEST_ATTACKED:
+            few[name] = attacked
+            continue
         lost = _lost(group, name, level)
         if len(lost) < 2:
             continue
@@ -79,6 +86,9 @@ def _robust(group: ResultSet, specs: Sequence[TableSpec], tied: Sequence[str]) -
         if len(equal) > 1 and equal[0] != least:
             sentence += f"; of those not distinguishable when clean {equal[0]} least"
         yield f"{sentence}."
+    if few:
+        counts = ", ".join(f"{name} {n} pictures" for name, n in few.items())
+        yield f"Attacks on too few pictures to rank classifiers ({FEWEST_ATTACKED}): {counts}."
 
 
 def _chosen(group: ResultSet) -> list[tuple[str, str]]:

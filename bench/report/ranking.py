@@ -15,6 +15,8 @@ from bench.stats import detectable_difference, holm, split_evenly
 
 #: Fewer samples are not ranked: whatever comes out on top of them is mostly luck.
 FEWEST = 30
+#: Of attacks, where a few pictures of luck decide which of two defences looks stronger.
+FEWEST_ATTACKED = 500
 
 #: How a number compares with the others of its column: alone at the top, or not distinguishable
 #: from the top. Other numbers have no mark, and neither has a column that is not ranked.
@@ -29,11 +31,13 @@ class RankedScores:
         seeds: Of training, k.
         ids: Sample ids, (N,).
         values: (k, N): right or wrong, or a share of severities, in [0, 1]; or such, weighed.
+        attacked: Whether by an attack: then fewer than `FEWEST_ATTACKED` are not ranked.
     """
 
     seeds: tuple[int, ...]
     ids: NDArray[np.object_]
     values: NDArray[np.float64]
+    attacked: bool = False
 
     @classmethod
     def of(cls, entry: Result | None) -> "RankedScores | None":
@@ -43,7 +47,7 @@ class RankedScores:
         """
         if entry is None or not all(result.manifest.deterministic for result in entry.results):
             return None
-        return cls(entry.seeds, entry.each[0].ids, entry.right)
+        return cls(entry.seeds, entry.each[0].ids, entry.right, not entry.cell.about.model_free)
 
     @classmethod
     def balanced(cls, entry: Result | None) -> "RankedScores | None":
@@ -62,7 +66,13 @@ class RankedScores:
         whole = bool(each) and len(each) == len(entries)
         if not whole or not all(_pair(each[0], other) for other in each):
             return None
-        return cls(each[0].seeds, each[0].ids, np.mean([own.values for own in each], axis=0))
+        values = np.mean([own.values for own in each], axis=0)
+        return replace(each[0], values=values, attacked=any(own.attacked for own in each))
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are samples enough to rank."""
+        return len(self.ids) >= (FEWEST_ATTACKED if self.attacked else FEWEST)
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ class Ranking:
     Attributes:
         marks: By (row, column).
         tests: Number of tests that the p values were adjusted for.
-        unranked: Whether a column was left out because it has under `FEWEST` samples.
+        unranked: Whether a column was left out because it has too few samples.
         several: Whether a tested row has several trainings.
         apart: Names of rows that stand on other samples or training seeds than most of a column.
         detectable: The smallest difference that a test of this table finds with a power of 80%, at
@@ -98,7 +108,8 @@ class Ranking:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What was not ranked."""
-        few = [f"Columns with under {FEWEST} samples are not ranked."] if self.unranked else []
+        said = f"Columns with under {FEWEST} samples (attacks: {FEWEST_ATTACKED}) are not ranked."
+        few = [said] if self.unranked else []
         if self.apart:
             few.append(f"Not ranked, on other samples or trainings: {', '.join(self.apart)}.")
         return tuple(few)
@@ -117,11 +128,11 @@ def rank(columns: Mapping[int, Sequence[RankedScores | None]], names: Sequence[s
         names: Of the rows.
 
     Returns:
-        Marks for columns with at least two comparable entries and `FEWEST` samples.
+        Marks for columns with at least two comparable entries, and samples enough.
     """
     kept = {c: _comparable(entries) for c, entries in columns.items()}
     apart = [names[r] for c, own in kept.items() if own for r in _rows(columns[c]) if r not in own]
-    large = {c: own for c, own in kept.items() if own and _size(own) >= FEWEST}
+    large = {c: own for c, own in kept.items() if own and all(e.enough for e in own.values())}
     tested = {c: _p_values(own) for c, own in large.items()}
     flat = [(c, pair, p) for c, own in tested.items() for pair, ps in own.items() for p in ps]
     worst: dict[tuple[int, tuple[int, int]], float] = {}

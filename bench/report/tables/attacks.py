@@ -384,7 +384,8 @@ def _worst(entries: Sequence[Result]) -> RankedScores | None:
     alike = all(one.seeds == first.seeds and same_samples(one.ids, first.ids) for one in scores)
     if not alike:
         return None
-    return RankedScores(first.seeds, first.ids, np.min([one.values for one in scores], axis=0))
+    values = np.min([one.values for one in scores], axis=0)
+    return RankedScores(first.seeds, first.ids, values, attacked=True)
 
 
 def _cells(group: ResultSet, classifier: str, norm: str) -> dict[float, list[Result]]:

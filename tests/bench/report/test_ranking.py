@@ -11,6 +11,7 @@ from statsmodels.stats.multitest import multipletests
 from bench.report.ranking import RankedScores, Ranking
 from bench.report.ranking import rank as rank_named
 from bench.stats import detectable_difference
+from bench.store.cells import FAMILIES
 
 
 def scores(values: object, seeds: tuple[int, ...] = (0,), first: int = 0) -> RankedScores:
@@ -111,7 +112,7 @@ def test_what_does_not_pair_is_not_ranked(entries: list[RankedScores | None]) ->
 def test_few_samples_are_not_ranked_and_said() -> None:
     found = rank({0: [scores(right(29, 29)), scores(right(29, 0))]})
     assert (dict(found.marks), found.tests) == ({}, 0)
-    assert found.remarks == ("Columns with under 30 samples are not ranked.",)
+    assert found.remarks == ("Columns with under 30 samples (attacks: 500) are not ranked.",)
 
 
 def test_missing_rows_keep_their_places() -> None:
@@ -154,6 +155,7 @@ def test_one_draw_of_a_noisy_classifier_is_not_ranked() -> None:
     def entry(deterministic: bool) -> Any:
         manifest = SimpleNamespace(deterministic=deterministic)
         return SimpleNamespace(
+            cell=SimpleNamespace(about=FAMILIES["corruption"]),
             results=(SimpleNamespace(manifest=manifest),),
             seeds=(0,),
             each=(SimpleNamespace(ids=np.arange(100).astype(object)),),
@@ -164,3 +166,33 @@ def test_one_draw_of_a_noisy_classifier_is_not_ranked() -> None:
     assert RankedScores.mean([entry(True), entry(False)]) is None
     assert RankedScores.of(entry(True)) is not None
     assert RankedScores.mean([entry(True), entry(True)]) is not None
+
+
+@pytest.mark.parametrize(
+    ("family", "n", "ranked"),
+    [
+        ("corruption", 100, True),
+        ("corruption", 29, False),
+        ("attack", 100, False),
+        ("attack", 499, False),
+        ("attack", 500, True),
+        ("draws", 499, False),
+    ],
+)
+def test_attacks_need_more_pictures_to_rank(family: str, n: int, ranked: bool) -> None:
+    def entry(count: int) -> Any:
+        manifest = SimpleNamespace(deterministic=True)
+        return SimpleNamespace(
+            cell=SimpleNamespace(about=FAMILIES[family]),
+            results=(SimpleNamespace(manifest=manifest),),
+            seeds=(0,),
+            each=(SimpleNamespace(ids=np.arange(n).astype(object)),),
+            right=right(n, count)[None],
+        )
+
+    strong, weak = entry(n - 1), entry(1)
+    found = rank({0: [RankedScores.of(strong), RankedScores.of(weak)]})
+    mean = rank({0: [RankedScores.mean([strong]), RankedScores.mean([weak])]})
+    assert (found.marks, found.unranked) == (({(0, 0): "best"}, False) if ranked else ({}, True))
+    assert mean == found
+    assert ranked == (found.remarks == ())

@@ -11,6 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from bench.report.figures.calibration import selective_drawings
 from bench.report.figures.cost import cost_drawings
+from bench.report.findings import findings
 from bench.report.outcomes import AccuracyEstimate, Number
 from bench.report.spec import Value
 
@@ -358,7 +359,10 @@ def test_a_column_of_accuracies_has_its_best_or_those_it_is_not_told_from(exampl
         assert {at for _, at in spec.marks} == {spec.header.index(name) for name in columns}
         assert "tests; detectable difference: " in spec.caption
     assert not example.specs["faces-pgd"].marks  # of 20 pictures
-    assert "under 30 samples are not ranked" in example.specs["faces-pgd"].about
+    assert "under 30 samples (attacks: 500) are not ranked" in example.specs["faces-pgd"].about
+    said = findings(example.results.groups, list(example.specs.values()))
+    assert "Attacks on too few pictures to rank classifiers (500): pgd 20 pictures." in said
+    assert not any(sentence.startswith("pgd ") for sentence in said)
 
 
 def test_selective_accuracy_is_of_the_most_confident(example) -> None:
