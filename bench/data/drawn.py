@@ -61,7 +61,8 @@ class DrawnDataSet(DataSet):
 
     def attributes(self, sample: Sample) -> dict[str, str | float | int | bool]:
         """All that was sampled for a picture: identity, pose, light, action units..."""
-        return self._face(sample).attributes()
+        face = self._face(sample)
+        return {**face.attributes(), "teeth_visible": faces.teeth_visible(face)}
 
     def groups(self, sample: Sample) -> dict[str, str]:
         """Skin tone, age, glasses... (see `faces.groups`); 0.2 ms."""
@@ -184,7 +185,7 @@ def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
 # The embedded data set: drawn faces, generated on first use and cached on disk.
 #
 # Train, validation and test are disjoint by identity. The set is never shipped and always the same:
-# a picture is a function of (seed, split, index, difficulty, set of expressions, domain).
+# a picture is a function of (seed, split, index, difficulty, set of expressions, domain, drawing).
 
 
 class DrawnFaces(DrawnDataSet):
@@ -196,9 +197,10 @@ class DrawnFaces(DrawnDataSet):
         seed: Another seed is another set of the same kind.
         expressions: A name in `faces.EXPRESSION_SETS`; no person is in two of these sets.
         domain: A name in `faces.DOMAINS`: the room and the camera.
+        drawing: A number in `faces.DRAWINGS`; the drawings share persons and expressions.
 
     Raises:
-        UserError: For a name that does not exist.
+        UserError: For a name or a number that does not exist.
     """
 
     classes = faces.EXPRESSIONS
@@ -212,15 +214,19 @@ class DrawnFaces(DrawnDataSet):
         seed: int = 0,
         expressions: str = "basic",
         domain: str = "default",
+        drawing: int = 1,
     ) -> None:
+        if drawing not in faces.DRAWINGS:
+            raise unknown("drawing", str(drawing), map(str, faces.DRAWINGS))
         if expressions not in faces.EXPRESSION_SETS:
             raise unknown("set of expressions", expressions, faces.EXPRESSION_SETS)
         if difficulty not in faces.DIFFICULTIES:
             raise unknown("difficulty of drawn faces", difficulty, faces.DIFFICULTIES)
-        self.difficulty, self.expressions = difficulty, expressions
+        self.difficulty, self.expressions, self.drawing = difficulty, expressions, drawing
         self.classes = faces.EXPRESSION_SETS[expressions]
         name = "faces" if expressions == "basic" else f"faces_{expressions}"
         name = name if difficulty == "default" else f"{name}_{difficulty}"
+        name = name if drawing == 1 else f"{name}_drawing{drawing}"
         super().__init__(name, sizes, seed, domain)
 
     def picture(self, sample: Sample) -> np.ndarray:
@@ -232,7 +238,13 @@ class DrawnFaces(DrawnDataSet):
     def _face(self, sample: Sample) -> faces.Face:
         split, index = self._address(sample)
         return faces.sample_face(
-            self.seed, split, index, self._difficulty, self.expressions, self._domain
+            self.seed,
+            split,
+            index,
+            self._difficulty,
+            self.expressions,
+            self._domain,
+            self.drawing,
         )
 
     def _drawing(self) -> list[object]:
@@ -244,6 +256,8 @@ class DrawnFaces(DrawnDataSet):
             settings.append(self.expressions)
         if self.domain != "default":
             settings.append(dataclasses.asdict(self._domain))
+        if self.drawing != 1:
+            settings.append(dataclasses.asdict(faces.DRAWINGS[self.drawing]))
         return settings
 
     def _pictures_in(self, split: Split) -> int:
@@ -257,6 +271,7 @@ class DrawnFaces(DrawnDataSet):
             difficulty=self._difficulty,
             expressions=self.expressions,
             domain=self._domain,
+            drawing=self.drawing,
         )
 
     @property

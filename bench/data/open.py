@@ -234,7 +234,7 @@ def _drawn(data: FacesData | ClipsData, seed: int) -> DrawnDataSet:
     sizes: dict[Split, int] = {"train": data.train, "val": data.val, "test": data.test}
     if isinstance(data, ClipsData):
         return DrawnClips(sizes, seed, data.domain, data.task)
-    return DrawnFaces(sizes, data.difficulty, seed, data.expressions, data.domain)
+    return DrawnFaces(sizes, data.difficulty, seed, data.expressions, data.domain, data.drawing)
 
 
 def _draw_now(drawn: DrawnDataSet, splits: Sequence[Split], reporter: Reporter) -> None:

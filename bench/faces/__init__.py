@@ -2,10 +2,12 @@
 
 - `action_units`  expressions as FACS action units, also of two emotions; difficulty presets
 - `scene`         pose, light, background, occluder, camera; other rooms and cameras
+- `drawing`       the versions of the drawing
 - `face`          a person; the full description of one picture, `sample_face`, groups for reports
 - `randomness`    draws and noise that are a function of an address
 - `canvas`        drawing primitives, projection, painting
 - `features`, `hair`    the parts of a face
+- `relief`        what stands out of a face, and the light on it
 - `render`        `draw` and `generate`
 - `clip`          a face through time: `sample_clip`, `generate_clips`
 
@@ -22,7 +24,9 @@ from bench.faces.action_units import (
     Difficulty,
 )
 from bench.faces.clip import TASKS, Clip, frame_count, generate_clips, sample_clip
+from bench.faces.drawing import DRAWINGS, Drawing
 from bench.faces.face import GROUPS, Face, groups_of, sample_face
+from bench.faces.features import teeth_visible
 from bench.faces.render import draw, generate
 from bench.faces.scene import DOMAINS, Domain
 
@@ -30,6 +34,7 @@ __all__ = [
     "AU_NAMES",
     "DIFFICULTIES",
     "DOMAINS",
+    "DRAWINGS",
     "EXPRESSIONS",
     "EXPRESSION_SETS",
     "GROUPS",
@@ -39,6 +44,7 @@ __all__ = [
     "Clip",
     "Difficulty",
     "Domain",
+    "Drawing",
     "Face",
     "draw",
     "frame_count",
@@ -47,4 +53,5 @@ __all__ = [
     "groups_of",
     "sample_clip",
     "sample_face",
+    "teeth_visible",
 ]

@@ -133,6 +133,44 @@ ESSENTIAL: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """Units never dropped from an expression, because without them it reads as another one."""
 
+VARIANTS: Mapping[str, tuple[Mapping[str, float], ...]] = MappingProxyType(
+    {
+        "neutral": ({},),
+        "happiness": (
+            {"au06": 1.0, "au12": 1.0},
+            {"au06": 1.0, "au12": 1.0, "au25": 0.8, "au26": 0.3},
+        ),
+        "sadness": (
+            {"au01": 1.0, "au04": 0.6, "au15": 1.0, "au17": 0.5},
+            {"au01": 1.0, "au04": 0.8, "au07": 0.4, "au15": 0.9, "au17": 0.8},
+        ),
+        "surprise": (
+            {"au01": 1.0, "au02": 1.0, "au05": 0.9, "au26": 1.0},
+            {"au01": 1.0, "au02": 1.0, "au05": 0.7, "au25": 0.5, "au26": 0.9},
+        ),
+        "fear": (
+            {"au01": 1.0, "au02": 0.7, "au04": 0.8, "au05": 1.0, "au20": 1.0, "au25": 0.5},
+            {"au01": 1.0, "au02": 0.6, "au04": 0.8, "au05": 1.0, "au20": 1.0, "au26": 0.7},
+        ),
+        "anger": (
+            {"au04": 1.0, "au05": 0.4, "au07": 0.9, "au17": 0.4, "au23": 1.0},
+            # Teeth bared, as in a shout.
+            {
+                "au04": 1.0, "au07": 0.8, "au09": 0.4, "au10": 0.6, "au16": 0.7, "au25": 1.0,
+                "au26": 0.4,
+            },
+        ),
+        "disgust": (
+            {"au04": 0.3, "au07": 0.5, "au09": 1.0, "au10": 0.9, "au15": 0.4, "au16": 0.6},
+            {"au04": 0.3, "au07": 0.6, "au09": 1.0, "au10": 0.8, "au15": 0.3, "au17": 0.9},
+        ),
+    }
+)  # fmt: skip
+"""What people show under one name: combinations that are equally likely, where drawn so."""
+
+_LEAST_ESSENTIAL_SHARE = 0.9
+"""Units of a variant with this share or more are never dropped."""
+
 _DISTRACTORS = (
     "au01", "au02", "au04", "au05", "au07", "au09", "au10", "au12", "au15", "au20", "au23",
 )  # fmt: skip
@@ -208,7 +246,7 @@ DIFFICULTIES: Mapping[str, Difficulty] = MappingProxyType(
 
 
 def sample_action_units(
-    draws: RandomStream, expression: str, difficulty: Difficulty
+    draws: RandomStream, expression: str, difficulty: Difficulty, varied: bool = False
 ) -> tuple[ActionUnits, float]:
     """Samples the action units of one face.
 
@@ -216,15 +254,19 @@ def sample_action_units(
         draws: Where the randomness comes from.
         expression: One of a set in `EXPRESSION_SETS`.
         difficulty: The preset that gives intensity, dropout and distractors.
+        varied: Whether an expression is one of its `VARIANTS`, where it has them.
 
     Returns:
         The units, and the intensity of the expression in [0, 1] (0 for neutral).
     """
-    prototype = PROTOTYPES[expression]
+    prototype, essentials = PROTOTYPES[expression], ESSENTIAL[expression]
+    if varied and expression in VARIANTS:
+        prototype = draws.pick(VARIANTS[expression])
+        essentials = frozenset(u for u, s in prototype.items() if s >= _LEAST_ESSENTIAL_SHARE)
     strength = draws.uniform(difficulty.intensity_low, difficulty.intensity_high)
     levels: dict[str, float] = {}
     for unit, share in prototype.items():
-        essential = unit in ESSENTIAL[expression]
+        essential = unit in essentials
         least = _LEAST_ESSENTIAL_FACTOR if essential else _LEAST_FACTOR
         level = min(1.0, strength * share * draws.uniform(least, _GREATEST_FACTOR))
         dropped = draws.chance(difficulty.dropout_probability)
@@ -237,5 +279,5 @@ def sample_action_units(
             levels[unit] = max(level, levels.get(unit, 0.0))
     parting = draws.uniform(0.0, 0.5)
     if draws.chance(_LIPS_PART_PROBABILITY):
-        levels["au25"] = parting
+        levels["au25"] = max(parting, levels.get("au25", 0.0))
     return ActionUnits(**levels), strength if prototype else 0.0

@@ -107,6 +107,16 @@ def width_profile(name: str) -> NDArray[np.float64]:
     raise ValueError(f"unknown width profile {name!r}")
 
 
+def ribbon(path: Points, width: float, profile: str) -> Points:
+    """Returns the (18, 2) outline of a line of (9, 2) points with a width, see `width_profile`."""
+    along = np.gradient(path, axis=0)
+    lengths = np.sqrt((along**2).sum(1, keepdims=True)) + 1e-9
+    across = (
+        along[:, ::-1] * (-1.0, 1.0) / lengths * (0.5 * width * width_profile(profile))[:, None]
+    )
+    return band(path + across, path - across)
+
+
 def ellipse(x: float, y: float, radius_x: float, radius_y: float, count: int = 20) -> Points:
     """Returns the (count, 2) outline of an ellipse."""
     return _unit_circle(count) * (radius_x, radius_y) + (x, y)
@@ -211,6 +221,19 @@ class Projection:
         turned[:, 1] += (depth - 0.15) * math.sin(self._pitch)
         pixels: Points = turned @ self._tilt + (self.centre_x, self.centre_y)
         return pixels
+
+    def inverse(self, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Returns the head coordinates of the pixels of a picture, x and y, (size, size) each."""
+        across, down = np.meshgrid(np.arange(size) - self.centre_x, np.arange(size) - self.centre_y)
+        (cos, sin), _ = self._tilt / self.unit**2
+        turned_x, turned_y = cos * across + sin * down, cos * down - sin * across
+        x, y = turned_x, turned_y
+        for _ in range(2):  # converges fast: depth changes little from one pixel to the next
+            radial = (x / self._radii[0]) ** 2 + (y / self._radii[1]) ** 2
+            depth = 0.6 * np.sqrt(np.maximum(0.0, 1.0 - radial)) - 0.15
+            x = (turned_x - depth * math.sin(self._yaw)) / math.cos(self._yaw)
+            y = (turned_y - depth * math.sin(self._pitch)) / math.cos(self._pitch)
+        return x, y
 
 
 class Canvas:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bench.faces.action_units import (
     AU_NAMES,
@@ -17,6 +17,7 @@ from bench.faces.action_units import (
     Difficulty,
     sample_action_units,
 )
+from bench.faces.drawing import DRAWINGS, Drawing
 from bench.faces.randomness import Colour, RandomStream
 from bench.faces.scene import DOMAINS, Domain, Scene, sample_scene
 
@@ -244,6 +245,7 @@ class Face:
         action_units: What the face's muscles do.
         identity: Who it is.
         scene: Pose, light, background, occluder and camera.
+        drawing: How it is drawn.
     """
 
     split: str
@@ -253,6 +255,7 @@ class Face:
     action_units: ActionUnits
     identity: Identity
     scene: Scene
+    drawing: Drawing = DRAWINGS[1]
 
     def attributes(self) -> dict[str, str | float | int | bool]:
         """Returns flat columns for a table: angles in radians, sizes as shares of the picture."""
@@ -298,6 +301,7 @@ def sample_face(
     difficulty: str | Difficulty = "default",
     expressions: str = "basic",
     domain: str | Domain = "default",
+    drawing: int | Drawing = 1,
 ) -> Face:
     """Samples the face of one picture; the same arguments always give the same face.
 
@@ -314,6 +318,7 @@ def sample_face(
         difficulty: A preset's name (a key of `DIFFICULTIES`) or a preset.
         expressions: A key of `EXPRESSION_SETS`.
         domain: A domain's name (a key of `DOMAINS`) or a domain.
+        drawing: A version's number (a key of `DRAWINGS`) or a drawing. All versions share persons.
 
     Raises:
         ValueError: If the index is negative or a name is unknown.
@@ -325,29 +330,64 @@ def sample_face(
     number, place = divmod(index, len(shown))
     expression = shown[place]
     population = split if expressions == "basic" else f"{expressions}-{split}"
+    style = named("drawing", drawing, DRAWINGS)
     draws = RandomStream("drawn-faces", seed, population, "picture", index)
-    action_units, intensity = sample_action_units(draws, expression, preset)
+    action_units, intensity = sample_action_units(draws, expression, preset, style.modelled)
+    person = sample_identity(seed, population, number)
+    scene = sample_scene(draws, preset, named("domain", domain, DOMAINS))
     return Face(
         split=split,
         index=index,
         expression=expression,
         intensity=intensity,
         action_units=action_units,
-        identity=sample_identity(seed, population, number),
-        scene=sample_scene(draws, preset, named("domain", domain, DOMAINS)),
+        identity=_proportioned(person, style),
+        scene=_framed(scene, person, style),
+        drawing=style,
     )
 
 
-def named(kind: str, value: str | T, known: Mapping[str, T]) -> T:
-    """Returns the preset of that name, or the preset itself if one is given.
+def _proportioned(person: Identity, style: Drawing) -> Identity:
+    """The same person with the proportions of photographs, if the drawing has them."""
+    if not style.modelled:
+        return person
+    return replace(
+        person,
+        eye_opening=0.88 * person.eye_opening,
+        brow_height=person.brow_height - 0.030,
+        brow_thickness=1.05 * person.brow_thickness,
+        nose_length=person.nose_length + 0.035,
+        nose_width=1.25 * person.nose_width,
+        mouth_height=person.mouth_height + 0.015,
+    )
+
+
+_METERED = 135.0  # brightness of skin that no camera changes, of 255
+
+
+def _framed(scene: Scene, person: Identity, style: Drawing) -> Scene:
+    """The same scene, cut and exposed as the drawing's pictures are."""
+    pose, camera = scene.pose, scene.camera
+    seen = scene.light.brightness * sum(person.skin) / 3.0
+    exposure = (_METERED / seen) ** style.metering
+    return replace(
+        scene,
+        pose=replace(pose, scale=pose.scale * style.zoom, shift_y=pose.shift_y - style.lift),
+        camera=replace(camera, exposure=camera.exposure * exposure),
+    )
+
+
+def named(kind: str, value: str | int | T, known: Mapping[Any, T]) -> T:
+    """Returns the preset of that name or number, or the preset itself if one is given.
 
     Raises:
         ValueError: If there is no such name.
     """
-    if not isinstance(value, str):
+    if not isinstance(value, str | int):
         return value
     if value not in known:
-        raise ValueError(f"there is no {kind} {value!r} of drawn faces; known: {', '.join(known)}")
+        names = ", ".join(map(str, known))
+        raise ValueError(f"there is no {kind} {value!r} of drawn faces; known: {names}")
     return known[value]
 
 

@@ -19,6 +19,7 @@ from bench.faces.canvas import (
     ellipse,
     mixed,
     moved,
+    ribbon,
     shaded,
     span,
     through,
@@ -53,12 +54,16 @@ def outline(person: Identity, drop: float, start: float, end: float, count: int 
     return curve(x, y * (1.0 + drop * (y > 0.0)) * 0.98)
 
 
-def crease(path: Points, skin: Colour, depth: float, width: float = 0.022) -> list[Shape]:
+def crease(face: Face, path: Points, depth: float, width: float = 0.022) -> list[Shape]:
     """Returns a line in the skin, darker and wider with depth in [0, 1], or nothing if faint."""
     if depth <= _LEAST_CREASE:
         return []
-    colour = shaded(skin, 1.0 - 0.46 * min(1.0, depth))
-    return [Stroke(path, colour, width * (0.7 + 0.6 * min(1.0, depth)), "tapered")]
+    skin, depth = face.identity.skin, min(1.0, depth)
+    if face.drawing.modelled:
+        fold = ribbon(path, width * (1.0 + 0.8 * depth), "tapered")
+        return [Fill(fold, shaded(skin, 0.42), 0.25 + 0.55 * depth, 0.014)]
+    colour = shaded(skin, 1.0 - 0.46 * depth)
+    return [Stroke(path, colour, width * (0.7 + 0.6 * depth), "tapered")]
 
 
 def neck_and_clothes(face: Face) -> list[Shape]:
@@ -116,7 +121,7 @@ def cheeks(face: Face) -> list[Shape]:
         shapes.append(
             Fill(ellipse(x, y, radius, 0.75 * radius), blush, 0.40 + 0.35 * units.au06, 0.06)
         )
-        if units.au06 > 0.3:
+        if units.au06 > 0.3 and not face.drawing.modelled:
             glow = shaded(person.skin, 1.14)
             top = ellipse(x, y - 0.05, 0.6 * radius, 0.3 * radius)
             shapes.append(Fill(top, glow, 0.5 * units.au06, 0.05))
@@ -138,7 +143,7 @@ def _forehead_lines(face: Face) -> list[Shape]:
     for level in (-0.15, -0.22):
         y = brow + level - 0.03 * lifted
         path = curve(half * span(), y + 0.02 * span() ** 2)
-        shapes.extend(crease(path, person.skin, depth, 0.020))
+        shapes.extend(crease(face, path, depth, 0.020))
     return shapes
 
 
@@ -149,7 +154,7 @@ def _glabella_lines(face: Face) -> list[Shape]:
     shapes: list[Shape] = []
     for side in (-1.0, 1.0):
         path = through((side * 0.06, y - 0.23), (side * 0.05, y - 0.15), (side * 0.065, y - 0.07))
-        shapes.extend(crease(path, person.skin, frown, 0.022))
+        shapes.extend(crease(face, path, frown, 0.022))
         # AU9 gathers the skin of the nose into slanted folds; they carry disgust.
         for number in range(3):
             top = y - 0.02 + 0.07 * number
@@ -157,29 +162,36 @@ def _glabella_lines(face: Face) -> list[Shape]:
             path = through(
                 (side * 0.02, top), (side * 0.6 * reach, top + 0.01), (side * reach, top + 0.065)
             )
-            shapes.extend(crease(path, person.skin, 1.1 * units.au09, 0.022))
+            shapes.extend(crease(face, path, face.drawing.nose_folds * units.au09, 0.022))
     return shapes
 
 
-def _folds(face: Face) -> list[Shape]:
+def nasal_fold(face: Face, side: float) -> tuple[Points, float]:
+    """Returns the fold from the nose to a corner of the mouth, and its depth in [0, 1]."""
     units, person = face.action_units, face.identity
     wing_x, wing_y = person.nose_width, person.eye_height + 0.10 + person.nose_length
     pulled = units.au12
     depth = max(pulled, 1.1 * units.au09, units.au10, 0.45 * units.au15, 0.55 * person.age_lines)
+    path = through(
+        (side * (wing_x + 0.03), wing_y - 0.03 - 0.05 * units.au09),
+        (side * (wing_x + 0.13 + 0.07 * pulled), wing_y + 0.08),
+        (
+            side * (person.mouth_width + 0.07 + 0.10 * pulled),
+            person.mouth_height - 0.01 - 0.06 * pulled + 0.06 * units.au15,
+        ),
+    )
+    return path, depth
+
+
+def _folds(face: Face) -> list[Shape]:
+    person = face.identity
     shapes: list[Shape] = []
     for side in (-1.0, 1.0):
-        path = through(
-            (side * (wing_x + 0.03), wing_y - 0.03 - 0.05 * units.au09),
-            (side * (wing_x + 0.13 + 0.07 * pulled), wing_y + 0.08),
-            (
-                side * (person.mouth_width + 0.07 + 0.10 * pulled),
-                person.mouth_height - 0.01 - 0.06 * pulled + 0.06 * units.au15,
-            ),
-        )
-        shapes.extend(crease(path, person.skin, depth, 0.028))
+        path, depth = nasal_fold(face, side)
+        shapes.extend(crease(face, path, depth, 0.028))
         if person.age_lines > 0.35:
             jowl = through((side * 0.30, 0.66), (side * 0.335, 0.74), (side * 0.32, 0.82))
-            shapes.extend(crease(jowl, person.skin, 0.5 * person.age_lines, 0.022))
+            shapes.extend(crease(face, jowl, 0.5 * person.age_lines, 0.022))
     return shapes
 
 
@@ -206,6 +218,8 @@ def nose(face: Face) -> list[Shape]:
             "tapered",
         ),
     ]
+    if face.drawing.modelled:
+        shapes = [Fill(ellipse(0.0, tip + 0.055, 0.95 * wing, 0.045), shaded(skin, 0.5), 0.7, 0.03)]
     for side in (-1.0, 1.0):
         ala = through(
             (side * 0.82 * wing, tip - 0.06),
@@ -223,8 +237,6 @@ def nose(face: Face) -> list[Shape]:
 # ------------------------------------------------------------------------------------------------
 # Eyes, lids and brows
 # ------------------------------------------------------------------------------------------------
-
-_IRIS_RADIUS = 0.088
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +267,7 @@ def lids(face: Face, side: float) -> Lids:
     below = opening * (
         0.75 + 0.20 * units.au05 - 0.62 * units.au06 - 0.45 * units.au07 - 0.35 * units.au09
     )
-    above, below = max(above, 0.018), max(below, -0.004)
+    above, below = max(above, face.drawing.least_lid), max(below, -0.004)
     # Grief pulls the inner end of the upper lid up and lets the outer end sink.
     droop = 0.03 * units.au01 * units.au15
     t = span()
@@ -289,13 +301,14 @@ def _eye(face: Face, side: float) -> list[Shape]:
     ]
     bag = edge.lower[1:-1].mean(0) + (edge.lower - edge.lower.mean(0)) * (0.85, 1.0)
     bag_depth = max(units.au06, 0.5 * units.au07, 0.6 * person.age_lines)
-    shapes.extend(crease(moved(bag, 0.0, 0.055), skin, bag_depth, 0.020))
+    shapes.extend(crease(face, moved(bag, 0.0, 0.055), bag_depth, 0.020))
     corner_x = centre_x + side * (person.eye_width + 0.045)
     crow_depth = max(1.1 * units.au06, 0.5 * person.age_lines)
     for lean in (-0.05, 0.01, 0.07):
         start = np.array((corner_x, centre_y + 0.3 * lean))
         end = moved(start, side * 0.09, lean)
-        shapes.extend(crease(through(start, 0.5 * (start + end), end), skin, crow_depth, 0.018))
+        path = through(start, 0.5 * (start + end), end)
+        shapes.extend(crease(face, path, crow_depth, 0.018))
     return shapes
 
 
@@ -304,8 +317,8 @@ def _eyeball(face: Face, edge: Lids, centre_x: float, centre_y: float) -> list[F
     person = face.identity
     x = centre_x + 0.03 * face.scene.asymmetry.gaze
     y = centre_y - 0.008
-    radius = _IRIS_RADIUS
-    white = (238.0, 235.0, 230.0)
+    radius = face.drawing.iris_radius
+    white = shaded((238.0, 235.0, 230.0), face.drawing.eye_white)
     lid_shadow = band(moved(edge.upper, 0.0, -0.03), moved(edge.upper, 0.0, 0.025))
     return [
         Fill(band(moved(edge.upper, 0.0, -0.05), moved(edge.lower, 0.0, 0.05)), white),
@@ -323,14 +336,16 @@ def brows(face: Face) -> list[Shape]:
     together, less so where AU1 holds it up; AU9 lowers the whole brow.
     """
     units, person = face.action_units, face.identity
-    colour = mixed(shaded(person.hair_colour, 0.72), shaded(person.skin, 0.45), 0.35)
+    share = face.drawing.brow_shade
+    colour = mixed(shaded(person.hair_colour, 0.72), shaded(person.skin, 0.45), share)
     if person.hair_style == "scarf":
         colour = shaded(person.skin, 0.35)
     rest = person.eye_height - person.brow_height
+    together = face.drawing.brows_together
     shapes: list[Shape] = []
     for side in (-1.0, 1.0):
         lift = rest + face.scene.asymmetry.brow_lifts[0 if side < 0 else 1]
-        lowered = 0.155 * units.au04 * (1.0 - 0.55 * units.au01)
+        lowered = 0.155 * units.au04 * (1.0 - face.drawing.brow_hold * units.au01)
         alone = max(0.0, 1.0 - 2.0 * units.au02)
         inner_y = lift - (0.105 + 0.03 * alone) * units.au01 + lowered
         middle_y = lift - 0.05 * units.au01 - 0.105 * units.au02
@@ -341,11 +356,15 @@ def brows(face: Face) -> list[Shape]:
         outer_y += 0.01 * units.au09 - person.brow_slope - 0.025 * units.au04 * (1.0 - units.au01)
         centre = side * person.eye_spacing
         path = through(
-            (centre - side * (0.92 * person.eye_width + 0.06 * units.au04), inner_y),
+            (centre - side * (0.92 * person.eye_width + together * units.au04), inner_y),
             (centre + side * 0.03, middle_y),
             (centre + side * 1.25 * person.eye_width, outer_y),
         )
-        shapes.append(Stroke(path, colour, person.brow_thickness, "brow"))
+        if face.drawing.modelled:
+            hair = ribbon(path, person.brow_thickness, "brow")
+            shapes.append(Fill(hair, colour, 0.92, 0.010))
+        else:
+            shapes.append(Stroke(path, colour, person.brow_thickness, "brow"))
     return shapes
 
 
@@ -356,6 +375,9 @@ def brows(face: Face) -> list[Shape]:
 _POINTS = 17
 _LEAST_GAP = 0.022
 """Lips closer than this are drawn closed."""
+
+TEETH: Colour = (234.0, 228.0, 218.0)
+"""RGB of the teeth in full light."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,23 +402,27 @@ class Mouth:
 def mouth_of(face: Face) -> Mouth:
     """Returns the shape of the mouth under the action units of the lower face."""
     units, person, moment = face.action_units, face.identity, face.scene.asymmetry
+    style = face.drawing
     t = span(_POINTS)
     upper, lower = _openings(face)
     half = person.mouth_width * _widening(face)
-    raised = 0.025 * units.au09 + 0.02 * units.au10 + 0.03 * units.au17
-    centre = person.mouth_height + 0.02 * units.au26 + 0.045 * units.au12 - raised
+    raised = 0.025 * units.au09 + style.sneer_rise * units.au10 + 0.03 * units.au17
+    centre = person.mouth_height + 0.02 * units.au26 + style.smile_sink * units.au12 - raised
     # The corners go down with the jaw, otherwise surprise smiles.
     corner = (
         centre
         + person.mouth_curve
-        - 0.185 * units.au12
-        + 0.125 * units.au15
+        - style.smile_rise * units.au12
+        + style.corner_drop * units.au15
         + 0.045 * units.au20
         + 0.11 * units.au26 * (1.0 - 0.6 * units.au12)
         + 0.03 * units.au10
     )
     middle = centre - 0.045 * units.au15
-    arch = 1.0 - np.abs(t) ** (2.0 + 0.7 * units.au26 + 1.2 * units.au10 + 0.6 * units.au20)
+    squareness = 2.0 + 0.7 * units.au26 + 1.2 * units.au10 + 0.6 * units.au20
+    if style.modelled:
+        squareness += 1.5 * units.au16 * units.au10
+    arch = 1.0 - np.abs(t) ** squareness
     ends = corner + moment.mouth_slant * t
     inner_upper = ends + (middle - upper - ends) * arch
     inner_lower = ends + (max(middle + lower, middle - upper + 0.003) - ends) * arch
@@ -412,26 +438,36 @@ def mouth_of(face: Face) -> Mouth:
     )
 
 
+def teeth_visible(face: Face) -> bool:
+    """Whether teeth are drawn between the lips; an occluder may still hide them."""
+    return mouth_of(face).gap > _LEAST_GAP
+
+
 def _openings(face: Face) -> tuple[float, float]:
     """Returns how far the upper lip is above and the lower lip below the middle of the mouth."""
     units, teeth = face.action_units, face.scene.asymmetry.teeth
     # A broad smile shows teeth, in some people more than in others.
+    smile_upper, smile_lower = face.drawing.smile_gap
     smile = units.au12 * max(0.0, min(1.0, (units.au12 - 0.25) * 2.0)) * (0.35 + 0.65 * teeth)
     upper = (
-        0.02 * units.au25 + 0.085 * units.au10 + 0.035 * units.au09 + 0.02 * smile
+        0.02 * units.au25 + 0.085 * units.au10 + 0.035 * units.au09 + smile_upper * smile
         + 0.075 * units.au26 + 0.035 * units.au20
     )  # fmt: skip
     lower = (
-        0.07 * units.au25 + 0.30 * units.au26 + 0.075 * units.au16 + 0.15 * smile
+        0.07 * units.au25 + 0.30 * units.au26 + 0.075 * units.au16 + smile_lower * smile
         + 0.045 * units.au20 - 0.02 * units.au17
     )  # fmt: skip
     closed = 1.0 - 0.9 * units.au23 * (1.0 - units.au26)
+    if face.drawing.modelled:
+        closed *= 1.0 - 0.9 * units.au17 * (1.0 - units.au26)
     return upper * closed, lower * closed
 
 
 def _widening(face: Face) -> float:
     units = face.action_units
     rounded = 0.32 * units.au26 * (1.0 - min(1.0, 1.3 * units.au20)) * (1.0 - units.au12)
+    if face.drawing.modelled:
+        rounded *= 1.0 - 0.8 * units.au16
     return (
         1.0 + 0.36 * units.au12 + 0.38 * units.au20 - 0.16 * units.au23 - rounded
         - 0.05 * units.au15 + 0.05 * units.au10
@@ -482,18 +518,40 @@ def _inside(face: Face, shape: Mouth) -> list[Fill | Stroke]:
         tongue = ellipse(float(middle[0]), float(middle[1]) + 0.02, 0.15, 0.35 * shape.gap)
         contents.append(Fill(tongue, (172.0, 76.0, 78.0)))
     height = min(0.07, 0.55 * shape.gap)
-    teeth = (234.0, 228.0, 218.0)
+    if face.drawing.modelled:
+        return [*contents, *_rows_of_teeth(face, shape)]
     gums = moved(shape.inner_upper, 0.0, -0.05)
-    contents.append(Fill(band(gums, moved(shape.inner_upper, 0.0, height)), teeth))
+    contents.append(Fill(band(gums, moved(shape.inner_upper, 0.0, height)), TEETH))
     if units.au16 > 0.3 or units.au20 > 0.4:
         gums = moved(shape.inner_lower, 0.0, 0.05)
         row = band(moved(shape.inner_lower, 0.0, -0.6 * height), gums)
-        contents.append(Fill(row, shaded(teeth, 0.94)))
+        contents.append(Fill(row, shaded(TEETH, 0.94)))
     return contents
 
 
+def _rows_of_teeth(face: Face, shape: Mouth) -> list[Fill | Stroke]:
+    """Returns both rows as they stand in the jaws: straight edges, dark towards the corners."""
+    units, gap = face.action_units, shape.gap
+    x, arc = shape.inner_upper[:, 0], 0.035 * span(_POINTS) ** 2
+    top, bottom = shape.inner_upper[_POINTS // 2, 1], shape.inner_lower[_POINTS // 2, 1]
+    teeth = shaded(TEETH, 0.91)
+    edge = top + min(0.085, 0.035 + 0.5 * gap)
+    rows: list[Fill | Stroke] = [
+        Fill(band(curve(x, 0.0 * x + top - 0.3), curve(x, edge - arc)), teeth)
+    ]
+    if units.au16 > 0.3 or units.au20 > 0.4:
+        edge = bottom - min(0.05, 0.3 * gap)
+        row = band(curve(x, edge + arc), curve(x, 0.0 * x + bottom + 0.3))
+        rows.append(Fill(row, shaded(teeth, 0.88)))
+    for place in (0, _POINTS - 1):
+        corner_x, corner_y = shape.inner_upper[place].tolist()
+        corner = ellipse(corner_x, corner_y, 0.09, 0.10, 12)
+        rows.append(Fill(corner, (50.0, 20.0, 20.0), 0.75, 0.03))
+    return rows
+
+
 def _chin_creases(face: Face, shape: Mouth) -> list[Shape]:
-    units, skin, beard = face.action_units, face.identity.skin, face.identity.beard
+    units, beard = face.action_units, face.identity.beard
     shapes: list[Shape] = []
     if beard == "full":
         return shapes
@@ -502,15 +560,15 @@ def _chin_creases(face: Face, shape: Mouth) -> list[Shape]:
         hanging = through(
             (x + side * 0.02, y - 0.01), (x + side * 0.045, y + 0.04), (x + side * 0.04, y + 0.10)
         )
-        shapes.extend(crease(hanging, skin, units.au15, 0.026))
+        shapes.extend(crease(face, hanging, units.au15, 0.026))
         dimple = through(
             (x + side * 0.035, y - 0.05), (x + side * 0.06, y), (x + side * 0.045, y + 0.05)
         )
-        shapes.extend(crease(dimple, skin, max(units.au12, 0.8 * units.au20), 0.024))
+        shapes.extend(crease(face, dimple, max(units.au12, 0.8 * units.au20), 0.024))
     if beard == "goatee":
         return shapes
     low = min(0.86, float(shape.outer_lower[:, 1].max()) + 0.09)
     boss = through((-0.13, low + 0.025), (0.0, low - 0.01), (0.13, low + 0.025))
     depth = max(0.6 * units.au15, units.au17, 0.7 * units.au23)
-    shapes.extend(crease(boss, skin, depth, 0.024))
+    shapes.extend(crease(face, boss, depth, 0.024))
     return shapes

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.faces.action_units import Difficulty
 from bench.faces.canvas import SIZE, Canvas, Image, Projection, Shape, fill_polygon, to_fixed
+from bench.faces.drawing import Drawing
 from bench.faces.face import Face, Identity, sample_face
 from bench.faces.features import (
     brows,
@@ -39,6 +40,7 @@ from bench.faces.hair import (
     temple_angle,
 )
 from bench.faces.randomness import bell_noise
+from bench.faces.relief import shading
 from bench.faces.scene import Background, Camera, Domain
 
 
@@ -117,6 +119,7 @@ def generate(
     difficulty: str | Difficulty = "default",
     expressions: str = "basic",
     domain: str | Domain = "default",
+    drawing: int | Drawing = 1,
 ) -> Image:
     """Samples and draws pictures of a split, one after the other.
 
@@ -127,6 +130,7 @@ def generate(
         difficulty: A preset's name or a preset.
         expressions: A set of expressions.
         domain: A domain's name or a domain.
+        drawing: A version's number or a drawing.
 
     Returns:
         (N, 64, 64, 3) uint8 RGB.
@@ -134,7 +138,8 @@ def generate(
     numbers = list(indices)
     images = np.empty((len(numbers), SIZE, SIZE, 3), np.uint8)
     for place, index in enumerate(numbers):
-        images[place] = draw(sample_face(seed, split, index, difficulty, expressions, domain))
+        face = sample_face(seed, split, index, difficulty, expressions, domain, drawing)
+        images[place] = draw(face)
     return images
 
 
@@ -174,6 +179,9 @@ def _lit(image: NDArray[np.float64], face: Face) -> NDArray[np.float64]:
     down = (y - 2.0 * pose.shift_y) / (2.2 * pose.scale)
     facing = np.sqrt(np.maximum(0.0, 1.0 - across**2 - down**2))
     head = 0.86 + 0.20 * facing + light.contrast * (toward_x * across + toward_y * down)
+    if face.drawing.modelled:
+        projection = Projection(pose, face.identity.head_width, SIZE)
+        head = (head - 0.14 * (1.0 - facing)) * shading(face, projection, SIZE)
     mask = _head_mask(face) / 255.0
     shade = light.brightness * (room + (head - room) * mask)
     lit: NDArray[np.float64] = image * shade[..., None] * np.array(light.cast)
