@@ -125,7 +125,9 @@ class EmoDC(nn.Module):
         names = [pixel_address(picture) for picture in pictures] if ids is None else list(ids)
         if len(names) != len(pictures):
             raise ValueError(f"{len(pictures)} images but {len(names)} sample ids")
-        results, scale = [], 1.0 if self.fit is None else self.fit.temperature
+        # Logits have the evaluation's scale already; a fit's is one on errors.
+        scale = 1.0 if self.fit is None else self.fit.temperature / self.evaluation.logit_scale
+        results = []
         for picture, name in zip(pictures, names, strict=True):
             logits = scale * self(picture[None].to(self.denoiser.device), [name])[0]
             scores = logits.softmax(0).tolist()

@@ -4,6 +4,7 @@
     unet/ text_encoder/ vae/    config.json and safetensors
     tokenizer/ scheduler/       JSON
     emodc.json                  class order, prompts, evaluation; the fit, if there is one
+    fit.json                    a fit that was learned after the folder was written
 
 Nothing in it is executed or unpickled.
 """
@@ -11,6 +12,7 @@ Nothing in it is executed or unpickled.
 import contextlib
 import dataclasses
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +28,7 @@ from emodc.card import render
 from emodc.decisions.fit import Fit
 from emodc.diffusion.denoiser import Denoiser
 from emodc.prompts import Prompts
+from emodc.settings import ErrorSettings, chosen
 
 if TYPE_CHECKING:
     from emodc.classifier import EmoDC
@@ -53,6 +56,7 @@ class EmoDCPipeline(DiffusionPipeline):
 
 
 FORMAT = 2
+FIT_FILE = "fit.json"
 
 
 def save(classifier: "EmoDC", folder: Path) -> None:
@@ -107,6 +111,8 @@ def load(
     folder, fit = local_folder(source, **where), None
     if (folder / "emodc.json").exists():
         written, plan, fit = _read_card(folder)
+        if fit is None:
+            fit = _read_fit(folder, plan)
         if (prompts or written) != written or (evaluation or plan) != plan:
             fit = None  # it was learned with others
         prompts, evaluation = prompts or written, evaluation or plan
@@ -156,6 +162,57 @@ def _read_card(folder: Path) -> tuple[Prompts, "Evaluation", Fit | None]:
         raise CheckpointError(
             f"{folder} is not a readable EmoDC checkpoint: emodc.json: {error!r}"
         ) from error
+
+
+def wants_fit(folder: Path, settings: Any) -> bool:
+    """Whether a folder has no fit yet, and says that errors are measured as `settings` say.
+
+    Args:
+        folder: A folder written by `save`.
+        settings: Has the fields of `ErrorSettings`.
+
+    Raises:
+        CheckpointError: If it is not readable.
+    """
+    _, plan, fit = _read_card(folder)
+    alike = _measured_alike(plan) == _measured_alike(settings)
+    return alike and fit is None and not (folder / FIT_FILE).exists()
+
+
+def write_fit(folder: Path, fit: Fit, settings: Any) -> None:
+    """Put a fit into a folder; weights and what a digest of them covers stay as they are.
+
+    Args:
+        folder: A folder written by `save`.
+        fit: Learned from errors of its model.
+        settings: How these were measured; has the fields of `ErrorSettings`.
+    """
+    scratch = folder / f".{FIT_FILE}.{os.getpid()}"
+    _write_json(scratch, {"errors": _measured_alike(settings), "fit": fit.to_dict()})
+    scratch.replace(folder / FIT_FILE)
+
+
+def _read_fit(folder: Path, settings: ErrorSettings) -> Fit | None:
+    """The fit of a folder's `FIT_FILE`; None without one, or if errors are measured otherwise."""
+    path = folder / FIT_FILE
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text())
+        fit = Fit.from_dict(content["fit"])
+        return fit if content["errors"] == _measured_alike(settings) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} is not readable ({error!r}). It only calibrates the scores of `predict`: "
+            "delete it, and a run that has the checkpoint writes it again."
+        ) from error
+
+
+def _measured_alike(settings: Any) -> dict[str, Any]:
+    """The settings that the size of errors depends on."""
+    kept = chosen(ErrorSettings, settings)
+    del kept["level_gradient"]
+    return kept
 
 
 def _library(part: Any) -> str:

@@ -24,8 +24,8 @@ SCHEMA = 1
 GATE_FACTOR = 1.2
 
 _FILE = "bench.json"
-#: What says how the weights came about, and not what they are.
-_NOT_WEIGHTS = (_FILE, "training.jsonl", "README.md")
+#: What says how the weights came about, and not what they are; a fit changes no logits.
+_NOT_WEIGHTS = (_FILE, "training.jsonl", "README.md", "fit.json")
 #: Fields of JSON files that say where and with what a part was saved, and determine no output.
 _NOT_OUTPUTS = (
     *("_name_or_path", "name_or_path", "_diffusers_version", "transformers_version"),

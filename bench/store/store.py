@@ -8,6 +8,8 @@
                                         of the samples
         cell.json                       manifest, written when the cell is complete
     OUT/failed/<cell id>-<shard>.json   why a shard could not be computed, where a run went on
+    OUT/run.log                         what runs said, with the time; nothing reads it
+    OUT/verified.json                   how many rows of which cells were computed anew and agreed
     OUT/datasets/<name>/<digest>.json   facts of a data set; the digest is `inputs["data"]` of its
                                         cells' manifests
     OUT/datasets/<name>/<digest>.parquet  labels and groups of its test samples
@@ -125,6 +127,7 @@ class Store:
         # to be need not be found again for the next.
         self._labelled: dict[tuple[str, ...], tuple[pa.ChunkedArray, pa.ChunkedArray]] = {}
         self._distinct: dict[str, pa.ChunkedArray] = {}
+        self._verified: dict[str, tuple[int, str]] | None = None
 
     def folder(self, cell: Cell) -> Path:
         """Where the cell's files are."""
@@ -192,6 +195,10 @@ class Store:
             "traceback": "".join(traceback.format_exception(error)),
         }
         write_json(self._failure(cell, shard, shards), content)
+
+    def failed(self) -> list[str]:
+        """Names of the shards that could not be computed, as of `bench.sweep.plan.Shard`."""
+        return sorted(path.stem for path in (self.root / "failed").glob("*.json"))
 
     def failure(self, cell: Cell, shard: int, shards: int) -> str | None:
         """Why a shard could not be computed; None if it was not tried, or has rows."""
@@ -264,6 +271,31 @@ class Store:
             int(n[5 : -len(ending)]) for n in names if n.startswith("part-") and n.endswith(ending)
         }
 
+    def write_verified(self, rows: Mapping[str, int]) -> None:
+        """Keep how many rows of cells were computed anew and agreed, in place of what was kept.
+
+        Args:
+            rows: Their numbers by id of the cell; it counts while the cell's manifest is the same.
+        """
+        cells = {cell.id: cell for cell in self.planned()}
+        found = {name: [n, self._digest(cells[name])] for name, n in rows.items() if name in cells}
+        write_sealed(self.root / "verified.json", {"schema_version": SCHEMA, "cells": found})
+
+    def verified(self, cell: Cell) -> int:
+        """How many rows of a cell were computed anew and agreed, since it was last changed."""
+        if self._verified is None:
+            try:
+                kept = read_sealed(self.root / "verified.json", SCHEMA)["cells"].items()
+                self._verified = {name: (int(rows), of) for name, (rows, of) in kept}
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                self._verified = {}
+        rows, of = self._verified.get(cell.id, (0, ""))
+        return rows if of == self._digest(cell) else 0
+
+    def _digest(self, cell: Cell) -> str:
+        """Of a cell's manifest, which has a SHA-256 of each of its files."""
+        return _sha256((self.folder(cell) / "cell.json").read_bytes())
+
     def write_dataset(self, record: DatasetRecord, samples: pd.DataFrame) -> None:
         """Store what is known of a data set (see `dataset_record.describe`), if it is news."""
         dataset_record.write(self.root, record, samples)
@@ -283,7 +315,10 @@ class Store:
                 not sound are removed, for without the manifest they might pass for sound, and those
                 of other samples, unless these are None.
         """
+        there = {count: self.parts(cell, count) for count in {count for _, count, _ in shards}}
         for number, count, samples in shards:
+            if number not in there[count]:
+                continue
             path = self._file(cell, "part", number, count)
             require_no_folder(path)
             stored = self.stored(cell, inputs, number, count)

@@ -257,7 +257,7 @@ def _seconds(
     known = costs.Costs(config, Store(out), costs.speeds(config, dataset))
     cells = {shard.planned.cell.id: shard.planned for shard in shards}
     each = {name: known.seconds(p) / max(1, len(p.sample_ids)) for name, p in cells.items()}
-    return {s.name: len(s.sample_ids) * each[s.planned.cell.id] for s in shards}
+    return {s.name: s.size * each[s.planned.cell.id] for s in shards}
 
 
 @contextmanager

@@ -137,15 +137,34 @@ class SharedFile:
     size: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shard:
-    """A contiguous run of a cell's samples, `number` of `count`: the unit of work and resuming."""
+    """A contiguous run of a cell's samples, `number` of `count`: the unit of work and resuming.
+
+    Runs of a million are planned, so what follows from the cell is not kept but computed.
+    """
 
     planned: PlannedCell
     number: int
     count: int
-    sample_ids: tuple[str, ...]
     file: SharedFile | None = None
+
+    @property
+    def _bounds(self) -> tuple[int, int]:
+        total = len(self.planned.sample_ids)
+        return total * self.number // self.count, total * (self.number + 1) // self.count
+
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        """Of its rows, in the order of the cell's."""
+        first, end = self._bounds
+        return self.planned.sample_ids[first:end]
+
+    @property
+    def size(self) -> int:
+        """How many rows it has."""
+        first, end = self._bounds
+        return end - first
 
     @property
     def name(self) -> str:
@@ -262,10 +281,8 @@ def _source(
 
 def shards_of(planned: PlannedCell, count: int) -> list[Shard]:
     """The cell's samples in `count` nearly equal shards, in order."""
-    ids = planned.sample_ids
-    count = min(count, len(ids))
-    bounds = [len(ids) * i // count for i in range(count + 1)]
-    return [Shard(planned, i, count, ids[bounds[i] : bounds[i + 1]]) for i in range(count)]
+    count = min(count, len(planned.sample_ids))
+    return [Shard(planned, number, count) for number in range(count)]
 
 
 def pending(planned: PlannedCell, count: int, store: Store) -> list[Shard]:

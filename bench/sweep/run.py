@@ -21,6 +21,7 @@ from bench.data.base import DataSet, Skipped
 from bench.data.images import UnreadablePicture
 from bench.data.open import open_dataset, with_lists
 from bench.perturb import PRESETS, Perturbation
+from bench.rules import fitted
 from bench.store import records as dataset_record
 from bench.store.cells import Cell, Manifest
 from bench.store.checkpoints import Card
@@ -34,6 +35,7 @@ from bench.util.errors import UserError
 from bench.util.files import write_json
 from bench.util.progress import Reporter
 from bench.util.runtime import pick_device
+from emodc import hub
 
 #: Flags with a value that a command for one cell does without, or has in another way.
 _NARROWED = ("--classifiers", "--perturbations", "--worker", "--executor", "--address")
@@ -268,7 +270,8 @@ def run(
     folds = config.parts()
     _require_possible(config)  # before the folder is made
     together = Together(out, reporter, part, config.execution.errors == "record")
-    with together.present():
+    started = shlex.join(["bench", *command]) if command else "a run"
+    with together.present(), reporter.logged(out / "run.log", started):
         if fresh and together.others():
             raise UserError(
                 f"--fresh: {', '.join(together.others())} works at {out}, too, and would lose "
@@ -334,7 +337,32 @@ def _run(
     lost = Lost(dataset, store, config.execution.shards, reporter)
     describe = _Describer(Worker(*arguments), config, command, lost)
     _sweep(config, todo, arguments, plan, store, describe, together)
+    _keep_fits(config, folders, plan, store)
     return store
+
+
+def _keep_fits(
+    config: Config,
+    folders: Mapping[tuple[str, int], Path],
+    plan: Sequence[PlannedCell],
+    store: Store,
+) -> None:
+    """Put what validation pictures taught beside the EmoDCs trained here: `predict` uses it.
+
+    Several classifiers may share a checkpoint; the fit is that of the one whose errors are measured
+    as the checkpoint measures them by itself.
+    """
+    for cell in (planned.cell for planned in plan if planned.cell.about.fits):
+        spec, folder = (
+            config.classifiers[cell.classifier],
+            folders.get((cell.classifier, cell.seed)),
+        )
+        settings = getattr(spec, "evaluation", None) if spec.keeps_trace else None
+        if folder is None or settings is None or not spec.trained_here:
+            continue
+        found = fitted(store, cell) if hub.wants_fit(folder, settings) else None
+        if found is not None:
+            hub.write_fit(folder, found, settings)
 
 
 def _list_skipped(dataset: DataSet, out: Path, reporter: Reporter) -> None:
@@ -438,7 +466,7 @@ def _sweep(
     dataset, out = arguments[1:3]
     alone = not together.others()
     sharing = Sharing(out, todo, dataset, config.execution.corrupted_cache * 10**6, alone)
-    total = sum(len(shard.sample_ids) for shard in todo)
+    total = sum(shard.size for shard in todo)
     if not total:
         if alone:
             sharing.end()
@@ -446,7 +474,7 @@ def _sweep(
         return
     known = costs.Costs(config, store, costs.speeds(config, dataset))
     cost = {p.cell.id: known.seconds(p) / max(1, len(p.sample_ids)) for p in plan}
-    work = sum(len(shard.sample_ids) * cost[shard.planned.cell.id] for shard in todo)
+    work = sum(shard.size * cost[shard.planned.cell.id] for shard in todo)
     with reporter.task(f"sweep {len(plan)} cells", total, work=work) as task:
         run_shards, workers = executor(config.execution.executor), _workers(config)
         parts = phases(together.ordered(plan, config.execution.shards, sharing.todo))
@@ -464,7 +492,7 @@ def _sweep(
             cell = planned.cell
             seed = f", seed {cell.seed}" if len(config.seeds) > 1 else ""
             note = f"{cell.classifier}{seed} {cell.condition} {cell.severity}"
-            count = len(shard.sample_ids)
+            count = shard.size
             task.advance(count, note, count * cost[cell.id])
     if not together.others():
         sharing.end()

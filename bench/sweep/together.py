@@ -165,9 +165,11 @@ class Together:
         """
         if self.part is None:
             return list(todo)
-        names = [shard.name for planned in plan for shard in shards_of(planned, count)]
-        distance = {name: self.distance(place) for place, name in enumerate(names)}
-        return sorted(todo, key=lambda shard: distance[shard.name])
+        first, place = {}, 0  # where the shards of each cell begin
+        for planned in plan:
+            first[planned.cell.id] = place
+            place += len(shards_of(planned, count))
+        return sorted(todo, key=lambda s: self.distance(first[s.planned.cell.id] + s.number))
 
     def stored(
         self,
@@ -216,7 +218,8 @@ class Together:
 
     def _without_failed(self, left: dict[str, Shard], store: Store) -> None:
         """Take out what could not be computed, and remember why."""
-        for name, shard in list(left.items()) if self.records else ():
+        known = store.failed() if self.records else ()
+        for name, shard in [(name, left[name]) for name in known if name in left]:
             cell = shard.planned.cell
             reason = store.failure(cell, shard.number, shard.count)
             if reason is not None and not self._settled(shard, store):

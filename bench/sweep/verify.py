@@ -63,6 +63,7 @@ class Verified:
         wrong: How many are wrong.
         faults: What is wrong, of rows and of whole cells.
         unknown: Cells that cannot be computed anew here, by reason.
+        agreed: By id of a cell, how many of its rows were computed anew and are right.
     """
 
     rows: int = 0
@@ -71,6 +72,7 @@ class Verified:
     wrong: int = 0
     faults: list[Fault] = field(default_factory=list)
     unknown: dict[str, int] = field(default_factory=dict)
+    agreed: dict[str, int] = field(default_factory=dict)
 
     @property
     def at_most(self) -> float | None:
@@ -96,6 +98,9 @@ class Verified:
 
 def verify(out: Path, reporter: Reporter, samples: int = 200, seed: int = 0) -> Verified:
     """Read every cell of a store, and compute some of its rows anew.
+
+    Which rows agreed is kept in the store, if it can be written, until their cells change; one
+    fault and none of them counts.
 
     Args:
         out: Folder of the run, with its checkpoints.
@@ -141,6 +146,10 @@ def verify(out: Path, reporter: Reporter, samples: int = 200, seed: int = 0) -> 
                 known.append((plan[cell.id], rows))
                 _labels(plan[cell.id], rows, truth, found)
     _recompute(known, Worker(here, dataset, out, folders), samples, seed, found, reporter)
+    try:
+        store.write_verified({} if found.faults else found.agreed)
+    except OSError as error:
+        reporter.say(f"not kept, as {out} cannot be written ({error.strerror})")
     return found
 
 
@@ -256,6 +265,8 @@ def _compare(planned: PlannedCell, stored: pd.DataFrame, worker: Worker, found: 
         found.equal += same and not faults
         found.wrong += bool(faults)
         found.faults += faults
+        agreed = found.agreed.get(planned.cell.id, 0)
+        found.agreed |= {} if faults else {planned.cell.id: agreed + 1}
 
 
 def _nothing(value: Any) -> bool:

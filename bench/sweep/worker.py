@@ -11,13 +11,14 @@ damaged, or of which a lost machine wrote only a part, costs time and changes no
 """
 
 import contextlib
+import itertools
 import os
 import shutil
 import struct
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 from functools import partial
 from io import BufferedReader
@@ -236,7 +237,7 @@ class Sharing:
             if count > 1 or (self.folder / name).exists()
         }
         shared = [name if name in self._left else None for name in names]
-        self.todo = _in_blocks(_with_files(todo, shared, dataset), budget * _BLOCK)
+        self.todo = _in_blocks(todo, _files(todo, shared, dataset), budget * _BLOCK)
         if alone:
             self._clear()
 
@@ -264,42 +265,52 @@ def _name(shard: Shard, known: dict[tuple[Any, ...], str]) -> str | None:
     cell, inputs = shard.planned.cell, shard.planned.inputs
     if not shard.planned.perturbation.shared:
         return None
-    key = cell.dataset, inputs["data"], cell.perturbation, cell.severity, shard.sample_ids
+    # The digest of the samples stands for their ids, which are too many to be compared here.
+    of_cell = cell.dataset, inputs["data"], cell.perturbation, cell.severity, inputs["samples"]
+    key = *of_cell, shard.number, shard.count
     if key not in known:
         what = [inputs[field] for field in ("data", "perturbation", "seed")]
         known[key] = digest([cell.dataset, *what, list(shard.sample_ids)])
     return known[key]
 
 
-def _with_files(
+def _files(
     todo: Sequence[Shard], names: Sequence[str | None], dataset: DataSet
+) -> list[SharedFile | None]:
+    """The file of each shard; shards that share one have the same object."""
+    sizes: dict[str, int] = {}
+    if any(names):
+        for sample in dataset.samples("test"):
+            sizes[sample.id] = bytes_of(*dataset.size(sample), frames=dataset.length)
+    known: dict[str | None, SharedFile | None] = {None: None}
+    for shard, name in zip(todo, names, strict=True):
+        if name is not None and name not in known:
+            known[name] = SharedFile(name, sum(map(sizes.__getitem__, shard.sample_ids)))
+    return [known[name] for name in names]
+
+
+def _in_blocks(
+    todo: Sequence[Shard], files: Sequence[SharedFile | None], size: float
 ) -> list[Shard]:
-    if not any(names):
-        return list(todo)
-    sizes = {
-        sample.id: bytes_of(*dataset.size(sample), frames=dataset.length)
-        for sample in dataset.samples("test")
-    }
-    return [
-        shard
-        if name is None
-        else replace(shard, file=SharedFile(name, sum(map(sizes.__getitem__, shard.sample_ids))))
-        for shard, name in zip(todo, names, strict=True)
-    ]
+    """Shards with their files, ordered so that the files needed at a time fit.
 
-
-def _in_blocks(todo: Sequence[Shard], size: float) -> list[Shard]:
-    """Ordered so that the files needed at a time fit; as they were where all fit together."""
-    block: dict[str, int] = {}
-    number, taken = 0, 0
-    for file in dict.fromkeys(shard.file for shard in todo):
+    They are in the order of `todo` where all files fit together.
+    """
+    blocks: list[list[Shard]] = [[]]
+    block: dict[str, list[Shard]] = {}
+    taken = 0
+    for shard, file in zip(todo, files, strict=True):
         if file is None:
+            blocks[0].append(shard)
             continue
-        if taken and taken + file.size > size:
-            number, taken = number + 1, 0
-        block[file.name] = number
-        taken += file.size
-    return sorted(todo, key=lambda s: 0 if s.file is None else block[s.file.name])
+        if file.name not in block:
+            if taken and taken + file.size > size:
+                blocks.append([])
+                taken = 0
+            block[file.name] = blocks[-1]
+            taken += file.size
+        block[file.name].append(Shard(shard.planned, shard.number, shard.count, file))
+    return [shard for own in blocks for shard in own]
 
 
 # ------------------------------------------------------------------------------------------------
@@ -403,7 +414,8 @@ class Worker:
     def rows(self, planned: PlannedCell, names: Sequence[str]) -> pd.DataFrame:
         """Some of a cell's rows, computed now and not stored; as of `ROW_SCHEMA`."""
         classifier = self.classifier(planned.cell.classifier, planned.cell.seed)
-        found = self._measured(Shard(planned, 0, 1, tuple(names)), classifier)
+        some = replace(planned, sample_ids=tuple(names))
+        found = self._measured(Shard(some, 0, 1), classifier)
         frames = [rows for _, _, _, rows in found]
         return pd.concat(frames, ignore_index=True) if frames else _no_rows()
 
@@ -610,8 +622,13 @@ def execute(
         "command again, with fewer `execution.workers` if it happens again."
     )
     with runtime.pool(min(workers, len(shards)), died, _start, *worker_arguments) as pool:
-        running = {pool.submit(_run, shard): shard for shard in shards}
-        while running:
+        # Some at a time: the pool looks at all that it was given whenever one ends.
+        waiting, running = iter(shards), dict[Future[None], Shard]()
+        while True:
+            for shard in itertools.islice(waiting, 2 * workers - len(running)):
+                running[pool.submit(_run, shard)] = shard
+            if not running:
+                return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 future.result()
                 yield running.pop(future)

@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.queues import Queue
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -57,10 +58,10 @@ class Task:
                 note=printable(note),
                 left="" if left is None else duration(left),
             )
-            return
         if now - self._last_line >= LINE_EVERY or self._done >= self._total:
             self._last_line = now
-            self._reporter.say(f"{self._label}: {self._done}/{self._total}{self._eta(now)}  {note}")
+            tell = self._reporter.say if self._bar is None else self._reporter.note_down
+            tell(f"{self._label}: {self._done}/{self._total}{self._eta(now)}  {note}")
 
     def _eta(self, now: float) -> str:
         left = self._left(now)
@@ -110,10 +111,41 @@ class Reporter:
     def __init__(self, quiet: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False, quiet=quiet)
         self.bars: Progress | None = None
+        self._log: IO[str] | None = None
 
     def say(self, line: str) -> None:
         """One line of news."""
         self.console.print(printable(line.rstrip()), soft_wrap=True, markup=False)
+        self.note_down(line)
+
+    def note_down(self, line: str) -> None:
+        """One line for the log alone, if there is one; a full disk ends no work."""
+        if self._log is not None:
+            with contextlib.suppress(OSError):
+                now = time.strftime("%Y-%m-%d %H:%M:%S")
+                self._log.write(f"{now} {printable(line.rstrip())}\n")
+                self._log.flush()
+
+    @contextlib.contextmanager
+    def logged(self, path: Path, beginning: str) -> Iterator[None]:
+        """Append what is said within the block to a file, whatever the terminal shows.
+
+        Args:
+            path: The file; other processes may append to it, too.
+            beginning: Its first line.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as self._log:
+            self.note_down(beginning)
+            try:
+                yield
+            except BaseException as error:
+                self.note_down(f"ended by {type(error).__name__}: {error}")
+                raise
+            else:
+                self.note_down("finished")
+            finally:
+                self._log = None
 
     @contextlib.contextmanager
     def task(self, label: str, total: int, done: int = 0, work: float = 0.0) -> Iterator[Task]:

@@ -289,7 +289,7 @@ def local_folder(
             snapshot_download(
                 str(source),
                 revision=revision,
-                allow_patterns=["model_index.json", "emodc.json", *patterns],
+                allow_patterns=["model_index.json", "emodc.json", "fit.json", *patterns],
                 ignore_patterns=["*.fp16*", "*.non_ema*", "*.bf16*"],
             )
         )

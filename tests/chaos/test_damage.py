@@ -66,7 +66,14 @@ KINDS = {
     "record of pictures": "pictures/datasets/*.json",
 }
 #: What nothing that is shown depends on.
-UNREAD = ("*/training.jsonl", "*/lock", "*/report/*", "cache/faces-[tv][ra]*.npy", "cache/*.json")
+UNREAD = (
+    "*/training.jsonl",
+    "*/run.log",
+    "*/lock",
+    "*/report/*",
+    "cache/faces-[tv][ra]*.npy",
+    "cache/*.json",
+)
 
 
 @dataclass(frozen=True)

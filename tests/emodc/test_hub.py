@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from PIL import Image
 from pipelines import PROMPTS, TINY, tiny
 from safetensors.torch import load_file, save_file
 
-from emodc import CheckpointError, EmoDC, EmoDCPipeline, Evaluation, Prompts
+from emodc import CheckpointError, EmoDC, EmoDCPipeline, Evaluation, Prompts, hub
 from emodc.card import render
 from emodc.decisions.fit import Fit
 
@@ -153,7 +154,7 @@ def test_a_stored_fit_calibrates_predictions_and_nothing_else(
     picture = [images[0].permute(1, 2, 0).numpy()]
     raw, logits = tiny_emodc.predict(picture)[0], tiny_emodc(images[:1].float() / 255, ["x"])
     flat = {"edges": [0.0, 500.0], "values": [1.0]}
-    content = {"n": 40, "temperature": 300.0, "bound": 1.0, "profile": flat}
+    content = {"n": 40, "temperature": 12000.0, "bound": 1.0, "profile": flat}
     tiny_emodc.fit = Fit.from_dict({**content, "weights": flat, "range": flat})
     tiny_emodc.save_pretrained(tmp_path)
     loaded = EmoDC.from_pretrained(tmp_path)
@@ -161,12 +162,34 @@ def test_a_stored_fit_calibrates_predictions_and_nothing_else(
     sharp = loaded.predict(picture)[0]
     assert [entry["label"] for entry in sharp] == [entry["label"] for entry in raw]
     assert sharp[0]["score"] > raw[0]["score"] + 0.1
-    expected = (300 * loaded(images[:1].float() / 255, ["x"])[0]).softmax(0)
+    errors = loaded.trace(images[:1].float() / 255, ["x"]).errors[0].mean(dim=1)
+    expected = (-12000 * errors).softmax(0)  # whatever the scale of logits
     found = {entry["label"]: entry["score"] for entry in loaded.predict(picture, ["x"])[0]}
     assert [found[name] for name in loaded.classes] == pytest.approx(expected.tolist(), abs=1e-6)
     assert torch.equal(loaded(images[:1].float() / 255, ["x"]), logits)
     other = EmoDC.from_pretrained(tmp_path, evaluation=Evaluation(steps=4))
     assert other.fit is None  # it was learned with another evaluation
+
+
+def test_a_fit_beside_the_weights_belongs_to_how_errors_were_measured(
+    tiny_emodc: EmoDC, tmp_path: Path
+) -> None:
+    flat = {"edges": [0.0, 500.0], "values": [1.0]}
+    numbers = {"n": 40, "temperature": 3.0, "bound": 1.0, "profile": flat}
+    fit = Fit.from_dict({**numbers, "weights": flat, "range": flat})
+    tiny_emodc.save_pretrained(tmp_path)
+    own, other = tiny_emodc.evaluation, replace(tiny_emodc.evaluation, noise_aware=True)
+    assert hub.wants_fit(tmp_path, own) and not hub.wants_fit(tmp_path, other)
+    hub.write_fit(tmp_path, fit, other)
+    assert EmoDC.from_pretrained(tmp_path).fit is None
+    assert EmoDC.from_pretrained(tmp_path, evaluation=other).fit is None
+    hub.write_fit(tmp_path, fit, replace(own, seed=7))
+    assert EmoDC.from_pretrained(tmp_path).fit == fit
+    assert not hub.wants_fit(tmp_path, own)
+    for damaged in ("", "[1]", '{"fit": {}}', "[" * 10**5):
+        (tmp_path / "fit.json").write_text(damaged)
+        with pytest.raises(CheckpointError, match=r"fit\.json is not readable.*delete it"):
+            EmoDC.from_pretrained(tmp_path)
 
 
 def test_grey_and_turned_pictures_are_pictures(tiny_emodc: EmoDC) -> None:

@@ -284,6 +284,16 @@ def test_unsound_files_of_a_reopened_cell_are_removed(tmp_path: Path) -> None:
     assert store.stored(cell(), INPUTS, 0, 1) is None
 
 
+def test_only_parts_that_are_there_are_read_when_a_cell_is_reopened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, asked = Store(tmp_path), []
+    store.write_part(cell(), 7, rows(["a", "b"]), shards=1000)
+    monkeypatch.setattr(Store, "stored", lambda *given: asked.append(given[3]))
+    store.reopen(cell(), INPUTS, [(number, 1000, None) for number in range(1000)])
+    assert asked == [7] and not store.has(cell(), 7, 1000)
+
+
 def test_two_cuts_of_a_cell_stand_side_by_side(tmp_path: Path) -> None:
     store, names = Store(tmp_path), ["a", "b", "c", "d"]
     known = write(store, [names[:2], names[2:]])

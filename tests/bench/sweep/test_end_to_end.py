@@ -3,20 +3,25 @@
 import csv
 import shlex
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from support import TINY, summary_without_times, write_pictures
 
 from bench.config import Config, load, parse
 from bench.data.open import open_dataset
 from bench.data.readers import Folder
 from bench.report import write_report
+from bench.rules import fitted
 from bench.store.cells import Manifest
+from bench.store.checkpoints import Card
 from bench.store.store import Store
 from bench.sweep.run import dry_run, run
 from bench.util.progress import Reporter
+from emodc import EmoDC
 
 EMODCS = ("emodc_base", "emodc_amdit", "emodc_control")
 COLUMNS = (
@@ -74,6 +79,14 @@ def test_the_summary_has_a_row_per_cell(tiny_run: Path) -> None:
         assert float(row["evaluations_per_image"]) == evaluations
 
 
+def test_what_a_run_said_is_kept_in_one_file(tiny_run: Path) -> None:
+    first, *lines = (tiny_run / "run.log").read_text(encoding="utf-8").splitlines()
+    assert first.endswith(f" bench run robustness -c {shlex.quote(str(TINY))}")
+    assert any(" train test_resnet: 3/3" in line for line in lines)
+    assert all(datetime.fromisoformat(line[:19]) for line in (first, *lines))
+    assert lines[-1].endswith(" finished")
+
+
 def test_base_and_amdit_share_their_first_stage(tiny_run: Path) -> None:
     kinds = sorted(p.name.rsplit("-", 1)[0] for p in (tiny_run / "checkpoints").iterdir())
     assert kinds == ["control", "emodc-amdit", "emodc-base", "test_resnet"]
@@ -117,6 +130,46 @@ def test_a_second_run_computes_nothing_and_changes_nothing(tiny_run: Path) -> No
     assert all(done for _, done, _ in dry_run(load(TINY), tiny_run).cells)
     run(load(TINY), tiny_run, Reporter())
     assert {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*.parquet")} == before
+
+
+def test_a_run_calibrates_the_checkpoints_that_it_trained(tmp_path: Path) -> None:
+    """Scores of `predict` are those of the validation fit; weights and cells are as before."""
+    network = {"kind": "emodc", "block_out_channels": [8, 8, 8], "head_channels": 8}
+    stages = [{"objective": {"kind": "base"}, "steps": 3, "batch_size": 8}]
+    emodc = network | {"stages": stages, "evaluation": {"steps": 100}}
+    aware = emodc | {"evaluation": {"steps": 100, "noise_aware": True}}
+    content = {
+        "precision": "float32",
+        "data": {"kind": "faces", "train": 14, "val": 14, "test": 7},
+        "classifiers": {"aware": aware, "plain": emodc},  # one checkpoint
+        "execution": {"workers": 1, "device": "cpu"},
+    }
+    config, quiet = parse(content, "test"), Reporter(quiet=True)
+    store = run(config, tmp_path, quiet)
+    (file,) = tmp_path.glob("checkpoints/*/fit.json")
+    card = Card.verified(file.parent)
+    model = EmoDC.from_pretrained(file.parent)
+    (cell,) = (c for c in store.planned() if c.about.fits and c.classifier == "plain")
+    assert model.fit == fitted(store, cell) and model.fit is not None and model.fit.n == 14
+
+    manifest = store.manifest(cell)
+    assert manifest is not None and manifest.checkpoint == card.weights
+    rows = store.rows(manifest)
+    dataset = open_dataset(config.data, 0)
+    pictures = {sample.id: dataset.picture(sample) for sample in dataset.samples("val")}
+    names = list(rows["sample_id"])
+    factor = model.fit.temperature / model.evaluation.logit_scale
+    said = model.predict([pictures[name] for name in names], names)
+    for answers, logits in zip(said, rows["logits"], strict=True):
+        calibrated = softmax(factor * np.array(logits, np.float64))
+        scores = {answer["label"]: answer["score"] for answer in answers}
+        found = [scores[name] for name in manifest.classes]
+        np.testing.assert_allclose(found, calibrated, atol=1e-4)
+
+    written = file.read_bytes()
+    file.unlink()
+    run(config, tmp_path, quiet)  # all cells are there
+    assert file.read_bytes() == written and Card.verified(file.parent) == card
 
 
 @pytest.mark.parametrize(("batch_size", "shards"), [(1, 3), (7, 1)])

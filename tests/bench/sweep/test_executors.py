@@ -6,6 +6,9 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,8 @@ from bench.sweep import on_ray
 from bench.sweep.on_ray import _Queue, group_of
 from bench.sweep.plan import make_plan, shards_of
 from bench.sweep.run import run
-from bench.sweep.worker import Worker, executor
+from bench.sweep.worker import Worker, execute, executor
+from bench.util import runtime
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 
@@ -162,6 +166,32 @@ def test_an_actor_keeps_its_classifier_and_long_shards_come_first(tmp_path: Path
     assert times == sorted(times, reverse=True)
     assert group_of(queue.take(group_of(first), Counter()))[0] == "test_resnet"
     assert len(queue) == len(shards) - 11
+
+
+def test_processes_are_given_a_few_shards_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a million, so that no future of each has to be kept and looked at whenever one ends."""
+    held, most = 0, 0
+
+    class Pool:
+        def submit(self, *_: object) -> Future[None]:
+            nonlocal held, most
+            held += 1
+            most = max(most, held)
+            done: Future[None] = Future()
+            done.set_result(None)
+            return done
+
+    @contextmanager
+    def pool(*_: object) -> Iterator[Pool]:
+        yield Pool()
+
+    monkeypatch.setattr(runtime, "pool", pool)
+    shards, ran = [object() for _ in range(50)], []
+    for shard in execute(shards, (), 3):  # type: ignore[arg-type]
+        held -= 1
+        ran.append(shard)
+    assert sorted(map(id, ran)) == sorted(map(id, shards))
+    assert 3 <= most <= 6
 
 
 # ------------------------------------------------------------------------------------------------

@@ -87,5 +87,7 @@ def test_nothing_is_measured_anew_beside_another_run(tmp_path: Path) -> None:
     said = Said()
     with pytest.raises(UserError, match="process 1 on node1"):
         run(config(), tmp_path, said, fresh=True)
+    log = (tmp_path / "run.log").read_text().splitlines()
+    assert "ended by UserError: --fresh: process 1 on node1 works at" in log[-1]
     run(config(), tmp_path, said)
     assert any("process 1 on node1" in line for line in said.lines)

@@ -103,6 +103,9 @@ def test_a_sound_run_is_verified_to_the_last_bit(finished: Path) -> None:
     assert found.faults == [] and found.unknown == {}
     assert found.checked == found.rows == found.equal == 168
     assert found.verdict.startswith("verified: ") and "at most" in found.verdict
+    store = Store(finished)
+    assert {c.id: store.verified(c) for c in store.planned()} == found.agreed
+    assert sum(found.agreed.values()) == 168
     some = verify(finished, QUIET, samples=60)
     assert some.checked == 60 and some.at_most is not None
     assert some.at_most == pytest.approx(1 - 0.025 ** (1 / 60))  # none of 60: a closed form
@@ -126,6 +129,7 @@ def test_rows_that_are_consistent_and_wrong_are_found(
     rewritten(planted, classifier, condition, change)
     found = everything(planted)
     assert found.wrong > 0 and found.verdict.startswith("NOT VERIFIED")
+    assert not any(Store(planted).verified(cell) for cell in Store(planted).planned())
     fault = next(f for f in found.faults if f.sample)
     assert fault.cell.startswith(f"{classifier} {condition}") and fault.expected != fault.got
 
