@@ -20,6 +20,7 @@ from bench.cli.models import models
 from bench.cli.output import stdout_for_results
 from bench.cli.perturb import perturb
 from bench.cli.plugins import plugins
+from bench.cli.publish import publish
 from bench.cli.regress import regress
 from bench.cli.report import report
 from bench.cli.run import run
@@ -59,6 +60,7 @@ app.command()(compare)
 app.command()(decide)
 app.command()(regress)
 app.command()(verify)
+app.command()(publish)
 app.add_typer(data, name="data")
 app.add_typer(perturb, name="perturb")
 app.add_typer(check, name="check")

@@ -13,6 +13,7 @@ cards.py     a model card per checkpoint
 terminal.py  the compact form on a terminal
 summary.py   one row per cell: summary.csv, JSON
 write.py     everything together: OUT/report/
+publish.py   a leaderboard of several runs, as a site
 compare.py   which cells `bench compare` compares, and how they differ
 """
 

@@ -7,7 +7,7 @@ import numpy as np
 from bench.report.outcomes import Difference, difference, recognised, same_samples
 from bench.report.ranking import FEWEST_ATTACKED
 from bench.report.results import ResultSet
-from bench.report.spec import TableSpec
+from bench.report.spec import TableSpec, sizes
 
 _MOST = 8  # classifiers or columns in one sentence
 
@@ -78,8 +78,9 @@ def _robust(group: ResultSet, specs: Sequence[TableSpec], tied: Sequence[str]) -
         if len(lost) < 2:
             continue
         (least, best), (most, worst) = lost[0], lost[-1]
+        what = _condition(group, name, level)
         sentence = (
-            f"{_condition(name, level)} costs {least} least, {best.number} {best.range} points, "
+            f"{what} costs {least} least, {best.number} {best.range} points, "
             f"and {most} most, {worst.number} {worst.range}"
         )
         equal = [who for who, _ in lost if who in tied]
@@ -100,9 +101,12 @@ def _chosen(group: ResultSet) -> list[tuple[str, str]]:
     return [(name, level) for name, level in levels if level is not None]
 
 
-def _condition(name: str, level: str) -> str:
-    """Such as "gaussian noise 4" or "pgd 1/255"."""
-    return f"{name.replace('_', ' ')} {level}"
+def _condition(group: ResultSet, name: str, level: str) -> str:
+    """Such as "gaussian noise 4"; "pgd 1/255 (n 49)" where clean pictures are more."""
+    clean = [one.n for c in group.names if (one := group.clean(c)) is not None]
+    n = [one.n for c in group.names if (one := group.get(c, name, level)) is not None]
+    fewer = f" (n {sizes(n)})" if n and set(n) != set(clean) else ""
+    return f"{name.replace('_', ' ')} {level}{fewer}"
 
 
 def losses_table(group: ResultSet) -> TableSpec | None:
@@ -111,7 +115,7 @@ def losses_table(group: ResultSet) -> TableSpec | None:
     lost = [dict(_lost(group, *one)) for one in chosen]
     if not any(lost):
         return None
-    header = ("classifier", *(_condition(*one) for one in chosen))
+    header = ("classifier", *(_condition(group, *one) for one in chosen))
     rows = tuple((name, *(own.get(name) for own in lost)) for name in group.names.values())
     about = (
         "Accuracy less that on the same pictures when clean, in points, where classifiers differ "

@@ -51,7 +51,7 @@ function onClick(event) {
 }
 
 function onInput(event) {
-  if (event.target.classList.contains("filter")) showRows(event.target.closest(".table"));
+  if (event.target.matches(".filter, .choice")) showRows(event.target.closest(".table"));
 }
 
 // --- Sorting -------------------------------------------------------------------------------------
@@ -112,16 +112,20 @@ function textOf(row) {
   return rowTexts.get(row);
 }
 
-// A row shows if it has every word of the filter, and if none of its classifiers is hidden.
+// A row shows if it has every word of the filter and every value that is chosen, and if none of its
+// classifiers is hidden.
 function showRows(block) {
   const filter = block.querySelector(".filter");
   const words = filter ? filter.value.toLowerCase().split(/\s+/).filter(Boolean) : [];
+  const chosen = [...block.querySelectorAll(".choice")].filter((choice) => choice.value);
   const rows = block.querySelector("tbody").rows;
   let shown = 0;
   for (const row of rows) {
     const classifiers = (row.dataset.classifiers ?? "").split(" ");
     row.hidden =
       classifiers.some((name) => hiddenClassifiers.has(name)) ||
+      chosen.some(({ dataset, value }) =>
+        row.cells[dataset.column].textContent.trim() !== value.trim()) ||
       (words.length > 0 && !words.every((word) => textOf(row).includes(word)));
     shown += !row.hidden;
   }

@@ -12,10 +12,11 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import resources
 from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -24,17 +25,20 @@ from PIL import Image
 from bench.report.figures import Drawn
 from bench.report.findings import findings, informative, losses_table
 from bench.report.outcomes import AccuracyEstimate, Difference, Flips, Number
+from bench.report.present import relabel, relabelled
 from bench.report.ranking import Mark
 from bench.report.results import Result, Results, ResultSet
 from bench.report.spec import (
     ABSENT,
     Chapter,
+    Link,
     TableSpec,
     Value,
     caption,
     how_to_read,
     interval_name,
     setting,
+    sizes,
 )
 from bench.util.errors import printable
 
@@ -179,6 +183,30 @@ class Page:
     how_to_read: tuple[str, ...] = ()
     losses: tuple[TableSpec, ...] = ()
 
+    def relabelled(self, labels: Mapping[str, str]) -> "Page":
+        """The page with the classifiers' labels; commands keep their names."""
+        shown, table = relabel(labels), partial(relabelled, labels=labels)
+        return replace(
+            self,
+            findings=tuple(map(shown, self.findings)),
+            summary=table(self.summary),
+            losses=tuple(map(table, self.losses)),
+            sections=tuple(
+                replace(
+                    own,
+                    tables=tuple(map(table, own.tables)),
+                    figures=tuple(
+                        replace(f, caption=shown(f.caption), alt=shown(f.alt)) for f in own.figures
+                    ),
+                    notes=tuple(map(shown, own.notes)),
+                )
+                for own in self.sections
+            ),
+            classifiers=tuple(labels.get(name, name) for name in self.classifiers),
+            missing=tuple(map(shown, self.missing)),
+            provenance=tuple(map(table, self.provenance)),
+        )
+
 
 # ------------------------------------------------------------------------------------------------
 # Figures inside the page, as data: addresses.
@@ -252,8 +280,11 @@ _WITH_RANGE = re.compile(r"(?P<number>\S+) (?P<range>\[[^\[\]]*\])")
 _FILTER_FROM = 12  # rows; fewer are seen at a glance
 _PROSE_FROM = 28  # characters
 _SCROLL_FROM = 40  # rows; more scroll below a header that stays
+_CHOSEN_BY = ("run", "data set", "perturbation")  # columns
+_MOST_CHOICES = 100
 
 Kind = Literal["number", "text", "prose"]
+_Named = TypeVar("_Named", str, tuple[str, str])
 
 
 @dataclass(frozen=True)
@@ -268,6 +299,7 @@ class PageCell:
         strong: Whether it is bold.
         tied: Whether it cannot be told from the best of its column.
         seen: Whether the classifier met the corruption in training.
+        address: Where it leads; empty for nowhere.
     """
 
     text: str
@@ -277,6 +309,7 @@ class PageCell:
     strong: bool = False
     tied: bool = False
     seen: bool = False
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -298,6 +331,7 @@ class PageTable:
         rows: All of them.
         filtered: Whether it has a filter of its own.
         tall: Whether it scrolls below its header.
+        choices: By column, the values of which readers may choose one.
     """
 
     anchor: str
@@ -306,6 +340,7 @@ class PageTable:
     rows: tuple[PageRow, ...]
     filtered: bool
     tall: bool
+    choices: Mapping[int, tuple[str, ...]]
 
 
 def table(spec: TableSpec, anchor: str, classifiers: Sequence[str]) -> PageTable:
@@ -327,7 +362,18 @@ def table(spec: TableSpec, anchor: str, classifiers: Sequence[str]) -> PageTable
         tuple(rows),
         filtered=len(rows) >= _FILTER_FROM,
         tall=len(rows) >= _SCROLL_FROM,
+        choices=_choices(spec),
     )
+
+
+def _choices(spec: TableSpec) -> dict[int, tuple[str, ...]]:
+    found = {}
+    for column, name in enumerate(spec.header):
+        if name in _CHOSEN_BY:
+            values = tuple(dict.fromkeys(str(row[column]) for row in spec.rows if row[column]))
+            if 1 < len(values) <= _MOST_CHOICES:
+                found[column] = values
+    return found
 
 
 def cell(value: Value, mark: Mark | None = None) -> PageCell:
@@ -336,6 +382,8 @@ def cell(value: Value, mark: Mark | None = None) -> PageCell:
     if value is None:
         return PageCell(ABSENT)
     key = sort_key(value)
+    if isinstance(value, Link):
+        return PageCell(str(value), "", key, address=value.address)
     if isinstance(value, Difference):
         remark = "" if value.distinguishable else "not distinguishable"
         strong = strong or value.distinguishable
@@ -501,35 +549,45 @@ def assemble(
 def summary_table(groups: Sequence[ResultSet]) -> TableSpec:
     """A row per classifier and data set: clean, mean of each corruption, attacks, cost, weights."""
     corruptions = _union(group.perturbations("corruption") for group in groups)
-    attacks = _union(group.perturbations("attack") for group in groups)
-    levels = {attack: [informative(group, attack) for group in groups] for attack in attacks}
-    same = {a: own[0] if len(set(own)) == 1 and own[0] else "" for a, own in levels.items()}
-    header = (
-        *("classifier", "data set", "clean", *(name.replace("_", " ") for name in corruptions)),
-        *(f"{attack} {same[attack]}".strip() for attack in attacks),
-        *("n", "evaluations", "checkpoint"),
+    attacks = _union(  # each at the budgets that say most of one data set or another
+        [
+            (attack, level)
+            for attack in group.perturbations("attack")
+            if (level := informative(group, attack)) is not None
+        ]
+        for group in groups
     )
+    attacked: list[set[int]] = [set() for _ in attacks]
     rows: list[tuple[Value, ...]] = []
-    for number, group in enumerate(groups):
+    for group in groups:
         for classifier, name in group.names.items():
             clean = group.clean(classifier)
             row: list[Value] = [name, group.slug if len(groups) > 1 else None]
             row.append(None if clean is None else clean.accuracy)
             row += [group.mean(classifier, perturbation) for perturbation in corruptions]
-            for attack in attacks:
-                level = levels[attack][number]
-                own = None if level is None else group.get(classifier, attack, level)
+            for sizes_of, (attack, level) in zip(attacked, attacks, strict=True):
+                own = group.get(classifier, attack, level)
                 row.append(None if own is None else own.accuracy)
+                sizes_of |= set() if own is None else {own.n}
             row.append(None if clean is None else str(clean.n))
             cost = None if clean is None else clean.evaluations
             row.append(None if cost is None else Number(cost, 1))
             weights = [] if clean is None else [r.manifest.checkpoint for r in clean.results]
             row.append(" ".join(digest[:8] for digest in weights if digest) or None)
             rows.append(tuple(row))
+    every = {row[-3] for row in rows}  # numbers of clean pictures
+    header = (
+        *("classifier", "data set", "clean", *(name.replace("_", " ") for name in corruptions)),
+        *(
+            f"{attack} {level}" + (f" (n {sizes([*n])})" if n and {*map(str, n)} != every else "")
+            for n, (attack, level) in zip(attacked, attacks, strict=True)
+        ),
+        *("n", "evaluations", "checkpoint"),
+    )
     intervals = " or ".join(dict.fromkeys(map(interval_name, groups)))
     about = (
-        "Accuracy in percent: clean (n), mean over severities of each corruption, attacks at the "
-        "budget where classifiers differ most (on some of the pictures)"
+        "Accuracy in percent: clean, mean over severities of each corruption, attacks at the "
+        "budget where classifiers differ most; on n pictures, attacks on those in their header"
     )
     text = caption(about, intervals=f"{intervals} intervals")
     return TableSpec("summary", "All classifiers", text, header, tuple(rows))
@@ -604,5 +662,5 @@ def _commands(out: Path, reference: str | None) -> list[Command]:
     return commands
 
 
-def _union(lists: Iterable[Iterable[str]]) -> list[str]:
+def _union(lists: Iterable[Iterable[_Named]]) -> list[_Named]:
     return list(dict.fromkeys(name for names in lists for name in names))

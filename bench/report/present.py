@@ -505,37 +505,38 @@ def write_tables(
         folder: Where to.
         specs: Tables with distinct names other than "all" and "macros".
         figures: After the tables of `all.tex`.
-        labels: What LaTeX shows in the place of a classifier's name.
+        labels: What people read in the place of a classifier's name; programs read the name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for spec in specs:
-        shown = {".md": spec.filled(), ".csv": spec, ".tex": _labelled(spec, labels or {})}
-        for suffix, own in shown.items():
+        read = relabelled(spec.filled(), labels or {})
+        for suffix, own in {".md": read, ".csv": spec, ".tex": read}.items():
             (folder / f"{spec.name}{suffix}").write_text(present(own, suffix), encoding="utf-8")
     (folder / "macros.tex").write_text(macros(specs), encoding="utf-8")
     (folder / "all.tex").write_text(_document(specs, figures, labels or {}), encoding="utf-8")
 
 
-def _labelled(spec: TableSpec, labels: Mapping[str, str]) -> TableSpec:
-    """The table with the classifiers' labels in its texts, and without empty columns."""
-    if not labels:
-        return spec.filled()
-    shown, filled = _relabel(labels), spec.filled()
+def relabelled(spec: TableSpec, labels: Mapping[str, str]) -> TableSpec:
+    """The table with the classifiers' labels in its texts; commands to type keep the names."""
+    shown = relabel(labels)
+    typed = {c for c, name in enumerate(spec.header) if name == "command"}
     return replace(
-        filled,
+        spec,
         title=shown(spec.title),
         caption=shown(spec.caption),
         remarks=tuple(map(shown, spec.remarks)),
-        header=tuple(map(shown, filled.header)),
+        header=tuple(map(shown, spec.header)),
         rows=tuple(
-            tuple(shown(value) if isinstance(value, str) else value for value in row)
-            for row in filled.rows
+            tuple(shown(v) if isinstance(v, str) and c not in typed else v for c, v in enumerate(r))
+            for r in spec.rows
         ),
     )
 
 
-def _relabel(labels: Mapping[str, str]) -> Callable[[str], str]:
+def relabel(labels: Mapping[str, str]) -> Callable[[str], str]:
     """Puts labels in the place of the names that stand as words in a text."""
+    if not labels:
+        return str
     names = "|".join(re.escape(name) for name in sorted(labels, key=len, reverse=True))
     pattern = re.compile(rf"(?<![\w/])(?:{names})(?![\w/])")
     return lambda text: pattern.sub(lambda found: labels[found[0]], text)
@@ -557,7 +558,7 @@ def _document(
     specs: Sequence[TableSpec], figures: Sequence[PaperFigure], labels: Mapping[str, str]
 ) -> str:
     tables = "".join(rf"\input{{{spec.name}}}" + "\n" for spec in specs)
-    shown = _relabel(labels) if labels else str
+    shown = relabel(labels)
     tables += "".join(_figure(figure, shown) for figure in figures)
     lines = [_listed(key, bool(value.range)) for key, value in cited(specs)]
     return _DOCUMENT + tables + _LISTING + "".join(lines) + "\\end{document}\n"

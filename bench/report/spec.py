@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from typing import Literal
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,23 @@ Chapter = Literal[
     "diagnostics",
     "provenance",
 ]
+
+
+class Link(str):
+    """A text that leads somewhere on a page.
+
+    Args:
+        text: As it is read.
+        address: Of a file beside the page; quoted, so that it is nothing else.
+    """
+
+    address: str
+
+    def __new__(cls, text: str, address: str) -> "Link":
+        """The text, with its address."""
+        link = super().__new__(cls, text)
+        link.address = quote(address)
+        return link
 
 
 #: Values with a number to cite.

@@ -1,6 +1,7 @@
 """The report in a terminal: compact tables that fit; plain lines where nobody looks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from rich.console import Console
@@ -9,7 +10,7 @@ from rich.text import Text
 from bench.classifiers.kinds import seen
 from bench.report.findings import findings
 from bench.report.outcomes import share
-from bench.report.present import Column, Line, fitted, say
+from bench.report.present import Column, Line, fitted, relabel, say
 from bench.report.results import Result, ResultSet
 from bench.report.spec import (
     DRAWN,
@@ -41,14 +42,15 @@ def show(report: Report, console: Console, brief: bool = False) -> None:
     """Print the summary, what is missing, and where the report lies.
 
     A terminal gets a table per family, in the widest form that fits. A pipe or file gets one line
-    per cell, never wrapped. In brief, both get the findings alone.
+    per cell, never wrapped, with the names of the config. In brief, both get the findings alone.
     """
     if brief:
+        shown = relabel(report.labels)
         for sentence in findings(report.results.groups, report.tables):
-            say(console, sentence, wrap=console.is_terminal)
+            say(console, shown(sentence), wrap=console.is_terminal)
     elif console.is_terminal:
         for group in report.results.groups:
-            _show_group(group, console)
+            _show_group(group, console, report.labels)
     else:
         for line in _lines(report):
             say(console, line)
@@ -92,7 +94,9 @@ def _mean_lines(group: ResultSet) -> Iterator[str]:
             yield f"{where}: accuracy {share(own.mean)} %, n {len(own.ids)}"
 
 
-def _show_group(group: ResultSet, console: Console) -> None:
+def _show_group(group: ResultSet, console: Console, labels: Mapping[str, str]) -> None:
+    names = {name: labels.get(shown, shown) for name, shown in group.names.items()}
+    group = replace(group, names=names)
     where = f"{group.dataset}, {len(group.classes)} classes, {seeds_text(group)}"
     if group.perturbations("clean"):
         n = sizes([r.n for r in map(group.clean, group.names) if r is not None])

@@ -1,7 +1,7 @@
 """Writing a report: OUT/report/ from the store in OUT, and from nothing else."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +11,14 @@ from bench.report.figures import write_figures
 from bench.report.figures.drawing import FORMATS, STYLES
 from bench.report.findings import findings, losses_table
 from bench.report.page import Contents, assemble, contents, intro, write_page
-from bench.report.present import PaperFigure, markdown, markdown_text, write_tables
+from bench.report.present import (
+    PaperFigure,
+    markdown,
+    markdown_text,
+    relabel,
+    relabelled,
+    write_tables,
+)
 from bench.report.results import Missing, Results, read
 from bench.report.spec import (
     TableSpec,
@@ -37,6 +44,7 @@ class Report:
         summary: One row per complete cell (`bench.report.summary`).
         tables: The tables, as written.
         refused: Why stored files are not believed, a sentence each; nothing of them is shown.
+        labels: What people read in the place of classifiers' names.
     """
 
     folder: Path
@@ -44,6 +52,7 @@ class Report:
     summary: pd.DataFrame
     tables: tuple[TableSpec, ...]
     refused: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def require_sound(self) -> None:
         """Refuse what was left out because it is damaged; unfinished cells are no fault.
@@ -107,7 +116,7 @@ def write_report(
     folder = out / "report"
     with atomic(folder) as scratch:
         scratch.mkdir()
-        drawn, labels = scratch / "figures", _labels(results, store)
+        drawn, labels = scratch / "figures", labels_of(results, store)
         figures = write_figures(results, store, drawn, diagnoses, workers, style, formats, labels)
         paper = [
             PaperFigure(
@@ -122,20 +131,21 @@ def write_report(
         chapters = contents(specs, figures, {"diagnostics": notes(diagnoses, absent)})
         texts = {
             "summary.csv": summary_csv(frame),
-            "tables.md": _page(chapters, results),
+            "tables.md": _page(chapters, results, labels),
             "diagnostics.csv": numbers_csv(diagnoses),
         }
         for name, text in texts.items():
             (scratch / name).write_text(text, encoding="utf-8")
-        write_page(scratch / "index.html", assemble(out, results, chapters, reference))
+        page = assemble(out, results, chapters, reference)
+        write_page(scratch / "index.html", page.relabelled(labels))
         for figure in figures if "svg" not in formats else ():
             figure.svg.unlink()  # the page has it
     refused = tuple(dict.fromkeys([*results.refused, *store.refused.values()]))
-    return Report(folder, results, frame, tuple(specs), refused)
+    return Report(folder, results, frame, tuple(specs), refused, labels)
 
 
-def _labels(results: Results, store: Store) -> dict[str, str]:
-    """What papers call each classifier, by its name in tables; a label of two is that of none."""
+def labels_of(results: Results, store: Store) -> dict[str, str]:
+    """What people read of each classifier, by its shown name; a label of two is that of none."""
     own = store.labels()
     found = {
         shown: f"{own[name]}{shown.removeprefix(name)}" if name in own else label(shown)
@@ -146,27 +156,28 @@ def _labels(results: Results, store: Store) -> dict[str, str]:
     return {shown: text if each.count(text) == 1 else shown for shown, text in found.items()}
 
 
-def _page(chapters: list[Contents], results: Results) -> str:
+def _page(chapters: list[Contents], results: Results, labels: Mapping[str, str]) -> str:
     """All chapters as Markdown."""
+    shown = relabel(labels)
     parts = ["# Robustness\n", *(f"{markdown_text(line)}\n" for line in intro(results))]
     parts += ["## How to read\n"]
     parts += ["".join(f"- {markdown_text(line)}\n" for line in how_to_read(results.groups))]
     said = findings(results.groups, [spec for own in chapters for spec in own.tables])
-    parts += ["## Findings\n", "".join(f"- {markdown_text(sentence)}\n" for sentence in said)]
+    parts += ["## Findings\n", "".join(f"- {markdown_text(shown(line))}\n" for line in said)]
     lost = [table for table in map(losses_table, results.groups) if table is not None]
-    parts += [markdown(table.filled(), alone=False) for table in lost]
+    parts += [markdown(relabelled(table.filled(), labels), alone=False) for table in lost]
     said_of: set[str] = set()  # what figures of several EmoDCs have alike is said once
     for own in chapters:
         parts.append(f"## {own.title}\n")
-        parts += [f"{markdown_text(note)}\n" for note in own.notes]
-        parts += [markdown(spec, alone=False) for spec in _once(own.tables)]
+        parts += [f"{markdown_text(shown(note))}\n" for note in own.notes]
+        parts += [markdown(relabelled(spec, labels), alone=False) for spec in _once(own.tables)]
         for figure in own.figures:
-            parts.append(f"![{markdown_text(figure.title)}](figures/{figure.name}.png)\n")
+            parts.append(f"![{markdown_text(shown(figure.title))}](figures/{figure.name}.png)\n")
             if figure.caption not in said_of:
-                parts.append(f"*{markdown_text(figure.caption)}*\n")
+                parts.append(f"*{markdown_text(shown(figure.caption))}*\n")
             said_of.add(figure.caption)
     if results.missing:
-        listed = "\n".join(f"- {markdown_text(str(missing))}" for missing in results.missing)
+        listed = "\n".join(f"- {markdown_text(shown(str(one)))}" for one in results.missing)
         count = f"{len(results.missing)} of {len(results.missing) + results.finished}"
         parts.append(f"## Missing cells\n\n{count} planned cells:\n\n{listed}\n")
     return "\n".join(parts)

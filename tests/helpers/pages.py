@@ -1,5 +1,6 @@
 """A page with every kind of value, and names that would break one that does not escape."""
 
+from html.parser import HTMLParser
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -16,6 +17,21 @@ IMAGE = '<img src=http://192.0.2.1/x onerror="window.hacked = 2">'
 TEX = r"50%_off & 'A' \ {{ 7 * 7 }} “Ü” 表情 &amp;"
 LONG = "resnet" * 30
 HOSTILE = (SCRIPT, IMAGE, TEX, '"><b>bold</b>', "</table></style>", LONG)
+
+
+class Elements(HTMLParser):
+    """Start tags with their attributes, and the text of each element kind."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
 
 
 def estimate(value: float) -> AccuracyEstimate:

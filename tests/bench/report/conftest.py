@@ -141,6 +141,23 @@ def new_build(tmp_path: Path):
 Y, N = True, False
 
 
+HOSTILE = '<img src=x onerror="window.hacked=1">'
+QUOTES = "\"><b>'{{ 7 * 7 }}"
+
+
+@pytest.fixture
+def runs(new_build) -> list[Path]:  # type: ignore[no-untyped-def]
+    """Two runs of two data sets, with names that would break a page that does not escape them."""
+    first, second = new_build("a run & more"), new_build("second")
+    for name, right in (("resnet18", [Y, Y, N, Y]), (HOSTILE, [Y, Y, Y, Y])):
+        first.add(name, "clean", "0", right)
+        first.add(name, "gaussian_noise", "1", [Y, N, N, Y])
+        first.add(name, "pgd", "2/255", [N, Y])
+    for name in (QUOTES, "javascript:alert(1)"):
+        second.add(name, "clean", "0", [Y, N, N, N], dataset="=others/x")
+    return [first.plan(), second.plan()]
+
+
 @pytest.fixture
 def out(build: Builder) -> Path:
     """Two classifiers, one fails its denoiser check; clean, two severities, an attack on three.

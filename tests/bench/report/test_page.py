@@ -4,12 +4,12 @@ import base64
 import hashlib
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pages
 import pytest
+from pages import Elements
 from PIL import Image
 
 from bench.config import load
@@ -29,21 +29,6 @@ from bench.report.page import (
 from bench.report.results import read
 from bench.report.spec import TableSpec
 from bench.stats import Interval
-
-
-class Elements(HTMLParser):
-    """Start tags with their attributes, and the text of each element kind."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.found if name == tag]
 
 
 @pytest.fixture

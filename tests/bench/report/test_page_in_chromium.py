@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from bench.report.page import write_page
+from bench.report.publish import publish_site
 from bench.report.write import write_report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -341,6 +342,50 @@ def test_axe_finds_no_barrier(
         assert [f"{own['id']}: {own['nodes'][0]['html']}" for own in found["violations"]] == []
         assert len(found["passes"]) > 30
     context.close()
+
+
+def test_a_leaderboard_is_read_filtered_and_printed_like_a_report(
+    browser: Browser, runs: list[Path], tmp_path: Path
+) -> None:
+    """Without a barrier, without a script, at any width; names of others do nothing."""
+    address = publish_site(runs, tmp_path / "site").as_uri()
+    plain = browser.new_context(java_script_enabled=False).new_page()
+    plain.goto(address)
+    assert plain.locator("#table-leaderboard tbody tr:visible").count() == 4
+    assert plain.locator("select:visible, input:visible, button:visible").count() == 0
+    for scheme in ("light", "dark"):
+        page = browser.new_context(color_scheme=scheme).new_page()  # type: ignore[arg-type]
+        page.goto(address)
+        page.wait_for_selector("html[data-ready]")
+        unfold(page)
+        found = Axe().run(page).response
+        assert [f"{own['id']}: {own['nodes'][0]['html']}" for own in found["violations"]] == []
+    for width in (1400, 420):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate("window.hacked") is None
+
+    cells = page.locator("#table-cells tbody tr:visible")
+    assert cells.count() == 8
+    page.locator("#table-cells").get_by_label("perturbation").select_option("gaussian_noise")
+    assert cells.count() == 2
+    page.locator("#table-cells").get_by_label("data set").select_option("=others/x")
+    assert cells.count() == 0
+    page.locator("#table-cells").get_by_label("perturbation").select_option("all")
+    assert cells.count() == 2
+    board = page.locator("#table-leaderboard")
+    board.get_by_label("data set").select_option("faces")
+    assert board.locator("tbody tr:visible").count() == 2
+    board.get_by_role("button", name="clean").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    first = board.locator("tbody tr:visible th").first
+    expect(first).to_have_text("ResNet-18")  # the lowest
+    link = board.locator("tbody tr:visible a").first
+    with page.expect_navigation():
+        link.focus()
+        page.keyboard.press("Enter")
+    assert page.url.endswith(".json") and "/manifests/a-run-more/" in page.url
 
 
 def test_paper_has_all_rows_and_no_controls(page: Page) -> None:

@@ -126,7 +126,9 @@ def test_the_page_says_it_to_eyes_and_ears(marked: Path) -> None:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_terminals_say_it(marked: Path, terminal: bool) -> None:
     results = read(marked)
-    report = SimpleNamespace(results=results, missing=results.missing, folder=Path("report"))
+    report = SimpleNamespace(
+        labels={}, results=results, missing=results.missing, folder=Path("report")
+    )
     text = io.StringIO()
     show(report, Console(file=text, force_terminal=terminal, width=100, color_system=None))
     lines = [line for line in text.getvalue().splitlines() if "seen in" in line or "†" in line]

@@ -19,7 +19,9 @@ Y, N = True, False
 
 def printed(root: Path, width: int, terminal: bool = True) -> str:
     results = read(root)
-    report = SimpleNamespace(results=results, missing=results.missing, folder=Path("report"))
+    report = SimpleNamespace(
+        labels={}, results=results, missing=results.missing, folder=Path("report")
+    )
     text = io.StringIO()
     show(report, Console(file=text, force_terminal=terminal, width=width, color_system=None))
     return text.getvalue()

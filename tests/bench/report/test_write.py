@@ -11,6 +11,9 @@ from rich.console import Console
 
 from bench.cli.report import report
 from bench.report import show, write_report
+from bench.report.findings import findings, losses_table
+from bench.report.page import summary_table
+from bench.report.results import read
 
 Y = True
 
@@ -83,8 +86,8 @@ def test_a_terminal_gets_tables_of_at_most_80_columns(out: Path) -> None:
     assert max(map(len, lines[:-2])) <= 80
     text = "\n".join(lines)
     assert "gaussian_noise 1-2, n 6" in text
-    (row,) = [line for line in lines if line.startswith(" emodc_x") and "33.3 [9.7, 70.0]" in line]
-    assert row.startswith(" emodc_x (denoiser ") and "failed)" in text
+    (row,) = [line for line in lines if line.startswith(" EmoDC (x)") and "33.3 [9.7" in line]
+    assert row.startswith(" EmoDC (x) (denoiser") and "failed)" in text
     assert "pgd 2/255-4/255, n 3" in text
     assert "Drawn faces are not evidence about real faces." in text
     assert lines[-1] == f"report: {out / 'report' / 'index.html'}"
@@ -99,6 +102,38 @@ def test_a_pipe_gets_one_unwrapped_line_per_cell(out: Path) -> None:
     assert len(lines) == 9 + 1 + 1
     assert lines[4].endswith(", d_p 0.4375")
     assert lines[-2] == "missing: net on faces, gaussian_noise 2, seed 0: not finished"
+
+
+def test_people_read_labels_and_programs_names(build, out: Path) -> None:
+    command = "bench run robustness --classifiers emodc_x"
+    build.restate(build.cells[5], command=command)
+    build.store.write_plan(build.cells, {"classifiers": {"net": {"label": "Ours & others'"}}})
+    text = "\n".join(bare(line) for line in printed(out, terminal=True))
+    assert "\nOurs & others' " in text and "\nnet" not in text and "\n net" not in text
+    folder = out / "report"
+    page = (folder / "index.html").read_text(encoding="utf-8").partition("<main")[2]
+    assert "Ours &amp; others&#39;" in page and "EmoDC (x) (denoiser check failed)" in page
+    assert ">net<" not in page and ">emodc_x" not in page and f">{command}<" in page
+    for name in ("tables.md", "tables/faces-clean.md"):
+        assert "| Ours \\& others' |" in (folder / name).read_text(encoding="utf-8")
+    for name in ("summary.csv", "tables/faces-clean.csv"):
+        assert "\nnet," in (folder / name).read_text(encoding="utf-8")
+    assert any(line.startswith("net, faces, clean") for line in printed(out, terminal=False))
+
+
+def test_the_summary_says_on_how_many_pictures_attacks_are(out: Path) -> None:
+    results = read(out)
+    (group,) = results.groups
+    assert "pgd 2/255 (n 3)" in summary_table(results.groups).header
+    assert "gaussian noise" in summary_table(results.groups).header
+    said = " ".join(findings(results.groups, []))
+    assert "pgd 2/255 (n 3) costs" in said and "gaussian noise 1 costs" in said
+    table = losses_table(group)
+    assert table is not None and table.header == (
+        "classifier",
+        "gaussian noise 1",
+        "pgd 2/255 (n 3)",
+    )
 
 
 def test_many_missing_cells_are_counted(build) -> None:
