@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the network is a mistake
+# Also of processes that tests start: small networks on as many threads as there are cores take up
+# to ten times as long where another process computes, too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -24,7 +27,7 @@ settings.load_profile("bench")
 
 
 #: Whole runs and trainings, killed processes, a browser, and simulations of thousands of data sets:
-#: files, and single tests (`file::test`) that take more than two seconds of a core.
+#: files, and single tests (`file::test`) that take more than a second or two of a core.
 SLOW = (
     "baselines/clips/test_networks.py::test_a_checkpoint_gives_the_same_logits",
     "baselines/clips/test_networks.py::test_a_restored_trainer_continues_exactly",
@@ -34,20 +37,35 @@ SLOW = (
     "baselines/test_objectives.py::test_an_easy_task_is_learned",
     "baselines/test_packaged.py::test_logits_are_those_of_a_plain_evaluation_in_numpy",
     "baselines/test_robust.py::test_a_restored_trainer_continues_exactly",
+    "bench/classifiers/test_check.py::test_a_picture_of_ones_own_and_json",
     "bench/classifiers/test_check.py::test_a_trained_classifier_passes",
+    "bench/classifiers/test_denoised.py::test_a_run_measures_it_and_another_timestep_anew",
     "bench/classifiers/test_doors.py::test_models_check_and_run_take_the_same_line",
+    "bench/classifiers/test_frozen.py::test_a_probe_*",
     "bench/classifiers/test_pretrained.py",
     "bench/classifiers/test_published.py::test_a_released_file_is_measured_and_attacked",
+    "bench/classifiers/test_published.py::test_arms_batch_statistic_is_frozen_and_marked",
     "bench/classifiers/test_user_network.py::test_a_run_says_that_the_code_changed_and_fresh_measures_anew",
     "bench/classifiers/test_user_network.py::test_pictures_without_a_number_are_counted_and_told",
+    "bench/cli/test_cli.py::test_a_truncated_jpeg_is_skipped_counted_and_listed",
     "bench/cli/test_cli.py::test_an_interrupted_run_says_that_the_same_command_continues",
+    "bench/cli/test_cli.py::test_paths_may_begin_with_a_tilde_and_hold_colons",
+    "bench/data/on_disk/test_agreement.py::test_on_a_real_terminal_the_question_waits_for_an_answer",
+    "bench/data/on_disk/test_examine.py::test_other_bytes_under_the_same_stamp_are_an_error_when_measured",
+    "bench/data/on_disk/test_examine.py::test_two_*",
+    "bench/data/on_disk/test_near.py::test_different_faces_are_different",
+    "bench/data/on_disk/test_packed.py::test_killed_and_continued",
+    "bench/data/on_disk/test_packed.py::test_two_processes_decode_what_one_does",
     "bench/data/on_disk/test_trap_pictures.py::test_a_limited_run_over_all_of_them",
+    "bench/data/readers/test_by_subject.py::test_every_person_is_tested_in_one_fold",
     "bench/data/readers/test_by_subject.py::test_nobody_is_in_two_splits",
     "bench/data/readers/test_every_layout.py::test_a_run_sweeps_it",
     "bench/decisions/test_*.py",
     "bench/perturb/attacks/test_attacks.py::test_stronger_attacks_find_more",
     "bench/perturb/attacks/test_attacks.py::test_success_is_within_a_point_of_torchattacks",
     "bench/perturb/corruptions/test_against_the_package.py::test_distributions_are_the_same",
+    "bench/perturb/corruptions/test_blur.py::test_glass_blur_is_like_imagecorruptions",
+    "bench/perturb/corruptions/test_golden.py::test_distance_grows_with_severity",
     "bench/perturb/corruptions/test_golden.py::test_processes_and_their_threads_make_the_same_pixels",
     "bench/perturb/test_clips.py::test_attacks_stay_within_their_budget_and_their_frames",
     "bench/perturb/test_commands.py::test_a_data_set_is_drawn",
@@ -56,27 +74,41 @@ SLOW = (
     "bench/report/test_diagnostics.py::test_every_figure_of_the_page_exists",
     "bench/report/test_figures.py",
     "bench/report/test_page_in_chromium.py",
+    "bench/report/test_render.py::test_all_tables_of_a_store_and_hostile_ones_compile",
+    "bench/report/test_render.py::test_every_table_and_figure_of_the_kept_run_is_in_an_article_of_two_columns",
     "bench/report/test_seen.py",
     "bench/report/test_write.py",
     "bench/stats/test_bootstrap.py",
     "bench/stats/test_coverage.py",
+    "bench/stats/test_influence.py::test_coverage",
     "bench/sweep/test_*_run.py",
     "bench/sweep/test_end_to_end.py",
+    "bench/sweep/test_executors.py::test_an_error_stops_a_run_or_is_recorded",
+    "bench/sweep/test_executors.py::test_the_store_does_not_depend_on_the_executor",
+    "bench/sweep/test_executors.py::test_too_little_memory_halves_the_batch_and_is_recorded",
     "bench/sweep/test_lost.py",
     "bench/sweep/test_sharing.py",
-    "bench/sweep/test_verify.py::test_rows_that*",
+    "bench/sweep/test_together.py::test_whose_plan_the_report_shows_is_told",
+    "bench/sweep/test_verify.py",
+    "bench/test_api.py::test_a_model_that_computes_something_else_is_measured_anew",
     "bench/test_api.py::test_entries_of_a_config_and_configs_are_models_and_runs",
+    "bench/test_api.py::test_functions_and_several_models_are_compared",
     "bench/test_api.py::test_results_are_a_table_a_frame_a_figure_and_a_report",
     "bench/test_paper.py::test_the_tiny_scale*",
     "bench/test_regression.py",
     "bench/training/*",
     "benchmarks/*",
     "chaos/*",
+    "emodc/decisions/test_calibration.py::test_what_has_nothing_to_win_stays_uniform",
     "emodc/decisions/test_decision_errors.py",
+    "emodc/decisions/test_engine.py::test_compiling_traces_one_static_shape",
     "emodc/decisions/test_live.py::test_live_decides_as_replay",
+    "emodc/decisions/test_live.py::test_templates_are_averaged",
     "emodc/test_adapters.py",
     "emodc/test_analysis.py::test_separation_covers_the_truth",
     "emodc/test_selftest.py::test_a_trained_small_denoiser_passes_and_an_untrained_one_does_not",
+    "emodc/test_selftest.py::test_a_wrong_prediction_type_is_named",
+    "emodc/test_selftest.py::test_untrained_pipelines_are_refused",
     "emodc/training/*",
     "test_site.py::test_the_tutorial_runs_as_it_stands",
 )

@@ -2,17 +2,18 @@
 
 import importlib.util
 import itertools
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import quick_figures
 import yaml
+from command_line import call_apart
 from markdown_it import MarkdownIt
+
+from bench.sweep import costs
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -76,23 +77,22 @@ def blocks(page: Path, language: str) -> list[str]:
     return [t.content for t in tokens if t.type == "fence" and t.info == language]
 
 
-def test_the_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
+def test_the_tutorial_runs_as_it_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (module,) = blocks(DOCS / "tutorial.md", "python")
     (tmp_path / "my_module.py").write_text(module)
     commands = [line for block in blocks(DOCS / "tutorial.md", "sh") for line in block.splitlines()]
     assert len(commands) >= 10
-    where = {"PYTHONPATH": f"{ROOT}:{tmp_path}", "EMODC_BENCH_AGREEMENTS": ""}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EMODC_BENCH_AGREEMENTS", "")
+    monkeypatch.setattr(costs, "measured", lambda *given: costs.Speed())  # it takes seconds each
+    quick_figures.quicken(monkeypatch)
     for command in commands:
         program, *arguments = command.split()
         assert program == "bench"
-        done = subprocess.run(
-            [sys.executable, quick_figures.__file__, *arguments],
-            cwd=tmp_path,
-            env=os.environ | where,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        code, out, err = call_apart(capsys, monkeypatch, *arguments)
+        assert code == 0, f"{command}\n{out}\n{err}"
     assert (tmp_path / "results/runs/first/report/tables.md").exists()
 
 

@@ -17,6 +17,7 @@ from support import TINY, write_pictures
 from bench import regression
 from bench.cli import main
 from bench.store.store import Store
+from bench.sweep import costs
 
 
 @pytest.mark.parametrize("command", [(), ("run",), ("data",), ("data", "make-like")])
@@ -211,7 +212,7 @@ def test_debug_shows_the_traceback(bench, tmp_path: Path) -> None:
     assert "Traceback" in text
 
 
-@pytest.mark.parametrize("signals", [["SIGINT", "SIGINT"], ["SIGTERM"], ["SIGHUP", "SIGINT"]])
+@pytest.mark.parametrize("signals", [["SIGINT", "SIGINT"], ["SIGHUP", "SIGTERM"]])
 def test_an_interrupted_run_says_that_the_same_command_continues(
     tmp_path: Path, signals: list[str]
 ) -> None:
@@ -246,7 +247,13 @@ def test_a_contact_sheet_is_written(bench, tmp_path: Path) -> None:
         assert image.width > 3 * 128 and image.height > 7 * 128
 
 
-def test_a_dry_run_lists_cells_and_does_nothing(bench, tmp_path: Path) -> None:
+@pytest.fixture
+def known_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network is tried for seconds; `test_costs` is about that."""
+    monkeypatch.setattr(costs, "measured", lambda *given: costs.Speed(step=9.0))
+
+
+def test_a_dry_run_lists_cells_and_does_nothing(bench, known_speeds: None, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, text = bench("run", "robustness", "-c", TINY, "--out", out, "--dry-run")
     assert code == 0
@@ -255,7 +262,7 @@ def test_a_dry_run_lists_cells_and_does_nothing(bench, tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_a_dry_run_as_json(document, tmp_path: Path) -> None:
+def test_a_dry_run_as_json(document, known_speeds: None, tmp_path: Path) -> None:
     code, plan = document("run", "robustness", "-c", TINY, "--out", tmp_path / "out", "--dry-run")
     assert code == 0 and len(plan["cells"]) == 22
     assert {cell["classifier"] for cell in plan["training"]} >= {"emodc_amdit", "test_resnet"}

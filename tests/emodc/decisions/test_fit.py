@@ -23,7 +23,7 @@ GRID = np.arange(0, 100, 5)
 EDGES = (0.0, 10.0, 20.0, 40.0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def trace() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Errors (40, 3, 20) whose gap falls over the timesteps, under noise that classes share."""
     draws = np.random.default_rng(2)
@@ -32,6 +32,12 @@ def trace() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     gap = wrong[:, :, None] * np.exp(-GRID / 30) * draws.uniform(0.5, 1.5, (40, 1, 1))
     errors = draws.random((40, 1, 20)) + gap + draws.normal(0, 0.4, (40, 3, 20))
     return errors.astype(np.float32), np.tile(GRID, (40, 1)), labels
+
+
+@pytest.fixture(scope="module")
+def content(trace: tuple[np.ndarray, ...]) -> dict[str, object]:
+    """What is kept of a fit."""
+    return fit(*trace).to_dict()
 
 
 def test_weights_are_those_of_each_cells_timestep() -> None:
@@ -150,18 +156,16 @@ def test_surprises_of_views_are_traces_too() -> None:
     ],
 )
 def test_a_damaged_fit_is_refused_by_field(
-    trace: tuple[np.ndarray, ...], change: dict[str, object], message: str
+    content: dict[str, object], change: dict[str, object], message: str
 ) -> None:
-    content = fit(*trace).to_dict() | change
     with pytest.raises(ValueError, match=message):
-        Fit.from_dict(content)
+        Fit.from_dict(content | change)
 
 
-def test_a_fit_that_lacks_a_field_is_refused(trace: tuple[np.ndarray, ...]) -> None:
-    content = fit(*trace).to_dict()
-    del content["bound"]
+def test_a_fit_that_lacks_a_field_is_refused(content: dict[str, object]) -> None:
+    without = {name: value for name, value in content.items() if name != "bound"}
     with pytest.raises(ValueError, match="fit: bound is missing"):
-        Fit.from_dict(content)
+        Fit.from_dict(without)
     with pytest.raises(ValueError, match="fit: NoneType in the place of n, temperature"):
         Fit.from_dict(None)
 
