@@ -21,7 +21,7 @@ LABELLED = 11_697 / 16_372
 _LIST = """
 import resource, sys, time
 from pathlib import Path
-from bench.data.readers import Dfew
+from bench.data.readers.dfew import Dfew
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 started, worked = time.perf_counter(), time.process_time()
 listing = Dfew(root=Path(sys.argv[1])).listing()

@@ -25,7 +25,7 @@ from PIL import Image
 from bench.data.on_disk import FilesDataSet, open_layout
 from bench.data.on_disk.examine import examine, memory
 from bench.data.on_disk.packed import folder_of, pixels_of, prepare
-from bench.data.readers import Folder
+from bench.data.readers.folder import Folder
 from bench.faces import generate
 from bench.util.progress import Reporter
 

@@ -90,8 +90,8 @@ def verify(
     """Check a copy: layout, counts, damage, duplicates, labels, digests."""
     from rich.console import Console
 
-    from bench.data.on_disk.verification import as_json, write_manifest
-    from bench.data.on_disk.verification import show as show_found
+    from bench.data.on_disk.verify import as_json, write_manifest
+    from bench.data.on_disk.verify import show as show_found
     from bench.data.on_disk.verify import verify as check
     from bench.util.progress import Reporter
 

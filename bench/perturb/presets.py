@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.perturb.base import Corruption, Kernel
+from bench.perturb.base import CONTINUOUS, Corruption, Kernel
 from bench.perturb.corruptions import blur, digital, disk, face, noise, weather
-from bench.perturb.levels import CONTINUOUS
 from bench.perturb.versions import SEQUENCES, PerturbationSequence
 
 # ------------------------------------------------------------------------------------------------
@@ -172,7 +171,11 @@ def _constants(parts: Sequence[tuple[str, int]]) -> tuple[Part, ...]:
 
 #: By full name.
 RAF_DB_C: dict[str, Corruption] = {
-    f"raf_db_c.{name}": Corruption(f"raf_db_c.{name}", kernel, levels, random)
+    f"raf_db_c.{name}": Corruption(
+        # Radii from 7 to 8 px, such as of pictures of 112 or 224 px, were summed up wrongly.
+        *(f"raf_db_c.{name}", kernel, levels, random),
+        version=2 if name == "defocus_blur" else 1,
+    )
     for name, (kernel, random, levels) in _SINGLE.items()
 } | {
     f"raf_db_c.{name}": Corruption(

@@ -492,7 +492,7 @@ def bootstrapped(
 
     Args:
         value: The number.
-        scores: Whose mean it is (`bench.stats.influence`), (k, N).
+        scores: Whose mean it is (`bench.stats.bootstrap`), (k, N).
         bounds: What the interval cannot pass.
         digits: Decimals to show.
         factor: What is shown of it: 100 for percent.

@@ -2,12 +2,22 @@
 
 - `metrics`: accuracy, UAR, macro F1, error consistency; CE, mCE, drops, areas under curves, flips
 - `calibration`: ECE, Brier score, selective accuracy
-- `influence`: what each sample contributes to a score that is no mean, so that it can be resampled
 - `proportions`: Wilson, Clopper-Pearson, Newcombe, Tango; mean and range of several proportions;
   McNemar's exact test, the sign-flip test; Holm's correction; what a test can find
-- `bootstrap`: intervals over samples, and over training seeds and samples
+- `bootstrap`: intervals over samples, and over training seeds and samples; what each sample
+  contributes to a score that is no mean, so that it can be resampled
 """
 
+from bench.stats.bootstrap import (
+    SampleScores,
+    aurc_scores,
+    kappa_scores,
+    macro_f1_scores,
+    macro_f1_trials,
+    ratio_scores,
+    scale_scores,
+    selective_scores,
+)
 from bench.stats.calibration import (
     Forecasts,
     Reliability,
@@ -22,16 +32,6 @@ from bench.stats.calibration import (
     nll_scores,
     reliability,
     selective_accuracy,
-)
-from bench.stats.influence import (
-    SampleScores,
-    aurc_scores,
-    kappa_scores,
-    macro_f1_scores,
-    macro_f1_trials,
-    ratio_scores,
-    scale_scores,
-    selective_scores,
 )
 from bench.stats.metrics import (
     Counts,

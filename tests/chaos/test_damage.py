@@ -25,7 +25,7 @@ from support import write_pictures
 from bench.config import Config, parse
 from bench.data.base import Split
 from bench.data.on_disk.packed import prepare
-from bench.data.readers import Folder
+from bench.data.readers.folder import Folder
 from bench.report.results import read
 from bench.report.summary import summary_frame, summary_rows
 from bench.report.tables.diagnostics import diagnose

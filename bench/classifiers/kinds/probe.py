@@ -27,15 +27,13 @@ if TYPE_CHECKING:
     from bench.config import Config
     from bench.training.loop import TrainingJob
 
-_BATCH = 32  # pictures whose features are computed at once
-
 
 @register
 class ProbeClassifier(TrainedAtOnce):
     """Frozen features of a network of timm's or of Hugging Face, such as DINOv2 or CLIP.
 
     Multinomial logistic regression is fitted on training pictures, its penalty chosen on
-    validation pictures; see `bench.training.probe`. The checkpoint has the regression alone.
+    validation pictures (`bench.training.discriminative`). The checkpoint has the regression alone.
     """
 
     kind: Literal["probe"]
@@ -90,45 +88,9 @@ class ProbeClassifier(TrainedAtOnce):
     @override
     def train_network(self, job: "TrainingJob") -> None:
         """Compute the features of all pictures, and fit."""
-        import numpy as np
-        import torch
+        from bench.training.discriminative import train_probe
 
-        from bench.classifiers.base import as_images
-        from bench.store.checkpoints import Card
-        from bench.training import probe
-
-        dataset = job.data.dataset
-        samples = [*dataset.samples("train"), *dataset.samples("val")]
-        network = self._backbone(job.name).eval()
-
-        def batch(position: int) -> "tuple[torch.Tensor, torch.Tensor]":
-            part = samples[position * _BATCH : (position + 1) * _BATCH]
-            # Of any sizes; what the network is given has one.
-            prepared = [network.inputs(as_images([dataset.picture(one)])) for one in part]
-            return torch.cat(prepared), torch.zeros(len(part))
-
-        features = probe.Features(network.to(job.loop.device).of_prepared, len(samples), _BATCH)
-        steps = -(-len(samples) // _BATCH)
-        seconds = job.loop.run(f"features for {job.name}", features, batch, steps, job.folder)
-        found = torch.cat(features.found).numpy().astype(np.float64)
-        place = {label: k for k, label in enumerate(dataset.classes)}
-        labels = np.array([place[one.label] for one in samples])
-        cut = len(dataset.samples("train"))
-        weight, bias, said = probe.chosen(
-            (found[:cut], labels[:cut]), (found[cut:], labels[cut:]), len(dataset.classes)
-        )
-        job.loop.publish(
-            job.folder,
-            lambda scratch: probe.save(scratch, weight, bias, dataset.classes),
-            Card(
-                kind="probe",
-                recipe=job.recipe,
-                weights="",
-                validation=said,
-                gate=None,
-                seconds=seconds,
-            ),
-        )
+        train_probe(self, job)
 
     @override
     def load(
@@ -136,13 +98,13 @@ class ProbeClassifier(TrainedAtOnce):
     ) -> "Classifier":
         from bench.classifiers.discriminative import DiscriminativeClassifier
         from bench.store.checkpoints import Card
-        from bench.training import probe
+        from bench.training.discriminative import load_probe
 
         assert folder is not None
         card = Card.verified(folder)
         if card.recipe["backbone"] != self._backbone_digest(name):
             raise UserError(f"classifier {name!r}: {self.model} is not the network of {folder}.", 1)
-        network, classes = probe.load(folder, self._backbone(name))
+        network, classes = load_probe(folder, self.backbone(name))
         own = DiscriminativeClassifier(network, classes, card.weights, device)
         own.validation = card.validation
         own.training = {k: v for k, v in card.recipe.items() if k not in ("data", "classes")}
@@ -152,9 +114,9 @@ class ProbeClassifier(TrainedAtOnce):
     def _backbone_digest(self, name: str) -> str:
         if self.library == "huggingface":
             return folder_digest(name, fetched(name, self.model, self.revision))
-        return self._backbone(name).digest(self.model)
+        return self.backbone(name).digest(self.model)
 
-    def _backbone(self, name: str) -> "PreparedNetwork":
+    def backbone(self, name: str) -> "PreparedNetwork":
         """Images -> features (B, D)."""
         from bench.classifiers.networks import PreparedNetwork, pooled
 

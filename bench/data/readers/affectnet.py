@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from bench.data.base import Skipped, Split
 from bench.data.images import PICTURE_SUFFIXES, Box
-from bench.data.readers.base import Counts, Entry, LabelBase, Layout, Listing, PictureFile
+from bench.data.readers.base import Counts, Entry, LabelBase, Layout, Listing, PictureFile, register
 from bench.data.readers.cast import Cast, save
 from bench.data.tables import csv_rows, read_lines, whole_number, wrong_line
 from bench.data.tree import Tree, folders, inside, locate, scan
@@ -588,3 +588,7 @@ def _photograph(face: np.ndarray, left: int, top: int) -> np.ndarray:
     photograph = np.full((_SIDE + 60, _SIDE + 90, 3), (150, 140, 125), np.uint8)
     photograph[top : top + _SIDE, left : left + _SIDE] = face
     return photograph
+
+
+register(AffectNet, write)
+register(AffectNet8Labels, write_8labels)

@@ -7,10 +7,10 @@ opening can tell (size, content, damage) is found by `bench.data.on_disk.examine
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
@@ -21,6 +21,9 @@ from bench.data.tree import Tree, folders, parts_of
 from bench.labels import canonical, class_names, composed, label_base, near_miss, split_of
 from bench.util.errors import UserError, did_you_mean
 from bench.util.section import Section, UserPath
+
+if TYPE_CHECKING:
+    from bench.data.readers.cast import Cast
 
 #: The file that marks a tree of drawn faces, so that it is never taken for evidence about people.
 DRAWN_MARK = "DRAWN_FACES.txt"
@@ -217,6 +220,18 @@ class Layout(Section, ABC):
     def fail(self, sentence: str) -> UserError:
         """An error about the folder as a whole."""
         return UserError(f"{self.kind}, root {self.root}: {sentence} Expected: {self.expects}.")
+
+
+#: Every layout, by kind, and what writes a drawn look-alike: (folder, cast, test pictures of each
+#: class).
+LAYOUTS: dict[str, type[Layout]] = {}
+WRITERS: dict[str, Callable[[Path, "Cast", int], None]] = {}
+
+
+def register(layout: type[Layout], write: Callable[[Path, "Cast", int], None]) -> None:
+    """Make a layout known by the default of its field `kind`, and its writer."""
+    kind = layout.model_fields["kind"].default
+    LAYOUTS[kind], WRITERS[kind] = layout, write
 
 
 _NUMBER = re.compile(r"-?\d+(\.\d*)?")

@@ -14,7 +14,7 @@ from typing_extensions import override
 from bench import faces
 from bench.data.base import Skipped
 from bench.data.images import PICTURE_SUFFIXES
-from bench.data.readers.base import BySubject, Entry, Listing, PictureFile
+from bench.data.readers.base import BySubject, Entry, Listing, PictureFile, register
 from bench.data.readers.cast import Cast, posed, save
 from bench.data.tables import lines, read_text, wrong_line
 from bench.data.tree import Tree, folders, locate, scan
@@ -233,3 +233,6 @@ def _photographed(face: faces.Face) -> np.ndarray:
     left = (_WIDTH - _SIDE) // 2
     right = _WIDTH - _SIDE - left
     return cv2.copyMakeBorder(large, 0, 0, left, right, cv2.BORDER_REPLICATE)
+
+
+register(CkPlus, write)

@@ -9,7 +9,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench.data.base import Split
-from bench.data.readers.base import Counts, Entry, LabelBase, Layout, Listing
+from bench.data.readers.base import Counts, Entry, LabelBase, Layout, Listing, register
 from bench.data.readers.cast import Cast, save, save_video, written_folds
 from bench.data.readers.clips import Clips, folder_of_clips
 from bench.data.tables import csv_rows, read_text, whole_number, wrong_line
@@ -200,3 +200,6 @@ def _clip(folder: Path, name: str, cast: Cast, label: str, person: int) -> None:
     for place, number in enumerate(interpolated, 1):
         save(folder / "clip_224x224_16f" / name / f"{place}.jpg", frames[number])
     save_video(folder / "original" / f"{name}.mp4", cast.frames(label, "train", person))
+
+
+register(Dfew, write)

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from bench.data.base import Skipped
 from bench.data.images import PICTURE_SUFFIXES
-from bench.data.readers.base import Entry, Layout, Listing, PictureFile, held_out_pictures
+from bench.data.readers.base import Entry, Layout, Listing, PictureFile, held_out_pictures, register
 from bench.data.readers.cast import Cast, save
 from bench.data.tables import read_table, wrong_line
 from bench.data.tree import locate, scan
@@ -161,3 +161,6 @@ def write(root: Path, cast: Cast, per_class: int) -> None:
             ]
     (root / "data").mkdir()
     (root / "data" / "binary.csv").write_text("\n".join(rows) + "\n")
+
+
+register(EmoNetFace, write)

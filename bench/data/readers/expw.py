@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from bench.data.base import Skipped, Split
 from bench.data.images import PICTURE_SUFFIXES, Box
-from bench.data.readers.base import Entry, LabelBase, Layout, Listing, PictureFile
+from bench.data.readers.base import Entry, LabelBase, Layout, Listing, PictureFile, register
 from bench.data.readers.cast import Cast, save
 from bench.data.tables import lines, read_text, whole_number, wrong_line
 from bench.data.tree import inside, locate, scan, unnested
@@ -224,3 +224,6 @@ def _line(name: str, face: int, label: str) -> str:
     left = _LEFT + face * _STEP
     box = f"{_TOP} {left} {left + _FACE} {_TOP + _FACE}"
     return f"{name} {face} {box} {40 + 5.5 * face:g} {_ORDER.index(label)}\n"
+
+
+register(ExpW, write)

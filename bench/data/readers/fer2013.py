@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from bench.data.base import Split
 from bench.data.images import UnreadablePicture
-from bench.data.readers.base import Counts, Entry, LabelBase, Layout, Listing
+from bench.data.readers.base import Counts, Entry, LabelBase, Layout, Listing, register
 from bench.data.readers.cast import Cast
 from bench.data.tables import csv_rows, read_text, whole_number, wrong_line
 from bench.data.tree import locate
@@ -428,3 +428,7 @@ def _reason(label: str | None) -> str:
 
 def _fits(folder: Path) -> bool:
     return has_pictures(folder) and (folder / LABEL_FILE).is_file()
+
+
+register(Fer2013, write)
+register(FerPlus, write_ferplus)

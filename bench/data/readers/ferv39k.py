@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from typing_extensions import override
 
 from bench.data.base import Split
-from bench.data.readers.base import Counts, Entry, Layout, Listing
+from bench.data.readers.base import Counts, Entry, Layout, Listing, register
 from bench.data.readers.cast import Cast, save
 from bench.data.readers.clips import Clips, folder_of_clips
 from bench.data.tables import lines, read_text, wrong_line
@@ -164,3 +164,6 @@ def write(root: Path, cast: Cast, per_class: int) -> None:
                 for frame, drawn in enumerate(cast.frames(label, split, number), 1):
                     save(folder / path / f"{frame:04d}.jpg", drawn)
         (setups / f"{split}_All.csv").write_text("\n".join(rows) + "\n")
+
+
+register(Ferv39k, write)

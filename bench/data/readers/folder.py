@@ -18,6 +18,7 @@ from bench.data.readers.base import (
     PictureFile,
     held_out_pictures,
     merged,
+    register,
     split_folders,
 )
 from bench.data.readers.cast import Cast, save, save_video
@@ -305,3 +306,7 @@ def write_clips(root: Path, cast: Cast, per_class: int) -> None:
                     continue
                 for place, frame in enumerate(frames, 1):
                     save(clip / f"{place}.png", frame)
+
+
+register(Folder, write)
+register(ClipFolder, write_clips)

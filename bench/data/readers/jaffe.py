@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from bench import faces
 from bench.data.images import PICTURE_SUFFIXES
-from bench.data.readers.base import BySubject, Entry, Listing, PictureFile, coded, holds
+from bench.data.readers.base import BySubject, Entry, Listing, PictureFile, coded, holds, register
 from bench.data.readers.cast import Cast, posed, save
 from bench.data.tree import locate, scan
 from bench.labels import BASIC
@@ -106,3 +106,6 @@ def write(root: Path, cast: Cast, per_class: int) -> None:
                 large = cv2.resize(grey, (256, 256), interpolation=cv2.INTER_CUBIC)
                 save(root / "jaffe" / f"{initials}.{code}{take}.{running}.tiff", large)
     (root / "jaffe" / "README.txt").write_text("Drawn faces in the layout of JAFFE.\n")
+
+
+register(Jaffe, write)

@@ -21,6 +21,7 @@ from bench.data.readers.base import (
     PictureFile,
     coded,
     holds,
+    register,
     subject_folds,
 )
 from bench.data.readers.cast import Cast, posed, save, turned
@@ -180,3 +181,6 @@ def _write_person(base: Path, cast: Cast, name: str, take: int) -> None:
             drawn = faces.draw(turned(face, yaw))
             large = cv2.resize(drawn, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_CUBIC)
             save(base / name / f"{name}{code}{angle}.JPG", large)
+
+
+register(Kdef, write)

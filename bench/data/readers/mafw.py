@@ -8,7 +8,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench.data.base import Split
-from bench.data.readers.base import Counts, Entry, Layout, Listing
+from bench.data.readers.base import Counts, Entry, Layout, Listing, register
 from bench.data.readers.cast import Cast, save, save_video, written_folds
 from bench.data.readers.clips import Clips, folder_of_clips
 from bench.data.tables import lines, read_text, wrong_line
@@ -135,3 +135,6 @@ def write(root: Path, cast: Cast, per_class: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         rows = [f"{name} {label}" for name, label in members]
         (folder / f"{split}.txt").write_text("\n".join(rows) + "\n")
+
+
+register(Mafw, write)

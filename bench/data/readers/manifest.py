@@ -19,6 +19,7 @@ from bench.data.readers.base import (
     held_out_persons,
     held_out_pictures,
     merged,
+    register,
 )
 from bench.data.readers.cast import Cast, save
 from bench.data.tables import (
@@ -421,3 +422,6 @@ def write(root: Path, cast: Cast, per_class: int) -> None:
                 rows.append([path, label, split, f"{split} {number}", tone])
     with (root / "manifest.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["path", "label", "split", "person", "skin tone"], *rows])
+
+
+register(ManifestLayout, write)

@@ -22,6 +22,7 @@ from bench.data.readers.base import (
     Layout,
     Listing,
     PictureFile,
+    register,
     split_folders,
 )
 from bench.data.readers.cast import Cast, save
@@ -319,3 +320,7 @@ def _attributes(face: faces.Face) -> str:
     race = 0 if person.skin_level < 0.5 else 1
     age = sum(person.age >= start for start in _AGES)
     return "\n".join([*landmarks, "2", str(race), str(age)]) + "\n"
+
+
+register(RafDb, write_basic)
+register(RafDbCompound, write_compound)

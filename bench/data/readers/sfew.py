@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from bench.data.base import Skipped, Split
 from bench.data.images import PICTURE_SUFFIXES
-from bench.data.readers.base import Counts, Entry, Layout, Listing, PictureFile
+from bench.data.readers.base import Counts, Entry, Layout, Listing, PictureFile, register
 from bench.data.readers.cast import Cast, save
 from bench.data.tree import folders, locate, scan
 from bench.labels import BASIC, ORDERS, canonical
@@ -185,3 +185,6 @@ def _frame(face: np.ndarray, number: int) -> np.ndarray:
     left = 20 + 37 * number % (_FRAME[1] - width - 20)
     frame[60 : 60 + height, left : left + width] = face
     return frame
+
+
+register(Sfew, write)

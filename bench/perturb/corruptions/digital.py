@@ -5,11 +5,9 @@ Negative brightness offsets and contrast factors above 1 make the two directions
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from bench.perturb.corruptions import loops
@@ -102,7 +100,7 @@ RAF_DB_C: dict[str, tuple[dict[str, float], ...]] = {
 def pixelate(pictures: np.ndarray, share: float) -> np.ndarray:
     """Shrink each side to `share` of itself by means of blocks, and enlarge it again.
 
-    The pixels are those of Pillow's BOX and then NEAREST.
+    Pillow's BOX, and then NEAREST.
 
     Args:
         pictures: uint8 RGB (N, H, W, 3).
@@ -113,30 +111,12 @@ def pixelate(pictures: np.ndarray, share: float) -> np.ndarray:
     """
     pictures = checked(pictures)
     _, height, width, _ = pictures.shape
-    (rows, row_of), (columns, column_of) = _blocks(height, share), _blocks(width, share)
+    small = max(1, int(width * share)), max(1, int(height * share))
     out = np.empty(pictures.shape, np.uint8)
     for picture, result in zip(pictures, out, strict=True):
-        loops.fill_blocks(picture, rows, columns, row_of, column_of, result)
+        blocks = Image.fromarray(picture).resize(small, Image.Resampling.BOX)
+        result[:] = np.asarray(blocks.resize((width, height), Image.Resampling.NEAREST))
     return out
-
-
-@lru_cache(maxsize=64)
-def _blocks(length: int, share: float) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Where each block starts and stops, (blocks, 2), and the block that each pixel shows."""
-    count = max(1, int(length * share))
-    scale, inverse = length / count, 1.0 / (length / count)
-    bounds = []
-    for block in range(count):
-        # A pixel whose centre lies on an edge belongs to one block, both or neither: whatever
-        # Pillow's arithmetic says, so it is spelt out here in the same order.
-        centre = (block + 0.5) * scale
-        first = max(0, int(centre - 0.5 * scale + 0.5))
-        last = min(length, int(centre + 0.5 * scale + 0.5))
-        inside = [i for i in range(first, last) if -0.5 < (i - centre + 0.5) * inverse <= 0.5]
-        bounds.append((inside[0], inside[-1] + 1))
-    numbers = Image.fromarray(np.arange(count, dtype=np.int32)[None])
-    shown = np.asarray(numbers.resize((length, 1), Image.Resampling.NEAREST))[0]
-    return np.array(bounds, np.uint32), shown.astype(np.uint32)
 
 
 def jpeg_compression(pictures: np.ndarray, quality: int) -> np.ndarray:

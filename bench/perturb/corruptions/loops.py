@@ -91,8 +91,6 @@ Field = NDArray[np.float32]
 
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
-_DIGITS, _HALF = np.uint32(22), np.uint32(1 << 21)
-
 
 @compiled
 def truncated(value: float) -> int:
@@ -161,68 +159,6 @@ def channel_sums(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         green += shares[pixels[i, 1]]
         blue += shares[pixels[i, 2]]
     return np.array([red, green, blue])
-
-
-@compiled
-def fill_blocks(
-    picture: Picture,
-    rows: NDArray[np.uint32],
-    columns: NDArray[np.uint32],
-    row_of: NDArray[np.uint32],
-    column_of: NDArray[np.uint32],
-    out: Picture,
-) -> None:
-    """Give every pixel the mean of a block: of its columns, rounded to bytes, then of its rows.
-
-    Args:
-        picture: (H, W, 3).
-        rows: Where each block of rows starts and stops, (blocks, 2).
-        columns: The same for columns.
-        row_of: The block that row y of the result shows, (H,).
-        column_of: The same for columns, (W,).
-        out: (H, W, 3).
-    """
-    blocks = columns.shape[0]
-    narrow = _column_means(picture, columns).reshape(picture.shape[0], 3 * blocks)
-    totals, line = np.empty(3 * blocks, np.uint32), np.empty((blocks, 3), np.uint8)
-    weights, flat = _mean_weights(rows), line.reshape(3 * blocks)
-    for y in range(picture.shape[0]):
-        block = row_of[y]
-        if y > 0 and block == row_of[y - 1]:
-            out[y] = out[y - 1]
-            continue
-        totals[:] = 0
-        for i in range(rows[block, 0], rows[block, 1]):
-            for x in range(3 * blocks):
-                totals[x] += narrow[i, x]
-        for x in range(3 * blocks):
-            flat[x] = (totals[x] * weights[block] + _HALF) >> _DIGITS
-        for x in range(picture.shape[1]):
-            source = line[column_of[x]]
-            out[y, x, 0], out[y, x, 1], out[y, x, 2] = source[0], source[1], source[2]
-
-
-@compiled
-def _column_means(picture: Picture, columns: NDArray[np.uint32]) -> Picture:
-    weights = _mean_weights(columns)
-    means = np.empty((picture.shape[0], columns.shape[0], 3), np.uint8)
-    for y in range(picture.shape[0]):
-        for x in range(columns.shape[0]):
-            red = green = blue = np.uint32(0)
-            for i in range(columns[x, 0], columns[x, 1]):
-                red += picture[y, i, 0]
-                green += picture[y, i, 1]
-                blue += picture[y, i, 2]
-            means[y, x, 0] = (red * weights[x] + _HALF) >> _DIGITS
-            means[y, x, 1] = (green * weights[x] + _HALF) >> _DIGITS
-            means[y, x, 2] = (blue * weights[x] + _HALF) >> _DIGITS
-    return means
-
-
-@compiled
-def _mean_weights(blocks: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """1 / length in 22 binary digits: as in Pillow, they decide which way halves are rounded."""
-    return (float(1 << 22) / (blocks[:, 1] - blocks[:, 0]) + 0.5).astype(np.uint32)
 
 
 @compiled

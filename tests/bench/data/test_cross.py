@@ -13,7 +13,7 @@ from bench.data.base import DataSet, Sample, Split
 from bench.data.drawn import DrawnFaces
 from bench.data.on_disk import open_layout
 from bench.data.open import CrossDataSet
-from bench.data.readers import Folder
+from bench.data.readers.folder import Folder
 from bench.report import write_report
 from bench.sweep.run import run
 from bench.util.errors import UserError

@@ -6,7 +6,7 @@ import pytest
 
 from bench.config import parse
 from bench.data.open import open_dataset
-from bench.data.readers import Folder
+from bench.data.readers.folder import Folder
 from bench.sweep.run import run
 from bench.util.progress import Reporter
 

@@ -11,7 +11,8 @@ from PIL import Image
 from support import write_pictures
 
 from bench.data.on_disk import open_layout
-from bench.data.readers import LAYOUTS, Folder, make_like
+from bench.data.readers import LAYOUTS, make_like
+from bench.data.readers.folder import Folder
 from bench.perturb import CONTINUOUS, CORRUPTIONS, PRESETS, Preset
 from bench.perturb import export as exporting
 

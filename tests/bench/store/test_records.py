@@ -6,7 +6,7 @@ from PIL import Image
 
 from bench.data.drawn import DrawnFaces
 from bench.data.on_disk import open_layout
-from bench.data.readers import Folder
+from bench.data.readers.folder import Folder
 from bench.store.records import describe
 from bench.store.store import Store
 

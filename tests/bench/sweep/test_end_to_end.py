@@ -13,7 +13,7 @@ from support import TINY, summary_without_times, write_pictures
 
 from bench.config import Config, load, parse
 from bench.data.open import open_dataset
-from bench.data.readers import Folder
+from bench.data.readers.folder import Folder
 from bench.report import write_report
 from bench.rules import fitted
 from bench.store.cells import Manifest

@@ -12,7 +12,7 @@ from bench.config import Config, parse
 from bench.data.base import Sample
 from bench.data.images import UnreadablePicture
 from bench.data.on_disk import FilesDataSet, open_layout
-from bench.data.readers import Folder
+from bench.data.readers.folder import Folder
 from bench.report import write_report
 from bench.store.store import Store
 from bench.sweep.run import run

@@ -206,7 +206,7 @@ PINNED = {
     "everything": {
         "validation": (7, "e541cf8612cd"),
         "clean": (7, "fcec6f1d9079"),
-        "corruption": (1974, "7b91bc52eb64"),
+        "corruption": (1974, "af3768547f84"),
         "level": (28, "d6f1ecdaac04"),
         "attack": (21, "08e409a1e29e"),
         "sequence": (70, "2a168efbd399"),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.special import expit
 
-from bench.training import probe
+from bench.training.discriminative import PENALTIES, Features, chosen_probe, fit_probe
 
 
 def two_places(shares: tuple[float, float], n: int = 1000) -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +19,7 @@ def two_places(shares: tuple[float, float], n: int = 1000) -> tuple[np.ndarray, 
 def test_without_a_penalty_it_predicts_the_shares(shares: tuple[float, float]) -> None:
     """With as many parameters as places the maximum likelihood is the shares themselves."""
     features, labels = two_places(shares)
-    weights = probe.fit(features, labels, 0.0, 2)
+    weights = fit_probe(features, labels, 0.0, 2)
     logits = np.array([[-1.0, 1.0], [1.0, 1.0]]) @ weights.T
     assert expit(logits[:, 1] - logits[:, 0]) == pytest.approx(shares, abs=1e-4)
 
@@ -31,7 +31,7 @@ def test_with_a_penalty_the_slope_solves_its_equation(penalty: float) -> None:
     Its derivative is 0 where 2 penalty w = 2 expit(-2w).
     """
     features, labels = two_places((0.0, 1.0))
-    weights = probe.fit(features, labels, penalty, 2)
+    weights = fit_probe(features, labels, penalty, 2)
     slope = weights[1, 0]
     assert slope > 0
     assert weights[0, 0] == pytest.approx(-slope, abs=1e-5)
@@ -49,12 +49,12 @@ def test_the_penalty_is_chosen_on_validation_pictures() -> None:
         return features * 7 + 100, labels  # neither centred nor of unit size
 
     train, val = made(90), made(300)
-    weight, bias, said = probe.chosen(train, val, 3)
+    weight, bias, said = chosen_probe(train, val, 3)
     logits = val[0] @ weight.T + bias
     assert said["accuracy"] == pytest.approx((logits.argmax(axis=1) == val[1]).mean())
-    assert min(probe.PENALTIES) < said["penalty"] < max(probe.PENALTIES)
+    assert min(PENALTIES) < said["penalty"] < max(PENALTIES)
     spread = train[0].std(axis=0)
-    weak = probe.fit((train[0] - train[0].mean(axis=0)) / spread, train[1], 1e-6, 3)
+    weak = fit_probe((train[0] - train[0].mean(axis=0)) / spread, train[1], 1e-6, 3)
     overfit = (val[0] - train[0].mean(axis=0)) / spread @ weak[:, :-1].T + weak[:, -1]
     assert (logits.argmax(1) == val[1]).mean() > (overfit.argmax(1) == val[1]).mean() + 0.03
 
@@ -62,7 +62,7 @@ def test_the_penalty_is_chosen_on_validation_pictures() -> None:
 def test_a_constant_feature_is_left_out() -> None:
     features, labels = two_places((0.1, 0.9))
     constant = np.concatenate([features, np.full_like(features, 5.0)], axis=1)
-    weight, bias, _ = probe.chosen((constant, labels), (constant, labels), 2)
+    weight, bias, _ = chosen_probe((constant, labels), (constant, labels), 2)
     assert np.isfinite(weight).all()
     assert np.isfinite(bias).all()
     assert (weight[:, 1] == 0).all()
@@ -70,7 +70,7 @@ def test_a_constant_feature_is_left_out() -> None:
 
 def test_features_continue_where_they_stopped() -> None:
     pictures = torch.arange(10.0).reshape(5, 2)
-    whole, first, second = (probe.Features(lambda x: 2 * x, 5, 2) for _ in range(3))
+    whole, first, second = (Features(lambda x: 2 * x, 5, 2) for _ in range(3))
     for number in range(3):
         whole.step(pictures[2 * number : 2 * number + 2], torch.zeros(2))
     first.step(pictures[:2], torch.zeros(2))

@@ -18,8 +18,9 @@ from bench.cli.target import settle_agreement
 from bench.config import CrossData
 from bench.data.on_disk import open_layout
 from bench.data.on_disk.dataset import VARIABLE, agreement_is_needed, confirm
-from bench.data.readers import Layout, RafDb, RafDbCompound, make_like
+from bench.data.readers import Layout, make_like
 from bench.data.readers.base import DRAWN_MARK
+from bench.data.readers.raf_db import RafDb, RafDbCompound
 from bench.util.errors import UserError
 
 

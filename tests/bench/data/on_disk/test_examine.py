@@ -18,8 +18,9 @@ from bench.data.on_disk import examine as module
 from bench.data.on_disk import open_layout
 from bench.data.on_disk.examine import examine, likeness_hash, memory
 from bench.data.on_disk.packed import purge
-from bench.data.readers import LAYOUTS, Folder, Listing, make_like
+from bench.data.readers import LAYOUTS, Listing, make_like
 from bench.data.readers.base import Entry, PictureFile
+from bench.data.readers.folder import Folder
 from bench.util.errors import UserError
 from bench.util.files import read_parquet
 
@@ -246,7 +247,7 @@ def test_a_process_that_dies_is_a_sentence(picture_folder: Path) -> None:
 def test_two_at_once_disturb_nobody(picture_folder: Path) -> None:
     script = (
         "import sys\nfrom pathlib import Path\nfrom bench.data.on_disk.examine import examine\n"
-        "from bench.data.readers import Folder\nlayout = Folder(root=Path(sys.argv[1]))\n"
+        "from bench.data.readers.folder import Folder\nlayout = Folder(root=Path(sys.argv[1]))\n"
         "print(examine(layout, layout.listing())['sha256'].tolist())\n"
     )
     command = [sys.executable, "-c", script, str(picture_folder)]

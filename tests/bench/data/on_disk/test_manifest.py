@@ -6,7 +6,7 @@ from pathlib import Path
 import fuzzing
 import pytest
 
-from bench.data.on_disk.verification import (
+from bench.data.on_disk.verify import (
     COLUMNS,
     Row,
     SampleManifest,

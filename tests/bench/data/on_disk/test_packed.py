@@ -18,9 +18,9 @@ from bench.data.base import ClipDataSet, Split
 from bench.data.on_disk import FilesDataSet, open_layout, packed
 from bench.data.on_disk.examine import memory
 from bench.data.on_disk.packed import purge
-from bench.data.readers import Folder
 from bench.data.readers.base import Entry, Listing
 from bench.data.readers.clips import Frames
+from bench.data.readers.folder import Folder
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 
@@ -157,7 +157,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from bench.data.on_disk import packed
-from bench.data.readers import Folder
+from bench.data.readers.folder import Folder
 from bench.util.progress import Reporter
 packed._CHUNK_BYTES, packed._SAVE_EVERY = 5000, 0.0
 pixels = packed._pixels

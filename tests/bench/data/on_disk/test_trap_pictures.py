@@ -13,8 +13,7 @@ from PIL import Image
 from support import TINY, write_pictures
 
 from bench.data.on_disk import FilesDataSet, open_layout
-from bench.data.readers import Folder
-from bench.data.readers.folder import DEEPER
+from bench.data.readers.folder import DEEPER, Folder
 from bench.data.tree import LEAVES_ROOT
 
 ORIENTATION = 0x0112

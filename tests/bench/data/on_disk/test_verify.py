@@ -16,10 +16,10 @@ from support import write_pictures
 
 from bench.data.base import Skipped
 from bench.data.on_disk import open_layout
-from bench.data.on_disk.verification import LISTED, Verification, as_json, show
-from bench.data.on_disk.verify import verify
-from bench.data.readers import Folder, Listing, make_like
+from bench.data.on_disk.verify import LISTED, Verification, as_json, show, verify
+from bench.data.readers import Listing, make_like
 from bench.data.readers.base import Counts, Entry, PictureFile
+from bench.data.readers.folder import Folder
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from bench.data.images import Box
 from bench.data.on_disk import open_layout
-from bench.data.readers import AffectNet, AffectNet8Labels, Layout
-from bench.data.readers.affectnet import parse_list
+from bench.data.readers import Layout
+from bench.data.readers.affectnet import AffectNet, AffectNet8Labels, parse_list
 from bench.labels import BASIC
 from bench.util.errors import UserError
 

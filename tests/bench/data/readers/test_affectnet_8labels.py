@@ -10,8 +10,7 @@ import pytest
 from fuzzing import survives
 
 from bench.data.on_disk import open_layout
-from bench.data.readers import AffectNet8Labels
-from bench.data.readers.affectnet import parse_expression
+from bench.data.readers.affectnet import AffectNet8Labels, parse_expression
 from bench.labels import BASIC, ORDERS
 from bench.util.errors import UserError
 

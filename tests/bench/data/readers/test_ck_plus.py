@@ -11,8 +11,7 @@ from empty_trees import labels, touch
 from fuzzing import survives
 from PIL import Image
 
-from bench.data.readers import CkPlus
-from bench.data.readers.ck_plus import parse_emotion
+from bench.data.readers.ck_plus import CkPlus, parse_emotion
 from bench.util.errors import UserError
 
 NUMBERS = {"neutral": 0, "anger": 1, "contempt": 2, "disgust": 3, "fear": 4, "happiness": 5,

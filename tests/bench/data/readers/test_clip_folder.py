@@ -11,9 +11,9 @@ import pytest
 from bench.data.base import Sample
 from bench.data.images import UnreadablePicture, count_frames, read_video
 from bench.data.on_disk import ClipFilesDataSet, open_layout
-from bench.data.readers import ClipFolder
 from bench.data.readers.cast import save, save_video
 from bench.data.readers.clips import ClipSource, Frames, VideoFile
+from bench.data.readers.folder import ClipFolder
 from bench.util.errors import UserError
 
 

@@ -8,9 +8,8 @@ import pytest
 from fuzzing import survives
 
 from bench.data.on_disk import open_layout
-from bench.data.readers import Dfew
 from bench.data.readers.clips import Frames, VideoFile
-from bench.data.readers.dfew import parse_split
+from bench.data.readers.dfew import Dfew, parse_split
 from bench.util.errors import UserError
 
 SAMPLE = "video_name,label\n" + "".join(f"{n},{n % 7 + 1}\n" for n in range(1, 13))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.data.on_disk import open_layout
-from bench.data.readers import EmoNetFace
+from bench.data.readers.emonet_face import EmoNetFace
 from bench.util.errors import UserError
 
 

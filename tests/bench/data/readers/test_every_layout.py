@@ -10,8 +10,7 @@ import pytest
 
 from bench.config import parse
 from bench.data.on_disk import open_layout
-from bench.data.on_disk.verification import as_json
-from bench.data.on_disk.verify import verify
+from bench.data.on_disk.verify import as_json, verify
 from bench.data.readers import LAYOUTS, WRITERS
 from bench.sweep.run import run
 from bench.util.progress import Reporter

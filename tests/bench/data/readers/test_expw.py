@@ -10,9 +10,9 @@ from fuzzing import survives
 
 from bench.data.images import Box
 from bench.data.on_disk import open_layout
-from bench.data.readers import ExpW, PictureFile
+from bench.data.readers import PictureFile
 from bench.data.readers.cast import Cast
-from bench.data.readers.expw import parse_labels, split_of
+from bench.data.readers.expw import ExpW, parse_labels, split_of
 from bench.util.errors import UserError
 
 SAMPLE = "".join(

@@ -12,9 +12,8 @@ from fuzzing import mutated, survives
 
 from bench.data.images import UnreadablePicture
 from bench.data.on_disk import open_layout
-from bench.data.readers import Fer2013
 from bench.data.readers.cast import Cast
-from bench.data.readers.fer2013 import SIDE, parse_pixels, parse_rows
+from bench.data.readers.fer2013 import SIDE, Fer2013, parse_pixels, parse_rows
 from bench.util.errors import UserError
 
 PIXELS = " ".join(str(value % 256) for value in range(SIDE * SIDE))

@@ -7,8 +7,7 @@ import pytest
 from fuzzing import survives
 
 from bench.data.on_disk import open_layout
-from bench.data.readers import FerPlus
-from bench.data.readers.fer2013 import majority, parse_votes
+from bench.data.readers.fer2013 import FerPlus, majority, parse_votes
 from bench.util.errors import UserError
 
 HEADER = (

@@ -7,8 +7,7 @@ import pytest
 from fuzzing import survives
 
 from bench.data.on_disk import open_layout
-from bench.data.readers import Ferv39k
-from bench.data.readers.ferv39k import SCENES, parse_split
+from bench.data.readers.ferv39k import SCENES, Ferv39k, parse_split
 from bench.util.errors import UserError
 
 SAMPLE = "".join(

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from bench.data.on_disk import open_layout
-from bench.data.readers import Folder
+from bench.data.readers.folder import Folder
 from bench.util.errors import UserError
 
 

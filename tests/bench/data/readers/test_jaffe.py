@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from empty_trees import labels, touch
 
-from bench.data.readers import Jaffe
 from bench.data.readers.base import subject_folds
-from bench.data.readers.jaffe import EXPRESSIONS, PERSONS
+from bench.data.readers.jaffe import EXPRESSIONS, PERSONS, Jaffe
 from bench.labels import BASIC
 
 

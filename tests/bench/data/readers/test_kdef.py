@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from empty_trees import labels, touch
 
-from bench.data.readers import Kdef
-from bench.data.readers.kdef import ANGLES, EXPRESSIONS, PERSONS, SESSIONS
+from bench.data.readers.kdef import ANGLES, EXPRESSIONS, PERSONS, SESSIONS, Kdef
 
 
 @pytest.fixture(scope="module")

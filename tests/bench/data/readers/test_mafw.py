@@ -7,8 +7,7 @@ import pytest
 from fuzzing import survives
 
 from bench.data.on_disk import open_layout
-from bench.data.readers import Mafw
-from bench.data.readers.mafw import parse_split
+from bench.data.readers.mafw import Mafw, parse_split
 from bench.labels import ORDERS
 from bench.util.errors import UserError
 

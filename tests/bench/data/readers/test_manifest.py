@@ -11,10 +11,9 @@ from fuzzing import survives
 
 from bench.data.images import Box
 from bench.data.on_disk import open_layout
-from bench.data.on_disk.verification import write_manifest
-from bench.data.on_disk.verify import verify
-from bench.data.readers import ManifestLayout, PictureFile
-from bench.data.readers.manifest import parse_rows
+from bench.data.on_disk.verify import verify, write_manifest
+from bench.data.readers import PictureFile
+from bench.data.readers.manifest import ManifestLayout, parse_rows
 from bench.data.tables import parse_table
 from bench.util.errors import UserError
 from bench.util.progress import Reporter

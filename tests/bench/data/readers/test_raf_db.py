@@ -8,8 +8,7 @@ import pytest
 from fuzzing import survives
 
 from bench.data.on_disk import open_layout
-from bench.data.readers import RafDb, RafDbCompound
-from bench.data.readers.raf_db import parse_attributes, parse_labels
+from bench.data.readers.raf_db import RafDb, RafDbCompound, parse_attributes, parse_labels
 from bench.labels import COMPOUND
 from bench.util.errors import UserError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.data.on_disk import open_layout
-from bench.data.readers import Sfew
+from bench.data.readers.sfew import Sfew
 from bench.labels import BASIC
 from bench.util.errors import UserError
 
