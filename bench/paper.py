@@ -2,7 +2,7 @@
 
 What a data set says (which one, its perturbations) is in its own file, what a scale says (the
 classifiers, their budgets) in the scale's. At `tiny` and `small` a data set without a root is drawn
-as a look-alike; at `full` only what is there is run.
+as a look-alike; at `full` only what is there is run. All share a folder of results and its report.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ class Experiment:
     """One data set's.
 
     Attributes:
-        name: Of the data set, and of the folder of results.
+        name: Of the data set.
         config: What is run.
         root: Its folder.
         drawn: Whether that is a look-alike, which is drawn first.

@@ -101,7 +101,9 @@ class Setting:
 def classifier(setting: Setting) -> EmoDC:
     """An EmoDC with random weights."""
     with rng.fenced("full size"):
-        denoiser = _small() if setting.size == "small" else _latent(setting.size, setting.pixels)
+        denoiser = (
+            _small() if setting.size == "small" else latent_denoiser(setting.size, setting.pixels)
+        )
     if setting.precision == "bfloat16-weights":
         denoiser.network.bfloat16()
     plan = Evaluation(precision=PRECISIONS[setting.precision])
@@ -113,8 +115,22 @@ def _small() -> Denoiser:
     return small_denoiser((patterns(64, side) * 255).byte(), PROMPTS)
 
 
-def _latent(size: str, pixels: int) -> Denoiser:
-    shapes = {"full": FULL, "tiny": TINY}[size]
+#: Widths of Stable Diffusion 1.5's networks whose training step a CPU can afford.
+WIDTHS = {"tenth": (32, 64, 128, 128), "eighth": (40, 80, 160, 160), "quarter": (80, 160, 320, 320)}
+
+
+def latent_denoiser(size: str, pixels: int) -> UNetDenoiser:
+    """Stable Diffusion 1.5's networks with random weights.
+
+    Args:
+        size: "full", "tiny", or a key of `WIDTHS`: the U-Net alone is narrower, and the others are
+            tiny.
+        pixels: Side of a picture.
+    """
+    narrow = {"block_out_channels": WIDTHS.get(size), "norm_num_groups": 8}
+    shapes = {"full": FULL, "tiny": TINY}.get(
+        size, TINY | {"unet": FULL["unet"] | narrow | {"cross_attention_dim": 16}}
+    )
     tokenizer = word_tokenizer(PROMPTS.texts())
     tokenizer.model_max_length = 77
     return UNetDenoiser(

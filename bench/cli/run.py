@@ -133,32 +133,33 @@ def run(
 
     `ablation` trains EmoDC with several objectives and seeds and compares them with each other.
     `dynamic` is about clips: networks of clips beside classifiers of their frames.
-    `paper` runs the experiments of configs/paper one after another, each data set in a folder of
-    its own; what is not there is drawn (tiny, small) or left out and named (full).
+    `paper` runs the experiments of configs/paper one after another, with one report of all data
+    sets; what is not there is drawn (tiny, small) or left out and named (full).
     `steps` measures clean pictures alone, with several views for classifiers that have no steps,
     and prints accuracy by number of steps.
     """
     out = out or suite.out
     flags = limit, classifiers, perturbations, seed, device, model
 
-    def carry_out(source: "Path | Config", chosen: "DataConfig | None", out: Path) -> None:
-        settled = _executed(configure(source, chosen, *flags), executor, address, worker)
-        if suite is Suite.steps:
-            settled = for_steps(settled, perturbations is None)
-        _carry_out(suite, settled, out, agreed, dry_run, fresh, worker, retry_failed, json)
+    def settled(source: "Path | Config", chosen: "DataConfig | None") -> "Config":
+        return _executed(configure(source, chosen, *flags), executor, address, worker)
 
+    rest = out, agreed, dry_run, fresh, worker, retry_failed, json
     if suite is not Suite.paper:
         if scale is not None or roots is not None:
             raise UserError("--scale and --roots are for `bench run paper`.")
-        carry_out(config or suite.config, chosen_data(data, root, option), out)
+        own = settled(config or suite.config, chosen_data(data, root, option))
+        if suite is Suite.steps:
+            own = for_steps(own, perturbations is None)
+        _carry_out(suite, [own], *rest)
         return
     if config is not None or option or worker is not None or json:
         raise UserError(
             "`bench run paper` is a run of each data set and takes no --config, --option, --worker "
-            "or --json; `bench report --json` reads the results of one."
+            "or --json; `bench report --json` reads the results."
         )
-    for one in _experiments(scale, roots, data, root, out):
-        carry_out(one.config, None, out / one.name)
+    experiments = _experiments(scale, roots, data, root, out)
+    _carry_out(suite, [settled(one.config, None) for one in experiments], *rest)
 
 
 def _executed(
@@ -176,8 +177,8 @@ def _executed(
 
 def _experiments(
     scale: str | None, roots: Path | None, data: str | None, root: Path | None, out: Path
-) -> Iterator["Experiment"]:
-    """Those of the paper that can be run, each when the one before is done."""
+) -> list["Experiment"]:
+    """Those of the paper that can be run; look-alikes are drawn now."""
     from bench import paper
 
     if scale is None:
@@ -193,12 +194,12 @@ def _experiments(
     for one in found:
         tell(f"{one.name}: {'drawn faces in its layout' if one.drawn else one.root}", err=True)
         paper.draw(one, chosen)
-        yield one
+    return found
 
 
 def _carry_out(
     suite: Suite,
-    chosen: "Config",
+    chosen: "Sequence[Config]",
     out: Path,
     agreed: bool,
     dry_run: bool,
@@ -207,43 +208,36 @@ def _carry_out(
     retry_failed: bool,
     json: bool,
 ) -> None:
-    """Plan, or run and report."""
-    settle_agreement(chosen.data, agreed)
+    """Plan, or run and report: one run, or several that share a folder and its report."""
+    for one in chosen:
+        settle_agreement(one.data, agreed)
     if dry_run:
-        from bench.sweep.run import dry_run as plan
-
-        own = [f"classifier {name!r}" for name, s in chosen.classifiers.items() if s.user_code]
-        members = chosen.perturbations.members()
-        own += [f"perturbation {p.name!r}" for p, _ in members if p.user_code]
-        for what in own:
-            tell(f"{what}: its own code is imported and tried", err=True)
-        from bench.util.progress import Reporter
-
-        planned = plan(chosen, out, fresh, Reporter())
-        if json:
-            print_json(plan_content(planned))
-        else:
-            _print_plan(planned)
+        for one in chosen:
+            _plan(one, out, fresh, json)
         return
 
     from rich.console import Console
 
     from bench import api
     from bench.report import show
+    from bench.sweep.run import require_ready
     from bench.util import runtime
 
     runtime.keep_freed_memory()
     with interruptible():
-        results = api.run(
-            chosen,
-            out,
-            command=sys.argv[1:],
-            fresh=fresh,
-            worker=worker,
-            retry_failed=retry_failed,
-        )
+        for one in chosen if len(chosen) > 1 else ():
+            require_ready(one, out)  # what is wrong with the last shows before the first begins
+        for one in chosen:
+            results = api.run(
+                one,
+                out,
+                command=sys.argv[1:],
+                fresh=fresh,
+                worker=worker,
+                retry_failed=retry_failed,
+            )
         if suite is Suite.steps:
-            _show_steps(out, list(chosen.classifiers), json)
+            _show_steps(out, list(chosen[0].classifiers), json)
             return
         report = results.report(workers=os.cpu_count() or 1)
         if json:
@@ -251,6 +245,22 @@ def _carry_out(
         else:
             show(report, Console())
         report.require_sound()
+
+
+def _plan(chosen: "Config", out: Path, fresh: bool, json: bool) -> None:
+    from bench.sweep.run import dry_run
+    from bench.util.progress import Reporter
+
+    own = [f"classifier {name!r}" for name, s in chosen.classifiers.items() if s.user_code]
+    members = chosen.perturbations.members()
+    own += [f"perturbation {p.name!r}" for p, _ in members if p.user_code]
+    for what in own:
+        tell(f"{what}: its own code is imported and tried", err=True)
+    planned = dry_run(chosen, out, fresh, Reporter())
+    if json:
+        print_json(plan_content(planned))
+    else:
+        _print_plan(planned)
 
 
 def configure(
@@ -378,7 +388,7 @@ def _print_costs(plan: "DryRun") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from bench.sweep.costs import ACCELERATORS, UTILISATION
+    from bench.sweep.costs import ACCELERATORS, LARGE, UTILISATION
     from bench.util.errors import printable
 
     if not plan.expected:
@@ -396,7 +406,8 @@ def _print_costs(plan: "DryRun") -> None:
         table.add_row(*(Text(printable(text)) for text in row))
     Console().print(table)
     tell(
-        f"accelerators: at {UTILISATION:.0%} of what their makers state for bfloat16; here: "
+        f"accelerators: at {UTILISATION:.0%} ({LARGE:.0%} for pretrained pipelines) of what their "
+        "makers state for bfloat16; here: "
         "trainings on one core each; evaluations: with the early stop"
     )
 

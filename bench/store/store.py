@@ -253,6 +253,8 @@ class Store:
         for cell in cells:
             rows[_row_key(cell)].append(cell)
         content = {"schema_version": SCHEMA, "config": config}
+        # A folder may have several data sets; what each was last measured with is its config.
+        content["configs"] = self._configs() | {cell.dataset: config for cell in cells}
         content["cells"] = [cell.model_dump() for row in rows.values() for cell in row]
         write_sealed(self.root / "plan.json", content)
 
@@ -345,6 +347,20 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
         return {name: str(label) for name, label in found.items() if label}
+
+    def config(self, dataset: str) -> dict[str, Any] | None:
+        """What a data set was last measured with; None if it is not known."""
+        found = self._configs().get(dataset)
+        return found if isinstance(found, dict) else None
+
+    def _configs(self) -> dict[str, Any]:
+        """By data set. Plans of before know the last run's alone."""
+        try:
+            content = read_sealed(self.root / "plan.json", SCHEMA)
+            last = {content["cells"][-1]["dataset"]: content["config"]} if content["cells"] else {}
+            return dict(content.get("configs", last))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
 
     def planned(self) -> list[Cell]:
         """The cells that this store stands for, finished or not.

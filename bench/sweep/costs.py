@@ -48,8 +48,8 @@ SCHEMA = 1
 #: Dense operations per second of accelerators in bfloat16, as their makers state them.
 ACCELERATORS = {"L4": 121e12, "A100": 312e12, "H100": 989e12}
 
-#: Share of that which networks of this size reach.
-UTILISATION = 0.1
+#: Share of that which networks of this size reach; those that are too large to be tried reach more.
+UTILISATION, LARGE = 0.1, 0.4
 
 #: Bytes of a row, and of an error in a trace (float32, compressed).
 _ROW, _ERROR = 120, 3.3
@@ -70,6 +70,8 @@ class Speed:
         step: Of a training step.
         flops: Operations of a verdict; 0 if they are unknown.
         evaluations: Of a verdict.
+        step_flops: Operations of a training step; 0 where they follow from a verdict's.
+        share: Of an accelerator's stated operations, that the network reaches.
     """
 
     verdict: float = 1.0
@@ -78,6 +80,8 @@ class Speed:
     step: float = 1.0
     flops: float = 0.0
     evaluations: int = 1
+    step_flops: float = 0.0
+    share: float = UTILISATION
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class Expected:
         flops: Operations; 0 if they are unknown.
         evaluations: Of the network, in verdicts.
         bytes: On disk.
+        share: As of `Speed`.
     """
 
     classifier: str
@@ -99,10 +104,11 @@ class Expected:
     flops: float = 0.0
     evaluations: float = 0.0
     bytes: float = 0.0
+    share: float = UTILISATION
 
     def on(self, accelerator: str) -> float:
-        """Seconds on one of `ACCELERATORS`, at `UTILISATION`; 0 if unknown."""
-        return self.flops / (ACCELERATORS[accelerator] * UTILISATION)
+        """Seconds on one of `ACCELERATORS`, at its share; 0 if unknown."""
+        return self.flops / (ACCELERATORS[accelerator] * self.share)
 
     def __add__(self, other: "Expected") -> "Expected":
         return Expected(
@@ -112,6 +118,7 @@ class Expected:
             self.flops + other.flops,
             self.evaluations + other.evaluations,
             self.bytes + other.bytes,
+            self.share,
         )
 
 
@@ -186,8 +193,8 @@ class Costs:
     def trained(self, name: str, steps: int) -> Expected:
         """All that steps of training cost; seconds on one core."""
         spec, speed = self.config.classifiers[name], self.speed(name)
-        flops = steps * _GRADIENT * spec.batch * speed.flops / spec.passes
-        return Expected(name, "training", steps * self.step(name), flops)
+        each = speed.step_flops or _GRADIENT * spec.batch * speed.flops / spec.passes
+        return Expected(name, "training", steps * self.step(name), steps * each, share=speed.share)
 
     def expected(self, planned: PlannedCell, workers: int) -> Expected:
         """All that a cell costs."""
@@ -200,6 +207,7 @@ class Costs:
             * self.speed(planned.cell.classifier).flops,
             self.evaluations(planned),
             self._bytes(planned),
+            self.speed(planned.cell.classifier).share,
         )
 
     def _bytes(self, planned: PlannedCell) -> float:
@@ -302,6 +310,7 @@ def _remembered(config: Config, spec: "Kind", classes: int) -> Path:
 
 
 _STEPS, _PICTURES, _LIVE = 6, 3, 6
+_SQUARE = 1024  # side of the matrices whose product is timed
 
 
 def measured(config: Config, name: str, dataset: "DataSet") -> Speed | None:
@@ -311,8 +320,10 @@ def measured(config: Config, name: str, dataset: "DataSet") -> Speed | None:
         None for one that cannot be tried in seconds, such as a model of clips.
     """
     spec = config.classifiers[name]
-    if config.clips is not None or not spec.tried_quickly:
+    if config.clips is not None:
         return None
+    if not spec.tried_quickly:
+        return _on_paper(config, spec, len(dataset.classes))
     with tempfile.TemporaryDirectory() as scratch, runtime.one_thread():
         try:
             step, classifier = _made(config, name, dataset, Path(scratch))
@@ -336,6 +347,25 @@ def measured(config: Config, name: str, dataset: "DataSet") -> Speed | None:
             + parts.get("evaluation", 0.0) * classifier.evaluations,
             classifier.evaluations,
         )
+
+
+def _on_paper(config: Config, spec: "Kind", classes: int) -> Speed | None:
+    """What counted operations take at half the rate of large matrix products."""
+    flops, step = spec.on_paper(classes)
+    if not flops:
+        return None
+    device = runtime.pick_device(config.execution.device)
+    square = torch.ones(_SQUARE, _SQUARE, device=device)
+    spent = []
+    for _ in range(_PICTURES):
+        start = time.perf_counter()
+        float((square @ square)[0, 0])
+        spent.append(time.perf_counter() - start)
+    rate = _SQUARE**3 / min(spent)  # half of it: a multiplication and its addition are two
+    stated, _ = spec.seconds(Clean(), "0")
+    verdict = flops / rate / stated
+    trained = step / rate / (spec.train_step_seconds * spec.batch / 64)
+    return Speed(verdict, verdict, verdict, trained, flops, spec.passes * classes, step, LARGE)
 
 
 def _live(spec: "Kind", classifier: "Classifier", verdict: float) -> float:

@@ -199,6 +199,9 @@ def _dry_run(config: Config, out: Path, fresh: bool, reporter: Reporter | None) 
     _require_possible(config)
     opened = open_dataset(config.data, config.seed, clips=config.clips)
     dataset = with_lists(opened, config.lists, Reporter())
+    wanted = {w: name for name, spec in config.classifiers.items() if (w := spec.to_fetch)}
+    for hub_id, name in wanted.items() if reporter is not None else ():
+        reporter.say(f"{name}: {hub_id} is not on this machine; a run fetches it first")
     missing: dict[tuple[str, int], int] = {}
     weights: dict[tuple[str, int], str] = {}
     counted: set[Path] = set()  # a stage that two classifiers share is trained once
@@ -304,6 +307,7 @@ def _run(
     _list_skipped(dataset, out, reporter)
     given = given_weights(config)
     _try_classifiers(config, dataset, Store(out), given, reporter, fresh)
+    _require_weights(config, dataset, out)
     folders = checkpoints.train_missing(config, dataset, out, reporter, together.distance)
     runtime.release_freed_memory()
     for name, spec in config.classifiers.items():
@@ -374,6 +378,33 @@ def _list_skipped(dataset: DataSet, out: Path, reporter: Reporter) -> None:
         number = len(dataset.skipped)
         reporter.say(f"{number:,} file{'' if number == 1 else 's'} skipped, listed in {listing}")
         write_json(listing, [vars(skipped) for skipped in dataset.skipped])
+
+
+def require_ready(config: Config, out: Path) -> None:
+    """Refuse, before any work, what would stop a run sooner or later.
+
+    For the runs that come after others; `run` itself begins like this.
+
+    Args:
+        config: The run.
+        out: Its folder, whose checkpoints need not be trained again.
+
+    Raises:
+        UserError: Also if its data are not what they should be, or weights cannot be fetched.
+    """
+    for part in config.parts():
+        _require_possible(part)
+        opened = open_dataset(part.data, part.seed, Reporter(), part.clips)
+        _require_weights(part, with_lists(opened, part.lists, Reporter()), out)
+
+
+def _require_weights(config: Config, dataset: DataSet, out: Path) -> None:
+    """Fetch the weights that trainings start from, unless these are done."""
+    chains = checkpoints.recipes(config, dataset)
+    first = {n: checkpoints.checkpoint_folder(out, chain[0]) for (n, _), chain in chains.items()}
+    for name, folder in first.items():
+        if not folder.exists():
+            config.classifiers[name].require_weights(name)
 
 
 def _require_possible(config: Config) -> None:

@@ -18,7 +18,7 @@ from bench.classifiers import checkpoints
 from bench.config import Config
 from bench.data.open import open_dataset, with_lists
 from bench.stats.proportions import clopper_pearson
-from bench.store.cells import SCHEMA, Cell, pictures_of
+from bench.store.cells import Cell, pictures_of
 from bench.store.checkpoints import Card
 from bench.store.store import Store
 from bench.sweep.plan import PlannedCell, make_plan
@@ -26,7 +26,6 @@ from bench.sweep.run import given_weights
 from bench.sweep.worker import Worker
 from bench.util import rng, runtime
 from bench.util.errors import UserError
-from bench.util.files import read_sealed
 from bench.util.progress import Reporter
 
 #: Logits of another processor may differ by this share of their range; on the same one by nothing.
@@ -112,40 +111,28 @@ def verify(out: Path, reporter: Reporter, samples: int = 200, seed: int = 0) -> 
         UserError: If there is no readable run.
     """
     store, found = Store(out), Verified()
-    cells, config = store.planned(), _config(out)
-    opened = open_dataset(config.data, config.seed, reporter, config.clips)
-    dataset = with_lists(opened, config.lists, reporter)
-    folders, absent = _checkpoints(config, dataset, out, found)
-    kept = {name: spec for name, spec in config.classifiers.items() if name not in absent}
-    here = config.model_copy(update={"classifiers": kept})
-    weights = {key: Card.verified(folder).weights for key, folder in folders.items()}
-    plan = {
-        planned.cell.id: planned
-        for planned in make_plan(here, dataset, weights | given_weights(here))
-    }
-    truth = {s.id: s.label for split in ("val", "test") for s in dataset.samples(split)}
-    known: list[tuple[PlannedCell, pd.DataFrame]] = []
+    cells = store.planned()
+    names = dict.fromkeys(cell.dataset for cell in cells)
+    sides = {name: _Side.opened(store, name, found, reporter) for name in names}
+    known: list[tuple[PlannedCell, pd.DataFrame, Worker]] = []
     with reporter.task("read", len(cells)) as task:
         for cell in cells:
-            rows = _sound(store, cell, found)
+            rows, side = _sound(store, cell, found), sides[cell.dataset]
             task.advance()
             if rows is None:
                 continue
-            if cell.dataset != dataset.name:  # of an earlier run or fold
-                reason = f"it is of {cell.dataset}, and plan.json's config of {dataset.name}"
+            reason = _unknown(side, cell)
+            if side is None or reason:
                 found.unknown[reason] = found.unknown.get(reason, 0) + 1
-            elif cell.classifier in absent or cell.classifier not in config.classifiers:
-                reason = absent.get(cell.classifier, "its classifier is not in plan.json's config")
-                found.unknown[reason] = found.unknown.get(reason, 0) + 1
-            elif cell.id not in plan or plan[cell.id].cell != cell:
+            elif cell.id not in side.plan or side.plan[cell.id].cell != cell:
                 what = "is not what plan.json's config, the data and the checkpoints here give"
                 found.faults.append(Fault(_named(cell), "", what))
-            elif sorted(rows["sample_id"]) != sorted(plan[cell.id].sample_ids):
+            elif sorted(rows["sample_id"]) != sorted(side.plan[cell.id].sample_ids):
                 found.faults.append(Fault(_named(cell), "", "has other samples than are planned"))
             else:
-                known.append((plan[cell.id], rows))
-                _labels(plan[cell.id], rows, truth, found)
-    _recompute(known, Worker(here, dataset, out, folders), samples, seed, found, reporter)
+                known.append((side.plan[cell.id], rows, side.worker))
+                _labels(side.plan[cell.id], rows, side.truth, found)
+    _recompute(known, samples, seed, found, reporter)
     try:
         store.write_verified({} if found.faults else found.agreed)
     except OSError as error:
@@ -153,11 +140,60 @@ def verify(out: Path, reporter: Reporter, samples: int = 200, seed: int = 0) -> 
     return found
 
 
-def _config(out: Path) -> Config:
-    try:
-        return Config.model_validate(read_sealed(out / "plan.json", SCHEMA)["config"])
-    except (OSError, ValueError, KeyError, ValidationError) as error:
-        raise UserError(f"{out / 'plan.json'} holds no config that can be read.", 1) from error
+@dataclass(frozen=True)
+class _Side:
+    """One data set of a store, and what was to be measured on it.
+
+    Attributes:
+        config: The last run's on it.
+        plan: What that plans, by the ids of cells.
+        truth: Labels by sample.
+        absent: Why classifiers cannot be opened here.
+        worker: Computes rows.
+    """
+
+    config: Config
+    plan: dict[str, PlannedCell]
+    truth: dict[str, str]
+    absent: dict[str, str]
+    worker: Worker
+
+    @classmethod
+    def opened(cls, store: Store, name: str, found: Verified, reporter: Reporter) -> "_Side | None":
+        """None if plan.json has no config of the data set, or one of another."""
+        given = store.config(name)
+        if given is None:
+            return None
+        try:
+            config = Config.model_validate(given)
+        except ValidationError as error:
+            path = store.root / "plan.json"
+            raise UserError(f"{path} holds no config that can be read.", 1) from error
+        opened = open_dataset(config.data, config.seed, reporter, config.clips)
+        dataset = with_lists(opened, config.lists, reporter)
+        if dataset.name != name:
+            return None
+        folders, absent = _checkpoints(config, dataset, store.root, found)
+        kept = {own: spec for own, spec in config.classifiers.items() if own not in absent}
+        here = config.model_copy(update={"classifiers": kept})
+        weights = {key: Card.verified(folder).weights for key, folder in folders.items()}
+        plan = make_plan(here, dataset, weights | given_weights(here))
+        return cls(
+            config,
+            {planned.cell.id: planned for planned in plan},
+            {s.id: s.label for split in ("val", "test") for s in dataset.samples(split)},
+            absent,
+            Worker(here, dataset, store.root, folders),
+        )
+
+
+def _unknown(side: _Side | None, cell: Cell) -> str:
+    """Why a cell cannot be computed anew here; empty if it can."""
+    if side is None:
+        return f"plan.json has no config of {cell.dataset}"
+    if cell.classifier not in side.config.classifiers:
+        return "its classifier is not in plan.json's config"
+    return side.absent.get(cell.classifier, "")
 
 
 def _checkpoints(
@@ -216,21 +252,20 @@ def _labels(
 
 
 def _recompute(
-    known: Sequence[tuple[PlannedCell, pd.DataFrame]],
-    worker: Worker,
+    known: Sequence[tuple[PlannedCell, pd.DataFrame, Worker]],
     samples: int,
     seed: int,
     found: Verified,
     reporter: Reporter,
 ) -> None:
     """Draw rows uniformly, compute them, compare."""
-    sizes = [len(rows) for _, rows in known]
+    sizes = [len(rows) for _, rows, _ in known]
     found.rows = sum(sizes)
     draws = rng.generator(seed, "verify")
     chosen = np.sort(draws.choice(found.rows, min(samples, found.rows), replace=False))
     with reporter.task("compute anew", len(chosen)) as task, runtime.one_thread():
         start = 0
-        for (planned, rows), size in zip(known, sizes, strict=True):
+        for (planned, rows, worker), size in zip(known, sizes, strict=True):
             own = chosen[(chosen >= start) & (chosen < start + size)] - start
             start += size
             if len(own):

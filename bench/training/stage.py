@@ -426,8 +426,9 @@ def _starting_point(
     try:
         if previous is not None:
             return EmoDC.from_pretrained(previous).denoiser
-        if spec.starts_from is not None:
-            return EmoDC.from_pretrained(spec.starts_from, prompts=prompts).denoiser
+        opened = spec.opened(prompts)
+        if opened is not None:
+            return opened
     except CheckpointError as error:
         raise UserError(f"classifier {name!r}: {error}", 1) from error
     images, _ = data.split("train")

@@ -230,6 +230,7 @@ def open_pipeline(
     revision: str | None = None,
     dtype: torch.dtype = torch.float32,
     without: Sequence[str] = (),
+    image_size: int | None = None,
 ) -> Denoiser:
     """The denoiser in a diffusers folder.
 
@@ -238,6 +239,8 @@ def open_pipeline(
         revision: Commit, tag or branch on the hub; name a commit for results that can be repeated.
         dtype: Of the denoising network's weights; all else is float32.
         without: Optional parts to leave out, such as "text_encoder_3" of Stable Diffusion 3.
+        image_size: Side in pixels, in the place of the network's own; its layers take any that the
+            VAE divides, and a quarter of the pixels costs about a quarter.
 
     Raises:
         CheckpointError: If the folder is of another build, damaged, without safetensors weights,
@@ -256,11 +259,23 @@ def open_pipeline(
             for part, (library, name) in parts_of(index).items()
             if part not in left_out
         }
+        if image_size is not None:
+            _resize(parts, image_size)
         return kind.adapter(**parts)
     except CheckpointError:
         raise
     except _UNREADABLE as error:
         raise CheckpointError(f"{source} is not a readable EmoDC checkpoint: {error}") from error
+
+
+def _resize(parts: Mapping[str, Any], side: int) -> None:
+    network, codec = parts.get("unet", parts.get("transformer")), parts.get("vae")
+    if not isinstance(codec, diffusers.AutoencoderKL) or network is None:
+        raise CheckpointError(f"image_size {side}: only a pipeline with an AutoencoderKL has one")
+    factor = 2 ** (len(codec.config.block_out_channels) - 1)
+    if side % factor:
+        raise CheckpointError(f"image_size {side} is no multiple of {factor}, which the VAE needs")
+    network.register_to_config(sample_size=side // factor)
 
 
 def local_folder(

@@ -1,13 +1,17 @@
 """The papers' experiments: what is there is planned and run, what is missing is named."""
 
 import csv
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command_line import assert_refused, call_apart
 
 from bench import paper
+from bench.config import Config
 from bench.data.readers import make_like
+from bench.sweep.run import require_ready
 from bench.util.errors import UserError
 
 
@@ -31,6 +35,7 @@ def test_a_full_plan_names_what_is_missing_and_needs_no_network(
     assert code == 0, err
     assert "left out: affectnet: no root" in err
     assert "left out: raf_db_compound: no root" in err
+    assert "stable-diffusion-v1-5/stable-diffusion-v1-5 is not on this machine" in err
     for name in ("emodc_amdit_non_class", "resnet18_pgd", "eac"):
         assert out.count(f"train {name}, seed 2") == 2  # of two data sets
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -55,7 +60,7 @@ def test_the_tiny_scale_draws_trains_measures_and_reports(
     code, _, err = call_apart(capsys, monkeypatch, *call, *only, "--limit", 7)
     assert code == 0, err
     assert "sfew: drawn faces in its layout" in err
-    report = tmp_path / "sfew" / "report"
+    report = tmp_path / "report"
     rows = csv.DictReader((report / "summary.csv").read_text().splitlines())
     cells = {(row["classifier"].partition(" (")[0], row["perturbation"]) for row in rows}
     asked = {(c, p) for c in ("emodc_base", "resnet") for p in ("clean", "gaussian_blur")}
@@ -97,3 +102,57 @@ def test_a_file_of_roots_is_checked(tmp_path: Path) -> None:
     path.write_text("[a, b]\n")
     with pytest.raises(UserError, match="a mapping of data sets to folders"):
         paper.read_roots(path)
+
+
+def no_network(*given: object, **options: object) -> None:
+    raise ConnectionError("Network is unreachable")
+
+
+def with_classifier(config: Config, name: str, **fields: object) -> Config:
+    spec = config.classifiers[name].model_copy(update=fields)
+    return config.model_copy(update={"classifiers": {**config.classifiers, name: spec}})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda c, r, m: with_classifier(c, "resnet18", architecture="convnext_tny"),
+         "'resnet18'.*Did you mean convnext_tiny"),
+        (lambda c, r, m: with_classifier(c, "emodc_base", pretrained="/no/such/place"),
+         "'emodc_base': pretrained: there is no folder /no/such/place"),
+        (lambda c, r, m: m.setattr("bench.classifiers.kinds.emodc.find_spec", lambda name: None),
+         "'emodc_base': .* needs peft: pip install"),
+        (lambda c, r, m: m.setattr("emodc.adapters.open.snapshot_download", no_network),
+         "'emodc_base': pretrained: .*could not be fetched .*Without a network, give the folder"),
+        (lambda c, r, m: shutil.rmtree(next(r.rglob("EmoLabel"))), "expected .*EmoLabel"),
+        (lambda c, r, m: [path.unlink() for path in r.rglob("test_*.jpg")],
+         "no pictures of the test split .*not there"),
+    ],
+    ids=["architecture", "folder", "peft", "network", "labels", "half"],
+)  # fmt: skip
+def test_what_would_stop_a_run_is_told_before_it_begins(
+    spoil: Callable[..., object], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "raf_db"
+    make_like("raf_db", root, 2)
+    (found,), _ = paper.experiments(paper.Scale.full, {"raf_db": root}, tmp_path, ["raf_db"])
+    spoiled = spoil(found.config, root, monkeypatch)
+    config = spoiled if isinstance(spoiled, Config) else found.config
+    with pytest.raises(UserError, match=words) as caught:
+        require_ready(config, tmp_path / "out")
+    assert "\n" not in str(caught.value).strip()
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_last_data_set_is_tried_before_the_first_is_trained_on(
+    roots: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    known = roots.read_text().splitlines()[0]
+    (tmp_path / "roots.yaml").write_text(f"{known}\nsfew: {tmp_path / 'empty'}\n")
+    call = ("run", "paper", "--scale", "full", "--roots", tmp_path / "roots.yaml")
+    code, out, err = call_apart(
+        capsys, monkeypatch, *call, "--out", tmp_path / "out", "--classifiers", "resnet18"
+    )
+    assert_refused((code, out + err), str(tmp_path / "empty"))
+    assert not (tmp_path / "out" / "checkpoints").exists()

@@ -78,6 +78,30 @@ class Kind(Section):
             UserError: If it cannot be trained or opened as the config says.
         """
 
+    def on_paper(self, classes: int) -> tuple[float, float]:
+        """Operations of a verdict and of a training step, of what is too large to be tried.
+
+        Returns:
+            Zeros where they are unknown.
+        """
+        del classes
+        return 0.0, 0.0
+
+    @property
+    def to_fetch(self) -> str | None:
+        """The hub id that its training starts from, if no copy of it is on this machine."""
+        return None
+
+    def require_weights(self, name: str) -> None:
+        """Fetch what its training starts from, before any other training begins.
+
+        Args:
+            name: Names the classifier in errors.
+
+        Raises:
+            UserError: If it is not here and cannot be fetched.
+        """
+
     def for_clips(self, name: str, shown: "ShownFrames | None") -> "Kind":
         """What it is where a run shows these frames of clips, or pictures (None).
 

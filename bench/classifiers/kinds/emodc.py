@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from typing_extensions import override
 
 from bench.classifiers.kinds.base import GRADIENT, TrainedHere, register
+from bench.classifiers.kinds.huggingface import require_place
 from bench.rules import DecisionConfig
 from bench.util.errors import UserError
 from bench.util.section import Section
@@ -206,9 +207,12 @@ class StagedClassifier(TrainedHere):
     def texts(self, classes: Sequence[str]) -> PromptTexts:
         """How the classes are worded."""
 
-    @property
-    def starts_from(self) -> str | None:
-        """A diffusers folder or hub id that the first stage starts from."""
+    def opened(self, prompts: "Prompts") -> "Denoiser | None":
+        """The pipeline that the first stage starts from; None: a new network.
+
+        Raises:
+            CheckpointError: If it cannot be opened.
+        """
         return None
 
     def untrained(self, images: "torch.Tensor", prompts: "Prompts") -> "Denoiser":
@@ -233,6 +237,7 @@ class EmoDCClassifier(StagedClassifier):
     kind: Literal["emodc"]
     # A diffusers folder or hub id to start from.
     pretrained: Annotated[str, AfterValidator(os.path.expanduser)] | None = None
+    image_size: int | None = Field(None, ge=8)  # side in pixels; None: the pretrained network's own
     prompts: PromptTexts = PromptTexts()
 
     reads_prompts: ClassVar[bool] = True
@@ -245,7 +250,55 @@ class EmoDCClassifier(StagedClassifier):
     def _own_network(self) -> Self:
         if self.pretrained is not None and self.network != "last_layer":
             raise ValueError("pretrained brings its own network; remove one of the two")
+        if self.pretrained is None and self.image_size is not None:
+            raise ValueError("image_size is of a pretrained pipeline; remove it")
         return self
+
+    @override
+    def check(self, name: str) -> None:
+        """Also whether the pipeline to start from is a folder, or has the form of a hub id."""
+        super().check(name)
+        if self.pretrained is not None:
+            require_place(name, self.pretrained, "pretrained")
+
+    @override
+    def require_weights(self, name: str) -> None:
+        """The pipeline, of a kind that EmoDC reads."""
+        if self.pretrained is None:
+            return
+        from emodc.adapters.open import CheckpointError, kind_of, local_folder, read_index
+
+        try:
+            kind_of(read_index(local_folder(self.pretrained)), self.pretrained)
+        except CheckpointError as error:
+            raise UserError(f"classifier {name!r}: pretrained: {error}", 1) from error
+
+    @override
+    def on_paper(self, classes: int) -> tuple[float, float]:
+        """A gradient is two passes more, and activations that are computed again a third."""
+        if self.pretrained is None:
+            return super().on_paper(classes)
+        from emodc.adapters.shapes import evaluation_flops, unet_config
+
+        config = unet_config(self.pretrained)
+        if config is None:
+            return super().on_paper(classes)
+        one, last = evaluation_flops(config, self.image_size), self.stages[-1]
+        negatives = last.objective.drawn
+        prompts = 1 + (classes - 1 if negatives is None else negatives)
+        prompts += last.objective.not_negative != "positive"
+        passes = 4 if last.checkpointing else 3
+        return self.passes * classes * one, last.batch_size * prompts * passes * one
+
+    @property
+    @override
+    def to_fetch(self) -> str | None:
+        from huggingface_hub import try_to_load_from_cache
+
+        if self.pretrained is None or Path(self.pretrained).is_dir():
+            return None
+        known = try_to_load_from_cache(self.pretrained, "model_index.json")
+        return None if isinstance(known, str) else self.pretrained
 
     @property
     @override
@@ -264,6 +317,8 @@ class EmoDCClassifier(StagedClassifier):
         from bench.store.checkpoints import fingerprint
 
         chain = super().recipes(common)
+        for recipe in chain if self.image_size is None else ():  # as before there was a choice
+            del recipe["image_size"]
         if self.pretrained is None or not Path(self.pretrained).is_dir():  # of the hub
             return chain
         return [recipe | {"pretrained": fingerprint(Path(self.pretrained))} for recipe in chain]
@@ -277,10 +332,14 @@ class EmoDCClassifier(StagedClassifier):
     def texts(self, classes: Sequence[str]) -> PromptTexts:
         return self.prompts
 
-    @property
     @override
-    def starts_from(self) -> str | None:
-        return self.pretrained
+    def opened(self, prompts: "Prompts") -> "Denoiser | None":
+        if self.pretrained is None:
+            return None
+        from emodc import EmoDC
+
+        size = self.image_size
+        return EmoDC.from_pretrained(self.pretrained, prompts=prompts, image_size=size).denoiser
 
 
 @register

@@ -88,10 +88,10 @@ class HuggingFaceClassifier(Brought):
         return _classes(name, folder, config), inputs_of(name, folder)
 
 
-def require_place(name: str, model: str) -> None:
+def require_place(name: str, model: str, field: str = "model") -> None:
     """Refuse what is neither a folder nor the form of a hub id."""
     if not Path(model).is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model):
-        raise UserError(f"classifier {name!r}: model: there is no folder {model}.")
+        raise UserError(f"classifier {name!r}: {field}: there is no folder {model}.")
 
 
 def fetched(name: str, model: str, revision: str | None, also: tuple[str, ...] = ()) -> Path:

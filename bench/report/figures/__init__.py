@@ -21,7 +21,7 @@ from bench.report.figures.curves import curve_drawings
 from bench.report.figures.diagnostics import diagnostic_drawings
 from bench.report.figures.drawing import FORMATS, Drawing, Drawn, house_style, write
 from bench.report.figures.forest import group_drawings, recall_drawings
-from bench.report.figures.maps import confusion_drawings, heatmap_drawings
+from bench.report.figures.maps import across_drawings, confusion_drawings, heatmap_drawings
 from bench.report.results import Results, ResultSet
 from bench.report.tables.diagnostics import Diagnosis
 from bench.store.store import Store
@@ -52,6 +52,7 @@ def write_figures(
         labels: What figures call classifiers, by their names in tables.
     """
     everything = chain(
+        across_drawings(results),
         chain.from_iterable(_drawings(group, store) for group in results.groups),
         chain.from_iterable(map(diagnostic_drawings, diagnoses)),
     )

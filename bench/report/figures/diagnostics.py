@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.report.figures.drawing import Drawing, listed, new_figure, other_style, shown
 from bench.report.tables.diagnostics import PROMPTS, Diagnosis, PictureCase
 from bench.stats import wilson
-from emodc.analysis import Estimate
+from emodc.analysis import ClassErrors, Estimate
 
 
 def line(
@@ -116,7 +116,7 @@ def of_example(diagnosis: Diagnosis) -> str:
     if found is None:
         return ""
     sides = [_side(side) for side in (found.clean, found.corrupted)]
-    about = f"Bars of the error of each class for picture {found.sample_id}, {found.label}"
+    about = f"Picture {found.sample_id}, {found.label}, and bars of the error of each class"
     return f"{about}. {' '.join(sides)}"
 
 
@@ -290,25 +290,43 @@ def margins(diagnosis: Diagnosis) -> Figure:
 
 
 def example(diagnosis: Diagnosis) -> Figure | None:
-    """Errors per class of one picture, clean and corrupted; None if no decision changes."""
+    """One picture, clean and corrupted, with both decisions and EmoDC's errors per class.
+
+    None if no decision changes.
+    """
     found = diagnosis.example
     if found is None:
         return None
+    sides = (found.clean, found.corrupted)
     classes = diagnosis.clean.result.manifest.classes
-    figure = new_figure(7.2, 0.26 * len(classes) + 2.1)
-    axes = figure.subplots(1, 2, sharey=True)
-    for ax, side in zip(axes, (found.clean, found.corrupted), strict=True):
-        _diagnostics_side(ax, side, classes, found.label)
-    about = (
-        f"Picture {found.sample_id}, {found.rule}. Whiskers: 95% Student intervals over "
-        f"{found.clean.errors.steps} steps."
-    )
+    heights = [1.9] if found.clean.pixels is not None else []  # inches of pictures
+    if any(side.errors is not None for side in sides):
+        heights.append(0.26 * len(classes) + 0.7)
+    figure = new_figure(7.2, sum(heights) + 1.0)
+    axes = figure.subplots(len(heights), 2, squeeze=False, height_ratios=heights)
+    for column, side in zip(axes.T, sides, strict=True):
+        if side.pixels is not None:
+            column[0].imshow(side.pixels, interpolation="nearest")
+            column[0].set_axis_off()
+        if side.errors is not None:
+            _bars(column[-1], side.errors, classes, found.label, named=side is found.clean)
+        else:
+            column[-1].set_axis_off()
+        said = [f"{name} says {said or 'tie'}" for name, said in side.decisions.items()]
+        column[0].set_title("\n".join(map(shown, [side.condition, *said])), fontsize="medium")
+    steps = [side.errors.steps for side in sides if side.errors is not None]
+    about = f"Picture {found.sample_id}, {found.label}, {found.rule}."
+    if steps:
+        about += f" Whiskers: 95% Student intervals over {steps[0]} steps."
+    if found.corrupted.errors is None:
+        about += " Corrupted it was decided early, without the errors of all steps."
     figure.set_label(about)
     return figure
 
 
-def _diagnostics_side(ax: Axes, side: PictureCase, classes: Sequence[str], label: str) -> None:
-    errors, places = side.errors, np.arange(len(classes))
+def _bars(ax: Axes, errors: ClassErrors, classes: Sequence[str], label: str, named: bool) -> None:
+    """A bar per class: how far its error is above the lowest."""
+    places = np.arange(len(classes))
     bars = ax.barh(places, errors.excess, color=[_ORANGE if c == label else _BLUE for c in classes])
     bars[classes.index(label)].set_hatch("///")
     ax.errorbar(errors.excess, places, xerr=errors.half, fmt="none", color="0.2", linewidth=1)
@@ -316,15 +334,14 @@ def _diagnostics_side(ax: Axes, side: PictureCase, classes: Sequence[str], label
     ax.annotate(
         "lowest", (0, lowest), (3, 0), textcoords="offset points", va="center", fontsize="small"
     )
-    ax.set_yticks(places, [shown(f"{name} (label)" if name == label else name) for name in classes])
+    names = [shown(f"{name} (label)" if name == label else name) for name in classes]
+    ax.set_yticks(places, names if named else [""] * len(names))
     ax.grid(visible=False, axis="y")
     ax.set_ylim(len(classes) - 0.5, -0.5)
-    said = "\n".join(shown(f"{name} says {said or 'tie'}") for name, said in side.decisions.items())
-    ax.set_title(f"{shown(side.condition)}\n{said}", fontsize="medium")
-    ax.set_xlabel(f"d above the lowest, which is {errors.mean.min():.4f}")
+    ax.set_xlabel(f"d above the lowest, {errors.mean.min():.4f}")
     ax.margins(x=0.08)
     ax.axvline(0, color="black", linewidth=0.8)  # a whisker across it: perhaps not above
-    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.xaxis.set_major_locator(MaxNLocator(3))
     sns.despine(ax=ax)
 
 

@@ -1,6 +1,6 @@
 """Maps in colour: mean accuracy by classifier and corruption, and confusion matrices."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 
 import matplotlib
@@ -26,8 +26,8 @@ from bench.report.figures.drawing import (
     shown,
 )
 from bench.report.outcomes import AccuracyEstimate
-from bench.report.results import Result, ResultSet
-from bench.report.spec import interval_name
+from bench.report.results import Result, Results, ResultSet
+from bench.report.spec import interval_name, sizes
 
 Estimates = list[list[AccuracyEstimate | None]]
 
@@ -164,16 +164,16 @@ def confusions(group: ResultSet, results: Sequence[Result]) -> Figure:
     columns = 2 if len(results) == 4 else min(len(results), 3)
     rows = ceil(len(results) / columns)
     side, names = 0.34 * k, 0.07 * max(map(len, group.classes))  # inches
-    named = 1 if len(results) == rows * columns else 2  # rows with names below a panel
+    lowest = 1 if len(results) == rows * columns else 2  # rows with names below a panel
     width = columns * max(side + 0.2, _TITLE_WIDTH) + names + 0.5
     # Nearly square cells by size alone: a fixed aspect would undo the layout's margins.
-    height = rows * (side + 0.6) + named * (0.75 * names + 0.35) + 0.4
+    height = rows * (side + 0.6) + lowest * (0.75 * names + 0.35) + 0.4
     figure = new_figure(width, height)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for ax in axes.flat[len(results) :]:
         ax.set_axis_off()
     for number, (ax, result) in enumerate(zip(axes.flat, results, strict=False)):
-        _matrix(ax, group, result)
+        _matrix(ax, group, result, named(result.name))
         if number + columns >= len(results):  # nothing below it
             ax.set_xlabel("prediction")
             ax.tick_params(axis="x", labelbottom=True)
@@ -206,7 +206,10 @@ def _percent(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return found
 
 
-def _matrix(ax: Axes, group: ResultSet, result: Result) -> None:
+def _matrix(
+    ax: Axes, group: ResultSet, result: Result, name: str, size: float | str = "small"
+) -> None:
+    """A panel; `name`, if any, stands above its UAR, `size` is that of the numbers in it."""
     counts = _counts(group, result)
     percent = _percent(counts)
     k = len(percent)
@@ -217,14 +220,15 @@ def _matrix(ax: Axes, group: ResultSet, result: Result) -> None:
     for row, column in zip(*np.nonzero(percent >= 0.5), strict=True):
         value = percent[row, column]
         ax.text(
-            column + 0.5, row + 0.5, f"{value:.0f}", fontsize="small", ha="center", va="center",
+            column + 0.5, row + 0.5, f"{value:.0f}", fontsize=size, ha="center", va="center",
             color=ink(_MAP(value / 100)),
         )  # fmt: skip
     ax.set(xlim=(0, k), ylim=(k, 0))
     ax.grid(visible=False)
     ties = int(counts[:, -1].sum())
     tied = f", {ties} tied" if ties else ""
-    ax.set_title(f"{named(result.name)}\nUAR {result.uar}%{tied}", fontsize="medium")
+    above = f"{name}\n" if name else ""
+    ax.set_title(f"{above}UAR {result.uar}%{tied}", fontsize="medium")
     names = [shown(name) for name in group.classes]
     ax.set_xticks(edges[:-1] + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_yticks(edges[:-1] + 0.5, names)
@@ -242,3 +246,79 @@ def _alt_of_matrices(group: ResultSet, results: Sequence[Result]) -> str:
             about += f", which calls {worst:.0f}% of {group.classes[row]} {group.classes[column]}"
         said.append(about)
     return f"Confusion matrices on clean pictures of {listed(said)}."
+
+
+# ------------------------------------------------------------------------------------------------
+# The same of EmoDC's variants on several data sets, as figure 5 of arXiv 2603.29578 has them
+# ------------------------------------------------------------------------------------------------
+
+_VARIANTS, _SETS = 5, 4  # columns and rows of a figure
+_SIDE = 2.0  # inches of a matrix, however many classes it has
+
+
+def across_drawings(results: Results) -> Iterator[Drawing]:
+    """A row of matrices per data set, a column per EmoDC; none unless one is on two data sets."""
+    grid = {g: own for g in results.groups if (own := _emodcs(g))}
+    if max((sum(c in own for own in grid.values()) for c in _classifiers(grid)), default=0) < 2:
+        return
+    columns, rows = evenly(_classifiers(grid), _VARIANTS), evenly(list(grid), _SETS)
+    parts = [({g: grid[g] for g in groups}, own) for groups in rows for own in columns]
+    for number, (own, classifiers) in enumerate(parts):
+        yield Drawing(
+            numbered("across-confusion", number, len(parts)),
+            part_of("Confusion matrices of EmoDC across data sets", number, len(parts)),
+            _alt_across(own),
+            "data",
+            _across(own, classifiers),
+        )
+
+
+def _emodcs(group: ResultSet) -> dict[str, Result]:
+    clean = {c: own for c in group.names if (own := group.clean(c)) is not None}
+    return {classifier: own for classifier, own in clean.items() if is_emodc(own)}
+
+
+def _classifiers(grid: Mapping[ResultSet, Mapping[str, Result]]) -> list[str]:
+    return list(dict.fromkeys(classifier for own in grid.values() for classifier in own))
+
+
+def _across(grid: Mapping[ResultSet, Mapping[str, Result]], classifiers: Sequence[str]) -> Figure:
+    longest = 0.07 * max(len(name) for group in grid for name in group.classes)  # inches
+    figure = new_figure(
+        (_SIDE + 0.15) * len(classifiers) + longest + 0.5,
+        (_SIDE + 0.75 * longest + 0.55) * len(grid) + 0.4,
+    )
+    axes = figure.subplots(len(grid), len(classifiers), squeeze=False)
+    above = dict.fromkeys(classifiers)  # names still to be shown, each once
+    for row, (group, own) in zip(axes, grid.items(), strict=True):
+        size = min(7.5, 72 * _SIDE / len(group.classes) / 2)
+        beside = shown(group.slug)  # of the row's first panel
+        for ax, classifier in zip(row, classifiers, strict=True):
+            result = own.get(classifier)
+            if result is None:
+                ax.set_axis_off()
+                continue
+            name = named(result.name) if classifier in above else ""
+            above.pop(classifier, None)
+            _matrix(ax, group, result, name, size)
+            ax.tick_params(labelsize=size, pad=1)
+            if beside:
+                ax.set_ylabel(beside)
+                beside = ""
+            else:
+                ax.set_yticklabels([])
+    n = "; ".join(f"{g.slug} {sizes([r.n for r in own.values()])}" for g, own in grid.items())
+    means = " Means over seeds." if any(group.several for group in grid) else ""
+    figure.set_label(
+        "Percent of each label's (row's) clean pictures; empty: below 0.5. UAR, the mean class "
+        f"accuracy, with its 95% interval.{means} n: {n}."
+    )
+    return figure
+
+
+def _alt_across(grid: Mapping[ResultSet, Mapping[str, Result]]) -> str:
+    said = [
+        f"{group.slug}: {listed([f'{r.name} {r.uar.number}%' for r in own.values()])}"
+        for group, own in grid.items()
+    ]
+    return f"Confusion matrices of EmoDC on clean pictures; UAR on {'; '.join(said)}."

@@ -2,7 +2,7 @@
 
 - `clean`: everything measured on clean pictures; groups of pictures; several data sets side by side
 - `severities`: all corruptions at a glance, each by severity, attacks by budget, continuous levels,
-  areas of curves, CE and mCE, perturbation sequences
+  areas of curves, failure points, CE and mCE, perturbation sequences
 - `attacks`: what an accuracy under attack is worth; the worst case over attacks, smallest budgets,
   verdicts on fresh noise
 - `calibration`: what calibrates confidences, whether they can be believed; who errs alike
@@ -28,6 +28,7 @@ from bench.report.tables.severities import (
     corruption_table,
     curves_table,
     errors_table,
+    failure_table,
     grid_table,
     levels_table,
     reference_of,
@@ -69,6 +70,8 @@ def _of_group(group: ResultSet, store: Store, reference: str | None) -> Iterator
         yield from _in("corruptions", [grid_table(group, swept)] if len(names) > 1 else [])
         yield from _in("corruptions", [] if unit is None else [errors_table(group, swept, unit)])
         yield from _in("corruptions", [curves_table(group, swept)])
+        failure = failure_table(group, swept)
+        yield from _in("corruptions", [] if failure is None else [failure])
         yield from _in("corruptions", [corruption_table(group, name) for name in names])
     yield from _in("corruptions", [levels_table(group)] if group.levels else [])
     sequences = sequences_table(group, reference)

@@ -172,7 +172,7 @@ Rows = Mapping[str, tuple[str, ...]]  # by classifier, what its row begins with
 
 
 def across_tables(results: Results) -> list[TableSpec]:
-    """Clean accuracy by classifier and data set; none unless one was measured on two data sets."""
+    """Clean accuracy and UAR by classifier and data set; none unless one was on two of them."""
     groups = [group for group in results.groups if group.perturbations("clean")]
     names: dict[str, tuple[str, ...]] = {}
     objectives: dict[str, tuple[str, ...]] = {}
@@ -212,6 +212,8 @@ def folds_tables(results: Results) -> list[TableSpec]:
 
 
 _FOLD = re.compile(r"_fold(\d+)")
+#: What tables over several data sets show, and where results have it.
+_MEASURES = (("accuracy (WAR) %", "accuracy"), ("UAR %", "uar"))
 
 
 def _folds_table(name: str, folds: Mapping[int, ResultSet]) -> TableSpec:
@@ -236,7 +238,7 @@ def _folds_table(name: str, folds: Mapping[int, ResultSet]) -> TableSpec:
                 ]
             )
         n = sum(one.n for one in there)
-        for measure, field in (("accuracy (WAR) %", "accuracy"), ("UAR %", "uar")):
+        for measure, field in _MEASURES:
             own = [None if one is None else getattr(one, field) for one in each]
             values = [one.value for one in own if one is not None]
             mean = _mean_of_folds(values) if len(values) == len(folds) else None
@@ -274,14 +276,15 @@ def _table(
     found: list[tuple[Value, ...]] = []
     for classifier, beginning in rows.items():
         each = [group.clean(classifier) for group in kept]
-        found.append((*beginning, *(None if r is None else r.accuracy for r in each)))
+        for measure, field in _MEASURES:
+            own = (None if r is None else getattr(r, field) for r in each)
+            found.append((*beginning, measure, *own))
     intervals = " or ".join(dict.fromkeys(map(interval_name, kept)))
     seeds = "; ".join(f"{group.slug}: {seeds_text(group)}" for group in kept)
     about = (
-        "Accuracy on clean pictures in percent by data set, n in the header; classes differ, so "
-        "columns are not comparable"
+        "Accuracy and UAR on clean pictures in percent by data set, n in the header; classes "
+        "differ, so columns are not comparable"
     )
     text = caption(about, intervals=f"{intervals} intervals")
-    return TableSpec(
-        name, title, text, (*first, *columns), tuple(found), remarks=(f"Seeds: {seeds}.",)
-    )
+    header = (*first, "measure", *columns)
+    return TableSpec(name, title, text, header, tuple(found), remarks=(f"Seeds: {seeds}.",))

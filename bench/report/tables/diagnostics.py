@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -19,8 +19,9 @@ from bench.report.spec import (
     caption,
 )
 from bench.stats import Interval
-from bench.store.cells import pictures_of
+from bench.store.cells import Cell, pictures_of
 from bench.store.store import Store
+from bench.util.errors import UserError
 from emodc import analysis
 from emodc.analysis import Estimate, Floats
 
@@ -51,12 +52,17 @@ class Traced:
     @property
     def name(self) -> str:
         """The condition, as shown."""
-        cell = self.result.cell
-        return pictures_of(cell.perturbation.replace("_", " "), cell.family, cell.severity)
+        return _named(self.result)
 
     def binned(self, edges: Floats) -> Floats:
         """Mean errors by timestep bin, (N, K, B)."""
         return analysis.bin_means(self.errors, self.timesteps, edges)
+
+
+def _named(result: Result) -> str:
+    """A result's condition, as shown."""
+    cell = result.cell
+    return pictures_of(cell.perturbation.replace("_", " "), cell.family, cell.severity)
 
 
 def with_traces(result: Result, store: Store) -> Traced | None:
@@ -92,12 +98,14 @@ class PictureCase:
     Attributes:
         condition: Its name.
         decisions: Predictions by classifier, as shown; None is a tie.
-        errors: EmoDC's errors per class.
+        errors: EmoDC's errors per class; None if it stopped early, or its trace is not stored.
+        pixels: uint8 (H, W, 3); None unless it is drawn or generated, and its data set is here.
     """
 
     condition: str
     decisions: dict[str, str | None]
-    errors: analysis.ClassErrors
+    errors: analysis.ClassErrors | None
+    pixels: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -119,27 +127,37 @@ class Example:
     corrupted: PictureCase
 
 
-def find_example(group: ResultSet, clean: Traced, corrupted: Sequence[Traced]) -> Example | None:
+def find_example(
+    group: ResultSet, clean: Traced, corrupted: Sequence[tuple[Result, Traced | None]], store: Store
+) -> Example | None:
     """The first picture whose decision another classifier changes from right to wrong.
 
     Chosen by the other classifier alone, so that EmoDC's own decision has no part in it. Without
     another classifier it is EmoDC's own that changes.
+
+    Args:
+        group: Where all of them stand.
+        clean: EmoDC on clean pictures.
+        corrupted: EmoDC under corruptions; those that have a trace are preferred.
+        store: For the pictures' data set.
     """
     own = clean.result
     others = [r for r in group.results if r.cell.about.clean and not r.manifest.timesteps]
     for judge in [*others, own]:
-        for traced in corrupted:
-            after = _under(group, judge, traced.result)
+        for result, traced in sorted(corrupted, key=lambda both: both[1] is None):
+            after = _under(group, judge, result)
             changed = [] if after is None else _changed(judge, after)
-            both = [i for i in changed if i in own.outcomes.ids and i in traced.result.outcomes.ids]
+            both = [i for i in changed if i in own.outcomes.ids and i in result.outcomes.ids]
             if after is None or not both:
                 continue
-            rule = f"the first that {judge.name} gets right clean and wrong under {traced.name}"
+            rule = f"the first that {judge.name} gets right clean and wrong under {_named(result)}"
             if judge is own:
                 rule += ", as no other classifier has such a one"
             label = judge.outcomes.label(both[0])
-            sides = (_side(both[0], clean, judge), _side(both[0], traced, after))
-            return Example(both[0], label, rule, *sides)
+            sides = _side(both[0], own, clean, judge), _side(both[0], result, traced, after)
+            pixels = _pixels(store, both[0], result.cell, own)
+            seen = (replace(side, pixels=p) for side, p in zip(sides, pixels, strict=True))
+            return Example(both[0], label, rule, *seen)
     return None
 
 
@@ -153,10 +171,44 @@ def _under(group: ResultSet, judge: Result, like: Result) -> Result | None:
     return None
 
 
-def _side(sample_id: str, condition: Traced, judged: Result) -> PictureCase:
-    row = int(np.searchsorted(condition.result.outcomes.ids, sample_id))
-    decisions = {r.name: r.outcomes.decision(sample_id) for r in (judged, condition.result)}
-    return PictureCase(condition.name, decisions, analysis.class_errors(condition.errors[row]))
+def _side(sample_id: str, result: Result, traced: Traced | None, judged: Result) -> PictureCase:
+    decisions = {r.name: r.outcomes.decision(sample_id) for r in (judged, result)}
+    errors = None
+    if traced is not None:
+        row = int(np.searchsorted(result.outcomes.ids, sample_id))
+        errors = analysis.class_errors(traced.errors[row])
+    return PictureCase(_named(result), decisions, errors)
+
+
+def _pixels(
+    store: Store, sample_id: str, cell: Cell, clean: Result
+) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+    """A picture of drawn or generated faces, clean and corrupted; draws are addressed.
+
+    Real faces are in no report: their owners give them out under agreements.
+    """
+    given = store.config(cell.dataset)
+    if given is None or not store.is_drawn(clean.manifest):
+        return None, None
+    from bench.config import Config  # which imports torch, like all that opens data
+    from bench.data.open import open_dataset
+    from bench.perturb.base import Address, Batch
+
+    try:
+        config = Config.model_validate(given)
+        dataset = open_dataset(config.data, config.seed)
+        [sample] = [s for s in dataset.samples("test") if s.id == sample_id]
+        if dataset.digest != clean.manifest.inputs.get("data"):
+            return None, None
+        perturbation = next(
+            p for p, _ in config.perturbations.members() if p.name == cell.perturbation
+        )
+        batch = Batch([dataset.shown(sample)], [sample.id], [sample.label])
+        address = Address(cell.run_seed, cell.dataset)
+        [changed] = perturbation.apply(batch, cell.severity, address, None)
+    except (UserError, ValueError, StopIteration, OSError):  # it is not here, or not as it was
+        return None, None
+    return batch.pictures[0], changed
 
 
 def _changed(clean: Result, corrupted: Result) -> list[str]:
@@ -298,11 +350,11 @@ def diagnose(results: Results, store: Store) -> tuple[list[Diagnosis], list[str]
 
 
 def _diagnosis(group: ResultSet, clean: Traced, store: Store) -> Diagnosis:
-    results = strongest(group, clean.result)
-    corrupted = [t for r in results if (t := with_traces(r, store)) is not None]
+    corrupted = [(r, with_traces(r, store)) for r in strongest(group, clean.result)]
+    traced = [own for _, own in corrupted if own is not None]
     prompts = _prompts(clean, store)
-    example = find_example(group, clean, corrupted)
-    return Diagnosis(group, (clean, *corrupted[: CONDITIONS - 1]), prompts, example)
+    example = find_example(group, clean, corrupted, store)
+    return Diagnosis(group, (clean, *traced[: CONDITIONS - 1]), prompts, example)
 
 
 def _prompts(clean: Traced, store: Store) -> dict[str, Floats]:

@@ -1,8 +1,9 @@
 """The tables of one corruption or attack: accuracy by severity or budget."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from math import inf
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from bench import stats as metrics
 from bench.report.outcomes import (
     AccuracyEstimate,
+    Difference,
     Flips,
     Number,
     above_zero,
@@ -38,6 +40,7 @@ from bench.report.spec import (
     sizes,
 )
 from bench.report.tables.attacks import evidence, warnings
+from bench.report.tables.calibration import Factors, factors_of, forecasts_of, with_logits
 from bench.stats import Interval, SampleScores
 from bench.stats.bootstrap import two_level
 from bench.util.errors import unknown
@@ -261,13 +264,22 @@ def _half_drop(own: Swept, levels: Sequence[Levels]) -> Number | str | None:
     band = [two_level(right - (curve[0] + floor) / 2) for right in curve]
     low = _crossing(x, [interval.low for interval in band])
     high = _crossing(x, [interval.high for interval in band])
+    found = _level(value, low, high, x[-1], digits=1)
+    if isinstance(found, Number) and high is not None and low is not None and high - low < 1e-9:
+        return replace(found, interval=None)  # all pictures agree, which says nothing of others
+    return found
+
+
+def _level(
+    value: float | None, low: float | None, high: float | None, last: float, digits: int
+) -> Number | str:
+    """A level and its interval; None is one beyond the last, which only text can say."""
     if value is not None and low is not None and high is not None:
-        # Without width where all pictures agree, and then it says nothing of others.
-        return Number(value, 1, Interval(low, high) if high - low > 1e-9 else None)
-    last = f"> {x[-1]:g}"
+        return Number(value, digits, Interval(low, high))
+    beyond = f"> {last:g}"
     if low is None:
-        return last
-    return f"{last if value is None else f'{value:.1f}'} [{low:.1f}, {last}]"
+        return beyond
+    return f"{beyond if value is None else f'{value:.{digits}f}'} [{low:.{digits}f}, {beyond}]"
 
 
 def _crossing(x: Levels, heights: Sequence[float]) -> float | None:
@@ -290,6 +302,105 @@ def _changed(own: Swept) -> AccuracyEstimate | None:
         found = np.stack([[o.predictions for o in entry.each] for entry in entries])
         each.append((found != clean).mean(axis=0))
     return share(np.mean(each, axis=0))
+
+
+# ------------------------------------------------------------------------------------------------
+# The severity that breaks a picture, and whether confidence falls with accuracy.
+
+
+def failure_table(group: ResultSet, swept: Mapping[str, Swept]) -> TableSpec | None:
+    """How many pictures are broken by each severity, and how far confidence is from accuracy.
+
+    A picture's failure point is the smallest severity of a corruption at which it is no longer
+    recognised. Two rows per classifier; None unless all corruptions share two severities or more.
+    """
+    each = [dict.fromkeys(group.severities(name)) for name in group.perturbations("corruption")]
+    severities = [s for s in each[0] if all(s in own for own in each)] if each else []
+    if len(severities) < 2:
+        return None
+    header = ("classifier", "measure", *counts_header(group), "clean", *severities, "failure point")
+    rows: list[tuple[Value, ...]] = []
+    lacking = []
+    for classifier, own in swept.items():
+        if own.baseline is None or not own.complete:
+            continue
+        conditions = [[own.baseline]] + [_at(own, severity) for severity in severities]
+        factors = factors_of(group, classifier, own.seeds)
+        lacking += [] if factors else [own.name]
+        seeds = (str(len(own.seeds)),) if group.several else ()
+        broken, n = _broken(own, conditions[1:])
+        points = _median(broken, [entries[0].cell.level for entries in conditions[1:]])
+        rows.append((own.name, "broken %", str(n), *seeds, None, *broken, points))
+        gaps, n = _divergence(conditions, factors)
+        rows.append((own.name, "confidence - accuracy", str(n), *seeds, *gaps, None))
+    if not rows:
+        return None
+    fitted = f"Calibrated are not the confidences of {', '.join(lacking)}." if lacking else ""
+    about = (
+        "Pictures recognised clean that are broken at a severity or below it, mean over "
+        "corruptions; failure point: where half are; calibrated confidence less accuracy in points"
+    )
+    return captioned(
+        group,
+        *("failure", "Failure points", about, behind(group), header, rows),
+        intervals="95% intervals",
+        remarks=[fitted, reasons(swept)],
+    )
+
+
+def _at(own: Swept, severity: str) -> list[Result]:
+    """A classifier's results at a severity, one per corruption."""
+    return [r for entries in own.entries.values() for r in entries if r.cell.severity == severity]
+
+
+def _broken(
+    own: Swept, conditions: Sequence[Sequence[Result]]
+) -> tuple[list[AccuracyEstimate | None], int]:
+    """Share of pictures broken by each severity; of those that every training recognises clean."""
+    assert own.clean is not None
+    kept = own.clean.all(axis=0)
+    n = int(kept.sum())
+    if not n:
+        return [None] * len(conditions), 0
+    wrong = np.stack([[1 - r.right[:, kept] for r in entries] for entries in conditions])
+    return [share(by_then.mean(axis=0)) for by_then in np.maximum.accumulate(wrong, axis=0)], n
+
+
+def _median(
+    broken: Sequence[AccuracyEstimate | None], levels: Sequence[float]
+) -> Number | str | None:
+    """The first level by which half are broken; its interval is where the band's ends are."""
+    known = [one for one in broken if one is not None]
+    if not known:
+        return None
+
+    def first(shares: Sequence[float]) -> float | None:
+        return next((x for x, own in zip(levels, shares, strict=True) if own >= 0.5), None)
+
+    low, high = (first([getattr(e.interval, end) for e in known]) for end in ("high", "low"))
+    return _level(first([e.value for e in known]), low, high, levels[-1], digits=0)
+
+
+def _divergence(
+    conditions: Sequence[Sequence[Result]], factors: Factors | None
+) -> tuple[list[Difference | None], int]:
+    """Mean confidence less accuracy by condition, over corruptions, and the number of pictures.
+
+    Below 0 where a classifier is better than it says, above 0 where it is worse.
+    """
+    kept, _ = with_logits([r for entries in conditions for r in entries])
+    n = len(kept[0][0])
+    if not n:
+        return [None] * len(conditions), 0
+    rest, found = iter(kept), list[Difference | None]()
+    for entries in conditions:
+        gaps = [
+            [one.confidence - one.right for one in forecasts_of(seeds, factors)]
+            for seeds in islice(rest, len(entries))
+        ]
+        scores = np.mean(gaps, axis=0)
+        found.append(Difference(float(scores.mean()), two_level(scores, bounds=(-1, 1))))
+    return found, n
 
 
 # ------------------------------------------------------------------------------------------------

@@ -4,16 +4,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pipelines import latent_unet
 
 from bench.classifiers import checkpoints
+from bench.classifiers.base import counted_flops
 from bench.config import Config, parse
 from bench.data.drawn import DrawnFaces
+from bench.store.store import Store
+from bench.sweep import costs
 from bench.util import rng
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 from bench.util.runtime import pick_device
-from emodc import EmoDC, Prompts
+from emodc import EmoDC, Engine, Prompts
+from emodc.adapters.shapes import evaluation_flops, unet_config
 
 FACES = {"train": 14, "val": 7, "test": 7}
 STAGE = {"objective": {"kind": "base"}, "steps": 2, "batch_size": 4}
@@ -94,3 +99,55 @@ def test_a_pipeline_that_is_not_there_is_said(tmp_path: Path) -> None:
         checkpoints.train_missing(
             config(tmp_path / "nothing", STAGE), DrawnFaces(FACES), tmp_path, Reporter()
         )
+
+
+def test_another_size_is_a_recipe_of_its_own_and_stays_with_the_checkpoint(
+    published: Path, tmp_path: Path
+) -> None:
+    faces, own = DrawnFaces(FACES), config(published, STAGE)
+    spec = own.classifiers["tuned"].model_copy(update={"image_size": 32})
+    smaller = own.model_copy(update={"classifiers": {"tuned": spec}})
+    [plain], [other] = (checkpoints.recipes(c, faces)["tuned", 0] for c in (own, smaller))
+    assert "image_size" not in plain and other == plain | {"image_size": 32}
+    folder = checkpoints.train_missing(smaller, faces, tmp_path, Reporter())["tuned", 0]
+    denoiser = EmoDC.from_pretrained(folder).denoiser
+    assert denoiser.image_size == 32
+    factor = 2 ** (len(denoiser.vae.config.block_out_channels) - 1)
+    assert denoiser.encode(torch.rand(1, 3, 48, 48)).shape[-1] == 32 // factor
+
+
+def test_a_size_that_the_codec_cannot_have_is_refused(published: Path, tmp_path: Path) -> None:
+    chosen = config(published, STAGE)
+    spec = chosen.classifiers["tuned"].model_copy(update={"image_size": 33})
+    odd = chosen.model_copy(update={"classifiers": {"tuned": spec}})
+    with pytest.raises(UserError, match="image_size 33 is no multiple"):
+        checkpoints.train_missing(odd, DrawnFaces(FACES), tmp_path, Reporter())
+    with pytest.raises(UserError, match="image_size is of a pretrained pipeline"):
+        parse({"classifiers": {"a": {"kind": "emodc", "stages": [STAGE], "image_size": 64}}}, "t")
+
+
+def test_costs_follow_from_the_shapes_of_a_pipeline(published: Path) -> None:
+    """As many operations as the network itself makes; a step is four passes of each prompt."""
+    chosen = config(published, STAGE | {"checkpointing": True, "objective": {"kind": "amdit"}})
+    spec = chosen.classifiers["tuned"]
+    denoiser = EmoDC.from_pretrained(published, prompts=Prompts(("a", "b"))).denoiser
+    side = denoiser.unet.config.sample_size
+    texts = torch.zeros(1, 77, denoiser.unet.config.cross_attention_dim)
+    noisy = torch.zeros(1, denoiser.unet.config.in_channels, side, side)
+    with Engine(fused_attention=False).applied(denoiser):  # the fused one's are not counted
+        one = counted_flops(lambda: denoiser.unet(noisy, torch.zeros(1), texts))
+    assert spec.on_paper(7) == pytest.approx((2 * 7 * one, 4 * 7 * 4 * one))  # all six negatives
+    speed = costs.measured(chosen, "tuned", DrawnFaces(FACES))
+    assert speed is not None and speed.flops == pytest.approx(14 * one)
+    known = costs.Costs(chosen, Store(published), {"tuned": speed})
+    assert known.trained("tuned", 10).flops == pytest.approx(10 * 4 * 7 * 4 * one)
+
+
+def test_stable_diffusion_is_planned_before_it_is_fetched() -> None:
+    """0.8 TFLOP at 512 px: 0.4 T multiply-adds, as often published; a quarter of the pixels."""
+    shapes = unet_config("stable-diffusion-v1-5/stable-diffusion-v1-5")
+    assert shapes is not None
+    whole, quarter = evaluation_flops(shapes), evaluation_flops(shapes, 256)
+    assert whole == pytest.approx(0.8e12, rel=0.03)
+    assert 0.2 < quarter / whole < 0.25  # attention falls faster
+    assert unet_config("somebody/unknown") is None

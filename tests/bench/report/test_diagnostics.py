@@ -10,6 +10,8 @@ from made_up_cells import info
 from PIL import Image
 from scipy import stats
 
+from bench.data.drawn import DrawnFaces
+from bench.perturb import CORRUPTIONS
 from bench.report import write_report
 from bench.report.figures.diagnostics import (
     correlation,
@@ -138,6 +140,38 @@ def test_without_another_classifier_emodcs_own_change_is_shown(build) -> None:
     assert "no other classifier" in found.rule
 
 
+def test_an_example_that_was_decided_early_has_both_decisions(traced: Path) -> None:
+    """Without a trace under noise the errors of that side are not shown, the decisions are."""
+    for path in traced.rglob("trace-*.parquet"):
+        if "noise" in (path.parent / "cell.json").read_text():
+            path.unlink()
+    diagnosis = only(traced)
+    assert diagnosis.example is not None and diagnosis.example.sample_id == "s003"
+    assert diagnosis.example.corrupted.errors is None
+    drawn = example(diagnosis)
+    assert drawn is not None
+    clean, corrupted = drawn.axes
+    assert len(clean.patches) == K and not corrupted.patches
+    assert corrupted.get_title() == "noise 2\nnet says sad\nemodc says happy"
+    assert "decided early" in drawn.get_label()
+
+
+def test_pictures_of_drawn_faces_are_shown_clean_and_corrupted() -> None:
+    """Drawn again by their addresses, from the plan's config."""
+    out = Path(__file__).parents[1] / "store" / "finished" / "store"
+    (found,) = [d.example for d in diagnose(read(out), Store(out))[0]]
+    assert found is not None
+    faces = DrawnFaces({"train": 14, "val": 7, "test": 14})
+    [sample] = [s for s in faces.samples("test") if s.id == found.sample_id]
+    picture = faces.picture(sample)
+    name, _, severity = found.corrupted.condition.rpartition(" ")
+    where = {"seed": 0, "dataset": "faces", "sample_id": sample.id}
+    changed = CORRUPTIONS[name.replace(" ", "_")](picture, int(severity), **where)
+    np.testing.assert_array_equal(found.clean.pixels, picture)
+    np.testing.assert_array_equal(found.corrupted.pixels, changed)
+    assert sample.label == found.label
+
+
 @pytest.mark.usefixtures("rendered")
 def test_every_figure_of_the_page_exists(traced: Path) -> None:
     write_report(traced)
@@ -171,9 +205,9 @@ def test_figures_show_the_numbers(traced: Path) -> None:
     assert sum(len(c.get_offsets()) for c in scatter.collections) == N
     drawn = example(diagnosis)
     assert drawn is not None
-    clean, corrupted = drawn.axes
+    clean, corrupted = drawn.axes  # no pictures: their data set is not here
     assert clean.get_title() == "clean\nnet says happy\nemodc says happy"
-    assert diagnosis.example is not None
+    assert diagnosis.example is not None and diagnosis.example.corrupted.errors is not None
     widths = [bar.get_width() for bar in corrupted.patches]
     np.testing.assert_allclose(widths, diagnosis.example.corrupted.errors.excess)
 

@@ -22,7 +22,7 @@ from bench.report.figures.drawing import (
     other_style,
     shown,
 )
-from bench.report.figures.maps import confusion_drawings, heatmap_drawings
+from bench.report.figures.maps import across_drawings, confusion_drawings, heatmap_drawings
 from bench.report.results import ResultSet, read
 from bench.report.write import write_report
 from bench.store.store import Store
@@ -178,6 +178,29 @@ def test_confusion_follows_class_names_and_not_logit_order(build) -> None:
     first, second = (ax.collections[0].get_array().reshape(3, 3) for ax in drawing.figure.axes)
     np.testing.assert_allclose(first, [[100, 0, 0], [0, 100, 0], [100, 0, 0]])
     np.testing.assert_allclose(second, first)
+
+
+def test_confusion_across_data_sets_has_a_row_of_each(build) -> None:
+    """`a` on both, `b` on the second alone, a network that is no EmoDC on both."""
+    build.add("a", "clean", "0", [Y, Y, N], d_p=[0.5] * 3)
+    build.add("net", "clean", "0", [Y, Y, Y])
+    assert not list(across_drawings(read(build.plan())))  # one data set
+    build.add("a", "clean", "0", [Y, Y, Y], d_p=[0.5] * 3, dataset="real")
+    build.add("b", "clean", "0", [N, Y, Y], d_p=[0.5] * 3, dataset="real")
+    build.add("net", "clean", "0", [Y, Y, Y], dataset="real")
+    (drawing,) = across_drawings(read(build.plan()))
+    a, nothing, below, b = drawing.figure.axes
+    assert not nothing.axison
+    found = [ax.collections[0].get_array().reshape(3, 3) for ax in (a, below, b)]
+    expected = np.diag([100.0, 100, 100]), np.roll(np.eye(3), 1, axis=1)[0] * 100
+    np.testing.assert_allclose(found[0], [[100, 0, 0], [0, 100, 0], [100, 0, 0]])
+    np.testing.assert_allclose(found[1], expected[0])
+    np.testing.assert_allclose(found[2], [expected[1], *expected[0][1:]])
+    titles = [ax.get_title().partition(" [")[0] for ax in (a, below, b)]
+    assert titles == ["a\nUAR 66.7", "UAR 100.0", "b\nUAR 66.7"]
+    assert [ax.get_ylabel() for ax in (a, below, b)] == ["faces", "real", ""]
+    assert drawing.alt.endswith("UAR on faces: a 66.7%; real: a 100.0% and b 66.7%.")
+    assert len(drawing.caption.split()) <= 40
 
 
 def test_the_map_prints_means_and_a_dash_for_what_is_missing(build) -> None:

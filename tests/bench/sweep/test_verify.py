@@ -150,10 +150,9 @@ def another_seed(out: Path) -> None:
         (store.folder(new) / "cell.json").unlink()
         store.write_manifest(rewrite)
         cells.append(new.model_dump())
-    write_sealed(
-        out / "plan.json",
-        plan | {"cells": cells, "config": plan["config"] | {"seed": 5, "training_seeds": [0]}},
-    )
+    config = plan["config"] | {"seed": 5, "training_seeds": [0]}
+    changed = {"cells": cells, "config": config, "configs": {"faces": config}}
+    write_sealed(out / "plan.json", plan | changed)
 
 
 def another_checkpoint(out: Path) -> None:

@@ -229,15 +229,16 @@ def test_several_data_sets(make: Maker) -> None:
     make.add("net", 0.5, n=60, dataset="real")
     make.add("only", 0.5, n=60, dataset="real")
     spec = make.tables()["across"]
-    assert spec.header == ("classifier", "faces (3 classes, n 40)", "real (3 classes, n 60)")
-    assert [row[0] for row in spec.rows] == ["net", "only"]
-    assert spec.rows[1][1] is None
+    columns = ("faces (3 classes, n 40)", "real (3 classes, n 60)")
+    assert spec.header == ("classifier", "measure", *columns)
+    assert [row[0] for row in spec.rows] == ["net", "net", "only", "only"]
+    assert spec.rows[2][2] is None
     right = [
         (rows := make.store.rows(make.store.manifest(c)))["label"].eq(rows["prediction"]).mean()
         for c in make.cells
         if c.perturbation == "clean"
     ]
-    assert [v.value for v in (*spec.rows[0][1:], spec.rows[1][2])] == pytest.approx(right)
+    assert [v.value for v in (*spec.rows[0][2:], spec.rows[2][3])] == pytest.approx(right)
 
 
 def test_a_store_without_records_or_traces(make: Maker) -> None:

@@ -158,6 +158,33 @@ def test_curves(example, resampled) -> None:
     assert {type(v) for v in example.column("curves", "half drop at severity").values()}
 
 
+def test_failure_points(example) -> None:
+    """Broken by then: of what is recognised clean, the share that one severity so far breaks."""
+    table = example.specs["faces-failure"]
+    assert table.header == (*("classifier", "measure", "n", "clean", "1", "2", "failure point"),)
+    for name in NAMES:
+        broken, gap = (row for row in table.rows if row[0] == name)
+        clean = example.right(name, "clean", "0") == 1
+        assert broken[2] == str(int(clean.sum())) and broken[3] is None
+        first = 1 - np.stack([example.right(name, p, "1")[clean] for p in ("fog", "blur")])
+        second = 1 - np.stack([example.right(name, p, "2")[clean] for p in ("fog", "blur")])
+        shares = first.mean(axis=0), np.maximum(first, second).mean(axis=0)
+        for value, expected in zip(broken[4:6], shares, strict=True):
+            assert is_accuracy(value, expected)
+        half = next((f"{k}" for k, own in enumerate(shares, 1) if own.mean() >= 0.5), "> 2")
+        assert str(broken[-1]).startswith(half)
+        # Without validation pictures confidences are as they are.
+        for column, severity in ((3, "0"), (4, "1"), (5, "2")):
+            cells = [("clean", "0")] if severity == "0" else [("fog", severity), ("blur", severity)]
+            each = [
+                np.exp(probabilities(example, name, c)[0].max(axis=1)) - example.right(name, *c)
+                for c in cells
+            ]
+            assert gap[column].value == pytest.approx(np.mean(each), abs=1e-6)
+            assert gap[column].interval.low < gap[column].value < gap[column].interval.high
+    assert "not the confidences of net, other, emodc" in table.about
+
+
 def probabilities(example, name: str, cell: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
     rows = example.frames[name, *cell]
     logs = log_softmax(np.stack(rows["logits"].to_numpy()).astype(float), axis=1)
