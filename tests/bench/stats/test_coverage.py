@@ -124,6 +124,19 @@ def test_macro_f1_covers(right: float, size: int) -> None:
     assert LOW - 0.015 <= np.mean(hits) <= HIGH + 0.015  # of 2,500 tables
 
 
+def test_macro_f1_covers_where_only_two_of_the_classes_occur() -> None:
+    """Such as neutral and happiness: the others are left out of macro-F1, so of its interval."""
+    source = rng.generator("macro-F1 of two classes")
+    hits = []
+    for few in source.binomial(50, (0.8, 0.8), (2500, 2)):
+        table = np.zeros((7, 8), int)
+        table[[2, 5], [2, 5]], table[[2, 5], [5, 2]] = few, 50 - few
+        trials = macro_f1_trials(table)
+        assert trials == pytest.approx(macro_f1_trials(table[np.ix_([2, 5], [2, 5, 7])]))
+        hits.append(holds(wilson_of_mean(macro_f1(table), trials), 0.8))
+    assert LOW - 0.015 <= np.mean(hits) <= HIGH + 0.015
+
+
 @pytest.mark.parametrize(
     ("gained", "lost", "n"), [(0.02, 0.01, 504), (0.1, 0.06, 504), (0.1, 0.05, 49)]
 )
