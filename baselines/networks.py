@@ -140,7 +140,11 @@ class FaceClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits float32 (B, K) of float32 RGB images (B, 3, H, W) in [0, 1]."""
-        logits: Tensor = self.network(self.prepared(images))
+        return self.of_prepared(self.prepared(images))
+
+    def of_prepared(self, images: Tensor) -> Tensor:
+        """The same, of images as the network is given them."""
+        logits: Tensor = self.network(images)
         return logits.to(torch.float32)
 
 

@@ -273,8 +273,11 @@ def _by_section(wanted: Mapping[str, Sequence[int | float | str]]) -> dict[str, 
             found.setdefault("corruptions", {})[name] = list(levels)
         elif name in ATTACKS or find("attack", name):
             found.setdefault("attacks", {})[name] = list(levels)
+        elif name == "certified":
+            found["certified"] = {"sigma": list(levels)}
         elif name != "clean":
-            raise unknown("perturbation", name, [*CORRUPTIONS, *CONTINUOUS, *ATTACKS])
+            known = [*CORRUPTIONS, *CONTINUOUS, *ATTACKS, "certified"]
+            raise unknown("perturbation", name, known)
     return found
 
 

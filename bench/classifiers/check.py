@@ -187,7 +187,8 @@ def examine(name: str, classifier: Classifier, dataset: DataSet) -> ModelFacts:
     """
     if not isinstance(classifier, DiscriminativeClassifier):
         raise UserError(
-            f"{name} is a diffusion classifier or its control: `bench check classifier` tests it."
+            f"{name} is not one network with logits. `bench check classifier` tests a diffusion "
+            "classifier or its control; of `kind: denoised` and `adapted` check the network inside."
         )
     classifier.require_classes(dataset.classes, name)
     model = classifier.model

@@ -8,6 +8,7 @@
 - `versions`  a picture in several versions: sequences of thirty frames for flip rates, views for
               test-time augmentation
 - `clips`     corrupted clips: what stays the same from frame to frame
+- `certified` certificates by randomised smoothing
 - `export`    corrupted pictures on a page, as a data set
 - `attacks`   FGSM and PGD
 - `user_code` corruptions and attacks of a user's own

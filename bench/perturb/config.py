@@ -39,6 +39,7 @@ from bench.perturb.attacks import (
     any_budget,
 )
 from bench.perturb.base import Clean, Corruption, Perturbation
+from bench.perturb.certified import Certified
 from bench.perturb.clips import DEFECTS, AttackedFrames, CorruptedFrames, Temporal
 from bench.perturb.user_code import UserAttack, UserCorruption
 from bench.util.errors import UserError, unknown
@@ -205,6 +206,19 @@ class AttackSettings(Section):
         }
 
 
+class CertifiedSettings(Section):
+    """Certificates by randomised smoothing, of clean pictures."""
+
+    sigma: list[Annotated[float, Field(gt=0, le=2)]] = Field([0.25], min_length=1)  # of the noise
+    samples: int = Field(1000, ge=1)  # noisy copies of each picture
+    selection: int = Field(100, ge=1)  # others before, that the class is chosen by
+    alpha: float = Field(0.001, gt=0, lt=0.5)  # probability that a certificate is wrong
+
+    def made(self) -> Certified:
+        """The perturbation."""
+        return Certified(self.samples, self.selection, self.alpha)
+
+
 class Perturbations(Section):
     """Which perturbations, at which levels. The clean pictures are always measured."""
 
@@ -212,6 +226,8 @@ class Perturbations(Section):
     corruptions: dict[str, CorruptionSettings] = Field(default_factory=dict)
     attacks: dict[str, AttackSettings] = Field(default_factory=dict)
     attack_limit: int | None = Field(None, ge=1)  # test samples attacked
+    certified: CertifiedSettings | None = None
+    certified_limit: int | None = Field(49, ge=1)  # test samples certified
     levels: dict[str, list[float]] = Field(default_factory=dict)  # sigmas, or SNR in dB
     sequences: list[str] = Field(default_factory=list)  # such as rotation
     sequence_limit: int | None = Field(None, ge=1)  # test samples made sequences of
@@ -258,7 +274,8 @@ class Perturbations(Section):
 
     def names(self) -> list[str]:
         """Names of all perturbations."""
-        return [*self.corruptions, *self.levels, *self.attacks, *self.sequences]
+        own = [] if self.certified is None else ["certified"]
+        return [*self.corruptions, *self.levels, *self.attacks, *own, *self.sequences]
 
     def members(self) -> Members:
         """Every perturbation with its levels, in table order; clean pictures first.
@@ -279,6 +296,9 @@ class Perturbations(Section):
         draws = {one.draws for one, _ in found if isinstance(one, FreshNoise)}
         if draws:  # what so many draws cost without an attack
             found.append((FreshNoise(None, max(draws)), FreshNoise().usual_levels))
+        if self.certified is not None:
+            made = self.certified.made()
+            found.append((made, tuple(map(made.level, sorted(set(self.certified.sigma))))))
         found += [(SEQUENCES[name], SEQUENCES[name].usual_levels) for name in self.sequences]
         return found
 
@@ -319,7 +339,7 @@ class Perturbations(Section):
             UserError: For a name that is neither here nor known.
         """
         known = ["clean", *self.names(), *PRESETS, *CORRUPTIONS, *DEFECTS, *CONTINUOUS]
-        known += [*SEQUENCES, *SUITES]
+        known += [*SEQUENCES, *SUITES, "certified"]
         for name in names:
             if name not in known and plugins.find("corruption", name) is None:
                 raise unknown("perturbation", name, known)
@@ -340,6 +360,7 @@ class Perturbations(Section):
                 if name in chosen
             },
             attacks={k: v for k, v in self.attacks.items() if k in chosen},
+            certified=(self.certified or CertifiedSettings()) if "certified" in chosen else None,
             sequences=[name for name in SEQUENCES if name in chosen],
         )
 

@@ -13,7 +13,15 @@ from bench.classifiers.kinds import kind_of
 from bench.report import spec
 from bench.report.outcomes import share
 from bench.report.ranking import FEWEST
-from bench.report.results import Result, Results, ResultSet, attributes, display_name, recorded
+from bench.report.results import (
+    Result,
+    Results,
+    ResultSet,
+    adapts,
+    attributes,
+    display_name,
+    recorded,
+)
 from bench.report.spec import interval_name, sweeps
 from bench.report.tables.ablation import Variant
 from bench.report.tables.calibration import factors_of, forecasts_of
@@ -254,8 +262,8 @@ def subjects(results: Results) -> list[Subject]:
 def _subject(
     classifier: str, seed: int, checkpoint: str, parts: list[tuple[ResultSet, list[Result]]]
 ) -> Subject:
-    gates = [result.manifest.gate for _, own in parts for result in own]
-    name = display_name(classifier, gates)
+    manifests = [result.manifest for _, own in parts for result in own]
+    name = display_name(classifier, (own.gate for own in manifests), adapts(manifests))
     groups = tuple(
         replace(
             group,
@@ -334,6 +342,12 @@ def _about(subject: Subject) -> str:
     conditioning = None if manifest.gate is None else manifest.gate.conditioning
     if conditioning is not None and not conditioning.passed:
         warning += " **Its conditioning check failed: it does not read its prompt.**"
+    if adapts([manifest]):
+        size = manifest.inputs["evaluation"]["adapted"]["block"]
+        warning += (
+            f" **It is transductive: it adapts to blocks of up to {size} of the pictures that it "
+            "is measured on, so a verdict depends on its neighbours.**"
+        )
     return f"{kind} Measured by the EmoDC bench.{warning}"
 
 

@@ -25,7 +25,7 @@ from bench.report.outcomes import (
     share,
 )
 from bench.report.present import Column, Line, fitted, say
-from bench.report.results import checked, display_name, report_order
+from bench.report.results import adapts, checked, display_name, report_order
 from bench.report.spec import DRAWN, TableSpec, Value, caption, sizes
 from bench.stats import detectable_difference, holm, sign_flip
 from bench.stats.bootstrap import two_level_difference
@@ -241,7 +241,9 @@ def _paired(
     _identical([*read[0], *read[1]])
     some = read[0][0]
     shown = [
-        display_name(name, (known.judged(manifest).gate for manifest in manifests))
+        display_name(
+            name, (known.judged(manifest).gate for manifest in manifests), adapts(manifests)
+        )
         for name, known, manifests in zip(where.classifiers, bases, chosen, strict=True)
     ]
     return Pair(

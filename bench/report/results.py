@@ -144,6 +144,7 @@ class ResultSet:
         flips: The complete cells of perturbation sequences, which are not among `results`.
         levels: Those of continuous levels, which are not among `results` either.
         draws: Those with several verdicts on each picture, likewise.
+        certified: Those with certificates by randomised smoothing, likewise.
         validation: Those of clean validation pictures, likewise.
         views: Those of views of clean test pictures, likewise.
     """
@@ -159,6 +160,7 @@ class ResultSet:
     flips: tuple[Flips, ...] = ()
     levels: tuple[Result, ...] = ()
     draws: tuple[Result, ...] = ()
+    certified: tuple[Result, ...] = ()
     validation: tuple[Result, ...] = ()
     views: tuple[Result, ...] = ()
 
@@ -343,6 +345,7 @@ class Results:
         flips: The complete cells of perturbation sequences, in the same order.
         levels: Those of continuous levels, likewise.
         draws: Those with several verdicts on each picture, likewise.
+        certified: Those with certificates by randomised smoothing, likewise.
         validation: Those of clean validation pictures, likewise.
         views: Those of views of clean test pictures, likewise.
         groups: The same results, one group per data set and run seed.
@@ -355,6 +358,7 @@ class Results:
     flips: tuple[Flips, ...] = ()
     levels: tuple[Result, ...] = ()
     draws: tuple[Result, ...] = ()
+    certified: tuple[Result, ...] = ()
     validation: tuple[Result, ...] = ()
     views: tuple[Result, ...] = ()
     refused: tuple[str, ...] = ()
@@ -362,17 +366,31 @@ class Results:
     @property
     def finished(self) -> int:
         """Number of cells that are shown, or that what is shown rests on."""
-        apart = (self.flips, self.levels, self.draws, self.validation, self.views)
+        apart = (
+            *(self.flips, self.levels, self.draws, self.certified),
+            *(self.validation, self.views),
+        )
         return len(self.complete) + sum(map(len, apart))
 
 
-def display_name(classifier: str, gates: Iterable[Gate | None]) -> str:
+#: What follows the name of a classifier that adapts to the pictures it is measured on.
+TRANSDUCTIVE = " (transductive)"
+
+
+def adapts(manifests: Iterable[Manifest | None]) -> bool:
+    """Whether a classifier adapts to the pictures that it is measured on (transductive)."""
+    return any(own and "adapted" in (own.inputs.get("evaluation") or {}) for own in manifests)
+
+
+def display_name(classifier: str, gates: Iterable[Gate | None], transductive: bool = False) -> str:
     """The classifier as every table, figure and file names it.
 
     An EmoDC checkpoint that is no longer a denoiser, or whose prompt does not matter, says so
     wherever its accuracy stands. One failed check among its cells marks all of them, for they
     share rows of tables.
     """
+    if transductive:
+        return classifier + TRANSDUCTIVE
     known = [gate for gate in gates if gate is not None]
     failed = [] if all(gate.passed for gate in known) else ["denoiser"]
     if any(gate.conditioning is not None and not gate.conditioning.passed for gate in known):
@@ -418,6 +436,7 @@ def read(root: Path) -> Results:
         flips=tuple(one for group in groups for one in group.flips),
         levels=tuple(one for group in groups for one in group.levels),
         draws=tuple(one for group in groups for one in group.draws),
+        certified=tuple(one for group in groups for one in group.certified),
         validation=tuple(one for group in groups for one in group.validation),
         views=tuple(one for group in groups for one in group.views),
     )
@@ -461,6 +480,7 @@ def _with_apart(group: ResultSet, flips: Sequence[Flips], apart: Sequence[Result
         flips=tuple(one for one in flips if _group_key(one.cell) == group.key),
         levels=_placed(own, "levels"),
         draws=_placed(own, "draws"),
+        certified=_placed(own, "certified"),
         validation=_placed(own, "validation"),
         views=_placed(own, "views"),
     )
@@ -507,13 +527,16 @@ def _names(
     planned: Sequence[Cell], manifests: dict[Cell, Manifest | None]
 ) -> dict[tuple[tuple[str, int], str], str]:
     """Shown names by group and classifier."""
-    gates: dict[tuple[tuple[str, int], str], list[Gate | None]] = {}
+    found: dict[tuple[tuple[str, int], str], list[Manifest]] = {}
     for cell in planned:
         manifest = manifests[cell]
-        known = gates.setdefault((_group_key(cell), cell.classifier), [])
+        known = found.setdefault((_group_key(cell), cell.classifier), [])
         if manifest is not None:
-            known.append(manifest.gate)
-    return {key: display_name(key[1], known) for key, known in gates.items()}
+            known.append(manifest)
+    return {
+        key: display_name(key[1], [own.gate for own in known], adapts(known))
+        for key, known in found.items()
+    }
 
 
 def _grouped(

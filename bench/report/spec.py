@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.report.outcomes import AccuracyEstimate, Difference, Number, same_samples
 from bench.report.ranking import Mark, RankedScores, rank
-from bench.report.results import Result, ResultSet
+from bench.report.results import TRANSDUCTIVE, Result, ResultSet
 from bench.stats import SampleScores
 from bench.store.checkpoints import GATE_FACTOR
 
@@ -181,6 +181,10 @@ def unique(names: Iterable[str]) -> list[str]:
 # ------------------------------------------------------------------------------------------------
 
 DRAWN = "Drawn faces are not evidence about real faces."
+TRANSDUCTIVE_NOTE = (
+    "(transductive): adapts, without labels, to blocks of the pictures that it is measured on, in "
+    "a fixed order; verdicts depend on their neighbours, which intervals leave out."
+)
 SEEDS = (
     "With several training seeds, numbers are means over them with two-level bootstrap intervals "
     "over seeds and pictures; those of two seeds cover less than 95%."
@@ -209,6 +213,7 @@ def label(name: str) -> str:
 def how_to_read(groups: Sequence[ResultSet]) -> list[str]:
     """What holds for every table of a report, said once: intervals, signs, checks."""
     several, drawn = any(g.several for g in groups), any(g.drawn for g in groups)
+    adapted = any(name.endswith(TRANSDUCTIVE) for g in groups for name in g.names.values())
     return [
         "Intervals are 95%: Wilson's for shares, Student's for d_p, bootstraps over pictures for "
         "the rest; what all pictures agree on has none.",
@@ -220,6 +225,7 @@ def how_to_read(groups: Sequence[ResultSet]) -> list[str]:
         "(denoiser check failed): no longer a denoiser, for its validation d_p, the error under "
         f"the right prompt, exceeds {GATE_FACTOR} times its Base's. (conditioning check failed): "
         "its prompt does not matter.",
+        *([TRANSDUCTIVE_NOTE] if adapted else []),
         *([DRAWN] if drawn else []),
         "Methods: docs/statistics.md.",
     ]

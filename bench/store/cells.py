@@ -14,7 +14,15 @@ SCHEMA = 3
 
 
 FamilyName = Literal[
-    "clean", "corruption", "level", "attack", "draws", "sequence", "validation", "views"
+    "clean",
+    "corruption",
+    "level",
+    "attack",
+    "draws",
+    "certified",
+    "sequence",
+    "validation",
+    "views",
 ]
 
 
@@ -33,7 +41,9 @@ class Family:
         repeated: Whether a picture has several rows, "picture#number".
     """
 
-    place: Literal["results", "levels", "draws", "flips", "validation", "views"] = "results"
+    place: Literal["results", "levels", "draws", "certified", "flips", "validation", "views"] = (
+        "results"
+    )
     strength: str = ""
     clean: bool = False
     model_free: bool = True
@@ -61,6 +71,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "level": Family("levels", strength="level"),
         "attack": Family(strength="budget", model_free=False),
         "draws": Family("draws", strength="budget", model_free=False, repeated=True),
+        "certified": Family("certified", strength="sigma", model_free=False),
         "sequence": Family("flips", strength="frames", repeated=True),
         "validation": Family("validation", clean=True, fits=True),
         "views": Family("views", strength="views", clean=True, augmented=True),

@@ -1,5 +1,6 @@
 """From a config to cells, and to the shards that are still to be done."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from bench.perturb.versions import Augmentation
 from bench.rules import DecisionConfig, SequentialDecision, fitted
 from bench.store.cells import FAMILIES, Cell, identify
 from bench.store.store import Store
+from bench.util import rng
 from bench.util.errors import UserError
 from bench.util.files import digest
 
@@ -115,6 +117,7 @@ class PlannedCell:
         sample_ids: The samples, in order; of a sequence each of their frames.
         perturbation: What is done to their pictures.
         other_prompts: Those of them that an EmoDC measures under the prompts that name no class.
+        blocks: The samples that a transductive classifier measures together; empty for others.
     """
 
     cell: Cell
@@ -122,6 +125,7 @@ class PlannedCell:
     sample_ids: tuple[str, ...]
     perturbation: Perturbation
     other_prompts: frozenset[str] = frozenset()
+    blocks: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,8 @@ def columns(config: Config, name: str) -> list[tuple[Perturbation, str]]:
     views = config.classifiers[name].views(config.views) if config.views else 0
     if views:
         asked.append((Augmentation(count=views), Augmentation(count=views).usual_levels))
-    asked = [(own, levels) for own, levels in asked if own.source != name]
+    refusal = config.classifiers[name].refusal
+    asked = [(own, levels) for own, levels in asked if own.source != name and not refusal(own)]
     if config.clips is not None:
         asked = [(perturbation.of_clips(), levels) for perturbation, levels in asked]
     return [(perturbation, level) for perturbation, levels in asked for level in levels]
@@ -256,8 +261,39 @@ def make_plan(
             validation = cell.id if cell.about.fits else validation
             ids = perturbation.rows([sample.id for sample in samples])
             others = _other_prompts(inputs, samples)
-            plan.append(PlannedCell(cell, inputs, ids, perturbation, others))
+            blocks = blocks_of(ids, config.classifiers[name].together, config.seed, dataset.name)
+            plan.append(PlannedCell(cell, inputs, ids, perturbation, others, blocks))
     return plan
+
+
+def refusals(config: Config) -> list[str]:
+    """A sentence for each classifier and reason for which it is not measured under something."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, spec in config.classifiers.items():
+        for perturbation, _ in config.perturbations.members():
+            reason = spec.refusal(perturbation)
+            if reason:
+                found.setdefault((name, reason), []).append(perturbation.name)
+    return [
+        f"{name} is not measured under {', '.join(dict.fromkeys(under))}: {reason}"
+        for (name, reason), under in found.items()
+    ]
+
+
+def blocks_of(
+    ids: Sequence[str], size: int, seed: int, dataset: str
+) -> tuple[tuple[str, ...], ...]:
+    """A cell's samples in nearly equal blocks of at most `size`; none if `size` is 0.
+
+    Their order is one of the run's seed, the data set and the ids, so that classes are mixed
+    however the data set is sorted.
+    """
+    if not size:
+        return ()
+    order = sorted(ids, key=lambda name: rng.key(seed, dataset, "block", name))
+    count = -(-len(order) // size)
+    ends = [len(order) * i // count for i in range(count + 1)]
+    return tuple(tuple(order[a:b]) for a, b in itertools.pairwise(ends))
 
 
 def _source(
@@ -274,14 +310,22 @@ def _source(
             f"perturbations.attacks.{perturbation.name}: the run has no classifier {name!r}, which "
             "its `source` names. Add it, or leave the attack out with `--perturbations`."
         )
+    if config.classifiers[name].together:
+        raise UserError(
+            f"perturbations.attacks.{perturbation.name}: its source {name!r} adapts to blocks of "
+            "pictures, and cannot be attacked picture by picture; name the classifier that adapts."
+        )
     key = name, source_seed(config, name, seed)
     evaluation = config.classifiers[name].evaluated(perturbation, False)
     return {"weights": weights[key], "evaluation": evaluation}
 
 
 def shards_of(planned: PlannedCell, count: int) -> list[Shard]:
-    """The cell's samples in `count` nearly equal shards, in order."""
-    count = min(count, len(planned.sample_ids))
+    """The cell's samples in `count` nearly equal shards, in order.
+
+    What is measured in blocks is one shard: blocks are not in order.
+    """
+    count = 1 if planned.blocks else min(count, len(planned.sample_ids))
     return [Shard(planned, number, count) for number in range(count)]
 
 

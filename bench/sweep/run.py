@@ -27,7 +27,15 @@ from bench.store.cells import Cell, Manifest
 from bench.store.checkpoints import Card
 from bench.store.store import Store
 from bench.sweep import costs
-from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, phases, shards_of
+from bench.sweep.plan import (
+    PlannedCell,
+    Shard,
+    make_plan,
+    pending,
+    phases,
+    refusals,
+    shards_of,
+)
 from bench.sweep.together import Together, WorkPart
 from bench.sweep.worker import Sharing, Worker, executor, worker_count
 from bench.util import runtime
@@ -302,6 +310,8 @@ def _run(
     """Of one fold, or of a run without folds."""
     for name, reason in config.perturbations.left_out.items():
         reporter.say(f"left out: {name}: {reason}")
+    for sentence in refusals(config):
+        reporter.say(sentence)
     opened = open_dataset(config.data, config.seed, reporter, config.clips)
     dataset = with_lists(opened, config.lists, reporter)
     _list_skipped(dataset, out, reporter)

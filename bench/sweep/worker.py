@@ -263,7 +263,7 @@ class Sharing:
 def _name(shard: Shard, known: dict[tuple[Any, ...], str]) -> str | None:
     """A digest of what determines the corrupted pictures; None for those that are not shared."""
     cell, inputs = shard.planned.cell, shard.planned.inputs
-    if not shard.planned.perturbation.shared:
+    if not shard.planned.perturbation.shared or shard.planned.blocks:  # of another order
         return None
     # The digest of the samples stands for their ids, which are too many to be compared here.
     of_cell = cell.dataset, inputs["data"], cell.perturbation, cell.severity, inputs["samples"]
@@ -380,7 +380,7 @@ class Worker:
             try:
                 return self._run(shard)
             except torch.OutOfMemoryError:
-                if self.batch_size == 1:
+                if self.batch_size == 1 or shard.planned.blocks:
                     raise
             self.batch_size //= 2
             torch.cuda.empty_cache()
@@ -403,7 +403,7 @@ class Worker:
         self.store.write_part(
             cell,
             shard.number,
-            pd.concat(frames, ignore_index=True) if frames else _no_rows(),
+            _joined(frames, shard.sample_ids),
             self._stamped(cell, Traces.joined(traces)) if traces else None,
             OtherPrompts.joined(others) if traces and chosen else None,
             shards=shard.count,
@@ -416,17 +416,15 @@ class Worker:
         classifier = self.classifier(planned.cell.classifier, planned.cell.seed)
         some = replace(planned, sample_ids=tuple(names))
         found = self._measured(Shard(some, 0, 1), classifier)
-        frames = [rows for _, _, _, rows in found]
-        return pd.concat(frames, ignore_index=True) if frames else _no_rows()
+        return _joined([rows for _, _, _, rows in found], names)
 
     def _measured(
         self, shard: Shard, classifier: Classifier
     ) -> Iterator[tuple[list[Sample], list[np.ndarray], Measurement, pd.DataFrame]]:
         """Samples, their perturbed pictures, what is said of these, and the rows; in batches."""
         cell, perturbation = shard.planned.cell, shard.planned.perturbation
-        samples = [self._sample(perturbation, name) for name in shard.sample_ids]
         rule, notes = self._rules.of(cell, shard.planned.inputs), dict[str, Any]()
-        for batch, pictures in self._batches(shard, samples, classifier, notes):
+        for batch, pictures in self._batches(shard, classifier, notes):
             ids = [sample.id for sample in batch]
             measured = perturbation.measure(
                 classifier, pictures, ids, cell.severity, _address(cell), rule
@@ -460,16 +458,23 @@ class Worker:
     def _batches(
         self,
         shard: Shard,
-        samples: Sequence[Sample],
         classifier: Classifier,
         notes: dict[str, Any],
     ) -> Iterator[tuple[list[Sample], list[np.ndarray]]]:
-        """Samples whose pictures can be read, and these, perturbed; batch by batch."""
-        size = self.batch_size
+        """Samples whose pictures can be read, and these, perturbed; batch by batch.
+
+        Of a classifier that measures blocks, each block that has one of the samples, whole.
+        """
+        perturbation, size = shard.planned.perturbation, self.batch_size
+        own = shard.sample_ids
+        parts = [own[start : start + size] for start in range(0, len(own), size)]
+        if shard.planned.blocks:
+            asked = set(own)
+            parts = [block for block in shard.planned.blocks if asked.intersection(block)]
         folder, budget = self.store.root / FOLDER, self.config.execution.corrupted_cache * 10**6
         with corrupted(folder, shard.file, budget) as source:
-            for start in range(0, len(samples), size):
-                batch = samples[start : start + size]
+            for names in parts:
+                batch = [self._sample(perturbation, name) for name in names]
                 generate = partial(self.perturbed, shard.planned, batch, classifier, notes)
                 found = source.batch(len(batch), generate)
                 pairs = [(s, p) for s, p in zip(batch, found, strict=True) if p is not None]
@@ -565,8 +570,17 @@ def _rows(
     return frame
 
 
-def _no_rows() -> pd.DataFrame:
-    return pd.DataFrame(columns=ROW_SCHEMA.names, dtype=object)
+def _joined(frames: Sequence[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
+    """The rows of these samples, in their order; some may have none."""
+    if not frames:
+        return pd.DataFrame(columns=ROW_SCHEMA.names, dtype=object)
+    rows = pd.concat(frames, ignore_index=True)
+    places = {name: place for place, name in enumerate(names)}
+    order = rows["sample_id"].map(places)
+    if order.is_monotonic_increasing and not order.isna().any():
+        return rows
+    known = rows[order.notna()]
+    return known.iloc[np.argsort(order[order.notna()].to_numpy())].reset_index(drop=True)
 
 
 def _decide(logits: np.ndarray, classes: Sequence[str]) -> str | None:

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 
+from bench.store.cells import Cell
+from bench.store.store import Store
 from bench.util import rng
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
@@ -19,6 +22,13 @@ def summary_without_times(out: Path) -> str:
         ",".join(field for i, field in enumerate(line.split(",")) if i != timing) for line in lines
     ]
     return "\n".join(kept)
+
+
+def rows_of(store: Store, cell: Cell) -> pd.DataFrame:
+    """The rows of a complete cell."""
+    manifest = store.manifest(cell)
+    assert manifest is not None
+    return store.rows(manifest)
 
 
 def write_pictures(folder: Path, labels: tuple[str, ...], count: int, size: int = 24) -> None:
@@ -53,4 +63,25 @@ def nameless() -> torch.nn.Module:
     """Seven logits without names, as checkpoints have them."""
     return torch.nn.Sequential(
         torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 7)
+    )
+
+
+def normalised() -> torch.nn.Module:
+    """Seven logits of a small network with batch normalisation and a linear head."""
+    with rng.fenced("normalised"):
+        net = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 5, stride=4),
+            torch.nn.BatchNorm2d(8),
+            torch.nn.ReLU(),
+            torch.nn.AdaptiveAvgPool2d(1),
+            torch.nn.Flatten(),
+            torch.nn.Linear(8, 7),
+        )
+    return net
+
+
+def convolved() -> torch.nn.Module:
+    """Seven logits without a linear layer."""
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 7, 1), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
     )

@@ -142,6 +142,16 @@ class Kind(Section):
         """Whether its class order is to be checked on validation pictures before a run."""
         return False
 
+    @property
+    def together(self) -> int:
+        """At most so many pictures that a verdict depends on; 0: it depends on its own alone."""
+        return 0
+
+    def refusal(self, perturbation: "Perturbation") -> str:
+        """Why it cannot be measured under a perturbation; empty if it can."""
+        del perturbation
+        return ""
+
     def views(self, count: int) -> int:
         """Augmented pictures (TTA) it is measured on when a run asks for `count`; 0 for none."""
         return count

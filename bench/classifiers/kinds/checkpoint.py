@@ -101,7 +101,7 @@ class CheckpointClassifier(Kind):
 
     @override
     def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
-        return self.evaluation.seconds(perturbation)
+        return self.evaluation.seconds(perturbation, level)
 
     @override
     def identity(self, name: str) -> str:

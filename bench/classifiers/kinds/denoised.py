@@ -56,7 +56,8 @@ class DenoisedClassifier(Around):
                 f"classifier {name!r}: denoiser: it is a folder of an EmoDC, with a "
                 f"model_index.json; {what_it_is(self.denoiser)}"
             )
-        if self.classifier.staged or self.classifier.kind in ("frame_mean", "clip_network"):
+        several = ("frame_mean", "clip_network", "adapted")
+        if self.classifier.staged or self.classifier.kind in several:
             raise UserError(
                 f"classifier {name!r}: kind: denoised takes a classifier that looks at a picture "
                 f"once, not {self.classifier.kind}."

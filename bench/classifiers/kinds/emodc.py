@@ -95,12 +95,14 @@ class EvaluationConfig(Section, ErrorSettings):
         """
         return max(self.steps, self.attack_steps) if attack.every_step else self.attack_steps
 
-    def seconds(self, perturbation: "Perturbation") -> tuple[float, float]:
+    def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
         """Seconds on one core of a decision and of a gradient, of the default network."""
         step, steps = 0.0006, self.steps
         if "attack_steps" in perturbation.evaluation_fields:
             steps = min(steps, self.gradient_steps(perturbation))
-        return step * self.steps, step * steps * GRADIENT
+        # Its steps are its views, but noisy copies are decided one by one.
+        looks = perturbation.looks(level) if perturbation.family == "certified" else 1
+        return looks * step * self.steps, step * steps * GRADIENT
 
 
 class StagedClassifier(TrainedHere):
@@ -176,7 +178,7 @@ class StagedClassifier(TrainedHere):
 
     @override
     def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
-        return self.evaluation.seconds(perturbation)
+        return self.evaluation.seconds(perturbation, level)
 
     @override
     def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:

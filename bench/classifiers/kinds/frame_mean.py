@@ -45,7 +45,7 @@ class FrameMeanClassifier(Around):
                 f"classifier {name!r} takes clips, and the run shows pictures: set `clips`, such "
                 "as `clips: {frames: 16}`, and a data set of clips."
             )
-        if inner in ("frame_mean", "clip_network"):
+        if inner in ("frame_mean", "clip_network", "adapted"):
             raise UserError(
                 f"classifier {name!r}: frame_mean averages a classifier of pictures, which {inner} "
                 "is not."

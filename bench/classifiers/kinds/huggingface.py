@@ -122,13 +122,14 @@ def folder_digest(name: str, folder: Path, also: tuple[str, ...] = ()) -> str:
     return total.hexdigest()[:16]
 
 
-def opened(name: str, folder: Path, auto: Any) -> Any:
+def opened(name: str, folder: Path, auto: Any, optional: str = "") -> Any:
     """A model of transformers with all its weights; nothing is executed or unpickled.
 
     Args:
         name: Names the classifier in errors.
         folder: Of the model.
         auto: Class of transformers that opens it, such as `AutoModel`.
+        optional: A part of it that is left out where the folder has no weights for it.
 
     Raises:
         UserError: If it cannot be opened, or tensors are missing: transformers would fill them up
@@ -149,6 +150,9 @@ def opened(name: str, folder: Path, auto: Any) -> Any:
     except Exception as error:  # whatever transformers raises at a damaged file
         raise UserError(f"classifier {name!r}: {folder} cannot be opened: {error}", 1) from error
     lacking = [*info["missing_keys"], *info["mismatched_keys"]]
+    if optional and lacking and all(key.startswith(f"{optional}.") for key in lacking):
+        setattr(network, optional, None)
+        lacking = []
     if lacking:
         raise UserError(
             f"classifier {name!r}: {folder} has no fitting weights for {len(lacking)} tensors, "

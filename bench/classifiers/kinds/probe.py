@@ -125,7 +125,7 @@ class ProbeClassifier(TrainedAtOnce):
             from transformers import AutoModel
 
             folder = fetched(name, self.model, self.revision)
-            network = opened(name, folder, AutoModel)
+            network = opened(name, folder, AutoModel, optional="pooler")  # classifiers have none
             # Of one of pictures and texts, such as CLIP, the part that sees.
             network = getattr(network, "vision_model", network)
             return PreparedNetwork(network, inputs_of(name, folder), pooled)

@@ -3,7 +3,7 @@
 - `base`           what an attack is: a picture and a budget in, an adversarial picture out; attacks
                    on classifiers that draw noise anew, judged on several draws
 - `victim`         how attacks ask a classifier: losses, gradients, steps within a budget
-- `gradient`       FGSM, PGD, APGD, low frequencies
+- `gradient`       FGSM, PGD, APGD, low frequencies; one that delays early decisions
 - `blackbox`       Square, RayS, random noise, transfer from another classifier
 - `torch_attacks`  any attack of torchattacks by its name
 """
@@ -27,6 +27,7 @@ from bench.perturb.attacks.gradient import (
     APGDOnRatio,
     LowFrequency,
     Momentum,
+    SlowDown,
     StrongPGD,
     TargetedAPGD,
 )
@@ -40,6 +41,7 @@ ATTACKS: dict[str, type[BuiltIn]] = {
         PGD,
         Momentum,
         StrongPGD,
+        SlowDown,
         APGD,
         APGDOnRatio,
         TargetedAPGD,

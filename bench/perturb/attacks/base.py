@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 Norm = Literal["linf", "l2"]
-LossName = Literal["ce", "dlr", "margin"]
+LossName = Literal["ce", "dlr", "margin", "gap"]
 
 _LARGEST = 255 * 1000  # of an L2 budget; larger than any picture
 

@@ -229,6 +229,27 @@ class StrongPGD(Momentum):
     kind: ClassVar[str] = "strong_pgd"
 
 
+@dataclass(frozen=True)
+class SlowDown(PGD):
+    """PGD that makes decisions late: it brings the two best classes together.
+
+    For classifiers that decide early: with nothing between two classes a sequential test measures
+    all steps. It does not ask which class is right.
+    """
+
+    name: str = "slow_down"
+    steps: Annotated[int, Field(ge=1)] = 40
+    loss: LossName = "gap"
+    momentum: Annotated[float, Field(ge=0)] = 0.75
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    last_whole: Annotated[int, Field(ge=0)] = 10
+    kind: ClassVar[str] = "slow_down"
+
+    @override
+    def parameters(self) -> dict[str, Any]:
+        return self.all_parameters()
+
+
 # ------------------------------------------------------------------------------------------------
 # APGD.
 

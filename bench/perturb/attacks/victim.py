@@ -167,8 +167,14 @@ def dlr_towards(target: int) -> Loss:
     return loss
 
 
+def gap(logits: Tensor, labels: Tensor) -> Tensor:
+    """The second best logit less the best, whichever classes these are: 0 where they tie."""
+    best = logits.topk(2, dim=1).values
+    return best[:, 1] - best[:, 0]
+
+
 #: By their name in configs.
-LOSSES: dict[LossName, Loss] = {"ce": cross_entropy, "dlr": dlr, "margin": margin}
+LOSSES: dict[LossName, Loss] = {"ce": cross_entropy, "dlr": dlr, "margin": margin, "gap": gap}
 
 
 # ------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The figures of a report, one module per kind, each written as PNG, SVG and PDF.
 
 curves.py        accuracy against severity or budget
+certified.py     certified accuracy against the radius
 maps.py          mean accuracy of classifiers and corruptions; confusion matrices
 forest.py        recall of each class, accuracy of each group
 calibration.py   reliability diagrams; accuracy against coverage
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from bench.report.figures.ablation import ablation_drawings
 from bench.report.figures.calibration import calibration_drawings, selective_drawings
+from bench.report.figures.certified import certified_drawings
 from bench.report.figures.cost import cost_drawings
 from bench.report.figures.curves import curve_drawings
 from bench.report.figures.diagnostics import diagnostic_drawings
@@ -68,6 +70,7 @@ def _drawings(group: ResultSet, store: Store) -> Iterator[Drawing]:
     yield from curve_drawings(group, "corruption")
     yield from recall_drawings(group)
     yield from curve_drawings(group, "attack")
+    yield from certified_drawings(group)
     yield from group_drawings(group, store)
     yield from cost_drawings(group, store)
     yield from ablation_drawings(group)

@@ -4,9 +4,9 @@
 - `severities`: all corruptions at a glance, each by severity, attacks by budget, continuous levels,
   areas of curves, failure points, CE and mCE, perturbation sequences
 - `attacks`: what an accuracy under attack is worth; the worst case over attacks, smallest budgets,
-  verdicts on fresh noise
+  verdicts on fresh noise; `certified`: certificates by randomised smoothing
 - `calibration`: what calibrates confidences, whether they can be believed; who errs alike
-- `cost`: accuracy against cost, by rules replayed on traces
+- `cost`: accuracy against cost, by rules replayed on traces; early decisions under attack
 - `provenance`: data sets, constants of corruptions, and what stands behind the numbers
 - `ablation`: EmoDC's variants with each other; `diagnostics`: what its traces say; both are asked
   for apart
@@ -19,8 +19,9 @@ from bench.report.results import Results, ResultSet
 from bench.report.spec import Chapter, TableSpec, sweeps, unique
 from bench.report.tables.attacks import fresh_table, smallest_table, worst_case_table
 from bench.report.tables.calibration import calibration_table, consistency_tables
+from bench.report.tables.certified import certified_table
 from bench.report.tables.clean import across_tables, clean_table, folds_tables, group_tables
-from bench.report.tables.cost import cost_table
+from bench.report.tables.cost import attacked_decisions_table, cost_table
 from bench.report.tables.provenance import constants_table, datasets_table, provenance_table
 from bench.report.tables.severities import (
     attack_table,
@@ -78,13 +79,15 @@ def _of_group(group: ResultSet, store: Store, reference: str | None) -> Iterator
     yield from _in("corruptions", [] if sequences is None else [sequences])
     attacks = group.perturbations("attack")
     yield from _in("attacks", [attack_table(group, name) for name in attacks])
-    over = (worst_case_table(group), smallest_table(group), fresh_table(group))
+    made = (worst_case_table, smallest_table, fresh_table, certified_table)
+    over = [own(group) for own in made]
     yield from _in("attacks", [spec for spec in over if spec is not None])
     yield from _in("confidence", [calibration_table(group, swept)] if swept else [])
     yield from _in("confidence", consistency_tables(group, swept))
     yield from _in("groups", group_tables(group, swept, store))
     cost = cost_table(group, store)
-    yield from _in("emodc", [] if cost is None else [cost])
+    attacked = attacked_decisions_table(group, store)
+    yield from _in("emodc", [own for own in (cost, attacked) if own is not None])
     yield from _in("provenance", [provenance_table(group)])
 
 

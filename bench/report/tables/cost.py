@@ -1,13 +1,18 @@
-"""What a decision costs: rules replayed on traces, for every classifier."""
+"""What a decision costs: rules replayed on traces, for every classifier; early ones attacked."""
 
 from collections.abc import Iterator, Mapping
 from math import isclose
+
+import numpy as np
 
 from bench.report.outcomes import AccuracyEstimate, Number
 from bench.report.replay import (
     Compared,
     CostCurve,
     Single,
+    TraceReader,
+    aligned,
+    compare,
     cost_curves,
     in_flops,
     mean_over_budgets,
@@ -15,8 +20,10 @@ from bench.report.replay import (
 )
 from bench.report.results import Result, ResultSet
 from bench.report.spec import TableSpec, Value, captioned, counts_header, interval_name
-from bench.rules import FULL
+from bench.report.tables.attacks import about
+from bench.rules import FULL, SequentialDecision
 from bench.store.store import Store
+from bench.util.errors import UserError
 
 AREA = "mean over costs %"
 
@@ -68,6 +75,72 @@ def cost_table(group: ResultSet, store: Store) -> TableSpec | None:
         intervals=f"{interval_name(group)} intervals",
         remarks=list(_remarks(group, curves)),
     )
+
+
+def attacked_decisions_table(group: ResultSet, store: Store) -> TableSpec | None:
+    """What the sequential test spends and decides on attacked pictures, and on these when clean.
+
+    Replayed where traces are complete. Cells that were decided live have what was spent, and
+    nothing is known of all steps.
+
+    Returns:
+        None if decisions were not attacked, by `slow_down`.
+    """
+    if not any(about(r).get("kind") == "slow_down" for r in group.results):
+        return None
+    reader, rows, used = TraceReader(store), list[tuple[Value, ...]](), list[Result]()
+    for classifier, name in group.names.items():
+        attacks = group.perturbations("attack")
+        under = [(attack, own) for attack in attacks for own in group.under(classifier, attack)]
+        if not under or not under[0][1].manifest.timesteps:
+            continue
+        clean = group.baseline(classifier, under[0][0])
+        for attack, own in [("clean", clean), *under]:
+            if own is None:
+                continue
+            used.append(own)
+            shown = attack if attack == "clean" else f"{attack} {own.cell.severity}"
+            counts = (str(own.n), str(len(own.seeds))) if group.several else (str(own.n),)
+            rows.append((name, shown, *counts, *_early(own, group, reader)))
+    if not rows:
+        return None
+    header = (
+        *("classifier", "pictures", *counts_header(group)),
+        *("evaluations/image", "% of all", "agreement %", "accuracy %", "all steps %"),
+    )
+    said = (
+        "Early decisions under attack: evaluations of the sequential test (delta 0.01), how often "
+        "it decides as all steps do, and the accuracy of both, in percent"
+    )
+    return captioned(
+        group,
+        *("attacked-decisions", "Early decisions under attack", said, used, header, rows),
+        intervals=f"{interval_name(group)} intervals",
+        remarks=["Delta holds over the order of visiting, which the attacker may know."],
+    )
+
+
+def _early(own: Result, group: ResultSet, reader: TraceReader) -> tuple[Value, ...]:
+    """Evaluations, their share, agreement, accuracy early and by all steps."""
+    clean = group.clean(own.cell.classifier)
+    try:
+        if own.cell.about.clean and clean is not None:
+            stored = {result.cell.id: result for result in clean.results}
+            whole = [stored[result.cell.id] for result in own.results]
+            sources = [
+                reader.read(result.manifest, result.outcomes).among(np.sort(part.outcomes.ids))
+                for result, part in zip(whole, own.results, strict=True)
+            ]
+        else:
+            sources = [reader.read(result.manifest, result.outcomes) for result in own.results]
+        full, early = compare(aligned(sources), [FULL, SequentialDecision()])
+    except UserError:  # decided while it was measured, or damaged
+        manifest = own.manifest
+        every = len(manifest.timesteps) * len(manifest.classes)
+        spent = own.evaluations
+        share = None if spent is None else Number(100 * spent / every, 1)
+        return _number(spent, 1), share, None, own.accuracy, None
+    return early.evaluations, early.share, early.agreement, early.accuracy, full.accuracy
 
 
 def _row(rule: Compared, seconds: Number | None) -> tuple[Value, ...]:

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from made_up_models import onnx_file
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
@@ -25,31 +24,6 @@ from bench.util.errors import UserError
 CPU = torch.device("cpu")
 NAMES = "[" + ", ".join(BASIC) + "]"
 SMALL = {"data": {"kind": "faces", "train": 14, "val": 14, "test": 14}}
-
-
-def onnx_file(
-    path: Path, *, last: bool = False, gray: bool = False, softmax: bool = False, batch: Any = "N"
-) -> tuple[Path, np.ndarray]:
-    """The mean of each channel times a matrix, at 8 x 8 px; and the matrix, (channels, 7)."""
-    channels = 1 if gray else 3
-    weights = rng.generator("onnx").normal(size=(channels, 7)).astype(np.float32)
-    sides = [8, 8, channels] if last else [channels, 8, 8]
-    axes = [1, 2] if last else [2, 3]
-    nodes = [
-        helper.make_node("ReduceMean", ["x"], ["m"], axes=axes, keepdims=0),
-        helper.make_node("MatMul", ["m", "w"], ["z"]),
-        *([helper.make_node("Softmax", ["z"], ["y"], axis=1)] if softmax else []),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, *sides])],
-        [helper.make_tensor_value_info("y" if softmax else "z", TensorProto.FLOAT, [batch, 7])],
-        [numpy_helper.from_array(weights, "w")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.save(model, str(path))
-    return path, weights
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import timm
 import torch
+from made_up_models import PROCESSOR, TINY, clip
 from safetensors.torch import save_file
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, ViTConfig, ViTModel
+from transformers import CLIPModel, CLIPTokenizer, ViTConfig, ViTModel
 
 import bench
 from bench.config import parse
@@ -18,51 +19,11 @@ from bench.util.errors import UserError
 
 CPU = torch.device("cpu")
 DATA = {"kind": "faces", "train": 28, "val": 14, "test": 7}
-TINY = {
-    "hidden_size": 16,
-    "intermediate_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-}
-PROCESSOR = {
-    "do_resize": True,
-    "size": {"height": 32, "width": 32},
-    "resample": 3,
-    "do_normalize": True,
-    "image_mean": [0.5, 0.5, 0.5],
-    "image_std": [0.5, 0.5, 0.5],
-}
 
 
 def vit(folder: Path, seed: int = 0) -> Path:
     with rng.fenced("vit", seed):
         network = ViTModel(ViTConfig(image_size=32, patch_size=16, **TINY))
-    network.save_pretrained(folder)
-    (folder / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
-    return folder
-
-
-def clip(folder: Path) -> Path:
-    """Its vocabulary has the letters alone."""
-    folder.mkdir()
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    tokens = [*letters, *(f"{one}</w>" for one in letters), "<|startoftext|>", "<|endoftext|>"]
-    vocabulary = {token: number for number, token in enumerate(tokens)}
-    (folder / "vocab.json").write_text(json.dumps(vocabulary))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
-    tokenizer.save_pretrained(folder)
-    end = vocabulary["<|endoftext|>"]
-    text = TINY | {
-        "vocab_size": len(tokens),
-        "max_position_embeddings": 64,
-        "eos_token_id": end,
-        "bos_token_id": end - 1,
-        "pad_token_id": end,
-    }
-    vision = TINY | {"image_size": 32, "patch_size": 16}
-    with rng.fenced("clip"):
-        network = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8))
     network.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
     return folder

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import timm
 import torch
+from made_up_models import vit
 from safetensors.torch import load_file, save_file
-from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+from transformers import ViTForImageClassification, ViTImageProcessor
 
 from bench.config import parse
 from bench.labels import BASIC, canonical
@@ -36,22 +37,6 @@ SPELLINGS = [
     ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"),
     ("Surprised ", "Fearful", "Disgusted", "Happy", "Sad", "Angry", "Neutral"),
 ]
-
-
-def vit(folder: Path, names: tuple[str, ...]) -> Path:
-    config = ViTConfig(
-        image_size=32,
-        patch_size=16,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        id2label=dict(enumerate(names)),
-    )
-    with rng.fenced("tiny", "vit"):
-        ViTForImageClassification(config).save_pretrained(folder)
-    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
-    return folder
 
 
 def spec(entry: dict[str, Any]) -> Any:

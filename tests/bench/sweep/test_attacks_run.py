@@ -203,3 +203,45 @@ def test_the_worst_case_and_the_smallest_budgets_follow_from_the_rows(measure) -
     smallest = next(spec for name, spec in found.items() if "smallest-eps" in name)
     never = smallest.rows[0][smallest.header.index("never wrong %")]
     assert never.value == pytest.approx((right("one clean 0") & one & four).mean())
+
+
+def test_early_decisions_under_attack_are_replayed_or_counted(tmp_path: Path) -> None:
+    emodc = {
+        "kind": "emodc",
+        "block_out_channels": [8, 8, 8],
+        "head_channels": 8,
+        "stages": [{"objective": {"kind": "amdit"}, "steps": 3, "batch_size": 8}],
+        "evaluation": {"steps": 12, "attack_steps": 4},
+    }
+    early = emodc["evaluation"] | {"decision": {"kind": "sequential", "delta": 0.01}}
+    content = {
+        "data": {"kind": "faces", "train": 14, "val": 14, "test": 21},
+        "classifiers": {"whole": emodc, "early": emodc | {"evaluation": early}},
+        "perturbations": {
+            "attacks": {
+                "pgd": {"eps": [4], "steps": 2},
+                "slow_down": {"eps": [4], "steps": 3, "last_whole": 1},
+            },
+            "attack_limit": 9,
+        },
+        "execution": {"workers": 1, "device": "cpu"},
+    }
+    folder = tmp_path / "out"
+    run(parse(content, "x"), folder, Reporter(quiet=True))
+    results, store = read(folder), Store(folder)
+    (group,) = results.groups
+    assert evidence(group, "whole", "slow_down") is None
+    assert evidence(group, "whole", "pgd") is not None
+    (spec,) = [one for one in tables(results, store) if "attacked-decisions" in one.name]
+    rows = {(row[0], row[1]): row for row in spec.rows}
+    names = ("clean", "pgd 4/255", "slow_down 4/255")
+    assert set(rows) == {(group.names[who], name) for who in ("whole", "early") for name in names}
+    for name in names:
+        replayed, live = (rows[group.names[who], name] for who in ("whole", "early"))
+        assert replayed[2] == live[2] == "9"
+        assert replayed[5] is not None and replayed[7] is not None
+        assert live[5] is None and live[7] is None
+        # The attack does not know the rule: the pictures are the same, and so is what is spent.
+        assert replayed[3].value == pytest.approx(live[3].value)
+        assert replayed[6].value == pytest.approx(live[6].value)
+        assert replayed[4].value == pytest.approx(100 * replayed[3].value / 84)

@@ -19,7 +19,7 @@ from bench.perturb.attacks.gradient import (
     Momentum,
     TargetedAPGD,
 )
-from bench.perturb.attacks.victim import Victim, dlr, dlr_towards, margin
+from bench.perturb.attacks.victim import Victim, dlr, dlr_towards, gap, margin
 from bench.util import rng
 
 ADDRESS = {"seed": 0, "dataset": "d", "sample_id": "a"}
@@ -248,3 +248,21 @@ def test_stronger_attacks_find_more(classes: int) -> None:
     assert shares["apgd_targeted"] >= shares["pgd"] - 0.03
     assert shares["rays"] <= shares["apgd_dlr"]
     assert shares["rays"] > least or classes == 2
+
+
+def test_a_slow_down_brings_the_two_best_classes_together() -> None:
+    pictures, labels = blobs(20, 5, 7)
+
+    def leads(found: list[np.ndarray]) -> np.ndarray:
+        best = torch.cat([trained(7)(as_image(own)) for own in found]).sort(1).values
+        return (best[:, -1] - best[:, -2]).numpy()
+
+    attack = ATTACKS["slow_down"](rounding=False)
+    slowed = [
+        attack(own, int(label), trained(7), 4, seed=0, dataset="d", sample_id=str(number))
+        for number, (own, label) in enumerate(zip(pictures, labels, strict=True))
+    ]
+    before, after = leads(list(pictures)), leads(slowed)
+    assert np.median(after) < 0.25 * np.median(before)
+    assert (after <= before + 1e-3).mean() > 0.9
+    np.testing.assert_allclose(gap(torch.tensor([[1.0, 4.0, 2.5]]), labels), [-1.5])
