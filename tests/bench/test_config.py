@@ -11,7 +11,8 @@ MINIMAL = {"classifiers": {"resnet18": {"kind": "baseline", "architecture": "res
 
 
 @pytest.mark.parametrize(
-    "name", ["default", "smoke", "regression", "ablation", "accurate", "reference", "cross"]
+    "name",
+    ["default", "smoke", "regression", "ablation", "accurate", "reference", "cross", "robust"],
 )
 def test_shipped_configs_are_valid(name: str) -> None:
     assert isinstance(load(Path(f"{name}.yaml")), Config)

@@ -19,6 +19,7 @@ PINNED = {
     "default": (10, "69312aa5e5bf"),
     "reference": (3, "3b5789155c98"),
     "regression": (0, "4f53cda18c2b"),
+    "robust": (10, "59d0c19ce9ec"),
     "smoke": (5, "4e7ed6220a74"),
 }
 
