@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.classifiers.kinds.base import kind_of
 from bench.data.base import DataSet
 from bench.store.checkpoints import Card
+from bench.util.errors import UserError
 from bench.util.files import digest
 from bench.util.progress import Reporter
 from bench.util.runtime import pick_device
@@ -28,7 +29,11 @@ RECIPE_VERSION = 2
 
 
 def recipes(config: "Config", dataset: DataSet) -> dict[tuple[str, int], list[dict[str, Any]]]:
-    """For each (classifier, training seed): the recipe of each of its checkpoints, in order."""
+    """For each (classifier, training seed): the recipe of each of its checkpoints, in order.
+
+    Raises:
+        UserError: If a classifier is to be trained on a data set of test pictures alone.
+    """
     common = {
         "version": RECIPE_VERSION,
         "data": dataset.training_digest,
@@ -40,6 +45,13 @@ def recipes(config: "Config", dataset: DataSet) -> dict[tuple[str, int], list[di
         for seed in config.seeds:
             if chain := spec.recipes(common | {"seed": seed}):
                 chains[name, seed] = chain
+    if chains and not dataset.samples("train"):
+        names = ", ".join(dict.fromkeys(name for name, _ in chains))
+        raise UserError(
+            f"{dataset.name} has no train pictures, and these classifiers are to be trained: "
+            f"{names}. Measure those that are trained already, such as --model checkpoint:FOLDER "
+            "or hf:FOLDER, or train on another data set (`data: {kind: cross, ...}`)."
+        )
     return chains
 
 

@@ -67,6 +67,8 @@ class FilesDataSet(DataSet):
         self.classes, entries = _without_lost(layout, listing, usable)
         contents = dict(zip(facts["id"], facts["sha256"], strict=True))
         splits = _carved(entries, contents)
+        if not splits["train"]:
+            self.notes += ("no train pictures: for classifiers that are trained already",)
         self.contents = contents
         self._entries = {entry.id: entry for entry in entries}
         # Arrays and one index: a few numbers of 290,000 pictures as objects fill 100 MB.
@@ -150,7 +152,7 @@ class FilesDataSet(DataSet):
         usable = [
             entry for entry, error in zip(listing.entries, facts["error"], strict=True) if not error
         ]
-        for split in ("train", "test"):
+        for split in ("test",) if layout.test_alone else ("train", "test"):
             if not any(entry.split == split for entry in usable):
                 why = ""
                 if self.skipped:
@@ -173,7 +175,7 @@ class FilesDataSet(DataSet):
                 f"test has classes that train lacks: {', '.join(sorted(strangers))}. Train has "
                 f"{', '.join(self.classes)}.{''.join(sorted(hints - {' '}))}"
             )
-        for label in self.classes:
+        for label in self.classes if found["train"] else ():
             if label not in found["train"]:
                 raise layout.fail(
                     f"class {label!r} has fewer than two pictures to train on; one is needed for "
@@ -286,9 +288,9 @@ def _carved(entries: Sequence[Entry], contents: dict[str, str]) -> dict[Split, l
     splits: dict[Split, list[Entry]] = {"train": [], "val": [], "test": []}
     for entry in entries:
         splits[entry.split].append(entry)
-    if splits["val"]:
-        return splits
     train = splits["train"]
+    if splits["val"] or not train:
+        return splits
     if all(entry.person for entry in train):
         hashes = {entry.id: sha256(entry.person.encode()).hexdigest() for entry in train}
         chosen = _smallest(train, hashes)

@@ -768,14 +768,14 @@ def reading_findings(
     layout: Layout, listing: Listing, facts: pd.DataFrame
 ) -> Iterator[DataFinding]:
     """How the folder was read, and whether a run refuses what was found."""
-    for note in listing.notes:
-        yield DataFinding("note", "reading", note)
+    notes = listing.notes
     try:
-        FilesDataSet(layout, listing, facts=facts)
+        notes = FilesDataSet(layout, listing, facts=facts).notes
     except UserError as error:
         yield DataFinding(
             "warning", "run", f"a run refuses this data set: {str(error).rstrip('.')}"
         )
+    yield from (DataFinding("note", "reading", note) for note in notes)
 
 
 def _persons(listing: Listing) -> Iterator[DataFinding]:

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from bench.data.base import Skipped, Split
 from bench.data.images import Box, read_picture
 from bench.data.tree import Tree, folders, parts_of
-from bench.labels import canonical, class_names, composed, label_base, near_miss, split_of
+from bench.labels import canonical, class_names, composed, label_base, near_miss, ordered, split_of
 from bench.util.errors import UserError, did_you_mean
 from bench.util.section import Section, UserPath
 
@@ -167,6 +167,7 @@ class Layout(Section, ABC):
         expects: The layout in words, for errors and `bench data list`.
         clips: Whether samples are clips.
         generated: Whether its pictures are generated, and so no evidence about real faces.
+        test_alone: Whether it may have test pictures alone, for classifiers that are trained.
     """
 
     title: ClassVar[str]
@@ -174,6 +175,7 @@ class Layout(Section, ABC):
     expects: ClassVar[str]
     clips: ClassVar[bool] = False
     generated: ClassVar[bool] = False
+    test_alone: ClassVar[bool] = False
 
     kind: str
     root: UserPath
@@ -240,6 +242,8 @@ _NUMBER = re.compile(r"-?\d+(\.\d*)?")
 class OwnLayout(Layout):
     """A layout of one's own data: what its labels mean is the user's to say."""
 
+    test_alone: ClassVar[bool] = True
+
     class_names: dict[str, str] = Field(
         default={}, description="What labels mean, such as {colère: anger, 中性: neutral}."
     )
@@ -253,6 +257,12 @@ class OwnLayout(Layout):
     @classmethod
     def _numbers_are_text(cls, names: object) -> object:
         return {str(key): name for key, name in names.items()} if isinstance(names, dict) else names
+
+    @staticmethod
+    def classes_of(entries: Sequence[Entry]) -> tuple[str, ...]:
+        """The classes of train; of a data set without, those of test."""
+        trained = {entry.label for entry in entries if entry.split == "train"}
+        return ordered(trained or {entry.label for entry in entries})
 
     def meanings(self, labels: Mapping[str, str], origin: str) -> dict[str, str]:
         """The class of each label.

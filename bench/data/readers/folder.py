@@ -25,7 +25,7 @@ from bench.data.readers.cast import Cast, save, save_video
 from bench.data.readers.clips import Clips
 from bench.data.tables import tables_in
 from bench.data.tree import DEPTH, EVERY, content, folders, locate, parts_of, scan
-from bench.labels import BASIC, SPLIT_NAMES, composed, is_known, ordered, split_of
+from bench.labels import BASIC, SPLIT_NAMES, composed, is_known, split_of
 from bench.util.errors import did_you_mean
 
 STRAY = "not in a folder of a class"
@@ -102,7 +102,7 @@ class Folder(OwnLayout):
         return Listing(
             base,
             entries,
-            ordered({entry.label for entry in entries if entry.split == "train"}),
+            self.classes_of(entries),
             refused=(*tree.refused, *unused, *strays),
             claimed=claimed,
             notes=merged((one.split, one.folder[-1], labels[one.folder[-1]]) for one in found),
@@ -272,7 +272,7 @@ class ClipFolder(OwnLayout):
         return Listing(
             base,
             tuple(entries),
-            ordered({entry.label for entry in entries if entry.split == "train"}),
+            self.classes_of(entries),
             missing=clips.missing,
             refused=clips.refused,
             unlabelled=clips.left,

@@ -31,7 +31,7 @@ from bench.data.tables import (
     wrong_line,
 )
 from bench.data.tree import EVERY, content, inside, is_absolute, locate, scan
-from bench.labels import BASIC, SPLIT_NAMES, natural_key, ordered, split_of
+from bench.labels import BASIC, SPLIT_NAMES, natural_key, split_of
 from bench.util.errors import UserError, did_you_mean
 from bench.util.section import UserPath
 
@@ -317,7 +317,7 @@ class ManifestLayout(OwnLayout):
         return Listing(
             base,
             entries,
-            ordered({entry.label for entry in entries if entry.split == "train"}),
+            self.classes_of(entries),
             group_values=_group_values(usable, self.groups),
             missing=missing,
             refused=refused,

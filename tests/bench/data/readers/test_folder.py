@@ -4,9 +4,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bench.classifiers.checkpoints import recipes
+from bench.config import Config
 from bench.data.on_disk import open_layout
+from bench.data.on_disk.verify import verify
+from bench.data.readers import LAYOUTS
 from bench.data.readers.folder import Folder
+from bench.data.readers.manifest import ManifestLayout
 from bench.util.errors import UserError
+from bench.util.progress import Reporter
 
 
 def test_splits_labels_and_order(picture_folder: Path) -> None:
@@ -18,6 +24,35 @@ def test_splits_labels_and_order(picture_folder: Path) -> None:
     assert dataset.samples("test")[0].id == "test/happy/000.png"
     assert dataset.samples("test")[0].label == "happiness"
     assert dataset.groups(dataset.samples("test")[0]) == {}
+
+
+def test_test_pictures_alone_serve_classifiers_that_are_trained(picture_folder: Path) -> None:
+    shutil.rmtree(picture_folder / "train")
+    (picture_folder / "test").rename(picture_folder / "Testing")
+    found = sorted(picture_folder.rglob("*.png"))
+    rows = [f"{path.relative_to(picture_folder)},{path.parent.name},test" for path in found]
+    table = picture_folder.parent / "table.csv"
+    table.write_text("\n".join(["path,label,split", *rows]))
+    for layout in (
+        Folder(root=picture_folder),
+        ManifestLayout(root=table, pictures=picture_folder),
+    ):
+        dataset = open_layout(layout)
+        assert dataset.classes == ("neutral", "happiness")
+        assert [len(dataset.samples(split)) for split in ("train", "val", "test")] == [0, 0, 10]
+        assert dataset.notes[-1] == "no train pictures: for classifiers that are trained already"
+        mine = {"kind": "baseline", "architecture": "resnet18"}
+        config = Config(data=layout, classifiers={"mine": mine})
+        with pytest.raises(UserError, match=r"no train pictures, .* are to be trained: mine\."):
+            recipes(config, dataset)
+        told = verify(layout, Reporter(quiet=True)).findings
+        assert [one.text for one in told if one.kind == "reading"] == [dataset.notes[-1]]
+        assert not [one for one in told if one.kind == "run"]
+
+
+def test_half_of_a_published_set_is_refused() -> None:
+    alone = {name for name, layout in LAYOUTS.items() if layout.test_alone}
+    assert alone == {"folder", "manifest", "clip_folder"}
 
 
 def test_a_misspelt_split_is_told(picture_folder: Path) -> None:
