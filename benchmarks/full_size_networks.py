@@ -116,7 +116,11 @@ def _small() -> Denoiser:
 
 
 #: Widths of Stable Diffusion 1.5's networks whose training step a CPU can afford.
-WIDTHS = {"tenth": (32, 64, 128, 128), "eighth": (40, 80, 160, 160), "quarter": (80, 160, 320, 320)}
+WIDTHS = {
+    "eighth": (40, 80, 160, 160),
+    "quarter": (80, 160, 320, 320),
+    "half": (160, 320, 640, 640),
+}
 
 
 def latent_denoiser(size: str, pixels: int) -> UNetDenoiser:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import quick_figures
 from command_line import assert_refused, call_apart
 
 from bench import paper
@@ -52,20 +53,45 @@ def test_every_config_is_valid(scale: paper.Scale, name: str, tmp_path: Path) ->
     assert found.config.perturbations.names()
 
 
-def test_the_tiny_scale_draws_trains_measures_and_reports(
+def test_the_tiny_scale_draws_trains_measures_and_reports_all_of_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = ("run", "paper", "--scale", "tiny", "--data", "sfew", "--out", tmp_path)
-    only = ("--classifiers", "emodc_base,resnet", "--perturbations", "gaussian_blur")
-    code, _, err = call_apart(capsys, monkeypatch, *call, *only, "--limit", 7)
+    """The whole of it but the rendering of figures: four data sets in one report."""
+    quick_figures.quicken(monkeypatch)
+    call = ("run", "paper", "--scale", "tiny", "--out", tmp_path)
+    code, _, err = call_apart(capsys, monkeypatch, *call)
     assert code == 0, err
-    assert "sfew: drawn faces in its layout" in err
-    report = tmp_path / "report"
-    rows = csv.DictReader((report / "summary.csv").read_text().splitlines())
-    cells = {(row["classifier"].partition(" (")[0], row["perturbation"]) for row in rows}
-    asked = {(c, p) for c in ("emodc_base", "resnet") for p in ("clean", "gaussian_blur")}
-    assert asked <= cells
-    assert (report / "index.html").exists()
+    assert err.count("drawn faces in its layout") == 4
+    report, found = tmp_path / "report", set()
+    for row in csv.DictReader((report / "summary.csv").read_text().splitlines()):
+        place = row["dataset"], row["classifier"].partition(" (")[0], row["perturbation"]
+        found.add((*place, row["severity"]))
+    names = ["raf_db", "raf_db_compound", "sfew", "affectnet_7"]
+    variants = ["base", "margin", "amdit", "amdit_null", "amdit_non_class"]
+    classifiers = [*(f"emodc_{name}" for name in variants), "resnet"]
+    conditions = [("clean", "0"), ("pgd", "4/255")]
+    conditions += [(f"gaussian_{what}", s) for what in ("noise", "blur") for s in "35"]
+    assert found == {
+        (data, classifier, *condition)
+        for data in names
+        for classifier in classifiers
+        for condition in conditions
+    }
+    tables, figures = ({p.stem for p in (report / n).iterdir()} for n in ("tables", "figures"))
+    own = [f"emodc_{name}-{what}" for name in variants for what in ("correlation", "margins")]
+    common = ["ablation", "attacks", "calibration", "confusion", "confusion-emodc", "corruptions"]
+    assert figures >= {
+        "across-confusion",
+        *(f"{d}-{w}" for d in names for w in own + common),
+    }
+    assert any(name.endswith("-example") for name in figures)
+    common = ["clean", "steps", "failure", "curves", "pgd", "gaussian_noise", "ablation", *own]
+    assert tables >= {
+        "across",
+        "across-variants",
+        *(f"{d}-{w}" for d in names for w in common),
+    }
+    assert (report / "index.html").exists() and (report / "tables" / "all.tex").exists()
 
 
 @pytest.mark.parametrize(

@@ -277,7 +277,10 @@ class EmoDCClassifier(StagedClassifier):
 
     @override
     def on_paper(self, classes: int) -> tuple[float, float]:
-        """A gradient is two passes more, and activations that are computed again a third."""
+        """A gradient with respect to activations is a pass, like one with respect to weights.
+
+        Activations that are computed again are one more.
+        """
         if self.pretrained is None:
             return super().on_paper(classes)
         from emodc.adapters.shapes import evaluation_flops, unet_config
@@ -289,7 +292,7 @@ class EmoDCClassifier(StagedClassifier):
         negatives = last.objective.drawn
         prompts = 1 + (classes - 1 if negatives is None else negatives)
         prompts += last.objective.not_negative != "positive"
-        passes = 4 if last.checkpointing else 3
+        passes = 2 + (last.trained == "all") + last.checkpointing
         return self.passes * classes * one, last.batch_size * prompts * passes * one
 
     @property
