@@ -94,11 +94,13 @@ def publish_site(
         The page.
 
     Raises:
-        UserError: If a run has no complete cell or damaged ones, if the folder holds anything else,
-            or if the upload fails.
+        UserError: If a run is named twice, has no complete cell or damaged ones, if the folder
+            holds anything else, or if the upload fails.
     """
     if repository is not None and not _REPOSITORY.fullmatch(repository):
         raise UserError(f"--push {repository}: name a data set of the hub as OWNER/NAME.")
+    if len({out.resolve() for out in outs}) < len(outs):
+        raise UserError("a run is named twice: name each folder once.")
     _require_own(to)
     names = unique(plain(out.resolve().name) for out in outs)
     runs = [_Run(name, Store(out), read(out)) for name, out in zip(names, outs, strict=True)]
@@ -156,14 +158,15 @@ def _board(runs: Sequence[_Run]) -> TableSpec:
             own = [r for r in group.results if r.cell.classifier == classifier]
             first = found.cell if found is not None else own[0].cell if own else None
             order = group.dataset, 0.0 if found is None else -found.accuracy.value
-            begins = (run.labels.get(name, name), group.slug, run.name if len(runs) > 1 else None)
+            where = group.slug if len(places) > 1 else None
+            begins = (run.labels.get(name, name), where, run.name if len(runs) > 1 else None)
             ends = (run.verified(own), None if first is None else run.manifest(first, first.id))
             uar = None if found is None else found.uar
             # n stands with the accuracies that it is of.
             measured = (row[clean], uar, row[count], *row[clean + 1 : count])
-            rows.append((order, (*begins, *measured, *row[count + 1 :], *ends)))
+            rows.append((order, (*begins, *measured, row[count + 1], *ends)))  # manifests have more
     rows.sort(key=lambda pair: pair[0])
-    columns = ("clean", "UAR", "n", *spec.header[clean + 1 : count], *spec.header[count + 1 :])
+    columns = ("clean", "UAR", "n", *spec.header[clean + 1 : count], spec.header[count + 1])
     header = ("classifier", "data set", "run", *columns, _VERIFIED, "manifest")
     about = f"{spec.caption} Rows of different runs were not tested against each other."
     body = tuple(row for _, row in rows)

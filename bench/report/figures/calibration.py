@@ -19,6 +19,7 @@ from bench.report.figures.drawing import (
     caption_of,
     chance_line,
     evenly,
+    legend_columns,
     line_styles,
     named,
     new_figure,
@@ -129,7 +130,7 @@ def calibration(group: ResultSet, found: dict[str, list[ReliabilityCurve]]) -> F
     perfect = Line2D([], [], color=GREY, linewidth=1, linestyle=":", label="perfectly calibrated")
     figure.legend(
         handles=[*handles, perfect], loc="outside upper left", frameon=False, handlelength=3.2,
-        ncols=int(figure.get_figwidth() / 1.7),
+        ncols=legend_columns(figure, 1.7),
     )  # fmt: skip
     used = [
         p for c in group.names if group.names[c] in found for k in kinds for p in k.of(group, c)

@@ -17,6 +17,7 @@ from bench.report.figures.drawing import (
     chance_line,
     evenly,
     extremes,
+    fitting,
     line_styles,
     listed,
     named,
@@ -98,7 +99,7 @@ def curves(
         _panel(ax, group, name, sweeps, classifiers)
         ax.set_xticks(*_ticks(group, name))
         if number + columns >= len(names):  # nothing below it
-            ax.set_xlabel(_x_label(group.severities(name), family))
+            ax.set_xlabel(fitting(_x_label(group.severities(name), family), width))
             ax.tick_params(axis="x", labelbottom=True)
     for ax in axes[:, 0]:
         ax.set_ylabel("accuracy (%)")

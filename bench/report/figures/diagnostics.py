@@ -9,7 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.figures.drawing import Drawing, listed, new_figure, other_style, shown
+from bench.report.figures.drawing import (
+    Drawing,
+    legend_columns,
+    listed,
+    new_figure,
+    other_style,
+    shown,
+)
 from bench.report.tables.diagnostics import PROMPTS, Diagnosis, PictureCase
 from bench.stats import wilson
 from emodc.analysis import ClassErrors, Estimate
@@ -269,12 +276,13 @@ def margins(diagnosis: Diagnosis) -> Figure:
         left.plot(x, y, color="black", linestyle=dash, linewidth=1.2, label=name)
     left.set(xlim=x, xlabel="d_p", ylabel="lowest d_n")
     figure.legend(
-        loc="outside upper left", ncols=5, frameon=False, fontsize="small", columnspacing=1.2
-    )
+        loc="outside upper left", ncols=min(5, legend_columns(figure, 1.4)), frameon=False,
+        fontsize="small", columnspacing=1.2,
+    )  # fmt: skip
     kept = [(margin, which, e) for margin, which, e in _kept(diagnosis) if e is not None]
     for place, (_, which, estimate) in enumerate(kept):
         bar(right, place, estimate, _BLUE if which == "easy" else _ORANGE, which == "hard")
-    names = [f"{margin},\n{which}\nn {estimate.n}" for margin, which, estimate in kept]
+    names = [f"{margin}\n{which}\nn {estimate.n}" for margin, which, estimate in kept]
     right.set_xticks(range(len(kept)), names)
     right.tick_params(axis="x", labelsize="small")
     right.grid(visible=False, axis="x")

@@ -1,5 +1,6 @@
 """How figures look, and how they are written so that the same results give the same bytes."""
 
+import textwrap
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -146,6 +147,18 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width * scale, height * scale), layout="constrained")
     FigureCanvasAgg(figure)  # draws off screen, whatever backend is configured
     return figure
+
+
+def legend_columns(figure: Figure, inches: float) -> int:
+    """How many entries of so many inches, in a paper's type, stand side by side in a legend."""
+    return max(1, int(figure.get_figwidth() / (inches * STYLES[_style.get()][1])))
+
+
+def fitting(text: str, inches: float) -> str:
+    """A label of an axis in as many lines as a panel so wide, in a paper, has room for."""
+    scale, type_size, _ = STYLES[_style.get()]
+    letter = 0.56 * 9 * type_size / 72  # mean width in inches
+    return textwrap.fill(text, max(8, int(0.85 * inches * scale / letter)))
 
 
 def shown(text: str) -> str:

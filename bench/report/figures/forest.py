@@ -19,6 +19,7 @@ from bench.report.figures.drawing import (
     chance_line,
     evenly,
     extremes,
+    legend_columns,
     listed,
     named,
     new_figure,
@@ -245,8 +246,8 @@ def _forest(
     axes[0, 0].set_yticks(places, labels)
     handles = [_handle(index, kind.name) for index, kind in enumerate(kinds)]
     figure.legend(
-        handles=[*handles, chance_line(group)], loc="outside upper left", ncols=len(handles) + 1,
-        frameon=False,
+        handles=[*handles, chance_line(group)], loc="outside upper left",
+        ncols=min(len(handles) + 1, legend_columns(figure, 1.4)), frameon=False,
     )  # fmt: skip
     return figure
 

@@ -59,7 +59,7 @@ def test_the_most_accurate_stands_first_with_its_numbers(site: Path) -> None:
     board = html.partition('id="table-leaderboard"')[2].partition("</table>")[0]
     places = [board.index(name) for name in ("&lt;img", "ResNet-18")]
     assert places == sorted(places)
-    for header in ("clean", "UAR", "gaussian noise", "pgd 2/255 (n 2)", "run", "data set"):
+    for header in ("clean", "UAR", "gaussian noise", "pgd 2/255 (n\u00a02)", "run", "data set"):
         assert f">{header}</th>" in board
     assert "100.0" in board and "[51.0, 100.0]" in board  # 4 of 4, Wilson
 
@@ -113,6 +113,11 @@ def test_nothing_else_is_replaced(runs: list[Path], tmp_path: Path) -> None:
     assert (site / "thesis.tex").read_text() == "years of work"
     with pytest.raises(UserError, match="is a file"):
         publish_site(runs, site / "thesis.tex")
+
+
+def test_a_run_is_named_once(runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="named twice"):
+        publish_site([*runs, runs[0] / ".." / runs[0].name], tmp_path / "site")
 
 
 def test_damaged_results_are_not_published(runs: list[Path], tmp_path: Path) -> None:
