@@ -89,7 +89,7 @@ def main() -> None:
         network = classifier.attack_target("")
         assert isinstance(network, PreparedNetwork) and network.inputs.size == (224, 224)
         samples = dataset.samples("test")
-        pictures = torch.stack([torch.from_numpy(dataset.picture(one)) for one in samples])
+        pictures = torch.stack([torch.from_numpy(dataset.picture(one).copy()) for one in samples])
         images = pictures.permute(0, 3, 1, 2).float() / 255
         labels = torch.tensor([classifier.classes.index(one.label) for one in samples])
         for planned, loop in ((plan["clean"], evaluate), (plan["attack"], attack)):
