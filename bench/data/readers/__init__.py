@@ -39,7 +39,7 @@ __all__ = [
 
 # ------------------------------------------------------------------------------------------------
 # Their drawn look-alikes: what tests, docs and first tries run on. Writers follow the published
-# descriptions and not the readers beside them.
+# descriptions and not the readers beside them, but for codes and class orders.
 
 
 _NOTICE = (

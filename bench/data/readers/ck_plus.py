@@ -195,15 +195,6 @@ def _fits(folder: Path) -> bool:
 # CK+'s layout: sequences of grey frames in one tree, labels of some of them in another.
 
 
-_NUMBERS = {
-    "anger": 1,
-    "contempt": 2,
-    "disgust": 3,
-    "fear": 4,
-    "happiness": 5,
-    "sadness": 6,
-    "surprise": 7,
-}
 _SHARES = (0.0, 0.6, 0.9, 1.0)  # of the expression, frame by frame up to its peak
 _SIDE, _WIDTH = 245, 320  # half of the owners' 640x490, which would take most of the time
 
@@ -213,7 +204,7 @@ def write(root: Path, cast: Cast, per_class: int) -> None:
     pictures, labels = root / "cohn-kanade-images", root / "Emotion"
     for person in range(max(10, 3 * per_class)):
         subject = f"S{5 * person + 5:03d}"
-        for sequence, label in enumerate([*_NUMBERS, ""], 1):
+        for sequence, label in enumerate([*_ORDER[1:], ""], 1):
             place = Path(subject) / f"{sequence:03d}"
             stem = f"{subject}_{sequence:03d}"
             shares = _SHARES if label else _SHARES[:1]
@@ -222,7 +213,7 @@ def write(root: Path, cast: Cast, per_class: int) -> None:
                 save(pictures / place / f"{stem}_{frame:08d}.png", _photographed(face))
             (labels / place).mkdir(parents=True)  # an empty one where there is no label
             if label:
-                text = f"   {_NUMBERS[label]:.7e}\n"
+                text = f"   {_ORDER.index(label):.7e}\n"
                 (labels / place / f"{stem}_{len(shares):08d}_emotion.txt").write_text(text)
 
 

@@ -82,23 +82,11 @@ class Jaffe(BySubject):
 # JAFFE's layout: one flat folder of grey 256x256 TIFF files.
 
 
-_PERSONS = ("KA", "KL", "KM", "KR", "MK", "NA", "NM", "TM", "UY", "YM")
-_EXPRESSIONS = {
-    "AN": "anger",
-    "DI": "disgust",
-    "FE": "fear",
-    "HA": "happiness",
-    "NE": "neutral",
-    "SA": "sadness",
-    "SU": "surprise",
-}
-
-
 def write(root: Path, cast: Cast, per_class: int) -> None:
     """Each of the ten persons shows each expression `per_class` times; the owners' show 2 to 4."""
     running = 0
-    for person, initials in enumerate(_PERSONS):
-        for code, label in _EXPRESSIONS.items():
+    for person, initials in enumerate(PERSONS):
+        for code, label in EXPRESSIONS.items():
             for take in range(1, per_class + 1):
                 running += 1
                 drawn = faces.draw(posed(cast, label, person, take))
