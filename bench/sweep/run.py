@@ -420,6 +420,7 @@ def _require_weights(config: Config, dataset: DataSet, out: Path) -> None:
 def _require_possible(config: Config) -> None:
     """Refuse, before any work, what cannot be opened or that something must be installed for."""
     executor(config.execution.executor)
+    pick_device(config.execution.device)
     for name, spec in config.classifiers.items():
         spec.check(name)
     for perturbation, _ in config.perturbations.members():

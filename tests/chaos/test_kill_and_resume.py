@@ -7,7 +7,9 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import quick_figures
+from command_line import call_apart
 from support import TINY, summary_without_times
 
 
@@ -16,11 +18,20 @@ def bench(out: Path, config: Path) -> list[str]:
     return [sys.executable, quick_figures.__file__, "run", "robustness", *flags]
 
 
-def test_killed_twice_and_continued(tmp_path: Path) -> None:
+def test_killed_twice_and_continued(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick_figures.quicken(monkeypatch)
+
+    def whole(*started: str) -> None:
+        """In this process, undisturbed."""
+        code, _, err = call_apart(capsys, monkeypatch, *started[2:])
+        assert code == 0, err
+
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     two_workers = tmp_path / "two_workers.yaml"
     two_workers.write_text(TINY.read_text().replace("workers: 1", "workers: 2"))
-    subprocess.run(bench(undisturbed, TINY), check=True, capture_output=True)
+    whole(*bench(undisturbed, TINY))
 
     for moment in ("training", "sweep"):
         command = bench(disturbed, two_workers)
@@ -38,7 +49,7 @@ def test_killed_twice_and_continued(tmp_path: Path) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
     assert not (disturbed / "report").exists()
-    subprocess.run(bench(disturbed, two_workers), check=True, capture_output=True)
+    whole(*bench(disturbed, two_workers))
     assert summary_without_times(disturbed) == summary_without_times(undisturbed)
 
 

@@ -11,6 +11,10 @@ import torch
 import yaml
 from torch import Tensor
 
+from bench.classifiers import checkpoints
+from bench.config import load
+from bench.data.open import open_dataset
+from bench.util.progress import Reporter
 from emodc import EmoDC
 
 
@@ -41,24 +45,26 @@ def weights(out: Path) -> dict[str, Tensor]:
     return EmoDC.from_pretrained(folder).state_dict()
 
 
-def trained(config: Path, out: Path, *launcher: str) -> dict[str, Tensor]:
-    subprocess.run(command(config, out, *launcher), check=True, capture_output=True)
+def trained(config: Path, out: Path) -> dict[str, Tensor]:
+    """Weights of a training in this process that nothing disturbs, or of the rest of one."""
+    loaded = load(config)
+    checkpoints.train_missing(loaded, open_dataset(loaded.data, 0), out, Reporter(quiet=True))
     return weights(out)
 
 
 def test_a_training_killed_twice_gives_the_same_weights(tmp_path: Path) -> None:
     config, out = write_config(tmp_path / "config.yaml", 50), tmp_path / "killed"
     undisturbed = trained(config, tmp_path / "undisturbed")
-    checkpoints = out / "checkpoints"
+    folder = out / "checkpoints"
     for stage in ("emodc-base", "emodc-amdit"):
         with subprocess.Popen(command(config, out), stderr=subprocess.DEVNULL) as process:
             deadline = time.monotonic() + 600
-            while not list(checkpoints.glob(f".{stage}-*.state")):
+            while not list(folder.glob(f".{stage}-*.state")):
                 assert process.poll() is None and time.monotonic() < deadline
                 time.sleep(0.01)
             os.kill(process.pid, signal.SIGKILL)
-        assert list(checkpoints.glob(f".{stage}-*.state")), "it finished before it was killed"
-        assert not list(checkpoints.glob(f"{stage}-*"))
+        assert list(folder.glob(f".{stage}-*.state")), "it finished before it was killed"
+        assert not list(folder.glob(f"{stage}-*"))
     for name, value in trained(config, out).items():
         assert torch.equal(value, undisturbed[name]), name
 
@@ -68,7 +74,9 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     config = write_config(tmp_path / "config.yaml", 8)
     one = trained(config, tmp_path / "one")
     launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2")
-    two = trained(config, tmp_path / "two", *launcher)
+    started = command(config, tmp_path / "two", *launcher)
+    subprocess.run(started, check=True, capture_output=True)
+    two = weights(tmp_path / "two")
     for name, value in two.items():
         assert (value - one[name]).abs().mean().item() < 1e-4, name
     apart = [name for name, value in two.items() if not torch.equal(value, one[name])]
