@@ -13,34 +13,12 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError
 
 from bench.classifiers.kinds import ClassifierConfig
-from bench.classifiers.kinds.baseline import BaselineClassifier
-from bench.classifiers.kinds.checkpoint import CheckpointClassifier
-from bench.classifiers.kinds.emodc import ControlClassifier, EmoDCClassifier, EvaluationConfig
-from bench.classifiers.kinds.python import PythonClassifier
-from bench.data.config import ClipsData, CrossData, DataConfig, FacesData, ShownFrames
+from bench.data.config import DataConfig, FacesData, ShownFrames
 from bench.perturb.config import Perturbations
 from bench.util import files, runtime
 from bench.util.errors import UserError, unknown
 from bench.util.section import Name, Section, UserPath, sentences
 from emodc.settings import EngineSettings, Precision
-
-__all__ = [
-    "BaselineClassifier",
-    "CheckpointClassifier",
-    "ClipsData",
-    "Config",
-    "ControlClassifier",
-    "CrossData",
-    "DataConfig",
-    "EmoDCClassifier",
-    "EvaluationConfig",
-    "Execution",
-    "FacesData",
-    "Perturbations",
-    "PythonClassifier",
-    "load",
-    "parse",
-]
 
 
 class Execution(Section):

@@ -15,7 +15,8 @@ from bench.cli.target import Agreed, Data, Options, Root, chosen_data, settle_ag
 from bench.util.errors import UserError
 
 if TYPE_CHECKING:
-    from bench.config import Config, DataConfig
+    from bench.config import Config
+    from bench.data.config import DataConfig
     from bench.paper import Experiment
     from bench.sweep.run import DryRun
 

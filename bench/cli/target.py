@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bench.config import DataConfig
+    from bench.data.config import DataConfig
     from bench.data.readers import Layout
 
 Name = Annotated[
@@ -108,7 +108,7 @@ def settle_agreement(data: "DataConfig", agreed: bool) -> None:
 
 
 def _layouts(data: "DataConfig") -> Iterator["Layout"]:
-    from bench.config import CrossData
+    from bench.data.config import CrossData
     from bench.data.readers import Layout
 
     sides = (data.train, data.test) if isinstance(data, CrossData) else (data,)

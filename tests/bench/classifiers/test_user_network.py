@@ -15,7 +15,7 @@ from command_line import call_apart
 
 from bench import live
 from bench.classifiers.discriminative import load_python
-from bench.config import PythonClassifier
+from bench.classifiers.kinds.python import PythonClassifier
 from bench.store.store import Store
 
 HEAD = """

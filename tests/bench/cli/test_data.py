@@ -8,7 +8,7 @@ from PIL import Image
 from support import TINY, write_pictures
 
 from bench.cli.target import chosen_data, data_section
-from bench.config import FacesData
+from bench.data.config import FacesData
 from bench.data.readers import LAYOUTS, make_like
 from bench.data.readers.folder import Folder
 from bench.data.readers.raf_db import RafDb

@@ -9,7 +9,9 @@ from rich.console import Console
 
 from bench.classifiers.kinds import seen, trained_with
 from bench.classifiers.kinds.base import alike, known_names
-from bench.config import BaselineClassifier, Config, PythonClassifier, parse
+from bench.classifiers.kinds.baseline import BaselineClassifier
+from bench.classifiers.kinds.python import PythonClassifier
+from bench.config import Config, parse
 from bench.perturb import CORRUPTIONS
 from bench.report import write_report
 from bench.report.latex import latex

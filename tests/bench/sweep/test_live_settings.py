@@ -7,7 +7,8 @@ import torch
 from support import TINY
 
 from bench.classifiers import checkpoints
-from bench.config import CheckpointClassifier, load, parse
+from bench.classifiers.kinds.checkpoint import CheckpointClassifier
+from bench.config import load, parse
 from bench.data.open import open_dataset
 from bench.sweep.plan import make_plan
 from bench.util.errors import UserError

@@ -5,7 +5,8 @@ import pytest
 import torchattacks
 from support import TINY
 
-from bench.config import PythonClassifier, load, parse
+from bench.classifiers.kinds.python import PythonClassifier
+from bench.config import load, parse
 from bench.data.base import Sample, Split, balanced_subset
 from bench.data.drawn import DrawnFaces
 from bench.perturb.attacks import ATTACKS

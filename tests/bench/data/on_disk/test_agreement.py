@@ -15,7 +15,7 @@ from command_line import assert_refused
 from support import TINY
 
 from bench.cli.target import settle_agreement
-from bench.config import CrossData
+from bench.data.config import CrossData
 from bench.data.on_disk import open_layout
 from bench.data.on_disk.dataset import VARIABLE, agreement_is_needed, confirm
 from bench.data.readers import Layout, make_like
