@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -13,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from bench.report.figures import Drawn, write_figures
+from bench.report.figures.calibration import calibration_drawings
 from bench.report.figures.curves import curve_drawings
 from bench.report.figures.drawing import (
     evenly,
@@ -22,6 +25,7 @@ from bench.report.figures.drawing import (
     other_style,
     shown,
 )
+from bench.report.figures.forest import recall_drawings
 from bench.report.figures.maps import across_drawings, confusion_drawings, heatmap_drawings
 from bench.report.results import ResultSet, read
 from bench.report.write import write_report
@@ -294,3 +298,29 @@ def test_a_talk_has_larger_type_and_thicker_lines(out: Path, group: ResultSet) -
     small, large = (figure.axes[0].title.get_fontsize() for figure in (paper, talk))
     assert large == pytest.approx(1.5 * small)
     assert talk.get_figwidth() > paper.get_figwidth()
+
+
+@pytest.mark.parametrize("style", ["paper", "talk"])
+def test_no_legend_is_cut_and_no_label_runs_into_the_next(build, style: str) -> None:
+    """Of two panels, and of seven; with two conditions calibrated and as they are."""
+    for name in ("net", "emodc_x"):
+        build.add(name, "clean", "0", [Y, Y, N, Y] * 10)
+        for corruption in ("gaussian_noise", "gaussian_blur"):
+            build.add(name, corruption, "5", [Y, N, N, Y] * 10)
+        for attack in ("fgsm", "pgd", *(f"attack{number}" for number in range(5))):
+            build.add(name, attack, "4/255", [Y, N, N, Y])
+    (group,) = read(build.plan()).groups
+    few = replace(group, planned=tuple(c for c in group.planned if "attack" not in c.perturbation))
+    with house_style(style):
+        drawings = [*curve_drawings(few, "attack"), *curve_drawings(group, "attack")]
+        drawings += [*calibration_drawings(group), *recall_drawings(group)]
+        for figure in (drawing.figure for drawing in drawings):
+            figure.draw_without_rendering()
+            paper = figure.bbox
+            for legend in figure.legends:
+                box = legend.get_window_extent()
+                assert paper.x0 - 1 <= box.x0 and box.x1 <= paper.x1 + 1
+            labels = [ax.xaxis.label for ax in figure.axes if ax.xaxis.label.get_text()]
+            boxes = sorted((one.get_window_extent() for one in labels), key=lambda b: (b.y0, b.x0))
+            for one, other in pairwise(boxes):
+                assert one.x1 < other.x0 or not one.overlaps(other)
