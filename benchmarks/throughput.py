@@ -59,7 +59,7 @@ def attack(network: nn.Module, images: Tensor, labels: Tensor) -> int:
 def main() -> None:
     """Measure both, and print milliseconds per picture and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=16)
+    parser.add_argument("--pictures", type=int, default=16, help="at least 7")
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
     runtime.keep_freed_memory()
