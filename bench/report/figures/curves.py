@@ -221,4 +221,4 @@ def _ticks(group: ResultSet, perturbation: str) -> tuple[list[float], list[str]]
 def _x_label(severities: Sequence[str], family: str) -> str:
     about, denominator = FAMILIES[family], _common_denominator(severities)
     unit = f", in 1/{denominator}" if denominator else ""
-    return f"{about.strength}{'' if about.graded else ' eps'}{unit} (0: clean)"
+    return f"{about.strength}{'' if about.graded else ' eps'}{unit} (0:\u00a0clean)"
