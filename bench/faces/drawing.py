@@ -22,7 +22,7 @@ class Drawing:
         zoom: Factor on the size of the head.
         lift: How much higher the head is, as a share of the picture's height.
         iris_radius: Radius of the iris.
-        eye_white: Brightness of the white of the eye, 1 as bright as paper.
+        eye_shade: How far the white of the eye is as dark as skin in the shade.
         least_lid: Least height of the upper lid over the eye's centre.
         brow_shade: How far the brows have the skin's colour, darkened, and not the hair's.
         brow_hold: Share of AU4's lowering of a brow's inner end that AU1 takes back.
@@ -33,6 +33,18 @@ class Drawing:
         corner_drop: How far AU15 lowers the corners of the mouth.
         sneer_rise: How far AU10 lifts the mouth.
         nose_folds: Depth of the folds across the nose under AU9.
+        outer_sink: How far AU9 lowers the outer end of a brow.
+        frown: How far AU4 lowers the inner end and the middle of a brow, and lifts the outer end.
+        brow_bend: How much lower than its middle a brow's inner end is at rest.
+        eased_frown: Share of the folds between the brows that AU1 smooths.
+        pressed_fold: Depth of the fold under the lower lip under AU23.
+        sneer_gap: How far AU10 opens the upper lip.
+        ageing: Factor on the lines of age.
+        stretch_sink: How far AU20 lowers the corners of the mouth.
+        socket: Opacity of the shade around an eye.
+        glint: Radius of the light that an eye reflects.
+        pale_lips: How near the lips' colour is to the skin's.
+        smile_folds: Depth of the folds beside the eyes under AU6.
         metering: How far the camera makes up for dark or bright skin and light, 0 to 1.
     """
 
@@ -41,7 +53,7 @@ class Drawing:
     zoom: float = 1.0
     lift: float = 0.0
     iris_radius: float = 0.088
-    eye_white: float = 1.0
+    eye_shade: float = 0.0
     least_lid: float = 0.018
     brow_shade: float = 0.35
     brow_hold: float = 0.55
@@ -52,7 +64,19 @@ class Drawing:
     corner_drop: float = 0.125
     sneer_rise: float = 0.02
     nose_folds: float = 1.1
+    socket: float = 0.42
+    glint: float = 0.024
+    pale_lips: float = 0.0
+    smile_folds: float = 1.1
     metering: float = 0.0
+    outer_sink: float = 0.01
+    frown: tuple[float, float, float] = (0.155, 0.070, 0.025)
+    brow_bend: float = 0.0
+    eased_frown: float = 0.0
+    pressed_fold: float = 0.7
+    sneer_gap: float = 0.085
+    ageing: float = 1.0
+    stretch_sink: float = 0.045
 
 
 DRAWINGS: Mapping[int, Drawing] = MappingProxyType(
@@ -61,10 +85,10 @@ DRAWINGS: Mapping[int, Drawing] = MappingProxyType(
         2: Drawing(
             version=2,
             modelled=True,
-            zoom=1.24,
-            lift=0.055,
+            zoom=1.15,
+            lift=0.040,
             iris_radius=0.070,
-            eye_white=0.80,
+            eye_shade=0.45,
             least_lid=0.028,
             brow_shade=0.65,
             brow_hold=0.92,
@@ -75,7 +99,19 @@ DRAWINGS: Mapping[int, Drawing] = MappingProxyType(
             corner_drop=0.10,
             sneer_rise=0.035,
             nose_folds=0.7,
+            socket=0.22,
+            glint=0.015,
+            pale_lips=0.4,
+            smile_folds=0.6,
             metering=0.45,
+            outer_sink=0.045,
+            frown=(0.185, 0.095, 0.01),
+            brow_bend=0.005,
+            eased_frown=0.5,
+            pressed_fold=0.35,
+            sneer_gap=0.05,
+            ageing=0.35,
+            stretch_sink=0.065,
         ),
     }
 )

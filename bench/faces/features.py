@@ -66,6 +66,11 @@ def crease(face: Face, path: Points, depth: float, width: float = 0.022) -> list
     return [Stroke(path, colour, width * (0.7 + 0.6 * depth), "tapered")]
 
 
+def ageing(face: Face) -> float:
+    """Returns the depth of the lines of age, 0 none to 1 deep."""
+    return face.drawing.ageing * face.identity.age_lines
+
+
 def neck_and_clothes(face: Face) -> list[Shape]:
     """Returns the neck, its shadow and a pullover."""
     skin, clothes = face.identity.skin, face.scene.clothes
@@ -114,6 +119,8 @@ def cheeks(face: Face) -> list[Shape]:
     """Returns the colour of the cheeks, which AU6 lifts and rounds, and their shadow."""
     units, person = face.action_units, face.identity
     blush = tinted(person.skin, 1.03, 0.84, 0.82)
+    if face.drawing.modelled:
+        blush = tinted(person.skin, 1.10, 0.98, 0.94)
     shapes: list[Shape] = []
     for side in (-1.0, 1.0):
         x, y = side * person.head_width * 0.54, 0.24 - 0.08 * units.au06
@@ -136,7 +143,7 @@ def face_lines(face: Face) -> list[Shape]:
 def _forehead_lines(face: Face) -> list[Shape]:
     units, person = face.action_units, face.identity
     lifted = max(units.au01, units.au02)
-    depth = max(0.9 * lifted, 0.55 * person.age_lines)
+    depth = max(0.9 * lifted, 0.55 * ageing(face))
     half = 0.32 if units.au02 > 0.2 or units.au01 < 0.1 else 0.19
     brow = person.eye_height - person.brow_height
     shapes: list[Shape] = []
@@ -150,7 +157,8 @@ def _forehead_lines(face: Face) -> list[Shape]:
 def _glabella_lines(face: Face) -> list[Shape]:
     units, person = face.action_units, face.identity
     y = person.eye_height
-    frown = max(units.au04, 0.6 * units.au09, 0.35 * person.age_lines)
+    eased = 1.0 - face.drawing.eased_frown * units.au01
+    frown = max(units.au04 * eased, 0.6 * units.au09, 0.35 * ageing(face))
     shapes: list[Shape] = []
     for side in (-1.0, 1.0):
         path = through((side * 0.06, y - 0.23), (side * 0.05, y - 0.15), (side * 0.065, y - 0.07))
@@ -171,7 +179,8 @@ def nasal_fold(face: Face, side: float) -> tuple[Points, float]:
     units, person = face.action_units, face.identity
     wing_x, wing_y = person.nose_width, person.eye_height + 0.10 + person.nose_length
     pulled = units.au12
-    depth = max(pulled, 1.1 * units.au09, units.au10, 0.45 * units.au15, 0.55 * person.age_lines)
+    aged = 0.55 * ageing(face)
+    depth = max(pulled, 1.1 * units.au09, units.au10, 0.45 * units.au15, aged)
     path = through(
         (side * (wing_x + 0.03), wing_y - 0.03 - 0.05 * units.au09),
         (side * (wing_x + 0.13 + 0.07 * pulled), wing_y + 0.08),
@@ -184,14 +193,13 @@ def nasal_fold(face: Face, side: float) -> tuple[Points, float]:
 
 
 def _folds(face: Face) -> list[Shape]:
-    person = face.identity
     shapes: list[Shape] = []
     for side in (-1.0, 1.0):
         path, depth = nasal_fold(face, side)
         shapes.extend(crease(face, path, depth, 0.028))
-        if person.age_lines > 0.35:
+        if ageing(face) > 0.35:
             jowl = through((side * 0.30, 0.66), (side * 0.335, 0.74), (side * 0.32, 0.82))
-            shapes.extend(crease(face, jowl, 0.5 * person.age_lines, 0.022))
+            shapes.extend(crease(face, jowl, 0.5 * ageing(face), 0.022))
     return shapes
 
 
@@ -219,7 +227,8 @@ def nose(face: Face) -> list[Shape]:
         ),
     ]
     if face.drawing.modelled:
-        shapes = [Fill(ellipse(0.0, tip + 0.055, 0.95 * wing, 0.045), shaded(skin, 0.5), 0.7, 0.03)]
+        under_nose = ellipse(0.0, tip + 0.055, 0.95 * wing, 0.045)
+        shapes = [Fill(under_nose, shaded(skin, 0.5), 0.40, 0.035)]
     for side in (-1.0, 1.0):
         ala = through(
             (side * 0.82 * wing, tip - 0.06),
@@ -259,10 +268,10 @@ def lids(face: Face, side: float) -> Lids:
     units, person = face.action_units, face.identity
     opening = person.eye_opening * face.scene.asymmetry.eye_openings[0 if side < 0 else 1]
     frown = 0.22 * units.au04 * (1.0 - units.au05)
-    ageing = 0.10 * person.age_lines
+    sagging = 0.10 * ageing(face)
     above = opening * (
         1.0 + 1.0 * units.au05 - 0.35 * units.au07 - 0.28 * units.au06 - 0.38 * units.au09
-        - frown - ageing
+        - frown - sagging
     )  # fmt: skip
     below = opening * (
         0.75 + 0.20 * units.au05 - 0.62 * units.au06 - 0.45 * units.au07 - 0.35 * units.au09
@@ -271,6 +280,11 @@ def lids(face: Face, side: float) -> Lids:
     # Grief pulls the inner end of the upper lid up and lets the outer end sink.
     droop = 0.03 * units.au01 * units.au15
     t = span()
+    if face.drawing.modelled:
+        # A frown rests on the inner half of the lid, grief on the outer half.
+        inner = 0.5 * (1.0 - t * side)
+        frowning, grieving = units.au04 * (1.0 - units.au01), units.au01 * (1.0 - units.au05)
+        above = above * (1.0 - 0.45 * frowning * inner - 0.35 * grieving * (1.0 - inner))
     slant = -(person.eye_tilt - droop) * t * side
     y = person.eye_height + slant
     x = side * person.eye_spacing + person.eye_width * t
@@ -293,17 +307,17 @@ def _eye(face: Face, side: float) -> list[Shape]:
     socket = ellipse(centre_x, centre_y - 0.04, 1.3 * person.eye_width, 0.12)
     fold = moved(edge.upper, 0.0, -0.038 - 0.012 * units.au05)
     shapes: list[Shape] = [
-        Fill(socket, shaded(skin, 0.80), 0.42, 0.05),
+        Fill(socket, shaded(skin, 0.80), face.drawing.socket, 0.05),
         Clipped(band(edge.upper, edge.lower), _eyeball(face, edge, centre_x, centre_y)),
         Stroke(edge.lower, shaded(skin, 0.52), 0.022),
         Stroke(edge.upper, mixed(shaded(skin, 0.20), (18.0, 12.0, 12.0), 0.5), 0.044, "tapered"),
         Stroke(fold, shaded(skin, 0.66), 0.022, "tapered"),
     ]
     bag = edge.lower[1:-1].mean(0) + (edge.lower - edge.lower.mean(0)) * (0.85, 1.0)
-    bag_depth = max(units.au06, 0.5 * units.au07, 0.6 * person.age_lines)
+    bag_depth = max(units.au06, 0.5 * units.au07, 0.6 * ageing(face))
     shapes.extend(crease(face, moved(bag, 0.0, 0.055), bag_depth, 0.020))
     corner_x = centre_x + side * (person.eye_width + 0.045)
-    crow_depth = max(1.1 * units.au06, 0.5 * person.age_lines)
+    crow_depth = max(face.drawing.smile_folds * units.au06, 0.5 * ageing(face))
     for lean in (-0.05, 0.01, 0.07):
         start = np.array((corner_x, centre_y + 0.3 * lean))
         end = moved(start, side * 0.09, lean)
@@ -317,15 +331,15 @@ def _eyeball(face: Face, edge: Lids, centre_x: float, centre_y: float) -> list[F
     person = face.identity
     x = centre_x + 0.03 * face.scene.asymmetry.gaze
     y = centre_y - 0.008
-    radius = face.drawing.iris_radius
-    white = shaded((238.0, 235.0, 230.0), face.drawing.eye_white)
+    radius, glint = face.drawing.iris_radius, face.drawing.glint
+    white = mixed((238.0, 235.0, 230.0), shaded(person.skin, 0.75), face.drawing.eye_shade)
     lid_shadow = band(moved(edge.upper, 0.0, -0.03), moved(edge.upper, 0.0, 0.025))
     return [
         Fill(band(moved(edge.upper, 0.0, -0.05), moved(edge.lower, 0.0, 0.05)), white),
         Fill(ellipse(x, y, radius, radius, 16), person.iris),
         Fill(ellipse(x, y, 0.5 * radius, 0.5 * radius, 10), (12.0, 9.0, 9.0)),
         Fill(lid_shadow, (30.0, 22.0, 22.0), 0.35),
-        Fill(ellipse(x - 0.03, y - 0.03, 0.024, 0.024, 8), (250.0, 250.0, 250.0)),
+        Fill(ellipse(x - 0.03, y - 0.03, glint, glint, 8), (250.0, 250.0, 250.0)),
     ]
 
 
@@ -336,31 +350,33 @@ def brows(face: Face) -> list[Shape]:
     together, less so where AU1 holds it up; AU9 lowers the whole brow.
     """
     units, person = face.action_units, face.identity
-    share = face.drawing.brow_shade
-    colour = mixed(shaded(person.hair_colour, 0.72), shaded(person.skin, 0.45), share)
+    style = face.drawing
+    dark = shaded(person.skin, 0.45)
+    colour = mixed(shaded(person.hair_colour, 0.72), dark, style.brow_shade)
     if person.hair_style == "scarf":
         colour = shaded(person.skin, 0.35)
     rest = person.eye_height - person.brow_height
-    together = face.drawing.brows_together
+    drawn, (_, down, _) = style.brows_together, style.frown
     shapes: list[Shape] = []
     for side in (-1.0, 1.0):
         lift = rest + face.scene.asymmetry.brow_lifts[0 if side < 0 else 1]
-        lowered = 0.155 * units.au04 * (1.0 - face.drawing.brow_hold * units.au01)
+        lowered = style.frown[0] * units.au04 * (1.0 - style.brow_hold * units.au01)
         alone = max(0.0, 1.0 - 2.0 * units.au02)
         inner_y = lift - (0.105 + 0.03 * alone) * units.au01 + lowered
         middle_y = lift - 0.05 * units.au01 - 0.105 * units.au02
         outer_y = lift + 0.03 - 0.105 * units.au02 + 0.045 * units.au01 * alone
-        inner_y += 0.06 * units.au09 + person.brow_slope
-        middle_y += 0.070 * units.au04 * (1.0 - 0.5 * units.au02) * (1.0 - 0.4 * units.au01)
-        middle_y += 0.05 * units.au09 - person.brow_arch
-        outer_y += 0.01 * units.au09 - person.brow_slope - 0.025 * units.au04 * (1.0 - units.au01)
+        inner_y += 0.06 * units.au09 + person.brow_slope + style.brow_bend
+        middle_y += down * units.au04 * (1.0 - 0.5 * units.au02) * (1.0 - 0.4 * units.au01)
+        middle_y += 0.05 * units.au09 - person.brow_arch - 0.5 * style.brow_bend
+        raised = style.frown[2] * units.au04 * (1.0 - units.au01)
+        outer_y += style.outer_sink * units.au09 - person.brow_slope - raised
         centre = side * person.eye_spacing
         path = through(
-            (centre - side * (0.92 * person.eye_width + together * units.au04), inner_y),
+            (centre - side * (0.92 * person.eye_width + drawn * units.au04), inner_y),
             (centre + side * 0.03, middle_y),
             (centre + side * 1.25 * person.eye_width, outer_y),
         )
-        if face.drawing.modelled:
+        if style.modelled:
             hair = ribbon(path, person.brow_thickness, "brow")
             shapes.append(Fill(hair, colour, 0.92, 0.010))
         else:
@@ -414,7 +430,7 @@ def mouth_of(face: Face) -> Mouth:
         + person.mouth_curve
         - style.smile_rise * units.au12
         + style.corner_drop * units.au15
-        + 0.045 * units.au20
+        + style.stretch_sink * units.au20
         + 0.11 * units.au26 * (1.0 - 0.6 * units.au12)
         + 0.03 * units.au10
     )
@@ -450,8 +466,8 @@ def _openings(face: Face) -> tuple[float, float]:
     smile_upper, smile_lower = face.drawing.smile_gap
     smile = units.au12 * max(0.0, min(1.0, (units.au12 - 0.25) * 2.0)) * (0.35 + 0.65 * teeth)
     upper = (
-        0.02 * units.au25 + 0.085 * units.au10 + 0.035 * units.au09 + smile_upper * smile
-        + 0.075 * units.au26 + 0.035 * units.au20
+        0.02 * units.au25 + face.drawing.sneer_gap * units.au10 + 0.035 * units.au09
+        + smile_upper * smile + 0.075 * units.au26 + 0.035 * units.au20
     )  # fmt: skip
     lower = (
         0.07 * units.au25 + 0.30 * units.au26 + 0.075 * units.au16 + smile_lower * smile
@@ -484,7 +500,8 @@ def lip_colour(face: Face) -> Colour:
     """Returns the RGB of the lips."""
     person = face.identity
     red = tinted(shaded(person.skin, 0.92), 1.08, 0.66, 0.68)
-    return mixed(mixed(person.skin, red, 0.6), red, person.lip_redness)
+    colour = mixed(mixed(person.skin, red, 0.6), red, person.lip_redness)
+    return mixed(colour, person.skin, face.drawing.pale_lips)
 
 
 def mouth(face: Face, shape: Mouth) -> list[Shape]:
@@ -569,6 +586,6 @@ def _chin_creases(face: Face, shape: Mouth) -> list[Shape]:
         return shapes
     low = min(0.86, float(shape.outer_lower[:, 1].max()) + 0.09)
     boss = through((-0.13, low + 0.025), (0.0, low - 0.01), (0.13, low + 0.025))
-    depth = max(0.6 * units.au15, units.au17, 0.7 * units.au23)
+    depth = max(0.6 * units.au15, units.au17, face.drawing.pressed_fold * units.au23)
     shapes.extend(crease(face, boss, depth, 0.024))
     return shapes

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.faces.canvas import Projection
 from bench.faces.face import Face
-from bench.faces.features import jaw_drop, nasal_fold
+from bench.faces.features import ageing, jaw_drop, nasal_fold
 
 Grid = NDArray[np.float64]
 
@@ -79,12 +79,12 @@ def _brow_and_eyes(face: Face) -> Iterator[Bump]:
     yield Bump(0.0, brow + 0.02 + lowered, 0.15, 0.14, 0.025 + 0.05 * max(units.au04, units.au09))
     for side in (-1.0, 1.0):
         x = side * person.eye_spacing
-        yield Bump(0.95 * x, brow - 0.01 + lowered - lifted, 0.30, 0.12, 0.045)
-        depth = 0.055 + 0.02 * person.age_lines + 0.02 * units.au04
+        yield Bump(0.95 * x, brow - 0.01 + lowered - lifted, 0.30, 0.12, 0.030)
+        depth = 0.035 + 0.02 * ageing(face) + 0.03 * units.au04
         yield Bump(0.98 * x, eye - 0.05, 0.25, 0.15, -depth)
-        yield Bump(0.62 * x, eye - 0.06, 0.12, 0.12, -0.035)
+        yield Bump(0.62 * x, eye - 0.06, 0.12, 0.12, -0.025)
         yield Bump(x, eye, 0.16, 0.11, 0.045)
-        yield Bump(x, eye + 0.13 - 0.03 * units.au06, 0.20, 0.05, -0.012 - 0.02 * person.age_lines)
+        yield Bump(x, eye + 0.13 - 0.03 * units.au06, 0.20, 0.05, -0.012 - 0.02 * ageing(face))
         frown = max(units.au04 * (1.0 - 0.5 * units.au01), 0.5 * units.au09)
         yield Bump(side * 0.055, brow + 0.05 + lowered, 0.030, 0.11, -0.030 * frown)
 
@@ -95,8 +95,8 @@ def _nose(face: Face) -> Iterator[Bump]:
     lifted = 0.055 * units.au09 + 0.015 * units.au10
     tip = eye + 0.10 + person.nose_length - lifted
     wing = person.nose_width * (1.0 + 0.20 * units.au09 + 0.08 * units.au10)
-    yield Bump(0.0, 0.5 * (eye - 0.10 + tip), 0.15, 0.5 * (tip - eye) + 0.20, 0.085)
-    yield Bump(0.0, tip - 0.02, 0.80 * wing, 0.115, 0.10)
+    yield Bump(0.0, 0.5 * (eye - 0.10 + tip), 0.16, 0.5 * (tip - eye) + 0.20, 0.075)
+    yield Bump(0.0, tip - 0.02, 0.90 * wing, 0.12, 0.075)
     for side in (-1.0, 1.0):
         yield Bump(side * 0.80 * wing, tip + 0.005, 0.42 * wing, 0.065, 0.055)
         yield Bump(side * 1.35 * wing, tip, 0.07, 0.09, -0.02 - 0.03 * units.au09)
@@ -111,9 +111,9 @@ def _cheeks(face: Face) -> Iterator[Bump]:
     raised = max(units.au06, 0.7 * units.au12)
     sneer = max(units.au09, 0.8 * units.au10)
     for side in (-1.0, 1.0):
-        yield Bump(side * 0.50 * width, 0.19 - 0.07 * raised, 0.27, 0.23, 0.055 + 0.07 * raised)
+        yield Bump(side * 0.48 * width, 0.22 - 0.09 * raised, 0.30, 0.30, 0.035 + 0.075 * raised)
         yield Bump(side * (person.nose_width + 0.12), 0.13 - 0.03 * sneer, 0.13, 0.15, 0.07 * sneer)
-        yield Bump(side * 0.60 * width, 0.50, 0.22, 0.30, -0.035 + 0.03 * raised)
+        yield Bump(side * 0.62 * width, 0.50, 0.24, 0.34, -0.015)
         path, depth = nasal_fold(face, side)
         for x, y in path[:-1]:
             yield Bump(x, y, 0.065, 0.075, -0.005 - 0.022 * depth)
@@ -125,10 +125,11 @@ def _mouth_and_chin(face: Face) -> Iterator[Bump]:
     drop = jaw_drop(units)
     yield Bump(0.0, y, 0.36, 0.26, 0.075)
     yield Bump(0.0, y - 0.12, 0.035, 0.09, -0.018)
+    yield Bump(0.0, y + 0.05 + 0.3 * units.au26, 0.18, 0.07, 0.03)
     yield Bump(0.0, y + 0.14 + 0.3 * units.au26, 0.20, 0.055, -0.03)
     chin = 0.82 * (1.0 + drop) - 0.03 * units.au17
     yield Bump(0.0, chin, 0.24, 0.16, 0.06 + 0.05 * units.au17)
     for side in (-1.0, 1.0):
         pouch = max(units.au15, 0.5 * units.au20)
         yield Bump(side * 1.1 * person.mouth_width, y + 0.08, 0.09, 0.10, -0.035 * pouch)
-        yield Bump(side * 0.30, 0.74, 0.14, 0.18, -0.02 - 0.02 * person.age_lines)
+        yield Bump(side * 0.30, 0.74, 0.14, 0.18, -0.02 - 0.02 * ageing(face))
