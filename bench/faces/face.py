@@ -357,12 +357,14 @@ def _proportioned(person: Identity, style: Drawing) -> Identity:
         jaw_taper=0.75 * person.jaw_taper,
         jaw_power=person.jaw_power + 0.5,
         brow_arch=0.4 * person.brow_arch,
-        eye_opening=0.86 * person.eye_opening,
+        eye_opening=0.80 * person.eye_opening,
         brow_height=person.brow_height - 0.035,
         brow_thickness=1.05 * person.brow_thickness,
         nose_length=person.nose_length + 0.035,
         nose_width=1.25 * person.nose_width,
         mouth_height=person.mouth_height + 0.015,
+        mouth_width=1.10 * person.mouth_width,
+        lip_thickness=0.85 * person.lip_thickness,
         mouth_curve=0.5 * person.mouth_curve,
     )
 

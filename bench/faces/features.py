@@ -314,7 +314,8 @@ def _eye(face: Face, side: float) -> list[Shape]:
         Stroke(fold, shaded(skin, 0.66), 0.022, "tapered"),
     ]
     bag = edge.lower[1:-1].mean(0) + (edge.lower - edge.lower.mean(0)) * (0.85, 1.0)
-    bag_depth = max(units.au06, 0.5 * units.au07, 0.6 * ageing(face))
+    raised = min(1.0, face.drawing.smile_folds) * units.au06
+    bag_depth = max(raised, 0.5 * units.au07, 0.6 * ageing(face))
     shapes.extend(crease(face, moved(bag, 0.0, 0.055), bag_depth, 0.020))
     corner_x = centre_x + side * (person.eye_width + 0.045)
     crow_depth = max(face.drawing.smile_folds * units.au06, 0.5 * ageing(face))
