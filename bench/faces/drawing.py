@@ -41,6 +41,10 @@ class Drawing:
         sneer_gap: How far AU10 opens the upper lip.
         ageing: Factor on the lines of age.
         stretch_sink: How far AU20 lowers the corners of the mouth.
+        lid_raise: Share of an eye's opening by which AU5 widens it.
+        rounding: Share of the mouth's width that AU26 takes away.
+        sneer_sink: How far AU10 lowers the corners of the mouth against its middle.
+        overhang: Opacity that AU4 adds to that shade.
         socket: Opacity of the shade around an eye.
         glint: Radius of the light that an eye reflects.
         pale_lips: How near the lips' colour is to the skin's.
@@ -64,7 +68,11 @@ class Drawing:
     corner_drop: float = 0.125
     sneer_rise: float = 0.02
     nose_folds: float = 1.1
+    lid_raise: float = 1.0
+    rounding: float = 0.32
+    sneer_sink: float = 0.03
     socket: float = 0.42
+    overhang: float = 0.0
     glint: float = 0.024
     pale_lips: float = 0.0
     smile_folds: float = 1.1
@@ -92,20 +100,24 @@ DRAWINGS: Mapping[int, Drawing] = MappingProxyType(
             least_lid=0.028,
             brow_shade=0.65,
             brow_hold=0.92,
-            brows_together=0.08,
+            brows_together=0.10,
             smile_rise=0.155,
             smile_sink=0.025,
             smile_gap=(0.05, 0.14),
             corner_drop=0.10,
             sneer_rise=0.035,
-            nose_folds=0.7,
+            nose_folds=1.0,
+            lid_raise=1.4,
+            rounding=0.42,
+            sneer_sink=0.05,
             socket=0.22,
+            overhang=0.5,
             glint=0.015,
             pale_lips=0.4,
             smile_folds=0.6,
             metering=0.45,
             outer_sink=0.045,
-            frown=(0.185, 0.095, 0.01),
+            frown=(0.200, 0.105, 0.01),
             brow_bend=0.005,
             eased_frown=0.5,
             pressed_fold=0.35,

@@ -270,7 +270,7 @@ def lids(face: Face, side: float) -> Lids:
     frown = 0.22 * units.au04 * (1.0 - units.au05)
     sagging = 0.10 * ageing(face)
     above = opening * (
-        1.0 + 1.0 * units.au05 - 0.35 * units.au07 - 0.28 * units.au06 - 0.38 * units.au09
+        1.0 + face.drawing.lid_raise * units.au05 - 0.35 * units.au07 - 0.28 * units.au06 - 0.38 * units.au09
         - frown - sagging
     )  # fmt: skip
     below = opening * (
@@ -305,9 +305,11 @@ def _eye(face: Face, side: float) -> list[Shape]:
     edge = lids(face, side)
     centre_x, centre_y = side * person.eye_spacing, person.eye_height
     socket = ellipse(centre_x, centre_y - 0.04, 1.3 * person.eye_width, 0.12)
+    # A lowered brow takes the light from the eye.
+    shade = face.drawing.socket + face.drawing.overhang * units.au04 * (1.0 - units.au01)
     fold = moved(edge.upper, 0.0, -0.038 - 0.012 * units.au05)
     shapes: list[Shape] = [
-        Fill(socket, shaded(skin, 0.80), face.drawing.socket, 0.05),
+        Fill(socket, shaded(skin, 0.80), shade, 0.05),
         Clipped(band(edge.upper, edge.lower), _eyeball(face, edge, centre_x, centre_y)),
         Stroke(edge.lower, shaded(skin, 0.52), 0.022),
         Stroke(edge.upper, mixed(shaded(skin, 0.20), (18.0, 12.0, 12.0), 0.5), 0.044, "tapered"),
@@ -433,7 +435,7 @@ def mouth_of(face: Face) -> Mouth:
         + style.corner_drop * units.au15
         + style.stretch_sink * units.au20
         + 0.11 * units.au26 * (1.0 - 0.6 * units.au12)
-        + 0.03 * units.au10
+        + style.sneer_sink * units.au10
     )
     middle = centre - 0.045 * units.au15
     squareness = 2.0 + 0.7 * units.au26 + 1.2 * units.au10 + 0.6 * units.au20
@@ -482,7 +484,9 @@ def _openings(face: Face) -> tuple[float, float]:
 
 def _widening(face: Face) -> float:
     units = face.action_units
-    rounded = 0.32 * units.au26 * (1.0 - min(1.0, 1.3 * units.au20)) * (1.0 - units.au12)
+    rounded = (
+        face.drawing.rounding * units.au26 * (1.0 - min(1.0, 1.3 * units.au20)) * (1.0 - units.au12)
+    )
     if face.drawing.modelled:
         rounded *= 1.0 - 0.8 * units.au16
     return (

@@ -80,7 +80,7 @@ def _brow_and_eyes(face: Face) -> Iterator[Bump]:
     for side in (-1.0, 1.0):
         x = side * person.eye_spacing
         yield Bump(0.95 * x, brow - 0.01 + lowered - lifted, 0.30, 0.12, 0.030)
-        depth = 0.035 + 0.02 * ageing(face) + 0.03 * units.au04
+        depth = 0.035 + 0.02 * ageing(face) + 0.05 * units.au04 * (1.0 - units.au01)
         yield Bump(0.98 * x, eye - 0.05, 0.25, 0.15, -depth)
         yield Bump(0.62 * x, eye - 0.06, 0.12, 0.12, -0.025)
         yield Bump(x, eye, 0.16, 0.11, 0.045)
