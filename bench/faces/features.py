@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.faces.action_units import ActionUnits
 from bench.faces.canvas import (
@@ -270,8 +271,8 @@ def lids(face: Face, side: float) -> Lids:
     frown = 0.22 * units.au04 * (1.0 - units.au05)
     sagging = 0.10 * ageing(face)
     above = opening * (
-        1.0 + face.drawing.lid_raise * units.au05 - 0.35 * units.au07 - 0.28 * units.au06 - 0.38 * units.au09
-        - frown - sagging
+        1.0 + face.drawing.lid_raise * units.au05 - 0.35 * units.au07 - 0.28 * units.au06
+        - 0.38 * units.au09 - frown - sagging
     )  # fmt: skip
     below = opening * (
         0.75 + 0.20 * units.au05 - 0.62 * units.au06 - 0.45 * units.au07 - 0.35 * units.au09
@@ -280,16 +281,17 @@ def lids(face: Face, side: float) -> Lids:
     # Grief pulls the inner end of the upper lid up and lets the outer end sink.
     droop = 0.03 * units.au01 * units.au15
     t = span()
+    height: float | NDArray[np.float64] = above
     if face.drawing.modelled:
         # A frown rests on the inner half of the lid, grief on the outer half.
         inner = 0.5 * (1.0 - t * side)
         frowning, grieving = units.au04 * (1.0 - units.au01), units.au01 * (1.0 - units.au05)
-        above = above * (1.0 - 0.45 * frowning * inner - 0.35 * grieving * (1.0 - inner))
+        height = above * (1.0 - 0.45 * frowning * inner - 0.35 * grieving * (1.0 - inner))
     slant = -(person.eye_tilt - droop) * t * side
     y = person.eye_height + slant
     x = side * person.eye_spacing + person.eye_width * t
     return Lids(
-        upper=curve(x, y - above * (1.0 - np.abs(t) ** 2.2)),
+        upper=curve(x, y - height * (1.0 - np.abs(t) ** 2.2)),
         lower=curve(x, y + below * (1.0 - t * t)),
     )
 
