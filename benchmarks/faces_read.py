@@ -33,7 +33,7 @@ def read(folder: Path, images: np.ndarray) -> np.ndarray:
 
 def table(name: str, labels: np.ndarray, seen: np.ndarray) -> str:
     """Rows of what was drawn, columns of what was seen; recall with its interval; UAR below."""
-    counts = metrics.confusion(labels, seen, len(EXPRESSIONS))
+    counts = metrics.confusion(labels, seen, len(EXPRESSIONS))[:, : len(EXPRESSIONS)]
     lines = [f"{name:<12}" + "".join(f"{seen_as[:6]:>8}" for seen_as in EXPRESSIONS)]
     for drawn, row in zip(EXPRESSIONS, counts, strict=True):
         cells = "".join(f"{count:>8}" for count in row)
