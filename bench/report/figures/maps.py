@@ -286,12 +286,12 @@ def _across(grid: Mapping[ResultSet, Mapping[str, Result]], classifiers: Sequenc
     longest = 0.07 * max(len(name) for group in grid for name in group.classes)  # inches
     figure = new_figure(
         (_SIDE + 0.15) * len(classifiers) + longest + 0.5,
-        (_SIDE + 0.75 * longest + 0.55) * len(grid) + 0.4,
+        (0.75 * _SIDE + 0.75 * longest + 0.55) * len(grid) + 0.4,  # names below take width, too
     )
     axes = figure.subplots(len(grid), len(classifiers), squeeze=False)
     above = dict.fromkeys(classifiers)  # names still to be shown, each once
     for row, (group, own) in zip(axes, grid.items(), strict=True):
-        size = min(7.5, 72 * _SIDE / len(group.classes) / 2)
+        size = min(7.5, 72 * 0.75 * _SIDE / len(group.classes) / 2)
         beside = shown(group.slug)  # of the row's first panel
         for ax, classifier in zip(row, classifiers, strict=True):
             result = own.get(classifier)
