@@ -208,8 +208,9 @@ def _dry_run(config: Config, out: Path, fresh: bool, reporter: Reporter | None) 
     opened = open_dataset(config.data, config.seed, clips=config.clips)
     dataset = with_lists(opened, config.lists, Reporter())
     wanted = {w: name for name, spec in config.classifiers.items() if (w := spec.to_fetch)}
-    for hub_id, name in wanted.items() if reporter is not None else ():
-        reporter.say(f"{name}: {hub_id} is not on this machine; a run fetches it first")
+    if reporter is not None:
+        for hub_id, name in wanted.items():
+            reporter.say(f"{name}: {hub_id} is not on this machine; a run fetches it first")
     missing: dict[tuple[str, int], int] = {}
     weights: dict[tuple[str, int], str] = {}
     counted: set[Path] = set()  # a stage that two classifiers share is trained once
