@@ -24,7 +24,7 @@ from bench.faces.action_units import (
     Difficulty,
 )
 from bench.faces.clip import TASKS, Clip, frame_count, generate_clips, sample_clip
-from bench.faces.drawing import DRAWINGS, Drawing
+from bench.faces.drawing import DRAWINGS, DrawingStyle
 from bench.faces.face import GROUPS, Face, groups_of, sample_face
 from bench.faces.features import teeth_visible
 from bench.faces.render import draw, generate
@@ -44,7 +44,7 @@ __all__ = [
     "Clip",
     "Difficulty",
     "Domain",
-    "Drawing",
+    "DrawingStyle",
     "Face",
     "draw",
     "frame_count",

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
+class DrawingStyle:
     """One version of the drawing; lengths are in head units, see `Identity`.
 
     Attributes:
@@ -87,10 +87,10 @@ class Drawing:
     stretch_sink: float = 0.045
 
 
-DRAWINGS: Mapping[int, Drawing] = MappingProxyType(
+DRAWINGS: Mapping[int, DrawingStyle] = MappingProxyType(
     {
-        1: Drawing(version=1),
-        2: Drawing(
+        1: DrawingStyle(version=1),
+        2: DrawingStyle(
             version=2,
             modelled=True,
             zoom=1.15,

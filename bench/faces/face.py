@@ -17,7 +17,7 @@ from bench.faces.action_units import (
     Difficulty,
     sample_action_units,
 )
-from bench.faces.drawing import DRAWINGS, Drawing
+from bench.faces.drawing import DRAWINGS, DrawingStyle
 from bench.faces.randomness import Colour, RandomStream
 from bench.faces.scene import DOMAINS, Domain, Scene, sample_scene
 
@@ -255,7 +255,7 @@ class Face:
     action_units: ActionUnits
     identity: Identity
     scene: Scene
-    drawing: Drawing = DRAWINGS[1]
+    drawing: DrawingStyle = DRAWINGS[1]
 
     def attributes(self) -> dict[str, str | float | int | bool]:
         """Returns flat columns for a table: angles in radians, sizes as shares of the picture."""
@@ -301,7 +301,7 @@ def sample_face(
     difficulty: str | Difficulty = "default",
     expressions: str = "basic",
     domain: str | Domain = "default",
-    drawing: int | Drawing = 1,
+    drawing: int | DrawingStyle = 1,
 ) -> Face:
     """Samples the face of one picture; the same arguments always give the same face.
 
@@ -347,7 +347,7 @@ def sample_face(
     )
 
 
-def _proportioned(person: Identity, style: Drawing) -> Identity:
+def _proportioned(person: Identity, style: DrawingStyle) -> Identity:
     """The same person with the proportions of photographs, if the drawing has them."""
     if not style.modelled:
         return person
@@ -372,7 +372,7 @@ def _proportioned(person: Identity, style: Drawing) -> Identity:
 _METERED = 135.0  # brightness of skin that no camera changes, of 255
 
 
-def _framed(scene: Scene, person: Identity, style: Drawing) -> Scene:
+def _framed(scene: Scene, person: Identity, style: DrawingStyle) -> Scene:
     """The same scene, cut and exposed as the drawing's pictures are."""
     pose, camera = scene.pose, scene.camera
     seen = scene.light.brightness * sum(person.skin) / 3.0
