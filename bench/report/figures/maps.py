@@ -263,13 +263,13 @@ def across_drawings(results: Results) -> Iterator[Drawing]:
         return
     columns, rows = evenly(_classifiers(grid), _VARIANTS), evenly(list(grid), _SETS)
     parts = [({g: grid[g] for g in groups}, own) for groups in rows for own in columns]
-    for number, (own, classifiers) in enumerate(parts):
+    for number, (shown_grid, classifiers) in enumerate(parts):
         yield Drawing(
             numbered("across-confusion", number, len(parts)),
             part_of("Confusion matrices of EmoDC across data sets", number, len(parts)),
-            _alt_across(own),
+            _alt_across(shown_grid),
             "data",
-            _across(own, classifiers),
+            _across(shown_grid, classifiers),
         )
 
 
