@@ -63,7 +63,7 @@ def test_a_module_is_measured_as_it_is(model: Mine, results: bench.RunResults) -
 def test_results_are_a_table_a_frame_a_figure_and_a_report(results: bench.RunResults) -> None:
     table, frame = results.table(), results.to_pandas()
     assert list(table.index) == ["mine"]
-    assert list(table.columns)[1:4] == ["clean", "gaussian noise", "pgd 4/255"]
+    assert list(table.columns)[1:4] == ["clean", "gaussian noise", "pgd 4/255 (n 7)"]
     clean = frame[frame["perturbation"] == "clean"].iloc[0]
     assert table.loc["mine", "clean"].startswith(f"{100 * clean['accuracy']:.1f} [")
     assert frame["accuracy"].dtype == float

@@ -217,7 +217,7 @@ def test_a_store_without_traces_still_makes_a_report(traced: Path) -> None:
         path.unlink()
     write_report(traced)
     page = (traced / "report" / "tables.md").read_text()
-    assert "emodc on faces: the store holds no whole trace" in page
+    assert "EmoDC on faces: the store holds no whole trace" in page
     assert "](figures/faces-emodc-" not in page
     assert len((traced / "report" / "diagnostics.csv").read_text().splitlines()) == 1
 

@@ -16,7 +16,7 @@ from bench.report.latex import latex, latex_text
 from bench.report.outcomes import AccuracyEstimate, Difference, Number
 from bench.report.present import cited, csv_cell, csv_text, macros, markdown, plain, write_tables
 from bench.report.results import read
-from bench.report.spec import TableSpec, label
+from bench.report.spec import Measured, TableSpec, label
 from bench.report.tables import tables
 from bench.report.tables.ablation import ablation_tables
 from bench.report.write import write_report
@@ -218,9 +218,7 @@ def test_keys_are_plain_and_unique() -> None:
 
 def test_every_number_has_a_macro_that_equals_the_table(out: Path) -> None:
     specs = tables(read(out), Store(out))
-    measured = [
-        v for s in specs for row in s.rows for v in row if isinstance(v, AccuracyEstimate | Number)
-    ]
+    measured = [v for s in specs for row in s.rows for v in row if isinstance(v, Measured)]
     assert [value for _, value in cited(specs)] == measured
     text = macros(specs)
     assert text.count("\n\\benchdefine{") == len(measured)

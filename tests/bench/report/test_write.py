@@ -34,7 +34,15 @@ def bare(line: str) -> str:
 def test_every_file_is_there(out: Path) -> None:
     written = write_report(out)
     files = {str(p.relative_to(out)) for p in (out / "report").rglob("*") if p.is_file()}
-    tables = ("clean", "corruption-errors", "curves", "gaussian_noise", "pgd", "smallest-eps")
+    tables = (
+        "clean",
+        "corruption-errors",
+        "curves",
+        "failure",
+        "gaussian_noise",
+        "pgd",
+        "smallest-eps",
+    )
     tables += ("calibration", "consistency", "groups-class", "steps", "provenance")
     tables += ("emodc_x-correlation", "emodc_x-timesteps", "emodc_x-margins")
     expected = {f"report/tables/faces-{t}.{s}" for t in tables for s in ("md", "csv", "tex")}
@@ -127,7 +135,8 @@ def test_the_summary_says_on_how_many_pictures_attacks_are(out: Path) -> None:
     assert "pgd 2/255 (n 3)" in summary_table(results.groups).header
     assert "gaussian noise" in summary_table(results.groups).header
     said = " ".join(findings(results.groups, []))
-    assert "pgd 2/255 (n 3) costs" in said and "gaussian noise 1 costs" in said
+    assert "too few pictures to rank classifiers (500): pgd 3 pictures." in said
+    assert "gaussian noise 1 costs" in said and "pgd 2/255" not in said
     table = losses_table(group)
     assert table is not None and table.header == (
         "classifier",
