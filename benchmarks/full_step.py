@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -65,7 +66,7 @@ class Step:
 
     @property
     def config(self) -> TrainConfig:
-        """Of the stage: bfloat16, activations computed again."""
+        """How the step is trained: in bfloat16, with activations computed again."""
         return TrainConfig(
             objective=OBJECTIVES[self.objective],
             trained=self.trained,
@@ -207,8 +208,7 @@ def measured(step: Step, evaluate: bool = False) -> Taken:
 
 def _resident() -> float:
     """Bytes of this process in memory now."""
-    with open("/proc/self/statm") as file:  # noqa: PTH123 (no file of ours)
-        return float(file.read().split()[1]) * resource.getpagesize()
+    return float(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 @contextmanager

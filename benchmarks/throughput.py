@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import timm
@@ -95,8 +96,8 @@ def main() -> None:
         labels = torch.tensor([classifier.classes.index(one.label) for one in samples])
         for planned, loop in ((plan["clean"], evaluate), (plan["attack"], attack)):
             contestants: dict[str, Callable[[], object]] = {
-                "plain": lambda loop=loop: loop(network, images, labels),  # type: ignore[misc]
-                "bench": lambda own=planned: worker.rows(own, own.sample_ids),  # type: ignore[misc]
+                "plain": partial(loop, network, images, labels),
+                "bench": partial(worker.rows, planned, planned.sample_ids),
             }
             compare(planned.cell.family, contestants, asked.pictures, asked.rounds)
 

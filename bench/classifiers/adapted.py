@@ -68,7 +68,7 @@ class Adapted(Classifier):
 
     @override
     def flops(self) -> dict[str, float]:
-        """Of a forward pass of the network; gradients are not counted."""
+        """What one forward pass of the network costs; those of adaptation are not counted."""
         return self.inner.flops()
 
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:

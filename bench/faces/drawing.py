@@ -44,7 +44,7 @@ class DrawingStyle:
         lid_raise: Share of an eye's opening by which AU5 widens it.
         rounding: Share of the mouth's width that AU26 takes away.
         sneer_sink: How far AU10 lowers the corners of the mouth against its middle.
-        overhang: Opacity that AU4 adds to that shade.
+        overhang: Opacity that AU4 adds to the shade around an eye.
         socket: Opacity of the shade around an eye.
         glint: Radius of the light that an eye reflects.
         pale_lips: How near the lips' colour is to the skin's.

@@ -282,6 +282,7 @@ class Store:
         cells = {cell.id: cell for cell in self.planned()}
         found = {name: [n, self._digest(cells[name])] for name, n in rows.items() if name in cells}
         write_sealed(self.root / "verified.json", {"schema_version": SCHEMA, "cells": found})
+        self._verified = None
 
     def verified(self, cell: Cell) -> int:
         """How many rows of a cell were computed anew and agreed, since it was last changed."""
@@ -295,7 +296,7 @@ class Store:
         return rows if of == self._digest(cell) else 0
 
     def _digest(self, cell: Cell) -> str:
-        """Of a cell's manifest, which has a SHA-256 of each of its files."""
+        """SHA-256 of a cell's manifest, which has that of each of its files."""
         return _sha256((self.folder(cell) / "cell.json").read_bytes())
 
     def write_dataset(self, record: DatasetRecord, samples: pd.DataFrame) -> None:

@@ -71,7 +71,7 @@ class Evidence:
 
 
 def about(result: Result) -> dict[str, Any]:
-    """The parameters of an attack."""
+    """The parameters of what was done to the pictures."""
     found: dict[str, Any] = result.manifest.inputs.get("perturbation", {})
     return found
 

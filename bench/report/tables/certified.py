@@ -1,7 +1,5 @@
 """Certificates by randomised smoothing: right, and so under every change of a length."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +7,7 @@ from bench.perturb.certified import radius
 from bench.report.outcomes import share, shared_samples
 from bench.report.results import Result, ResultSet, pool
 from bench.report.spec import TableSpec, Value, captioned, counts_header, interval_name
+from bench.report.tables.attacks import about
 
 #: L2 lengths on [0, 1], as columns of the table.
 _RADII = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
@@ -27,7 +26,7 @@ def certified_table(group: ResultSet) -> TableSpec | None:
         abstains = share((lengths <= 0).astype(np.float64))
         under = [share(right * (lengths > length)) for length in radii]
         rows.append((own.name, own.cell.severity, *counts, abstains, *under))
-    about = (
+    what = (
         "Certified accuracy in percent: the smoothed verdict is right and stays so under every "
         "change of an L2 length of at most r, on pixels in [0, 1]"
     )
@@ -38,7 +37,7 @@ def certified_table(group: ResultSet) -> TableSpec | None:
     )
     return captioned(
         group,
-        *("certified", "Certified accuracy", about, cells, header, rows),
+        *("certified", "Certified accuracy", what, cells, header, rows),
         intervals=f"{interval_name(group)} intervals over pictures",
         remarks=[*sorted(used), "Abstentions count as wrong. Noise is drawn by address."],
     )
@@ -62,19 +61,14 @@ def certificates(own: Result) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 
 def farthest(own: Result) -> float:
     """The longest radius that so many samples can certify."""
-    about = _about(own)
-    return radius(about["samples"], about["samples"], own.cell.level, about["alpha"])
-
-
-def _about(own: Result) -> dict[str, Any]:
-    found: dict[str, Any] = own.manifest.inputs["perturbation"]
-    return found
+    asked = about(own)
+    return radius(asked["samples"], asked["samples"], own.cell.level, asked["alpha"])
 
 
 def _said(own: Result) -> str:
-    about = _about(own)
+    asked = about(own)
     return (
-        f"{about['samples']} noisy copies of each picture after {about['selection']} that choose "
-        f"the class; a certificate is wrong with probability {about['alpha']:g} at most "
+        f"{asked['samples']} noisy copies of each picture after {asked['selection']} that choose "
+        f"the class; a certificate is wrong with probability {asked['alpha']:g} at most "
         "(Clopper-Pearson)."
     )

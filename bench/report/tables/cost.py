@@ -26,6 +26,8 @@ from bench.store.store import Store
 from bench.util.errors import UserError
 
 AREA = "mean over costs %"
+#: What would have decided early where all steps are known.
+REPLAYED = SequentialDecision()
 
 
 def cost_table(group: ResultSet, store: Store) -> TableSpec | None:
@@ -109,8 +111,8 @@ def attacked_decisions_table(group: ResultSet, store: Store) -> TableSpec | None
         *("evaluations/image", "% of all", "agreement %", "accuracy %", "all steps %"),
     )
     said = (
-        "Early decisions under attack: evaluations of the sequential test (delta 0.01), how often "
-        "it decides as all steps do, and the accuracy of both, in percent"
+        f"Early decisions under attack, by the run's rule or replayed (delta {REPLAYED.delta:g}): "
+        "evaluations, agreement with all steps, and the accuracy of both, in percent"
     )
     return captioned(
         group,
@@ -133,7 +135,7 @@ def _early(own: Result, group: ResultSet, reader: TraceReader) -> tuple[Value, .
             ]
         else:
             sources = [reader.read(result.manifest, result.outcomes) for result in own.results]
-        full, early = compare(aligned(sources), [FULL, SequentialDecision()])
+        full, early = compare(aligned(sources), [FULL, REPLAYED])
     except UserError:  # decided while it was measured, or damaged
         manifest = own.manifest
         every = len(manifest.timesteps) * len(manifest.classes)

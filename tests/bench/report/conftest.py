@@ -1,6 +1,6 @@
 """Small stores, written through the store itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -133,7 +133,7 @@ def build(tmp_path: Path) -> Builder:
 
 
 @pytest.fixture
-def new_build(tmp_path: Path):
+def new_build(tmp_path: Path) -> Callable[[str], Builder]:
     """Further empty stores, by name."""
     return lambda name: Builder(tmp_path / name)
 
@@ -146,7 +146,7 @@ QUOTES = "\"><b>'{{ 7 * 7 }}"
 
 
 @pytest.fixture
-def runs(new_build) -> list[Path]:  # type: ignore[no-untyped-def]
+def runs(new_build: Callable[[str], Builder]) -> list[Path]:
     """Two runs of two data sets, with names that would break a page that does not escape them."""
     first, second = new_build("a run & more"), new_build("second")
     for name, right in (("resnet18", [Y, Y, N, Y]), (HOSTILE, [Y, Y, Y, Y])):

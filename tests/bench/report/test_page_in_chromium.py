@@ -353,8 +353,9 @@ def test_a_leaderboard_is_read_filtered_and_printed_like_a_report(
     plain.goto(address)
     assert plain.locator("#table-leaderboard tbody tr:visible").count() == 4
     assert plain.locator("select:visible, input:visible, button:visible").count() == 0
-    for scheme in ("light", "dark"):
-        page = browser.new_context(color_scheme=scheme).new_page()  # type: ignore[arg-type]
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        page = browser.new_context(color_scheme=scheme).new_page()
         page.goto(address)
         page.wait_for_selector("html[data-ready]")
         unfold(page)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from bench.data.open import open_dataset
 from bench.store.store import Store
 from bench.sweep import on_ray
 from bench.sweep.on_ray import _Queue, group_of
-from bench.sweep.plan import make_plan, shards_of
+from bench.sweep.plan import Shard, make_plan, shards_of
 from bench.sweep.run import run
 from bench.sweep.worker import Worker, execute, executor
 from bench.util import runtime
@@ -169,7 +169,7 @@ def test_an_actor_keeps_its_classifier_and_long_shards_come_first(tmp_path: Path
 
 
 def test_processes_are_given_a_few_shards_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a million, so that no future of each has to be kept and looked at whenever one ends."""
+    """A pool looks at all that it was given whenever one ends, and runs have a million shards."""
     held, most = 0, 0
 
     class Pool:
@@ -186,8 +186,8 @@ def test_processes_are_given_a_few_shards_at_a_time(monkeypatch: pytest.MonkeyPa
         yield Pool()
 
     monkeypatch.setattr(runtime, "pool", pool)
-    shards, ran = [object() for _ in range(50)], []
-    for shard in execute(shards, (), 3):  # type: ignore[arg-type]
+    shards, ran = [cast("Shard", object()) for _ in range(50)], list[Shard]()
+    for shard in execute(shards, (), 3):
         held -= 1
         ran.append(shard)
     assert sorted(map(id, ran)) == sorted(map(id, shards))
