@@ -25,9 +25,7 @@ class FacesData(Section):
     difficulty: Literal["default", "hard"] = "default"
     expressions: Literal["basic", "compound"] = "basic"
     domain: Domain = Field(default="default", description="The room and the camera.")
-    drawing: Literal[1, 2] = Field(
-        default=1, description="2 has light and shade, and a tighter frame."
-    )
+    drawing: Literal[1, 2] = Field(default=2, description="1 is flat, and shows the whole head.")
 
     @model_validator(mode="after")
     def _every_class_in_every_split(self) -> Self:

@@ -214,7 +214,7 @@ class DrawnFaces(DrawnDataSet):
         seed: int = 0,
         expressions: str = "basic",
         domain: str = "default",
-        drawing: int = 1,
+        drawing: int = faces.DRAWING,
     ) -> None:
         if drawing not in faces.DRAWINGS:
             raise unknown("drawing", str(drawing), map(str, faces.DRAWINGS))
@@ -226,7 +226,7 @@ class DrawnFaces(DrawnDataSet):
         self.classes = faces.EXPRESSION_SETS[expressions]
         name = "faces" if expressions == "basic" else f"faces_{expressions}"
         name = name if difficulty == "default" else f"{name}_{difficulty}"
-        name = name if drawing == 1 else f"{name}_drawing{drawing}"
+        name = name if drawing == faces.DRAWING else f"{name}_drawing{drawing}"
         super().__init__(name, sizes, seed, domain)
 
     def picture(self, sample: Sample) -> np.ndarray:
@@ -284,7 +284,7 @@ class DrawnFaces(DrawnDataSet):
 
 
 #: Raise when clips have other lengths or movements; the renderer's version counts as well.
-CLIPS_VERSION = 1
+CLIPS_VERSION = 2
 
 
 class DrawnClips(DrawnDataSet, ClipDataSet):
@@ -356,6 +356,7 @@ class DrawnClips(DrawnDataSet, ClipDataSet):
     def _drawing(self) -> list[object]:
         settings: list[object] = ["clips", CLIPS_VERSION, RENDERER_VERSION, self.seed]
         settings.append(dataclasses.asdict(faces.DIFFICULTIES["default"]))
+        settings.append(dataclasses.asdict(faces.DRAWINGS[faces.DRAWING]))
         if self.task != "expression":
             settings.append(self.task)
         if self.domain != "default":

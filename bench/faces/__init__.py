@@ -24,7 +24,7 @@ from bench.faces.action_units import (
     Difficulty,
 )
 from bench.faces.clip import TASKS, Clip, frame_count, generate_clips, sample_clip
-from bench.faces.drawing import DRAWINGS, DrawingStyle
+from bench.faces.drawing import DRAWING, DRAWINGS, DrawingStyle
 from bench.faces.face import GROUPS, Face, groups_of, sample_face
 from bench.faces.features import teeth_visible
 from bench.faces.render import draw, generate
@@ -34,6 +34,7 @@ __all__ = [
     "AU_NAMES",
     "DIFFICULTIES",
     "DOMAINS",
+    "DRAWING",
     "DRAWINGS",
     "EXPRESSIONS",
     "EXPRESSION_SETS",

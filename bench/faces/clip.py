@@ -22,11 +22,13 @@ from bench.faces.action_units import (
     sample_action_units,
 )
 from bench.faces.canvas import SIZE, Image
-from bench.faces.face import Face, named, sample_identity
+from bench.faces.drawing import DRAWING, DRAWINGS
+from bench.faces.face import Face, named, sample_identity, styled
 from bench.faces.randomness import RandomStream, address_key
 from bench.faces.render import draw
 from bench.faces.scene import DOMAINS, Domain, Scene, sample_scene
 
+_STYLE = DRAWINGS[DRAWING]
 LEAST_FRAMES, MOST_FRAMES = 12, 40
 _FRAMES_PER_SECOND = 25.0
 _BLINK_REACH = 2.5
@@ -199,7 +201,8 @@ def sample_clip(
     number, place = divmod(index, len(EXPRESSIONS))
     difficulty = DIFFICULTIES["default"]
     draws = RandomStream("drawn-clips", seed, split, "clip", index)
-    units, intensity = sample_action_units(draws, EXPRESSIONS[place], difficulty)
+    shown = EXPRESSIONS[place]
+    units, intensity = sample_action_units(draws, shown, difficulty, _STYLE.modelled)
     course = Course(
         onset=draws.uniform(0.0, 0.08),
         apex=draws.uniform(0.34, 0.46),
@@ -209,7 +212,7 @@ def sample_clip(
     movement = _sample_movement(draws)
     scene = sample_scene(draws, difficulty, named("domain", domain, DOMAINS))
     person = sample_identity(seed, f"clips-{split}", number)
-    apex = Face(split, index, EXPRESSIONS[place], intensity, units, person, scene)
+    apex = styled(Face(split, index, shown, intensity, units, person, scene, _STYLE))
     return Clip(apex, frame_count(seed, split, index), course, movement, seed)
 
 
@@ -219,7 +222,7 @@ def _sample_direction(seed: int, split: str, index: int, domain: Domain) -> Clip
     shown = [name for name in EXPRESSIONS if name != "neutral"]
     expression, difficulty = shown[number % len(shown)], DIFFICULTIES["default"]
     draws = RandomStream("drawn-clips", seed, f"direction-{split}", "clip", index)
-    units, intensity = sample_action_units(draws, expression, difficulty)
+    units, intensity = sample_action_units(draws, expression, difficulty, _STYLE.modelled)
     course = Course(
         onset=draws.uniform(0.0, 0.25),
         apex=draws.uniform(0.75, 1.0),
@@ -229,7 +232,7 @@ def _sample_direction(seed: int, split: str, index: int, domain: Domain) -> Clip
     movement = _sample_movement(draws)
     scene = sample_scene(draws, difficulty, domain)
     person = sample_identity(seed, f"clips-direction-{split}", number)
-    apex = Face(split, index, expression, intensity, units, person, scene)
+    apex = styled(Face(split, index, expression, intensity, units, person, scene, _STYLE))
     count = frame_count(seed, split, index)
     return Clip(apex, count, course, movement, seed, backwards=place == 1)
 

@@ -87,6 +87,9 @@ class DrawingStyle:
     stretch_sink: float = 0.045
 
 
+#: The version that is drawn where none is named.
+DRAWING = 2
+
 DRAWINGS: Mapping[int, DrawingStyle] = MappingProxyType(
     {
         1: DrawingStyle(version=1),

@@ -17,7 +17,7 @@ from bench.faces.action_units import (
     Difficulty,
     sample_action_units,
 )
-from bench.faces.drawing import DRAWINGS, DrawingStyle
+from bench.faces.drawing import DRAWING, DRAWINGS, DrawingStyle
 from bench.faces.randomness import Colour, RandomStream
 from bench.faces.scene import DOMAINS, Domain, Scene, sample_scene
 
@@ -255,7 +255,7 @@ class Face:
     action_units: ActionUnits
     identity: Identity
     scene: Scene
-    drawing: DrawingStyle = DRAWINGS[1]
+    drawing: DrawingStyle
 
     def attributes(self) -> dict[str, str | float | int | bool]:
         """Returns flat columns for a table: angles in radians, sizes as shares of the picture."""
@@ -301,7 +301,7 @@ def sample_face(
     difficulty: str | Difficulty = "default",
     expressions: str = "basic",
     domain: str | Domain = "default",
-    drawing: int | DrawingStyle = 1,
+    drawing: int | DrawingStyle = DRAWING,
 ) -> Face:
     """Samples the face of one picture; the same arguments always give the same face.
 
@@ -335,16 +335,14 @@ def sample_face(
     action_units, intensity = sample_action_units(draws, expression, preset, style.modelled)
     person = sample_identity(seed, population, number)
     scene = sample_scene(draws, preset, named("domain", domain, DOMAINS))
-    return Face(
-        split=split,
-        index=index,
-        expression=expression,
-        intensity=intensity,
-        action_units=action_units,
-        identity=_proportioned(person, style),
-        scene=_framed(scene, person, style),
-        drawing=style,
-    )
+    return styled(Face(split, index, expression, intensity, action_units, person, scene, style))
+
+
+def styled(face: Face) -> Face:
+    """The face with the proportions, frame and exposure of its drawing."""
+    person, style = face.identity, face.drawing
+    scene = _framed(face.scene, person, style)
+    return replace(face, identity=_proportioned(person, style), scene=scene)
 
 
 def _proportioned(person: Identity, style: DrawingStyle) -> Identity:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.faces.action_units import Difficulty
 from bench.faces.canvas import SIZE, Canvas, Image, Projection, Shape, fill_polygon, to_fixed
-from bench.faces.drawing import DrawingStyle
+from bench.faces.drawing import DRAWING, DrawingStyle
 from bench.faces.face import Face, Identity, sample_face
 from bench.faces.features import (
     brows,
@@ -119,7 +119,7 @@ def generate(
     difficulty: str | Difficulty = "default",
     expressions: str = "basic",
     domain: str | Domain = "default",
-    drawing: int | DrawingStyle = 1,
+    drawing: int | DrawingStyle = DRAWING,
 ) -> Image:
     """Samples and draws pictures of a split, one after the other.
 
