@@ -19,8 +19,8 @@ CLIPS = [sample_clip(0, "test", index) for index in range(70)]
 
 # A change here changes every result on clips.
 DIGESTS = {
-    "default": "e0e86ae7f419b9ef65aa616a3082a497e85b5d3b274c66acb76aa6277f47a9d1",
-    "archive": "6606a4235240ae92c18ef2685e0cf9b919e9fe5cf41e95fcfa4a4d1e2dc99d11",
+    "default": "2096de6b11e72cad6e09761d590beb9fbee648c6d8137075f11456bd45704f8a",
+    "archive": "7e02310b104e8902afba433f4ed5db2786fe191dd36bfab4de721025f439663d",
 }
 
 

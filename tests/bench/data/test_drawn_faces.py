@@ -85,8 +85,8 @@ def test_every_group_has_a_fair_share_and_a_name(default_groups: list[dict[str, 
 
 def test_groups_of_a_face_do_not_change(default_groups: list[dict[str, str]]) -> None:
     expected = [
-        "dark,55-80,no glasses,no facial hair,frontal,bright",
-        "dark,55-80,no glasses,no facial hair,turned,dim,weak",
+        "dark,55-80,no glasses,no facial hair,frontal,normal",
+        "dark,55-80,no glasses,no facial hair,frontal,dim,weak",
     ]
     assert [",".join(groups.values()) for groups in default_groups[:2]] == expected
     again = DrawnFaces(SIZES)
