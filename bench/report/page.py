@@ -40,6 +40,7 @@ from bench.report.spec import (
     setting,
     sizes,
 )
+from bench.store.store import Store
 from bench.util.errors import printable
 
 # ------------------------------------------------------------------------------------------------
@@ -647,19 +648,27 @@ def _commands(out: Path, reference: str | None) -> list[Command]:
     """The run, the report, and the configuration; `commands_tables` has those of single numbers."""
     place = shlex.quote(str(out))
     chosen = "" if reference is None else f" --reference {shlex.quote(reference)}"
-    commands = [
+    configs = {name: own for name, own in Store(out).configs().items() if own}
+    files = {name: "config.yaml" if len(configs) == 1 else f"{name}.yaml" for name in configs}
+    runs = "\n".join(
+        f"bench run robustness --config {shlex.quote(file)} --out {place}"
+        for file in files.values() or ["config.yaml"]
+    )
+    return [
         Command(
-            "All numbers, with the configuration below as config.yaml; --classifiers and "
+            "All numbers, with the configuration below as a file; --classifiers and "
             "--perturbations narrow it.",
-            f"bench run robustness --config config.yaml --out {place}",
+            runs,
         ),
         Command("This report, from the stored results.", f"bench report {place}{chosen}"),
+        *(
+            Command(
+                f"{files[name]}: the configuration, with all defaults.",
+                json.dumps(own, indent=2, ensure_ascii=False),
+            )
+            for name, own in configs.items()
+        ),
     ]
-    config = json.loads((out / "plan.json").read_text(encoding="utf-8")).get("config")
-    if config:
-        text = json.dumps(config, indent=2, ensure_ascii=False)
-        commands.append(Command("config.yaml: the configuration, with all defaults.", text))
-    return commands
 
 
 def _union(lists: Iterable[Iterable[_Named]]) -> list[_Named]:

@@ -252,10 +252,9 @@ class Store:
             rows[_row_key(cell)] = []
         for cell in cells:
             rows[_row_key(cell)].append(cell)
-        content = {"schema_version": SCHEMA, "config": config}
-        # A folder may have several data sets; what each was last measured with is its config.
-        content["configs"] = self._configs() | {cell.dataset: config for cell in cells}
-        content["cells"] = [cell.model_dump() for row in rows.values() for cell in row]
+        configs = self.configs() | {cell.dataset: config for cell in cells}
+        planned = [cell.model_dump() for row in rows.values() for cell in row]
+        content = {"schema_version": SCHEMA, "configs": configs, "cells": planned}
         write_sealed(self.root / "plan.json", content)
 
     def has(self, cell: Cell, shard: int, shards: int) -> bool:
@@ -341,26 +340,18 @@ class Store:
     # -- reading ---------------------------------------------------------------------------------
 
     def labels(self) -> dict[str, str]:
-        """What the run's config calls its classifiers in papers, by name; of some or none."""
+        """What configs call their classifiers in papers, by name; of some or none."""
         try:
-            config = read_sealed(self.root / "plan.json", SCHEMA)["config"]
-            found = {name: own.get("label") for name, own in config["classifiers"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            specs = [own for c in self.configs().values() for own in c["classifiers"].items()]
+            return {name: str(own["label"]) for name, own in specs if own.get("label")}
+        except (KeyError, TypeError, AttributeError):
             return {}
-        return {name: str(label) for name, label in found.items() if label}
 
-    def config(self, dataset: str) -> dict[str, Any] | None:
-        """What a data set was last measured with; None if it is not known."""
-        found = self._configs().get(dataset)
-        return found if isinstance(found, dict) else None
-
-    def _configs(self) -> dict[str, Any]:
-        """By data set. Plans of before know the last run's alone."""
+    def configs(self) -> dict[str, dict[str, Any]]:
+        """What each data set of the folder was last measured with; empty if it is not known."""
         try:
-            content = read_sealed(self.root / "plan.json", SCHEMA)
-            last = {content["cells"][-1]["dataset"]: content["config"]} if content["cells"] else {}
-            return dict(content.get("configs", last))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return dict(read_sealed(self.root / "plan.json", SCHEMA)["configs"])
+        except (OSError, ValueError, KeyError, TypeError):
             return {}
 
     def planned(self) -> list[Cell]:

@@ -161,7 +161,7 @@ class _Side:
     @classmethod
     def opened(cls, store: Store, name: str, found: Verified, reporter: Reporter) -> "_Side | None":
         """None if plan.json has no config of the data set, or one of another."""
-        given = store.config(name)
+        given = store.configs().get(name)
         if given is None:
             return None
         try:

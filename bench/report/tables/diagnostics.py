@@ -187,7 +187,7 @@ def _pixels(
 
     Real faces are in no report: their owners give them out under agreements.
     """
-    given = store.config(cell.dataset)
+    given = store.configs().get(cell.dataset)
     if given is None or not store.is_drawn(clean.manifest):
         return None, None
     from bench.config import Config  # which imports torch, like all that opens data

@@ -156,7 +156,9 @@ def test_units_are_dropped_and_added_as_the_preset_says() -> None:
     assert present - {"au25"} == ESSENTIAL["fear"]
     crowded = dataclasses.replace(preset, distractor_probability=1.0)
     assert sample_face(0, "train", 0, crowded).action_units.au12 > 0.0
-    assert sample_face(0, "train", 4, crowded, drawing=1).action_units.au12 == 0.0, "fear does not smile"
+    assert sample_face(0, "train", 4, crowded, drawing=1).action_units.au12 == 0.0, (
+        "fear does not smile"
+    )
     assert sample_face(0, "train", 4, crowded, drawing=1).action_units.au10 > 0.0
     assert sample_face(0, "train", 0, preset).action_units.au12 == 0.0
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from pages import Elements
 from PIL import Image
 
-from bench.config import load
+from bench.config import load, parse
 from bench.report import write_report
 from bench.report.outcomes import AccuracyEstimate, Difference, Number
 from bench.report.page import (
@@ -183,3 +184,16 @@ def test_the_shown_configuration_can_be_run(build, tmp_path: Path) -> None:
     assert shown.what.startswith("config.yaml")
     (tmp_path / "config.yaml").write_text(shown.text, encoding="utf-8")
     assert load(tmp_path / "config.yaml") == config
+
+
+def test_each_data_set_of_a_folder_has_its_configuration(build) -> None:
+    first, second = (load(Path(name)) for name in ("ablation.yaml", "default.yaml"))
+    build.add("net", "clean", "0", [True])
+    build.store.write_plan(build.cells, first.model_dump(mode="json"))
+    own = build.add("net", "clean", "0", [False], dataset="elsewhere")
+    build.store.write_plan([own], second.model_dump(mode="json"))
+    run, _, *configs = assemble(build.root, read(build.root), []).commands
+    assert [shown.what.split(":")[0] for shown in configs] == ["faces.yaml", "elsewhere.yaml"]
+    for shown, config in zip(configs, (first, second), strict=True):
+        assert parse(json.loads(shown.text), "shown") == config
+        assert f"--config {shown.what.split(':')[0]} " in run.text

@@ -58,7 +58,9 @@ def corruption(request: pytest.FixtureRequest) -> Corruption:
 @functools.cache
 def drawn_faces() -> np.ndarray:
     """Forty drawn faces, uint8 (40, 64, 64, 3)."""
-    return np.stack([faces.draw(faces.sample_face(0, "test", index, drawing=1)) for index in range(40)])
+    return np.stack(
+        [faces.draw(faces.sample_face(0, "test", index, drawing=1)) for index in range(40)]
+    )
 
 
 def corrupted(
