@@ -1,13 +1,11 @@
 """The figures of a report, one module per kind, each written as PNG, SVG and PDF.
 
-curves.py        accuracy against severity or budget
-certified.py     certified accuracy against the radius
+curves.py        accuracy against severity or budget; certified accuracy against the radius
 maps.py          mean accuracy of classifiers and corruptions; confusion matrices
 forest.py        recall of each class, accuracy of each group
 calibration.py   reliability diagrams; accuracy against coverage
 cost.py          accuracy against cost; each classifier with every rule
-ablation.py      EmoDC's variants
-diagnostics.py   what traces say of an EmoDC
+diagnostics.py   what traces say of an EmoDC; EmoDC's variants side by side
 drawing.py       what all share: looks, titles, files
 """
 
@@ -15,12 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from bench.report.figures.ablation import ablation_drawings
 from bench.report.figures.calibration import calibration_drawings, selective_drawings
-from bench.report.figures.certified import certified_drawings
 from bench.report.figures.cost import cost_drawings
-from bench.report.figures.curves import curve_drawings
-from bench.report.figures.diagnostics import diagnostic_drawings
+from bench.report.figures.curves import certified_drawings, curve_drawings
+from bench.report.figures.diagnostics import ablation_drawings, diagnostic_drawings
 from bench.report.figures.drawing import FORMATS, Drawing, Drawn, house_style, write
 from bench.report.figures.forest import group_drawings, recall_drawings
 from bench.report.figures.maps import across_drawings, confusion_drawings, heatmap_drawings

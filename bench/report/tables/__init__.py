@@ -4,7 +4,7 @@
 - `severities`: all corruptions at a glance, each by severity, attacks by budget, continuous levels,
   areas of curves, failure points, CE and mCE, perturbation sequences
 - `attacks`: what an accuracy under attack is worth; the worst case over attacks, smallest budgets,
-  verdicts on fresh noise; `certified`: certificates by randomised smoothing
+  verdicts on fresh noise; certificates by randomised smoothing
 - `calibration`: what calibrates confidences, whether they can be believed; who errs alike
 - `cost`: accuracy against cost, by rules replayed on traces; early decisions under attack
 - `provenance`: data sets, constants of corruptions, and what stands behind the numbers
@@ -17,9 +17,13 @@ from dataclasses import replace
 
 from bench.report.results import Results, ResultSet
 from bench.report.spec import Chapter, TableSpec, sweeps, unique
-from bench.report.tables.attacks import fresh_table, smallest_table, worst_case_table
+from bench.report.tables.attacks import (
+    certified_table,
+    fresh_table,
+    smallest_table,
+    worst_case_table,
+)
 from bench.report.tables.calibration import calibration_table, consistency_tables
-from bench.report.tables.certified import certified_table
 from bench.report.tables.clean import across_tables, clean_table, folds_tables, group_tables
 from bench.report.tables.cost import attacked_decisions_table, cost_table
 from bench.report.tables.provenance import constants_table, datasets_table, provenance_table

@@ -13,7 +13,7 @@ from bench.decisions import EVERY_RULE, replay_run
 from bench.report import write_report
 from bench.report.cards import write_cards
 from bench.report.compare import Side, pair
-from bench.report.figures.ablation import ablation_figure, points_of
+from bench.report.figures.diagnostics import ablation_figure, points_of
 from bench.report.latex import latex
 from bench.report.outcomes import p_text
 from bench.report.present import markdown
