@@ -22,7 +22,7 @@ from bench.faces import (
 )
 from bench.faces.action_units import VARIANTS
 from bench.faces.canvas import Projection
-from bench.faces.relief import shading
+from bench.faces.render import shading
 from bench.util.errors import UserError
 
 # A change here changes every result on drawing 2.
