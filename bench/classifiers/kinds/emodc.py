@@ -283,7 +283,7 @@ class EmoDCClassifier(StagedClassifier):
         """
         if self.pretrained is None:
             return super().on_paper(classes)
-        from emodc.adapters.shapes import evaluation_flops, unet_config
+        from emodc.adapters.open import evaluation_flops, unet_config
 
         config = unet_config(self.pretrained)
         if config is None:

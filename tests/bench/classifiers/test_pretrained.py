@@ -18,7 +18,7 @@ from bench.util.errors import UserError
 from bench.util.progress import Reporter
 from bench.util.runtime import pick_device
 from emodc import EmoDC, Engine, Prompts
-from emodc.adapters.shapes import evaluation_flops, unet_config
+from emodc.adapters.open import evaluation_flops, unet_config
 
 FACES = {"train": 14, "val": 7, "test": 7}
 STAGE = {"objective": {"kind": "base"}, "steps": 2, "batch_size": 4}
