@@ -18,8 +18,7 @@ import baselines.networks
 from baselines.clips import classifier as clip_networks
 from baselines.clips.hdf import ScalingConfig
 from baselines.clips.x3d import load_kinetics
-from baselines.robust import augmented
-from baselines.train import OBJECTIVES, BaselineTrainConfig, BaselineTrainer
+from baselines.train import OBJECTIVES, BaselineTrainConfig, BaselineTrainer, augmented
 from bench.data.batches import Batches
 from bench.data.clips import Augment, ClipBatches, stacked_clips
 from bench.store.checkpoints import Card

@@ -6,8 +6,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines import FaceClassifier
-from baselines.robust import AUGMENTATIONS, AdversarialTraining, augmented
-from baselines.train import BaselineTrainConfig, BaselineTrainer, _beta
+from baselines.train import (
+    AUGMENTATIONS,
+    AdversarialTraining,
+    BaselineTrainConfig,
+    BaselineTrainer,
+    _beta,
+    augmented,
+)
 from bench.classifiers.kinds import trained_with
 from bench.classifiers.kinds.baseline import BaselineClassifier
 from bench.data.batches import Batches

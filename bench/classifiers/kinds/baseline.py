@@ -11,12 +11,12 @@ from bench.util.errors import UserError
 from bench.util.section import Section
 
 if TYPE_CHECKING:
-    from baselines.robust import AdversarialTraining
+    from baselines.train import AdversarialTraining
     from bench.training.loop import TrainingJob
 
 
 class AdversarialConfig(Section):
-    """Adversarial training; see `baselines.robust`."""
+    """Adversarial training; see `baselines.train`."""
 
     method: Literal["pgd", "trades"] = "pgd"
     eps: float = Field(2.0, gt=0, le=255)  # in 1/255
@@ -26,7 +26,7 @@ class AdversarialConfig(Section):
 
     def training(self) -> "AdversarialTraining":
         """What the trainer is given."""
-        from baselines.robust import AdversarialTraining
+        from baselines.train import AdversarialTraining
 
         step = None if self.step_size is None else self.step_size / 255
         return AdversarialTraining(self.method, self.eps / 255, self.steps, step, self.beta)
