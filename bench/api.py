@@ -335,7 +335,7 @@ class RunResults:
 
     def to_pandas(self) -> "pd.DataFrame":
         """A row per cell: fractions with the ends of their 95% intervals, n, cost."""
-        from bench.report.summary import summary_frame
+        from bench.report.write import summary_frame
 
         return summary_frame(self.measured.complete).infer_objects()
 

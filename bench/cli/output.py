@@ -62,7 +62,7 @@ def print_json(content: Any) -> None:
 
 def report_content(report: "Report") -> dict[str, Any]:
     """What `bench run` and `bench report` print: summary, checks, missing cells, the folder."""
-    from bench.report.summary import gate_rows, summary_rows
+    from bench.report.write import gate_rows, summary_rows
 
     missing = [
         {**cell.cell.model_dump(exclude={"id"}), "reason": cell.reason} for cell in report.missing

@@ -11,8 +11,7 @@ figures/     what is drawn, one module per kind
 page.py      chapters of tables and figures, on one HTML page; findings.py stands first on it
 cards.py     a model card per checkpoint
 terminal.py  the compact form on a terminal
-summary.py   one row per cell: summary.csv, JSON
-write.py     everything together: OUT/report/
+write.py     everything together: OUT/report/; summary.csv, one row per cell
 publish.py   a leaderboard of several runs, as a site
 compare.py   which cells `bench compare` compares, and how they differ
 """

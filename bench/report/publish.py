@@ -33,8 +33,7 @@ from bench.report.spec import (
     setting,
     unique,
 )
-from bench.report.summary import summary_csv, summary_frame
-from bench.report.write import labels_of
+from bench.report.write import labels_of, summary_csv, summary_frame
 from bench.store.cells import Cell, pictures_of
 from bench.store.store import Store
 from bench.util.errors import UserError

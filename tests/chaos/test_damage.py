@@ -27,8 +27,8 @@ from bench.data.base import Split
 from bench.data.on_disk.packed import prepare
 from bench.data.readers.folder import Folder
 from bench.report.results import read
-from bench.report.summary import summary_frame, summary_rows
 from bench.report.tables.diagnostics import diagnose
+from bench.report.write import summary_frame, summary_rows
 from bench.store.store import Store
 from bench.sweep.run import run
 from bench.util.errors import UserError

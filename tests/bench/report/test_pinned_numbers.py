@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bench.report.present import csv_text
 from bench.report.results import read
-from bench.report.summary import summary_csv, summary_frame
 from bench.report.tables import tables
+from bench.report.write import summary_csv, summary_frame
 from bench.store.store import Store
 
 PINNED = Path(__file__).with_name("pinned_numbers.csv")

@@ -10,8 +10,8 @@ from rich.console import Console
 from bench.report import show, write_report
 from bench.report.figures.curves import curve_drawings
 from bench.report.results import read
-from bench.report.summary import summary_csv, summary_frame
 from bench.report.tables import tables
+from bench.report.write import summary_csv, summary_frame
 from bench.stats import Interval, wilson
 from bench.stats.bootstrap import two_level
 from bench.store.store import Store

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bench.report.results import read
-from bench.report.summary import summary_csv, summary_frame, summary_rows
+from bench.report.write import summary_csv, summary_frame, summary_rows
 
 Y, N = True, False
 HEADER = (
