@@ -10,15 +10,7 @@ from pydantic import ValidationError
 
 from bench import plugins
 from bench.data.base import AroundDataSet, ClipDataSet, DataSet, Sample, Split
-from bench.data.config import (
-    FACES,
-    FILES,
-    ClipsData,
-    CrossData,
-    DataConfig,
-    FacesData,
-    ShownFrames,
-)
+from bench.data.config import FACES, FILES, ClipsData, CrossData, DataConfig, FacesData, ShownFrames
 from bench.data.drawn import DrawnClips, DrawnDataSet, DrawnFaces
 from bench.data.on_disk import open_layout
 from bench.data.readers import Layout

@@ -15,14 +15,7 @@
 """
 
 from bench.perturb.attacks import ATTACKS
-from bench.perturb.base import (
-    CONTINUOUS,
-    SEVERITIES,
-    Address,
-    Batch,
-    Corruption,
-    Perturbation,
-)
+from bench.perturb.base import CONTINUOUS, SEVERITIES, Address, Batch, Corruption, Perturbation
 from bench.perturb.presets import PRESETS, Preset
 from bench.perturb.versions import SEQUENCES
 

@@ -24,15 +24,7 @@ from bench import __version__
 from bench.report.page import Command, Page, PageSection, cells_table, summary_table, write_page
 from bench.report.present import markdown, markdown_text, plain, relabelled
 from bench.report.results import Result, Results, ResultSet, read
-from bench.report.spec import (
-    Link,
-    TableSpec,
-    Value,
-    how_to_read,
-    seeds_text,
-    setting,
-    unique,
-)
+from bench.report.spec import Link, TableSpec, Value, how_to_read, seeds_text, setting, unique
 from bench.report.write import labels_of, summary_csv, summary_frame
 from bench.store.cells import Cell, pictures_of
 from bench.store.store import Store

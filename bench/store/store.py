@@ -40,15 +40,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from bench.store import records as dataset_record
-from bench.store.cells import (
-    SCHEMA,
-    Cell,
-    Gate,
-    Manifest,
-    has_other_prompts,
-    identify,
-    needs_trace,
-)
+from bench.store.cells import SCHEMA, Cell, Gate, Manifest, has_other_prompts, identify, needs_trace
 from bench.store.leases import Leases
 from bench.store.records import DatasetRecord
 from bench.store.traces import OtherPrompts, Traces

@@ -27,15 +27,7 @@ from bench.store.cells import Cell, Manifest
 from bench.store.checkpoints import Card
 from bench.store.store import Store
 from bench.sweep import costs
-from bench.sweep.plan import (
-    PlannedCell,
-    Shard,
-    make_plan,
-    pending,
-    phases,
-    refusals,
-    shards_of,
-)
+from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, phases, refusals, shards_of
 from bench.sweep.together import Together, WorkPart
 from bench.sweep.worker import Sharing, Worker, executor, worker_count
 from bench.util import runtime

@@ -22,14 +22,7 @@ from bench.data.readers.base import (
     register,
 )
 from bench.data.readers.cast import Cast, save
-from bench.data.tables import (
-    FORMATS,
-    Table,
-    column_names,
-    read_table,
-    tables_in,
-    wrong_line,
-)
+from bench.data.tables import FORMATS, Table, column_names, read_table, tables_in, wrong_line
 from bench.data.tree import EVERY, content, inside, is_absolute, locate, scan
 from bench.labels import BASIC, SPLIT_NAMES, natural_key, split_of
 from bench.util.errors import UserError, did_you_mean

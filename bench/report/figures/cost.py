@@ -32,9 +32,7 @@ from bench.report.figures.drawing import (
 from bench.report.outcomes import AccuracyEstimate
 from bench.report.replay import Compared, CostCurve, Single, cost_curves, in_flops, singles
 from bench.report.results import ResultSet
-from bench.report.spec import (
-    interval_name,
-)
+from bench.report.spec import interval_name
 from bench.stats import Interval
 from bench.store.store import Store
 

@@ -29,9 +29,7 @@ from bench.report.figures.drawing import (
 )
 from bench.report.outcomes import AccuracyEstimate, share
 from bench.report.results import Result, ResultSet
-from bench.report.spec import (
-    interval_name,
-)
+from bench.report.spec import interval_name
 from bench.report.tables.attacks import certificates, farthest, pooled_certificates
 from bench.store.cells import FAMILIES
 

@@ -25,9 +25,7 @@ from bench.report.figures.drawing import (
 )
 from bench.report.outcomes import AccuracyEstimate
 from bench.report.results import ResultSet
-from bench.report.spec import (
-    interval_name,
-)
+from bench.report.spec import interval_name
 from bench.report.tables.ablation import Variant, pairs_with_base, variants
 from bench.report.tables.diagnostics import PROMPTS, Diagnosis, PictureCase
 from bench.stats import Interval, wilson

@@ -31,11 +31,7 @@ from bench.report.figures.drawing import (
 from bench.report.outcomes import AccuracyEstimate, recognised, share, shared_samples
 from bench.report.ranking import FEWEST
 from bench.report.results import CLASS, Attribute, Result, ResultSet, attributes, classes
-from bench.report.spec import (
-    Chapter,
-    interval_name,
-    sizes,
-)
+from bench.report.spec import Chapter, interval_name, sizes
 from bench.store.store import Store
 
 _EACH = 3  # as many corruptions have marks of their own; of more, only the mean is legible

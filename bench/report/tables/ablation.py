@@ -24,13 +24,7 @@ from bench.report.outcomes import (
     shared_samples,
 )
 from bench.report.results import Result, Results, ResultSet
-from bench.report.spec import (
-    TableSpec,
-    Value,
-    caption,
-    interval_name,
-    setting,
-)
+from bench.report.spec import TableSpec, Value, caption, interval_name, setting
 from bench.stats import detectable_difference, holm, mcnemar
 from bench.stats.bootstrap import two_level_ratio
 from bench.store.checkpoints import nearest_base

@@ -13,11 +13,7 @@ import numpy as np
 from bench.report.outcomes import AccuracyEstimate, Number, shared_samples
 from bench.report.present import csv_cell
 from bench.report.results import Result, Results, ResultSet
-from bench.report.spec import (
-    TableSpec,
-    Value,
-    caption,
-)
+from bench.report.spec import TableSpec, Value, caption
 from bench.stats import Interval
 from bench.store.cells import Cell, pictures_of
 from bench.store.store import Store
