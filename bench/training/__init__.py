@@ -3,5 +3,4 @@
 loop.py            one loop for every trainer: saved while it runs, continued exactly; its data
 stage.py           one stage of an EmoDC: validation, early stop, the gate
 discriminative.py  a network of pictures, or of clips
-side_by_side.py    several trainings at once
 """

@@ -14,15 +14,14 @@ from bench.classifiers import checkpoints
 from bench.config import Config, load
 from bench.data.open import open_dataset
 from bench.store.checkpoints import Card
-from bench.training import side_by_side
 from bench.util import runtime
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 
 SCRIPT = """
 import sys
-from bench.training import side_by_side
-side_by_side.WORTHWHILE = 0.0
+from bench.classifiers import checkpoints
+checkpoints.WORTHWHILE = 0.0
 from bench.cli import main
 sys.exit(main())
 """
@@ -53,7 +52,7 @@ def weights(found: dict[tuple[str, int], Path]) -> dict[tuple[str, int], str]:
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """However short the trainings are, and on any machine."""
-    monkeypatch.setattr(side_by_side, "WORTHWHILE", 0.0)
+    monkeypatch.setattr(checkpoints, "WORTHWHILE", 0.0)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
 
@@ -100,7 +99,7 @@ def test_the_number_depends_on_config_and_machine_alone(
     chosen = config(workers=change.get("workers", 2))
     dataset = open_dataset(chosen.data, 0)
     chains, seconds = int(change.get("chains", 3)), change.get("seconds", 600.0)
-    assert side_by_side.process_count(chosen, dataset, chains, seconds) == processes
+    assert checkpoints.process_count(chosen, dataset, chains, seconds) == processes
 
 
 def test_an_interrupted_run_saves_every_training_and_continues(tmp_path: Path) -> None:
