@@ -12,9 +12,9 @@ def regress(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:
     """Run a small fixed subset, compare it with the committed results; exit code 2 if one moved."""
-    from bench import regression
+    from bench.sweep import verify
 
-    changes = regression.run(update)
+    changes = verify.regress(update)
     if json:
         print_json({"moved": changes, "updated": update})
     else:

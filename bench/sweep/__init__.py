@@ -1,8 +1,10 @@
-"""The sweep: plan (cells, shards), worker, executors.
+"""The sweep: a config's cells, planned, measured and checked.
 
-- `plan`       config + checkpoints -> cells and the shards still to do
-- `worker`     one shard: pictures -> perturbation -> classifier -> rows
-- `executors`  where shards run: this process, or one process per core
-- `command`    the command line that computes a cell
-- `run`        the whole of `bench run robustness`
+- `plan`      config + checkpoints -> cells and the shards still to do
+- `costs`     what they will cost
+- `worker`    one shard, in which process: pictures -> perturbation -> classifier -> rows
+- `on_ray`    shards on a Ray cluster
+- `together`  several runs at one folder
+- `run`       the whole of `bench run robustness`
+- `verify`    stored rows computed anew; the regression subset
 """

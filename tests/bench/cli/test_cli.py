@@ -14,10 +14,9 @@ from command_line import assert_refused, call_apart
 from PIL import Image
 from support import TINY, write_pictures
 
-from bench import regression
 from bench.cli import main
 from bench.store.store import Store
-from bench.sweep import costs
+from bench.sweep import costs, verify
 
 
 @pytest.mark.parametrize("command", [(), ("run",), ("data",), ("data", "make-like")])
@@ -297,6 +296,6 @@ def test_data_and_regress_as_json(document, monkeypatch, tmp_path: Path) -> None
     sheet = tmp_path / "sheet.png"
     code, content = document("data", "show", "faces", "--out", sheet, "--columns", 1)
     assert (code, content) == (0, {"dataset": "faces", "sheet": str(sheet)})
-    monkeypatch.setattr(regression, "run", lambda update: ["accuracy moved"])
+    monkeypatch.setattr(verify, "regress", lambda update: ["accuracy moved"])
     assert document("regress") == (2, {"moved": ["accuracy moved"], "updated": False})
     assert document("regress", "--update")[0] == 0

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from bench.regression import compare
+from bench.sweep.verify import golden_changes
 
 GOLDEN: dict[str, dict[str, Any]] = {
     "pixels": {"clean 0": "aa"},
@@ -20,11 +20,11 @@ def moved(path: tuple[str, ...], value: object) -> list[str]:
     for key in path[:-1]:
         target = target[key]
     target[path[-1]] = value
-    return compare(GOLDEN, found)
+    return golden_changes(GOLDEN, found)
 
 
 def test_equal_results_are_quiet() -> None:
-    assert compare(GOLDEN, copy.deepcopy(GOLDEN)) == []
+    assert golden_changes(GOLDEN, copy.deepcopy(GOLDEN)) == []
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_small_differences_of_processors_are_accepted() -> None:
 def test_a_cell_that_is_gone_is_said() -> None:
     left = {"emodc pgd 2/255": GOLDEN["cells"]["emodc pgd 2/255"]}
     found = {"pixels": GOLDEN["pixels"], "cells": left}
-    assert compare(GOLDEN, found) == ["emodc clean 0: is gone"]
+    assert golden_changes(GOLDEN, found) == ["emodc clean 0: is gone"]
