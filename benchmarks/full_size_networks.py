@@ -8,9 +8,9 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from bench.util import rng
 from emodc import Denoiser, EmoDC, Evaluation, Prompts, UNetDenoiser, small_denoiser
-from emodc.prompts import word_tokenizer
 from emodc.selftest import patterns
 from emodc.settings import Precision
+from emodc.small import word_tokenizer
 
 CLASSES = ("neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust")
 PROMPTS = Prompts(CLASSES)

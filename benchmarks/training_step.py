@@ -20,7 +20,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from bench.util import rng, runtime
 from emodc import Conditions, Denoiser, Pixels, Prompts, SmallDenoiser, UNetDenoiser, small_denoiser
 from emodc.diffusion.schedule import cosine_scheduler
-from emodc.prompts import word_tokenizer
+from emodc.small import word_tokenizer
 from emodc.training.objectives import AMDiT, Base, Objective
 from emodc.training.trainer import EmoDCTrainer, TrainConfig
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from emodc.hub import EmoDCPipeline
     from emodc.late import LateConditionedUNet, UNetClassifier
     from emodc.latents import PatchPCA
-    from emodc.prompts import Prompts
+    from emodc.settings import Prompts
     from emodc.small import SmallDenoiser, small_control, small_denoiser
     from emodc.unet import SharedTrunkClassifier, SharedTrunkUNet
 
@@ -61,7 +61,7 @@ _MODULES = {
     "latents": ("PatchPCA",),
     "decisions.live": ("Engine", "Verdict"),
     "hub": ("EmoDCPipeline",),
-    "prompts": ("Prompts",),
+    "settings": ("Prompts",),
     "diffusion.schedule": ("Process",),
     "small": ("SmallDenoiser", "small_control", "small_denoiser"),
     "unet": ("SharedTrunkClassifier", "SharedTrunkUNet"),

@@ -18,7 +18,7 @@ from emodc.decisions.rules import SequentialTest
 from emodc.diffusion.denoiser import Conditions, Denoiser, Picture, as_tensors, pixel_address
 from emodc.diffusion.measuring import Evaluation, Trace, autocast, errors_at, prepare
 from emodc.diffusion.schedule import timestep_grid
-from emodc.prompts import Prompts
+from emodc.settings import Prompts
 
 if TYPE_CHECKING:
     from emodc.decisions.fit import Fit

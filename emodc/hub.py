@@ -27,8 +27,7 @@ from emodc.adapters.open import CheckpointError, kind_of_denoiser, local_folder,
 from emodc.card import render
 from emodc.decisions.fit import Fit
 from emodc.diffusion.denoiser import Denoiser
-from emodc.prompts import Prompts
-from emodc.settings import ErrorSettings, chosen
+from emodc.settings import ErrorSettings, Prompts, chosen
 
 if TYPE_CHECKING:
     from emodc.classifier import EmoDC

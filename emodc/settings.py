@@ -1,7 +1,7 @@
 """What a person chooses of an EmoDC: prompts, how errors are measured, training, how to compute.
 
 Plain dataclasses without torch, so that a config can be checked in a moment. The code extends them
-by what it alone knows (`Evaluation`, `TrainConfig`, `Engine`, `Prompts`), and a config of the bench
+by what it alone knows (`Evaluation`, `TrainConfig`, `Engine`), and a config of the bench
 by what only a run knows; fields, defaults and limits stand here once. The limits are annotations:
 pydantic checks them where settings come from a file.
 """
@@ -25,6 +25,19 @@ Trained = Literal["all", "lora", "text"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
+#: How a class is worded within a template. A class that neither this nor `PromptTexts.words` has is
+#: worded by its name, which suits compound expressions ("happily_surprised") as they stand.
+WORDS = {
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprise": "surprised",
+    "fear": "fearful",
+    "anger": "angry",
+    "disgust": "disgusted",
+    "contempt": "contemptuous",
+}
+
+
 def _some(templates: tuple[str, ...]) -> tuple[str, ...]:
     if not templates:
         raise ValueError("it needs one template or more")
@@ -40,7 +53,7 @@ class PromptTexts:
             mean over its templates.
         non_class: Text that describes the picture without naming a class.
         null: Text of the null prompt.
-        words: How classes are worded, where `emodc.prompts.WORDS` should not decide.
+        words: How classes are worded, where `WORDS` should not decide.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -52,6 +65,55 @@ class PromptTexts:
     non_class: str = "a photo of a face"
     null: str = ""
     words: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prompts(PromptTexts):
+    """The texts that condition the denoiser.
+
+    A prompt is positive when it names the class of the picture, negative when it names another
+    one. Two prompts name no class: the null prompt (the empty text) and the non-class prompt.
+
+    Attributes:
+        classes: Class names; their order is the order of the logits.
+    """
+
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) < 2 or len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"EmoDC needs two or more different classes, got {self.classes}")
+        for template in self.templates:
+            if template.count("{}") != 1:
+                raise ValueError(f"a prompt template needs exactly one {{}}, got {template!r}")
+        strangers = sorted(set(self.words) - set(self.classes))
+        if strangers:
+            raise ValueError(f"prompt words for {', '.join(strangers)}, which are not classes")
+        texts = self.texts()
+        if not self.templates or len(set(texts[: self.null_index])) < self.null_index:
+            raise ValueError(f"two classes share a prompt, or there is none: {texts}")
+
+    def texts(self) -> list[str]:
+        """All prompts: per class its templates in order, then null, then non-class."""
+        named = [
+            template.format(self._word(name))
+            for name in self.classes
+            for template in self.templates
+        ]
+        return [*named, self.null, self.non_class]
+
+    @property
+    def null_index(self) -> int:
+        """Row of the null prompt in `texts()`; the class prompts are the rows before it."""
+        return len(self.classes) * len(self.templates)
+
+    @property
+    def non_class_index(self) -> int:
+        """Row of the non-class prompt in `texts()`."""
+        return self.null_index + 1
+
+    def _word(self, name: str) -> str:
+        return self.words.get(name) or WORDS.get(name) or name.replace("_", " ").lower()
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,21 @@ word-level tokenizer. A prompt enters it at the last layer (`emodc.unet`) or in 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerBase
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from typing_extensions import override
 
 from emodc.diffusion.denoiser import Conditions, Denoiser
 from emodc.diffusion.schedule import Process, cosine_scheduler
 from emodc.late import LateConditionedUNet, UNetClassifier
 from emodc.latents import PatchPCA
-from emodc.prompts import Prompts, word_tokenizer
+from emodc.settings import Prompts
 from emodc.unet import MatchedControlNetwork, SharedTrunkClassifier, SharedTrunkUNet
 
 SmallUNet = SharedTrunkUNet | SharedTrunkClassifier | LateConditionedUNet | UNetClassifier
@@ -220,3 +226,27 @@ def _assembled(
         texts = prompts.texts()[: prompts.null_index]
         unet.prompt.fit(denoiser.encode_texts(texts).hidden)
     return denoiser
+
+
+PAD, BOS, EOS, UNKNOWN = "<pad>", "<bos>", "<eos>", "<unk>"
+
+
+def word_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
+    """A tokenizer with one token per word of `texts`, saved and loaded like any other."""
+    words = sorted({word for text in texts for word in text.split()})
+    vocabulary = {word: index for index, word in enumerate([PAD, BOS, EOS, UNKNOWN, *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A {EOS}",
+        special_tokens=[(BOS, vocabulary[BOS]), (EOS, vocabulary[EOS])],
+    )
+    longest = max(len(text.split()) for text in texts) + 2
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=longest,
+        pad_token=PAD,
+        bos_token=BOS,
+        eos_token=EOS,
+        unk_token=UNKNOWN,
+    )

@@ -1,8 +1,9 @@
 """`bench verify` and `bench regress`: are results what they should be?
 
-Of a store: are its rows what its config, data and checkpoints give? Every file is read with the store's own checks first; these find what contradicts itself. What is
-consistent and still wrong (another seed, another checkpoint's rows, invented numbers) is found by
-computing rows again and comparing them with what is stored.
+Of a store: are its rows what its config, data and checkpoints give? Every file is read with the
+store's own checks first; these find what contradicts itself. What is consistent and still wrong
+(another seed, another checkpoint's rows, invented numbers) is found by computing rows again and
+comparing them with what is stored.
 """
 
 import hashlib

@@ -24,8 +24,7 @@ from torch import Tensor, nn
 from emodc.diffusion.denoiser import Conditions, Denoiser
 from emodc.diffusion.measuring import autocast
 from emodc.diffusion.noise import torch_generator
-from emodc.prompts import Prompts
-from emodc.settings import Precision, StageSettings, Trained
+from emodc.settings import Precision, Prompts, StageSettings, Trained
 from emodc.training.objectives import Base, BatchErrors, Objective
 
 # ------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 import pytest
 
 from emodc import Prompts
-from emodc.prompts import word_tokenizer
+from emodc.small import word_tokenizer
 
 
 def test_texts_are_classes_then_null_then_non_class() -> None:

@@ -18,8 +18,8 @@ from pipelines import PROMPTS, clip_tokenizer, text_model, tiny
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from emodc import Denoiser, EmoDC, Evaluation, FlowDenoiser, Pixels, Process, Prompts, UNetDenoiser
-from emodc.prompts import word_tokenizer
 from emodc.selftest import SelfTestReport, check, patterns
+from emodc.small import word_tokenizer
 
 SIDE = 16
 PLAN = Evaluation(low=0, high=1000, precision="float32")

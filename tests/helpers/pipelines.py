@@ -22,7 +22,7 @@ from transformers import (
 
 from bench.util import rng
 from emodc import Denoiser, FlowDenoiser, Pixels, Prompts, UNetDenoiser
-from emodc.prompts import word_tokenizer
+from emodc.small import word_tokenizer
 
 PROMPTS = Prompts(("neutral", "happiness", "sadness"))
 TEXT = {
