@@ -115,7 +115,7 @@ def main() -> None:
     # Not needed to index, and half a gigabyte by itself.
     import torch
 
-    from bench.data.batches import stacked
+    from bench.training.loop import stacked
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,6 @@ T is the number of frames asked for, N the number of frames in the clip.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
@@ -19,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.data.base import AroundDataSet, ClipDataSet, DataSet, FrameChange, Sample, Split
-from bench.data.batches import choose
 from bench.util import rng
 from bench.util.errors import unknown
 from bench.util.files import digest
@@ -378,99 +376,6 @@ def _jittered(frames: Tensor, draws: np.random.Generator, jitter: float) -> Tens
     frames = (contrast * frames + (1.0 - contrast) * middle).clamp(0.0, 1.0)
     grey = (frames * weights).sum(1, keepdim=True)
     return (saturation * frames + (1.0 - saturation) * grey).clamp(0.0, 1.0)
-
-
-def stacked_clips(
-    dataset: ClipDataSet, split: Split, length: int, size: int, padding: str = DEFAULT_PADDING
-) -> tuple[Tensor, Tensor]:
-    """A whole split: uint8 clips (N, 3, T, size, size) and int64 labels (N,).
-
-    Raises:
-        UserError: If a clip can no longer be read.
-    """
-    samples = dataset.samples(split)
-    clips = torch.empty((len(samples), 3, length, size, size), dtype=torch.uint8)
-    for row, sample in enumerate(samples):
-        clip = clip_tensor(dataset, sample, length, size, padding=padding)
-        clips[row] = (clip * 255.0).round().to(torch.uint8)
-    numbers = {name: number for number, name in enumerate(dataset.classes)}
-    return clips, torch.tensor([numbers[sample.label] for sample in samples])
-
-
-class ClipBatches:
-    """Random batches of clips; batch `step` is a function of (seed, step).
-
-    Args:
-        dataset: Whose clips; they are read when they are asked for.
-        batch_size: Clips per batch.
-        seed: Names the batches.
-        split: The split they are drawn from, with replacement.
-        length: As in `clip_tensor`.
-        size: As in `clip_tensor`.
-        sampler: As in `clip_tensor`.
-        padding: As in `clip_tensor`.
-        balanced: Draw every class equally often, however many clips it has.
-        augment: As in `clip_tensor`.
-        readers: Threads that read clips; they change nothing but the time. With several the next
-            batch is read while the caller works on one.
-    """
-
-    def __init__(
-        self,
-        dataset: ClipDataSet,
-        batch_size: int,
-        seed: int,
-        split: Split = "train",
-        length: int = LENGTH,
-        size: int = SIZE,
-        sampler: str = "tsn_random",
-        padding: str = DEFAULT_PADDING,
-        balanced: bool = False,
-        augment: Augment | None = Augment(),  # noqa: B008 - a tuple
-        readers: int = 1,
-    ) -> None:
-        self.dataset, self.samples = dataset, dataset.samples(split)
-        numbers = {name: number for number, name in enumerate(dataset.classes)}
-        self.labels = torch.tensor([numbers[sample.label] for sample in self.samples])
-        self.batch_size, self.seed, self.balanced = batch_size, seed, balanced
-        self.length, self.size, self.sampler, self.padding = length, size, sampler, padding
-        self.augment = augment
-        self._readers = ThreadPoolExecutor(readers) if readers > 1 else None
-        self._ahead: tuple[int, list[Future[Tensor]]] | None = None
-
-    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        """float32 clips (B, 3, T, H, W) in [0, 1] and int64 labels (B,), indices into `classes`."""
-        chosen = self._chosen(step)
-        if self._readers is None:
-            clips = [self._row(step, row, int(number)) for row, number in enumerate(chosen)]
-        else:
-            ready = self._ahead[1] if self._ahead and self._ahead[0] == step else self._begun(step)
-            self._ahead = step + 1, self._begun(step + 1)
-            clips = [row.result() for row in ready]
-        return torch.stack(clips), self.labels[chosen]
-
-    def _chosen(self, step: int) -> Tensor:
-        draws = rng.generator(self.seed, "clips", step)
-        return choose(draws, self.labels, self.batch_size, self.balanced)
-
-    def _begun(self, step: int) -> "list[Future[Tensor]]":
-        """The rows of a batch, being read."""
-        assert self._readers is not None
-        chosen = enumerate(self._chosen(step).tolist())
-        return [self._readers.submit(self._row, step, row, number) for row, number in chosen]
-
-    def _row(self, step: int, row: int, number: int) -> Tensor:
-        """One clip, from draws of its own: how many another one needs does not matter."""
-        return clip_tensor(
-            self.dataset,
-            self.samples[number],
-            self.length,
-            self.size,
-            self.sampler,
-            self.padding,
-            rng.generator(self.seed, "clip", step, row),
-            augment=self.augment,
-        )
 
 
 def random_view(

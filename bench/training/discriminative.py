@@ -19,10 +19,9 @@ from baselines.clips import classifier as clip_networks
 from baselines.clips.hdf import ScalingConfig
 from baselines.clips.x3d import load_kinetics
 from baselines.train import OBJECTIVES, BaselineTrainConfig, BaselineTrainer, augmented
-from bench.data.batches import Batches
-from bench.data.clips import Augment, ClipBatches, stacked_clips
+from bench.data.clips import Augment
 from bench.store.checkpoints import Card
-from bench.training.loop import TrainingJob
+from bench.training.loop import Batches, ClipBatches, TrainingJob, stacked_clips
 from bench.util import rng
 from bench.util.errors import UserError
 

@@ -7,18 +7,21 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 
 from baselines.networks import INPUT_SIZE
-from bench.data.base import DataSet, Split
-from bench.data.batches import choose, stacked
+from bench.data.base import ClipDataSet, DataSet, Sample, Split
+from bench.data.clips import DEFAULT_PADDING, LENGTH, SIZE, Augment, clip_tensor
+from bench.data.images import UnreadablePicture
 from bench.store.checkpoints import Card, fingerprint
 from bench.util import rng
 from bench.util.errors import UserError
@@ -164,7 +167,10 @@ def _restore(trainer: Trainer, path: Path) -> float:
 
 
 # ------------------------------------------------------------------------------------------------
-# What it is given: the splits as tensors, and as latents that were encoded once.
+# What it is given: splits as tensors, addressed batches of them, and latents encoded once.
+
+
+_SHIFT = 4  # pixels that pictures are shifted by, at most
 
 
 class TrainingData:
@@ -183,6 +189,108 @@ class TrainingData:
         if (name, size) not in self._splits:
             self._splits[name, size] = stacked(self.dataset, name, size)
         return self._splits[name, size]
+
+
+def stacked(dataset: DataSet, split: Split, size: int) -> tuple[Tensor, Tensor]:
+    """A whole split at one size.
+
+    Returns:
+        uint8 (N, 3, size, size), resized as classifiers resize; int64 labels (N,), indices into
+        `dataset.classes`.
+
+    Raises:
+        UserError: If a picture can no longer be read.
+    """
+    samples = dataset.samples(split)
+    images = torch.empty((len(samples), 3, size, size), dtype=torch.uint8)
+    for row, sample in enumerate(samples):
+        try:
+            picture = torch.from_numpy(np.array(dataset.picture(sample))).permute(2, 0, 1)
+        except UnreadablePicture as error:
+            raise UserError(
+                f"{sample.id} of {dataset.name}, {split}: {error}. The same command starts again "
+                "from the pictures that are there.",
+                1,
+            ) from error
+        if picture.shape[1:] != (size, size):
+            resized = F.interpolate(
+                picture[None].float(), (size, size), mode="bilinear", antialias=True
+            )
+            picture = resized[0].round().clamp(0, 255).to(torch.uint8)
+        images[row] = picture
+    return images, _labels(dataset, samples)
+
+
+def _labels(dataset: DataSet, samples: Sequence[Sample]) -> Tensor:
+    numbers = {name: number for number, name in enumerate(dataset.classes)}
+    return torch.tensor([numbers[sample.label] for sample in samples])
+
+
+class Batches:
+    """Random batches with flips and small shifts; batch `step` is a function of (seed, step).
+
+    Args:
+        images: uint8 (N, 3, S, S).
+        labels: int64 (N,).
+        batch_size: Rows per batch.
+        seed: Names the batches.
+        balanced: Draw every class equally often, however many pictures it has.
+        augment: Changes a batch, float32 (B, 3, S, S) in [0, 1], with torch's global generator.
+        numbers: Give the pictures' numbers in the place of their labels.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        seed: int,
+        balanced: bool = False,
+        augment: Callable[[Tensor], Tensor] | None = None,
+        numbers: bool = False,
+    ) -> None:
+        self.images, self.labels = images, labels
+        self.batch_size, self.seed, self.balanced = batch_size, seed, balanced
+        self.augment, self.numbers = augment, numbers
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """float32 images (B, 3, S, S) in [0, 1] and int64 labels (B,)."""
+        draws = rng.generator(self.seed, "batch", step)
+        chosen = choose(draws, self.labels, self.batch_size, self.balanced)
+        flips = draws.random(self.batch_size) < 0.5
+        corners = draws.integers(2 * _SHIFT + 1, size=(self.batch_size, 2))
+        size = self.images.shape[-1]
+        padded = F.pad(self.images[chosen].float() / 255.0, (_SHIFT,) * 4, mode="replicate")
+        rows = [
+            (image.flip(2) if flip else image)[:, top : top + size, left : left + size]
+            for image, flip, (top, left) in zip(padded, flips, corners, strict=True)
+        ]
+        batch = torch.stack(rows)
+        if self.augment is not None:
+            with rng.fenced(self.seed, "augmentation", step):
+                batch = self.augment(batch)
+        return batch, chosen if self.numbers else self.labels[chosen]
+
+
+def choose(draws: np.random.Generator, labels: Tensor, count: int, balanced: bool) -> Tensor:
+    """Indices of `count` samples, drawn with replacement, int64 (count,).
+
+    Args:
+        draws: Where they are drawn from.
+        labels: int64 (N,).
+        count: How many.
+        balanced: Draw the class first, uniformly among those present, then a sample of it.
+    """
+    if not balanced:
+        return torch.from_numpy(draws.integers(len(labels), size=count))
+    present = labels.unique().tolist()
+    members = [torch.nonzero(labels == label).flatten() for label in present]
+    classes = draws.integers(len(present), size=count)
+    places = draws.random(count)
+    picked = [
+        members[k][int(place * len(members[k]))] for k, place in zip(classes, places, strict=True)
+    ]
+    return torch.stack(picked)
 
 
 class LatentBatches:
@@ -245,6 +353,97 @@ def cached_latents(
             cache.flush()
     loop.accelerator.wait_for_everyone()
     return path
+
+
+def stacked_clips(
+    dataset: ClipDataSet, split: Split, length: int, size: int, padding: str = DEFAULT_PADDING
+) -> tuple[Tensor, Tensor]:
+    """A whole split: uint8 clips (N, 3, T, size, size) and int64 labels (N,).
+
+    Raises:
+        UserError: If a clip can no longer be read.
+    """
+    samples = dataset.samples(split)
+    clips = torch.empty((len(samples), 3, length, size, size), dtype=torch.uint8)
+    for row, sample in enumerate(samples):
+        clip = clip_tensor(dataset, sample, length, size, padding=padding)
+        clips[row] = (clip * 255.0).round().to(torch.uint8)
+    return clips, _labels(dataset, samples)
+
+
+class ClipBatches:
+    """Random batches of clips; batch `step` is a function of (seed, step).
+
+    Args:
+        dataset: Whose clips; they are read when they are asked for.
+        batch_size: Clips per batch.
+        seed: Names the batches.
+        split: The split they are drawn from, with replacement.
+        length: As in `clip_tensor`.
+        size: As in `clip_tensor`.
+        sampler: As in `clip_tensor`.
+        padding: As in `clip_tensor`.
+        balanced: Draw every class equally often, however many clips it has.
+        augment: As in `clip_tensor`.
+        readers: Threads that read clips; they change nothing but the time. With several the next
+            batch is read while the caller works on one.
+    """
+
+    def __init__(
+        self,
+        dataset: ClipDataSet,
+        batch_size: int,
+        seed: int,
+        split: Split = "train",
+        length: int = LENGTH,
+        size: int = SIZE,
+        sampler: str = "tsn_random",
+        padding: str = DEFAULT_PADDING,
+        balanced: bool = False,
+        augment: Augment | None = Augment(),  # noqa: B008 - a tuple
+        readers: int = 1,
+    ) -> None:
+        self.dataset, self.samples = dataset, dataset.samples(split)
+        self.labels = _labels(dataset, self.samples)
+        self.batch_size, self.seed, self.balanced = batch_size, seed, balanced
+        self.length, self.size, self.sampler, self.padding = length, size, sampler, padding
+        self.augment = augment
+        self._readers = ThreadPoolExecutor(readers) if readers > 1 else None
+        self._ahead: tuple[int, list[Future[Tensor]]] | None = None
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """float32 clips (B, 3, T, H, W) in [0, 1] and int64 labels (B,), indices into `classes`."""
+        chosen = self._chosen(step)
+        if self._readers is None:
+            clips = [self._row(step, row, int(number)) for row, number in enumerate(chosen)]
+        else:
+            ready = self._ahead[1] if self._ahead and self._ahead[0] == step else self._begun(step)
+            self._ahead = step + 1, self._begun(step + 1)
+            clips = [row.result() for row in ready]
+        return torch.stack(clips), self.labels[chosen]
+
+    def _chosen(self, step: int) -> Tensor:
+        draws = rng.generator(self.seed, "clips", step)
+        return choose(draws, self.labels, self.batch_size, self.balanced)
+
+    def _begun(self, step: int) -> "list[Future[Tensor]]":
+        """The rows of a batch, being read."""
+        assert self._readers is not None
+        chosen = enumerate(self._chosen(step).tolist())
+        return [self._readers.submit(self._row, step, row, number) for row, number in chosen]
+
+    def _row(self, step: int, row: int, number: int) -> Tensor:
+        """One clip, from draws of its own: how many another one needs does not matter."""
+        return clip_tensor(
+            self.dataset,
+            self.samples[number],
+            self.length,
+            self.size,
+            self.sampler,
+            self.padding,
+            rng.generator(self.seed, "clip", step, row),
+            augment=self.augment,
+        )
 
 
 # ------------------------------------------------------------------------------------------------

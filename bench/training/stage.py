@@ -14,9 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data.base import DataSet
-from bench.data.batches import Batches
 from bench.store.checkpoints import Card, conditioning_check, judge, split_errors
-from bench.training.loop import LatentBatches, Loop, TrainingData, TrainingJob, cached_latents
+from bench.training.loop import (
+    Batches,
+    LatentBatches,
+    Loop,
+    TrainingData,
+    TrainingJob,
+    cached_latents,
+)
 from bench.util import rng
 from bench.util.errors import UserError
 from bench.util.files import digest

@@ -14,8 +14,8 @@ from baselines.networks import require_architecture
 from baselines.train import OBJECTIVES, BaselineTrainConfig, BaselineTrainer, SelfCure
 from bench.classifiers.kinds.baseline import BaselineClassifier
 from bench.config import parse
-from bench.data.batches import Batches
 from bench.sweep.run import run
+from bench.training.loop import Batches
 from bench.util.errors import UserError
 from bench.util.progress import Reporter
 

@@ -16,7 +16,7 @@ from baselines.train import (
 )
 from bench.classifiers.kinds import trained_with
 from bench.classifiers.kinds.baseline import BaselineClassifier
-from bench.data.batches import Batches
+from bench.training.loop import Batches
 
 EPS = 8 / 255
 

@@ -4,57 +4,25 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from made_up_clips import MadeUp, shown
 
-from bench.data.base import ClipDataSet, Sample, Split
+from bench.data.base import Sample
 from bench.data.clips import (
     CROP_AREA,
     CROP_RATIO,
     PADDINGS,
     SAMPLERS,
     Augment,
-    ClipBatches,
     ClipFrames,
     ShownClips,
     clip_tensor,
     random_view,
-    stacked_clips,
 )
 from bench.data.config import Padding, Sampler
 from bench.perturb.base import Address
 from bench.perturb.clips import DEFECTS
 from bench.util import rng
 from bench.util.errors import UserError
-
-COUNTS = {"short": 5, "exact": 16, "long": 50}
-
-
-class MadeUp(ClipDataSet):
-    """Clips of 40x60 whose red is the frame's number, whose green rises to the right and whose
-    blue rises downwards."""
-
-    name, kind, digest = "made_up", "made-up clips", "0"
-    classes = ("neutral", "happiness", "sadness")
-
-    def samples(self, split: Split) -> Sequence[Sample]:
-        return [Sample(name, label) for name, label in zip(COUNTS, self.classes, strict=True)]
-
-    def size(self, sample: Sample) -> tuple[int, int]:
-        return 40, 60
-
-    def frame_count(self, sample: Sample) -> int:
-        return COUNTS[sample.id]
-
-    def clip(self, sample: Sample, frames: Sequence[int]) -> np.ndarray:
-        clip = np.zeros((len(frames), 40, 60, 3), np.uint8)
-        clip[..., 0] = np.array(frames)[:, None, None]
-        clip[..., 1] = np.arange(60) * 4
-        clip[..., 2] = np.arange(40)[:, None] * 6
-        return clip
-
-
-def shown(clip: torch.Tensor) -> list[int]:
-    """The numbers of the frames in a clip."""
-    return (clip[0, :, 0, 0] * 255).round().int().tolist()
 
 
 @pytest.fixture
@@ -135,46 +103,6 @@ def test_a_frame_in_which_no_crop_fits_is_taken_whole() -> None:
     assert random_view(rng.generator("view"), 1, 4000)[:4] == (0, 0, 1, 4000)
 
 
-def test_a_batch_is_a_function_of_seed_and_step(dataset: MadeUp) -> None:
-    clips, labels = ClipBatches(dataset, 6, seed=0, size=20)(3)
-    assert clips.shape == (6, 3, 16, 20, 20) and clips.dtype == torch.float32
-    assert labels.shape == (6,) and labels.dtype == torch.int64
-    again, same = ClipBatches(dataset, 6, seed=0, size=20)(3)
-    assert torch.equal(clips, again) and torch.equal(labels, same)
-    assert not torch.equal(clips, ClipBatches(dataset, 6, seed=0, size=20)(4)[0])
-    assert not torch.equal(clips, ClipBatches(dataset, 6, seed=1, size=20)(3)[0])
-
-
-def test_a_row_has_draws_of_its_own(dataset: MadeUp) -> None:
-    clips, labels = ClipBatches(dataset, 4, seed=5, size=20)(7)
-    for row, label in enumerate(labels):
-        draws = rng.generator(5, "clip", 7, row)
-        alone = clip_tensor(
-            dataset,
-            dataset.samples("train")[label],
-            size=20,
-            sampler="tsn_random",
-            draws=draws,
-            augment=Augment(),
-        )
-        assert torch.equal(clips[row], alone)
-
-
-def test_clips_keep_their_labels(dataset: MadeUp) -> None:
-    """Each made-up clip is known by its last frame."""
-    clips, labels = ClipBatches(dataset, 60, seed=0, size=8, sampler="linspace")(0)
-    last = [COUNTS[name] - 1 for name in COUNTS]
-    assert [shown(clip)[-1] for clip in clips] == [last[label] for label in labels]
-    assert labels.bincount().min() > 8
-
-
-def test_training_sees_other_frames_at_other_steps(dataset: MadeUp) -> None:
-    batches = ClipBatches(dataset, 12, seed=0, size=8, balanced=True)
-    seen = {tuple(shown(clip)) for step in range(3) for clip in batches(step)[0]}
-    assert len(seen) > 8
-    assert all(list(frames) == sorted(frames) for frames in seen)
-
-
 def test_jitter_is_one_draw_for_all_frames(dataset: MadeUp) -> None:
     """Frames that are equal stay equal, and plain augmentation draws as before."""
     still = MadeUp()
@@ -190,22 +118,6 @@ def test_jitter_is_one_draw_for_all_frames(dataset: MadeUp) -> None:
     assert torch.equal(jittered, jittered[:, :1].expand(-1, 16, -1, -1))
     assert (jittered - plain).abs().max() > 0.02
     assert jittered.min() >= 0.0 and jittered.max() <= 1.0
-
-
-def test_readers_change_nothing_whatever_the_order_of_steps(dataset: MadeUp) -> None:
-    alone, several = (ClipBatches(dataset, 5, seed=2, size=12, readers=n) for n in (1, 3))
-    for step in (0, 1, 2, 9, 3):
-        expected, labels = alone(step)
-        found, same = several(step)
-        assert torch.equal(expected, found) and torch.equal(labels, same)
-
-
-def test_stacked_clips_are_the_evaluation_s_frames(dataset: MadeUp) -> None:
-    clips, labels = stacked_clips(dataset, "val", 4, 20)
-    assert clips.shape == (3, 3, 4, 20, 20) and clips.dtype == torch.uint8
-    assert labels.tolist() == [0, 1, 2]
-    alone = clip_tensor(dataset, dataset.samples("val")[2], 4, 20)
-    assert (clips[2].float() / 255 - alone).abs().max() <= 0.5 / 255 + 1e-6
 
 
 def test_what_is_shown_is_a_clip_and_the_picture_stays_the_middle_frame(dataset: MadeUp) -> None:

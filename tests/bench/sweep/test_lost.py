@@ -104,7 +104,7 @@ def test_a_disk_that_is_gone_ends_the_run(
 
 
 def test_training_stops_at_a_picture_that_is_gone(picture_folder: Path, tmp_path: Path) -> None:
-    from bench.data.batches import stacked
+    from bench.training.loop import stacked
 
     dataset = open_layout(Folder(root=picture_folder))
     sample = dataset.samples("train")[3]

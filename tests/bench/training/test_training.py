@@ -14,10 +14,9 @@ from torch import Tensor
 
 from bench.classifiers import checkpoints
 from bench.config import load, parse
-from bench.data.batches import choose
 from bench.data.drawn import DrawnFaces
 from bench.store.checkpoints import Card
-from bench.training.loop import Loop
+from bench.training.loop import Loop, choose
 from bench.util import rng
 from bench.util.errors import UserError
 from bench.util.files import seal
