@@ -1,4 +1,4 @@
-"""Networks with logits: a baseline, or a user's own."""
+"""Networks with logits, of pictures or of clips: a baseline, or a user's own."""
 
 import contextlib
 import hashlib
@@ -19,9 +19,6 @@ from bench.perturb.versions import Views
 from bench.store.traces import TraceInfo, Traces
 from bench.util import rng, runtime
 from bench.util.errors import UserError
-from emodc import EmoDC
-from emodc.diffusion.denoiser import denoised
-from emodc.diffusion.noise import step_noise
 
 
 class DiscriminativeClassifier(Classifier):
@@ -96,87 +93,21 @@ class DiscriminativeClassifier(Classifier):
         return logits, None
 
 
-# ------------------------------------------------------------------------------------------------
-# A classifier behind a diffusion model that denoises.
+class ClipNetworkClassifier(DiscriminativeClassifier):
+    """A network of clips: float32 (B, 3, T, H, W) in [0, 1] -> logits."""
 
-
-class Denoised(Classifier):
-    """A classifier that looks at a picture once, shown what an EmoDC's denoiser makes of it.
-
-    Args:
-        classifier: The classifier.
-        emodc: Whose denoiser, under the null prompt.
-        timestep: How much noise is added.
-        steps: Passes that take it off.
-        seed: Of the noise, which is addressed by the sample.
-
-    Raises:
-        ValueError: If the classifier measures steps, the denoiser has no way back to pictures, or
-            the timestep is not one of its.
-    """
-
-    def __init__(
-        self, classifier: Classifier, emodc: EmoDC, timestep: int, steps: int, seed: int
-    ) -> None:
-        super().__init__(classifier.device)
-        if classifier.timesteps or classifier.takes_clips:
-            raise ValueError("the classifier behind it must look at a picture once")
-        self.inner, self.emodc = classifier, emodc.to(self.device).requires_grad_(False).eval()
-        self.timestep, self.steps, self.seed = timestep, steps, seed
-        self.classes, self.digest = classifier.classes, classifier.digest
-        self.deterministic, self.evaluations = classifier.deterministic, 1 + steps
-        self.validation, self.training = classifier.validation, classifier.training
-        prompts = emodc.prompts
-        with torch.no_grad():
-            self.condition = emodc.denoiser.encode_texts([prompts.null])
-            self.attack_target("", fresh=False)(flops_picture(self.device))  # what is wrong is told
-
-    def attack_target(
-        self, sample_id: str, every_step: bool = False, fresh: bool = False
-    ) -> nn.Module:
-        """The classifier after the denoiser; the gradient passes through both."""
-        return _AfterDenoiser(self, sample_id, fresh).eval()
+    takes_clips = True
 
     @override
     def flops(self) -> dict[str, float]:
-        """The classifier's, and one pass of the denoiser for each step."""
-        target, picture = self.attack_target(""), flops_picture(self.device)
-        return {"picture": 0.0, "step": counted_flops(lambda: target(picture)), "evaluation": 0.0}
-
-    @torch.no_grad()
-    def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
-        rows = [
-            self.attack_target(name)(image[None]) for name, image in zip(ids, images, strict=True)
-        ]
-        return torch.cat(rows).float().cpu().numpy(), None
-
-
-class _AfterDenoiser(nn.Module):
-    """Images of one sample -> logits; the noise is the sample's, or new at each query."""
-
-    def __init__(self, about: Denoised, sample_id: str, fresh: bool) -> None:
-        super().__init__()
-        self.about, self.sample_id, self.fresh = about, sample_id, fresh
-        self.model = about.emodc  # its parameters say on which device it is
-        self.classifier = about.inner.attack_target(sample_id, fresh=fresh)
-        self.queries = 0
-
-    def forward(self, images: Tensor) -> Tensor:
-        about, denoiser = self.about, self.about.emodc.denoiser
-        self.queries += 1
-        name = f"{self.sample_id}?{self.queries}" if self.fresh else self.sample_id
-        shape = denoiser.encode(images[:1]).shape[1:]
-        noise = step_noise(about.seed, f"denoised {name}", [0], tuple(shape)).to(images.device)
-        clean = denoised(
-            denoiser,
-            images,
-            noise.expand(len(images), *shape),
-            about.condition,
-            about.timestep,
-            about.steps,
-        )
-        logits: Tensor = self.classifier(clean)
-        return logits
+        """Operations of one decision, on a clip as long as those of training."""
+        frames = int(getattr(self.model, "frames", 16))
+        clip = flops_picture(self.device)[:, :, None].expand(-1, -1, frames, -1, -1)
+        return {
+            "picture": 0.0,
+            "step": counted_flops(lambda: self.model(clip)),
+            "evaluation": 0.0,
+        }
 
 
 # ------------------------------------------------------------------------------------------------

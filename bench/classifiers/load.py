@@ -12,8 +12,7 @@ import baselines.networks
 from baselines.clips import classifier as clip_networks
 from baselines.packaged import PACKAGES, Package, PackageError, import_package
 from bench.classifiers.base import Classifier
-from bench.classifiers.clips import ClipNetworkClassifier
-from bench.classifiers.discriminative import DiscriminativeClassifier
+from bench.classifiers.discriminative import ClipNetworkClassifier, DiscriminativeClassifier
 from bench.classifiers.emodc import DiffusionClassifier, MatchedControl
 from bench.classifiers.kinds.base import Kind
 from bench.classifiers.kinds.emodc import EvaluationConfig

@@ -30,8 +30,8 @@ import pandas as pd
 import torch
 
 from bench import plugins
+from bench.classifiers.around import MiddleFrame
 from bench.classifiers.base import Classifier, Measurement
-from bench.classifiers.clips import MiddleFrame
 from bench.config import Config
 from bench.data.base import DataSet, Sample
 from bench.data.images import UnreadablePicture

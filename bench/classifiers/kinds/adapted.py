@@ -106,7 +106,7 @@ class AdaptedClassifier(Around):
     def load(
         self, name: str, folder: Path | None, config: "Config", device: "torch.device"
     ) -> "Classifier":
-        from bench.classifiers.adapted import T3A, Tent
+        from bench.classifiers.around import T3A, Tent
         from bench.classifiers.discriminative import DiscriminativeClassifier
 
         inner = self.classifier.load(name, folder, config, device)

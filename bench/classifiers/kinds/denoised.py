@@ -88,7 +88,7 @@ class DenoisedClassifier(Around):
     def load(
         self, name: str, folder: Path | None, config: "Config", device: "torch.device"
     ) -> "Classifier":
-        from bench.classifiers.discriminative import Denoised
+        from bench.classifiers.around import Denoised
         from emodc import CheckpointError, EmoDC
 
         inner = self.classifier.load(name, folder, config, device)

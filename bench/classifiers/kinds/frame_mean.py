@@ -111,7 +111,7 @@ class FrameMeanClassifier(Around):
     def load(
         self, name: str, folder: Path | None, config: "Config", device: "torch.device"
     ) -> "Classifier":
-        from bench.classifiers.clips import FrameMean
+        from bench.classifiers.around import FrameMean
 
         inner = self.classifier.load(name, folder, config, device)
         return FrameMean(inner, self.average, self.steps, self.shared_noise)

@@ -10,7 +10,7 @@ from support import nameless, normalised, rows_of
 from torch import nn
 
 import bench
-from bench.classifiers.adapted import T3A, Tent, t3a_logits
+from bench.classifiers.around import T3A, Tent, t3a_logits
 from bench.classifiers.discriminative import DiscriminativeClassifier
 from bench.config import parse
 from bench.labels import BASIC

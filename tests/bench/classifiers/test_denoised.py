@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import bench
-from bench.classifiers.discriminative import Denoised, DiscriminativeClassifier
+from bench.classifiers.around import Denoised
+from bench.classifiers.discriminative import DiscriminativeClassifier
 from bench.config import parse
 from bench.labels import BASIC
 from bench.util import rng

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from bench.classifiers.around import FrameMean, MiddleFrame
 from bench.classifiers.base import as_images
-from bench.classifiers.clips import FrameMean, MiddleFrame
 from bench.classifiers.discriminative import DiscriminativeClassifier
 from bench.classifiers.emodc import DiffusionClassifier, spread_steps
 from bench.util import rng
