@@ -17,6 +17,7 @@ from bench.faces.action_units import (
     Difficulty,
     sample_action_units,
 )
+from bench.faces.canvas import mixed
 from bench.faces.drawing import DRAWING, DRAWINGS, DrawingStyle
 from bench.faces.randomness import Colour, RandomStream
 from bench.faces.scene import DOMAINS, Domain, Scene, sample_scene
@@ -217,13 +218,7 @@ def _along(anchors: tuple[Colour, ...], position: float) -> Colour:
     """Interpolates between evenly spaced colours; position in [0, 1]."""
     place = position * (len(anchors) - 1)
     before = min(int(place), len(anchors) - 2)
-    share = place - before
-    low, high = anchors[before], anchors[before + 1]
-    return (
-        low[0] + (high[0] - low[0]) * share,
-        low[1] + (high[1] - low[1]) * share,
-        low[2] + (high[2] - low[2]) * share,
-    )
+    return mixed(anchors[before], anchors[before + 1], place - before)
 
 
 # ------------------------------------------------------------------------------------------------

@@ -91,14 +91,8 @@ class CorruptionSettings(Section):
     def _of_pictures(self, name: str) -> Corruption | UserCorruption:
         kind, own = self.kind or name, dict(self.model_extra or {})
         where = f"perturbations.corruptions.{name}"
-        if kind == "python":
-            _nothing_else(where, own)
-            return UserCorruption(name, _required(self.factory, where))
-        if self.factory is not None:
-            raise UserError(f"{where}: `factory` is for `kind: python`.")
-        if kind not in CORRUPTIONS and (brought := plugins.factory("corruption", kind)):
-            _nothing_else(where, own)
-            return UserCorruption(name, brought)
+        if factory := _own_code(self, "corruption", kind, CORRUPTIONS, where):
+            return UserCorruption(name, factory)
         _require_known("corruption", kind, [*CORRUPTIONS, *DEFECTS])
         corruption = CORRUPTIONS[kind]
         try:
@@ -156,14 +150,8 @@ class AttackSettings(Section):
     def _of_pictures(self, name: str) -> Attack:
         kind, own = self.kind or name, dict(self.model_extra or {})
         where = f"perturbations.attacks.{name}"
-        if kind == "python":
-            _nothing_else(where, own)
-            return UserAttack(name, _required(self.factory, where))
-        if self.factory is not None:
-            raise UserError(f"{where}: `factory` is for `kind: python`.")
-        if kind not in ATTACKS and (brought := plugins.factory("attack", kind)):
-            _nothing_else(where, own)
-            return UserAttack(name, brought)
+        if factory := _own_code(self, "attack", kind, ATTACKS, where):
+            return UserAttack(name, factory)
         try:
             if kind.startswith(PREFIX):
                 return OfTorchattacks.made(name, kind, own)
@@ -413,18 +401,29 @@ def _require_known(what: str, kind: str, known: Iterable[str]) -> None:
     raise unknown(what, kind, known)
 
 
-def _required(factory: str | None, where: str) -> str:
+def _own_code(
+    settings: CorruptionSettings | AttackSettings,
+    what: str,
+    kind: str,
+    known: Mapping[str, Any],
+    where: str,
+) -> str | None:
+    """The function of a user's or of an installed distribution; None if `kind` is the bench's."""
+    factory = settings.factory
+    if kind != "python":
+        if factory is not None:
+            raise UserError(f"{where}: `factory` is for `kind: python`.")
+        factory = None if kind in known else plugins.factory(what, kind)
+        if factory is None:
+            return None
+    for field in settings.model_extra or ():
+        raise UserError(
+            f"{where}: unknown field {field!r}; `kind: python` has the parameters that its "
+            "function sets itself."
+        )
     if factory is None:
         raise UserError(f'{where}: `kind: python` needs `factory: "module:function"`.')
     return factory
-
-
-def _nothing_else(where: str, own: Mapping[str, Any]) -> None:
-    if own:
-        raise UserError(
-            f"{where}: unknown field {next(iter(own))!r}; `kind: python` has the parameters that "
-            "its function sets itself."
-        )
 
 
 def _parameter(error: Any) -> str:

@@ -31,11 +31,21 @@ TIE = -1
 
 
 @dataclass(frozen=True)
-class AccuracyEstimate:
-    """An accuracy with its interval, both fractions in [0, 1]; as text in percent."""
+class _InHundredths:
+    """A number with its interval, both fractions; as text times 100."""
 
     value: float
     interval: Interval
+
+    @property
+    def range(self) -> str:
+        """The interval, such as "[84.1, 90.0]"."""
+        return f"[{100 * self.interval.low:.1f}, {100 * self.interval.high:.1f}]"
+
+
+@dataclass(frozen=True)
+class AccuracyEstimate(_InHundredths):
+    """An accuracy with its interval, both fractions in [0, 1]; as text in percent."""
 
     def __str__(self) -> str:
         """Such as "87.3 [84.1, 90.0]"."""
@@ -46,14 +56,9 @@ class AccuracyEstimate:
         """The accuracy in percent, such as "87.3"."""
         return f"{100 * self.value:.1f}"
 
-    @property
-    def range(self) -> str:
-        """The interval in percent, such as "[84.1, 90.0]"."""
-        return f"[{100 * self.interval.low:.1f}, {100 * self.interval.high:.1f}]"
-
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(_InHundredths):
     """A difference of two accuracies with its interval, both fractions; as text in points.
 
     Attributes:
@@ -62,8 +67,6 @@ class Difference:
         p: Adjusted p value of a test, if one was made beside the interval.
     """
 
-    value: float
-    interval: Interval
     p: float | None = None
 
     def __str__(self) -> str:
@@ -81,11 +84,6 @@ class Difference:
     def number(self) -> str:
         """The difference in points, with its sign, such as "+1.3"."""
         return f"{round(100 * self.value, 1) + 0.0:+.1f}"
-
-    @property
-    def range(self) -> str:
-        """The interval in points, such as "[0.4, 2.2]"."""
-        return f"[{100 * self.interval.low:.1f}, {100 * self.interval.high:.1f}]"
 
 
 @dataclass(frozen=True)

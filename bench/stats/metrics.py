@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.stats.proportions import of_same_samples
+
 #: (K, K + 1): by label and prediction, the last column ties; whole, or weighted.
 Counts = NDArray[Any]
 
@@ -162,9 +164,7 @@ def error_consistency(first: ArrayLike, second: ArrayLike) -> float | None:
     Raises:
         ValueError: If there is no sample, or the lengths differ.
     """
-    one, other = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    if one.ndim != 1 or one.shape != other.shape or not len(one):
-        raise ValueError(f"{one.shape} and {other.shape} are not the same samples")
+    one, other = of_same_samples(first, second)
     n, right, others = len(one), int(one.sum()), int(other.sum())
     if {right, others} & {0, n}:
         return None

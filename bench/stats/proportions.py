@@ -264,10 +264,22 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
     Raises:
         ValueError: If there is no sample, or the lengths differ.
     """
+    one, other = of_same_samples(first, second)
+    return float(split_evenly((one & ~other).sum(), (other & ~one).sum()))
+
+
+def of_same_samples(
+    first: ArrayLike, second: ArrayLike
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which samples two classifiers recognise, as arrays.
+
+    Raises:
+        ValueError: If there is no sample, or the lengths differ.
+    """
     one, other = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     if one.ndim != 1 or one.shape != other.shape or not len(one):
         raise ValueError(f"{one.shape} and {other.shape} are not the same samples")
-    return float(split_evenly((one & ~other).sum(), (other & ~one).sum()))
+    return one, other
 
 
 def split_evenly(gained: ArrayLike, lost: ArrayLike) -> NDArray[np.float64]:

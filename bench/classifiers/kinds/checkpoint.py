@@ -1,14 +1,13 @@
 """A trained EmoDC or baseline, from a folder that a run of the bench wrote."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
 
-from bench.classifiers.kinds.base import Kind, TrainedWith, kind_of, register
-from bench.classifiers.kinds.emodc import EvaluationConfig
-from bench.rules import DecisionConfig
+from bench.classifiers.kinds.base import TrainedWith, kind_of, register
+from bench.classifiers.kinds.emodc import InSteps
 from bench.util import files
 from bench.util.errors import UserError
 from bench.util.section import UserPath
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from bench.classifiers.base import Classifier
     from bench.config import Config
-    from bench.perturb.base import Perturbation
 
 
 def what_it_is(path: Path) -> str:
@@ -46,12 +44,11 @@ def what_it_is(path: Path) -> str:
 
 
 @register
-class CheckpointClassifier(Kind):
+class CheckpointClassifier(InSteps):
     """A trained EmoDC or baseline, from a folder that a run of the bench wrote."""
 
     kind: Literal["checkpoint"]
     path: UserPath  # beside the working folder, or shipped with the bench
-    evaluation: EvaluationConfig = EvaluationConfig()
     trained_with: TrainedWith = Field(default_factory=list)
 
     flag: ClassVar[tuple[str, str] | None] = ("checkpoint", "path")
@@ -72,16 +69,6 @@ class CheckpointClassifier(Kind):
 
     @property
     @override
-    def decision(self) -> DecisionConfig | None:
-        return self.evaluation.decision
-
-    @property
-    @override
-    def decides_on_clean(self) -> bool:
-        return self.evaluation.decide_on_clean
-
-    @property
-    @override
     def keeps_trace(self) -> bool:
         return True
 
@@ -94,14 +81,6 @@ class CheckpointClassifier(Kind):
         if made_as.staged:
             return 0 if made_as.reads_prompts else self.evaluation.steps
         return count
-
-    @override
-    def evaluated(self, perturbation: "Perturbation", decides: bool) -> dict[str, Any]:
-        return self.evaluation.inputs(perturbation, decides)
-
-    @override
-    def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
-        return self.evaluation.seconds(perturbation, level)
 
     @override
     def identity(self, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from typing_extensions import override
 
-from bench.classifiers.kinds.base import GRADIENT, TrainedHere, register
+from bench.classifiers.kinds.base import GRADIENT, Kind, TrainedHere, register
 from bench.classifiers.kinds.huggingface import require_place
 from bench.rules import DecisionConfig
 from bench.util.errors import UserError
@@ -105,7 +105,31 @@ class EvaluationConfig(Section, ErrorSettings):
         return looks * step * self.steps, step * steps * GRADIENT
 
 
-class StagedClassifier(TrainedHere):
+class InSteps(Kind):
+    """A kind that may be measured in steps, as `evaluation` says."""
+
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @property
+    @override
+    def decision(self) -> DecisionConfig | None:
+        return self.evaluation.decision
+
+    @property
+    @override
+    def decides_on_clean(self) -> bool:
+        return self.evaluation.decide_on_clean
+
+    @override
+    def evaluated(self, perturbation: "Perturbation", decides: bool) -> dict[str, Any]:
+        return self.evaluation.inputs(perturbation, decides)
+
+    @override
+    def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
+        return self.evaluation.seconds(perturbation, level)
+
+
+class StagedClassifier(InSteps, TrainedHere):
     """What EmoDC and its matched control have in common: the small network, stages, evaluation."""
 
     stages: list[Stage] = Field(min_length=1)
@@ -113,7 +137,6 @@ class StagedClassifier(TrainedHere):
     network: Literal["last_layer", "late"] = "last_layer"  # where a prompt enters
     block_out_channels: tuple[int, int, int] = (32, 64, 96)
     head_channels: int = 48
-    evaluation: EvaluationConfig = EvaluationConfig()
 
     staged: ClassVar[bool] = True
     # Pictures in Gaussian noise, moved by a few pixels.
@@ -159,26 +182,8 @@ class StagedClassifier(TrainedHere):
 
     @property
     @override
-    def decision(self) -> DecisionConfig | None:
-        return self.evaluation.decision
-
-    @property
-    @override
-    def decides_on_clean(self) -> bool:
-        return self.evaluation.decide_on_clean
-
-    @property
-    @override
     def keeps_trace(self) -> bool:
         return self.reads_prompts
-
-    @override
-    def evaluated(self, perturbation: "Perturbation", decides: bool) -> dict[str, Any]:
-        return self.evaluation.inputs(perturbation, decides)
-
-    @override
-    def seconds(self, perturbation: "Perturbation", level: str) -> tuple[float, float]:
-        return self.evaluation.seconds(perturbation, level)
 
     @override
     def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:

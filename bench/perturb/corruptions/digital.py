@@ -112,10 +112,17 @@ def pixelate(pictures: np.ndarray, share: float) -> np.ndarray:
     pictures = checked(pictures)
     _, height, width, _ = pictures.shape
     small = max(1, int(width * share)), max(1, int(height * share))
+    return resampled(pictures, small, Image.Resampling.BOX, Image.Resampling.NEAREST)
+
+
+def resampled(
+    pictures: np.ndarray, small: tuple[int, int], down: Image.Resampling, up: Image.Resampling
+) -> np.ndarray:
+    """Shrink pictures (N, H, W, 3) to (width, height), and enlarge them again, with Pillow."""
+    size = pictures.shape[2], pictures.shape[1]
     out = np.empty(pictures.shape, np.uint8)
     for picture, result in zip(pictures, out, strict=True):
-        blocks = Image.fromarray(picture).resize(small, Image.Resampling.BOX)
-        result[:] = np.asarray(blocks.resize((width, height), Image.Resampling.NEAREST))
+        result[:] = np.asarray(Image.fromarray(picture).resize(small, down).resize(size, up))
     return out
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from bench.perturb.corruptions import loops
-from bench.perturb.corruptions.digital import jpeg_compression
+from bench.perturb.corruptions.digital import jpeg_compression, resampled
 from bench.perturb.corruptions.loops import checked, normals, uniforms
 
 # ------------------------------------------------------------------------------------------------
@@ -489,11 +489,7 @@ def low_resolution(pictures: np.ndarray, share: float) -> np.ndarray:
     pictures = checked(pictures)
     _, height, width, _ = pictures.shape
     small = max(1, round(width * share)), max(1, round(height * share))
-    out = np.empty(pictures.shape, np.uint8)
-    for picture, result in zip(pictures, out, strict=True):
-        shrunk = Image.fromarray(picture).resize(small, Image.Resampling.BILINEAR)
-        result[:] = np.asarray(shrunk.resize((width, height), Image.Resampling.BICUBIC))
-    return out
+    return resampled(pictures, small, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
 
 
 def jpeg_resave(pictures: np.ndarray, quality: int, times: int) -> np.ndarray:
