@@ -45,14 +45,15 @@ def show(
     json: Json = False,
 ) -> None:
     """Draw a picture under every corruption of a preset, at every severity."""
-    from bench.perturb.export import corruption_sheet, write_sheet
+    from bench.data.sheet import write_png
+    from bench.perturb.export import corruption_sheet
     from bench.util.progress import Reporter
 
     chosen = _preset(preset)
     picture, sample_id, dataset = _shown(image, root, option, seed, agreed)
     with Reporter().task(f"draw {preset}", len(chosen.corruptions)) as task:
         page = corruption_sheet(chosen, picture, sample_id, dataset, seed, task.advance)
-    write_sheet(page, out)
+    write_png(out, page)
     if json:
         print_json({"image": image, "preset": preset, "sheet": str(out)})
     else:

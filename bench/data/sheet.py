@@ -13,6 +13,7 @@ from PIL import Image
 from bench.data.base import DataSet, Split
 from bench.data.config import ClipsData, DataConfig, FacesData
 from bench.data.open import open_dataset
+from bench.util.errors import UserError
 from bench.util.files import atomic
 from bench.util.progress import Reporter
 
@@ -43,11 +44,9 @@ def contact_sheet(
 
     Returns:
         The sheet, (height, width, 3) uint8 RGB on white.
-
-    Raises:
-        ValueError: If there is no picture, sizes differ, labels do not match, or scale < 1.
     """
-    height, width, columns = _checked_layout(rows, row_labels, column_labels, scale)
+    height, width, _ = rows[0][0].shape
+    columns = max(map(len, rows))
     left = _MARGIN + max(_text_width(label) for label in row_labels) + _MARGIN
     top = _HEADER_HEIGHT if column_labels else _GAP
     step_y, step_x = height * scale + _GAP, width * scale + _GAP
@@ -61,29 +60,6 @@ def contact_sheet(
             x = left + column * step_x
             sheet[y : y + height * scale, x : x + width * scale] = _enlarged(image, scale)
     return sheet
-
-
-def _checked_layout(
-    rows: Sequence[Sequence[Picture]],
-    row_labels: Sequence[str],
-    column_labels: Sequence[str] | None,
-    scale: int,
-) -> tuple[int, int, int]:
-    """Returns height and width of a picture and the number of columns."""
-    shapes = {image.shape for images in rows for image in images}
-    if len(shapes) != 1:
-        raise ValueError(f"a contact sheet needs pictures of one size, got {sorted(shapes)}")
-    shape = shapes.pop()
-    if len(shape) != 3 or shape[2] != 3:
-        raise ValueError(f"pictures must be (H, W, 3), got {shape}")
-    if len(row_labels) != len(rows):
-        raise ValueError(f"{len(rows)} rows but {len(row_labels)} row labels")
-    columns = max(len(images) for images in rows)
-    if column_labels is not None and len(column_labels) > columns:
-        raise ValueError(f"{columns} columns but {len(column_labels)} column labels")
-    if scale < 1:
-        raise ValueError(f"scale must be at least 1, got {scale}")
-    return shape[0], shape[1], columns
 
 
 def _enlarged(image: Picture, scale: int) -> Picture:
@@ -101,6 +77,23 @@ def _write(sheet: Picture, text: str, x: int, y: int) -> None:
     cv2.putText(sheet, text, (x, y), _FONT, _FONT_SCALE, _INK, 1, cv2.LINE_AA)
 
 
+def fitted(picture: Picture, side: int) -> Picture:
+    """The picture (H, W, 3) with a longer side of `side` pixels."""
+    height, width = picture.shape[:2]
+    scale = side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if size == (width, height):
+        return picture
+    picture = np.ascontiguousarray(picture)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def write_png(out: Path, picture: Picture) -> None:
+    """Write a picture, atomically."""
+    with atomic(out) as scratch:
+        Image.fromarray(picture).save(scratch, format="PNG", optimize=True)
+
+
 # ------------------------------------------------------------------------------------------------
 # Contact sheets of any data set.
 
@@ -114,7 +107,7 @@ def write_contact_sheet(
     """Write a PNG with up to `columns` pictures of each class.
 
     Raises:
-        UserError: If the data set cannot be opened.
+        UserError: If the data set cannot be opened, or has no picture in that split.
     """
     dataset = open_dataset(small(section, columns), seed, Reporter())
     rows = [
@@ -122,9 +115,10 @@ def write_contact_sheet(
         for label in dataset.classes
     ]
     shown = [(row, label) for row, label in zip(rows, dataset.classes, strict=True) if row]
+    if not shown:
+        raise UserError(f"{dataset.name} has no {split} pictures: choose another --split.")
     sheet = contact_sheet([row for row, _ in shown], [label for _, label in shown], scale=2)
-    with atomic(out) as scratch:
-        Image.fromarray(sheet).save(scratch, format="PNG")
+    write_png(out, sheet)
 
 
 def small(section: DataConfig, columns: int) -> DataConfig:
@@ -142,13 +136,9 @@ def _of_class(dataset: DataSet, split: Split, label: str, count: int) -> list[np
 
 def _thumbnail(picture: np.ndarray) -> np.ndarray:
     """The whole picture in a square, on grey where it is not one."""
-    height, width = picture.shape[:2]
-    if (height, width) == (_SIDE, _SIDE):
-        return picture
-    scale = _SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA)
+    shown = fitted(picture, _SIDE)
+    height, width, _ = shown.shape
     square = np.full((_SIDE, _SIDE, 3), 200, np.uint8)
-    top, left = (_SIDE - size[1]) // 2, (_SIDE - size[0]) // 2
-    square[top : top + size[1], left : left + size[0]] = small
+    top, left = (_SIDE - height) // 2, (_SIDE - width) // 2
+    square[top : top + height, left : left + width] = shown
     return square

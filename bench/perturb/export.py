@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from bench.data.base import DataSet, Sample, Split, balanced_subset
 from bench.data.images import UnreadablePicture
-from bench.data.sheet import contact_sheet
+from bench.data.sheet import contact_sheet, fitted
 from bench.perturb import CORRUPTIONS, Preset
 from bench.util.errors import UserError
 from bench.util.files import atomic, digest, write_json
@@ -50,27 +49,12 @@ def corruption_sheet(
             corruption(picture, severity, seed=seed, dataset=dataset, sample_id=sample_id)
             for severity in (0, *corruption.severities)
         ]
-        rows.append([_fitting(one) for one in row])
+        rows.append([fitted(one, min(_SIDE, max(one.shape))) for one in row])
         advance()
     names = [name.removeprefix(f"{preset.name}.").replace("_", " ") for name in preset.corruptions]
     columns = ["clean", *map(str, range(1, max(map(len, rows))))]
     scale = max(1, _SIDE // max(rows[0][0].shape[:2]))
     return np.asarray(contact_sheet(rows, names, columns, scale))
-
-
-def write_sheet(page: np.ndarray, out: Path) -> None:
-    """Write a page as PNG, atomically."""
-    with atomic(out) as scratch:
-        Image.fromarray(page).save(scratch, format="PNG", optimize=True)
-
-
-def _fitting(picture: np.ndarray) -> np.ndarray:
-    height, width = picture.shape[:2]
-    if max(height, width) <= _SIDE:
-        return picture
-    factor = _SIDE / max(height, width)
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
 # ------------------------------------------------------------------------------------------------

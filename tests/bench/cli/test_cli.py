@@ -246,6 +246,13 @@ def test_a_contact_sheet_is_written(bench, tmp_path: Path) -> None:
         assert image.width > 3 * 128 and image.height > 7 * 128
 
 
+def test_a_contact_sheet_of_a_split_without_pictures_is_refused(bench, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "own/test", ("happy", "sad"), 2)
+    asked = ("data", "show", tmp_path / "own", "--split", "train", "--out", tmp_path / "sheet.png")
+    assert_refused(bench(*asked), "no train pictures")
+    assert not (tmp_path / "sheet.png").exists()
+
+
 @pytest.fixture
 def known_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
     """No network is tried for seconds; `test_costs` is about that."""
