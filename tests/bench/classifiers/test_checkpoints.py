@@ -13,14 +13,14 @@ from bench.data.open import open_dataset
 from bench.util.files import digest
 
 PINNED = {
-    "ablation": (54, "1d237bba115a"),
-    "accurate": (7, "c3f46de5986e"),
-    "cross": (7, "c30b44b6aff1"),
-    "default": (10, "69312aa5e5bf"),
-    "reference": (3, "3b5789155c98"),
+    "ablation": (54, "610a711d0a3a"),
+    "accurate": (7, "196f504423b6"),
+    "cross": (7, "48927b98ae51"),
+    "default": (10, "73594a8b313a"),
+    "reference": (3, "9a6be99a15a4"),
     "regression": (0, "4f53cda18c2b"),
-    "robust": (10, "59d0c19ce9ec"),
-    "smoke": (5, "4e7ed6220a74"),
+    "robust": (10, "1c084d4fed9d"),
+    "smoke": (5, "34ee14c2a357"),
 }
 
 
