@@ -150,8 +150,8 @@ def another_seed(out: Path) -> None:
         (store.folder(new) / "cell.json").unlink()
         store.write_manifest(rewrite)
         cells.append(new.model_dump())
-    config = plan["config"] | {"seed": 5, "training_seeds": [0]}
-    changed = {"cells": cells, "config": config, "configs": {"faces": config}}
+    config = plan["configs"]["faces"] | {"seed": 5, "training_seeds": [0]}
+    changed = {"cells": cells, "configs": {"faces": config}}
     write_sealed(out / "plan.json", plan | changed)
 
 
