@@ -273,6 +273,7 @@ def _of_package(prefix: str, names: Sequence[str]) -> dict[str, Corruption]:
     }
 
 
+#: What the bare names mean.
 _OURS = {
     "gaussian_noise": Corruption(
         "gaussian_noise",

@@ -11,6 +11,7 @@ from bench.data.drawn import DrawnFaces
 from bench.data.open import open_dataset
 from bench.faces import (
     AU_NAMES,
+    DRAWING,
     EXPRESSIONS,
     ActionUnits,
     Face,
@@ -161,6 +162,10 @@ def test_the_attribute_says_whether_teeth_are_visible() -> None:
     told = [dataset.attributes(sample)["teeth_visible"] for sample in samples]
     assert told == [teeth_visible(sample_face(0, "train", i, drawing=2)) for i in range(35)]
     assert len(set(told)) == 2
+
+
+def test_a_config_draws_what_the_library_draws() -> None:
+    assert FacesData().drawing == DRAWING
 
 
 def test_a_config_chooses_the_drawing() -> None:
