@@ -11,7 +11,7 @@ Everything else is in the tables, which are kept of the whole run.
 
 import argparse
 import dataclasses
-import json
+import re
 import shutil
 from pathlib import Path
 
@@ -46,12 +46,15 @@ def keep(run: Path, kept: Path, classifiers: list[str]) -> list[Cell]:
         for path in folder.glob("trace-*"):
             _halve(path)
         manifest = store.manifest(cell)
-        if manifest is not None:  # with the checksums of what is there now
-            Store(kept).write_manifest(manifest.model_copy(update={"files": None}))
+        if manifest is not None:  # with the checksums of now, and no place
+            command = re.sub(r" --out \S+", "", manifest.command)
+            Store(kept).write_manifest(
+                manifest.model_copy(update={"files": None, "command": command})
+            )
     if (run / "datasets").exists():
         shutil.copytree(run / "datasets", kept / "datasets")
-    config = json.loads((run / "plan.json").read_text(encoding="utf-8"))["config"]
-    Store(kept).write_plan(cells, config)
+    for name, config in store.configs().items():
+        Store(kept).write_plan([cell for cell in cells if cell.dataset == name], config)
     for name in REPORT:
         if (run / "report" / name).exists():
             (kept / "report" / name).parent.mkdir(parents=True, exist_ok=True)
