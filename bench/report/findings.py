@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.report.outcomes import Difference, difference, recognised, same_samples
-from bench.report.ranking import FEWEST_ATTACKED
+from bench.report.ranking import FEWEST_ATTACKED, RankedScores, rank
 from bench.report.results import ResultSet
 from bench.report.spec import TableSpec, sizes
 
 _MOST = 8  # classifiers or columns in one sentence
+_BUDGETS = 3  # of an attack in one sentence, the smallest
 
 
 def findings(groups: Sequence[ResultSet], specs: Sequence[TableSpec]) -> list[str]:
@@ -19,7 +20,10 @@ def findings(groups: Sequence[ResultSet], specs: Sequence[TableSpec]) -> list[st
         where = f"{group.slug}: " if len(groups) > 1 else ""
         own = [spec for spec in specs if spec.name.startswith(f"{group.slug}-")]
         tied = _tied(group, own)
-        said = (_best(group, tied), _robust(group, own, tied), _ties(own), _checks(group))
+        said = (
+            *(_best(group, tied), _equal_when_clean(group, tied), _robust(group, own, tied)),
+            *(_attacked(group), _ties(own), _checks(group), _checkpoints(group)),
+        )
         found += [f"{where}{sentence}" for sentences in said for sentence in sentences]
     return found
 
@@ -63,6 +67,49 @@ def _best(group: ResultSet, tied: Sequence[str]) -> Iterator[str]:
     elif tied:
         sentence += ", distinguishable from every other"
     yield f"{sentence} (n {known[best].n})."
+
+
+def _equal_when_clean(group: ResultSet, tied: Sequence[str]) -> Iterator[str]:
+    """Of those not distinguishable when clean, who keeps most under noise and under blur."""
+    for name, _ in _chosen(group):
+        known = {
+            classifier: scores
+            for classifier, shown in group.names.items()
+            if shown in tied
+            and name in group.perturbations("corruption")
+            and group.mean(classifier, name) is not None
+            and (scores := RankedScores.mean(group.under(classifier, name))) is not None
+        }
+        names = sorted(known, key=lambda c: -known[c].values.mean())
+        ranking = rank({0: [known[c] for c in names]}, names)
+        if not ranking.marks or ranking.apart:
+            continue
+        best, following = names[:2]
+        lead = difference(known[best].values, known[following].values)
+        even = [group.names[c] for c in names[1:] if (names.index(c), 0) in ranking.marks]
+        met = ", seen in training" if group.seen(best, name) else ""
+        told = f"not distinguishable from {_list(even)}" if even else "distinguishable from each"
+        yield (
+            f"Of those not distinguishable when clean, {group.names[best]} keeps most under "
+            f"{name.replace('_', ' ')} (mean over severities{met}): {group.mean(best, name)} %, "
+            f"{told}; {lead.number} {lead.range} points over the next, {group.names[following]}."
+        )
+
+
+def _attacked(group: ResultSet) -> Iterator[str]:
+    """What each attack left at its smallest budgets, from the lowest classifier to the highest."""
+    for name in group.perturbations("attack"):
+        said = []
+        for level in group.severities(name)[:_BUDGETS]:
+            known = [r for c in group.names if (r := group.get(c, name, level)) is not None]
+            if known:
+                ordered = sorted((r.accuracy for r in known), key=lambda a: a.value)
+                ends = dict.fromkeys(map(str, (ordered[0], ordered[-1])))
+                said.append(f"{' to '.join(ends)} % at {level}")
+                n = sizes([r.n for r in known])
+        if said:
+            what = f"Accuracy left by {name.replace('_', ' ')}, from the lowest classifier to the "
+            yield f"{what}highest: {', '.join(said)} (n {n})."
 
 
 def _robust(group: ResultSet, specs: Sequence[TableSpec], tied: Sequence[str]) -> Iterator[str]:
@@ -165,6 +212,18 @@ def _checks(group: ResultSet) -> Iterator[str]:
         yield f"A check failed: {_list(failed)}."
     elif any(r.manifest.gate is not None for r in group.results):
         yield "No denoiser check failed."
+
+
+def _checkpoints(group: ResultSet) -> Iterator[str]:
+    """Which weights were measured, as the summary's last column has them."""
+    said = []
+    for classifier, name in group.names.items():
+        clean = group.clean(classifier)
+        digests = [] if clean is None else [r.manifest.checkpoint for r in clean.results]
+        own = " ".join(digest[:8] for digest in digests if digest)
+        said += [f"{name} {own}"] if own else []
+    if said:
+        yield f"Checkpoints: {_list(said)}."
 
 
 def _list(texts: Sequence[str]) -> str:

@@ -30,6 +30,7 @@ from bench.report.ranking import Mark
 from bench.report.results import Result, Results, ResultSet
 from bench.report.spec import (
     ABSENT,
+    SEEN,
     Chapter,
     Link,
     TableSpec,
@@ -37,6 +38,7 @@ from bench.report.spec import (
     caption,
     how_to_read,
     interval_name,
+    seen_cells,
     setting,
     sizes,
 )
@@ -560,7 +562,9 @@ def summary_table(groups: Sequence[ResultSet]) -> TableSpec:
     )
     attacked: list[set[int]] = [set() for _ in attacks]
     rows: list[tuple[Value, ...]] = []
+    met: set[tuple[int, int]] = set()
     for group in groups:
+        first = len(rows)
         for classifier, name in group.names.items():
             clean = group.clean(classifier)
             row: list[Value] = [name, group.slug if len(groups) > 1 else None]
@@ -576,6 +580,8 @@ def summary_table(groups: Sequence[ResultSet]) -> TableSpec:
             weights = [] if clean is None else [r.manifest.checkpoint for r in clean.results]
             row.append(" ".join(digest[:8] for digest in weights if digest) or None)
             rows.append(tuple(row))
+        under = dict(enumerate(corruptions, start=3))
+        met |= {(first + r, c) for r, c in seen_cells(group, under, rows[first:])}
     every = {row[-3] for row in rows}  # numbers of clean pictures
     header = (
         *("classifier", "data set", "clean", *(name.replace("_", " ") for name in corruptions)),
@@ -591,7 +597,8 @@ def summary_table(groups: Sequence[ResultSet]) -> TableSpec:
         "budget where classifiers differ most; on n pictures, attacks on those in their header"
     )
     text = caption(about, intervals=f"{intervals} intervals")
-    return TableSpec("summary", "All classifiers", text, header, tuple(rows))
+    text += f" {SEEN}: seen in training." if met else ""
+    return TableSpec("summary", "All classifiers", text, header, tuple(rows), seen=frozenset(met))
 
 
 def cells_table(results: Results) -> TableSpec:

@@ -141,11 +141,11 @@ def _board(runs: Sequence[_Run]) -> TableSpec:
     places = [(run, group) for run in runs for group in run.results.groups]
     spec = summary_table([group for _, group in places])
     clean, count = 2, len(spec.header) - 3  # columns "clean" and "n"
-    rows: list[tuple[tuple[str, float], tuple[Value, ...]]] = []
-    given = iter(spec.rows)
+    rows: list[tuple[tuple[str, float], tuple[Value, ...], set[int]]] = []
+    given = iter(enumerate(spec.rows))
     for run, group in places:
         for classifier, name in group.names.items():
-            row, found = next(given), group.clean(classifier)
+            (number, row), found = next(given), group.clean(classifier)
             own = [r for r in group.results if r.cell.classifier == classifier]
             first = found.cell if found is not None else own[0].cell if own else None
             order = group.dataset, 0.0 if found is None else -found.accuracy.value
@@ -155,13 +155,16 @@ def _board(runs: Sequence[_Run]) -> TableSpec:
             uar = None if found is None else found.uar
             # n stands with the accuracies that it is of.
             measured = (row[clean], uar, row[count], *row[clean + 1 : count])
-            rows.append((order, (*begins, *measured, row[count + 1], *ends)))  # manifests have more
-    rows.sort(key=lambda pair: pair[0])
+            met = {c + 3 for r, c in spec.seen if r == number}  # behind the run, UAR and n
+            # Manifests have more.
+            rows.append((order, (*begins, *measured, row[count + 1], *ends), met))
+    rows.sort(key=lambda own: own[0])
     columns = ("clean", "UAR", "n", *spec.header[clean + 1 : count], spec.header[count + 1])
     header = ("classifier", "data set", "run", *columns, _VERIFIED, "manifest")
     about = f"{spec.caption} Rows of different runs were not tested against each other."
-    body = tuple(row for _, row in rows)
-    return TableSpec("leaderboard", "All classifiers", about, header, body).filled()
+    body = tuple(row for _, row, _ in rows)
+    seen = frozenset((r, c) for r, (*_, met) in enumerate(rows) for c in met)
+    return TableSpec("leaderboard", "All classifiers", about, header, body, seen=seen).filled()
 
 
 def _cells(runs: Sequence[_Run]) -> TableSpec:

@@ -15,7 +15,7 @@ from bench.config import Config, parse
 from bench.perturb import CORRUPTIONS
 from bench.report import write_report
 from bench.report.latex import latex
-from bench.report.page import table
+from bench.report.page import summary_table, table
 from bench.report.present import csv_text, markdown
 from bench.report.results import read
 from bench.report.spec import TableSpec
@@ -123,6 +123,13 @@ def test_the_page_says_it_to_eyes_and_ears(marked: Path) -> None:
     write_report(marked)
     html = (marked / "report" / "index.html").read_text()
     assert '>†</span><span class="unseen"> seen in training</span>' in html
+
+
+def test_the_summary_says_it(marked: Path) -> None:
+    spec = summary_table(read(marked).groups)
+    names = [str(row[0]) for row in spec.rows]
+    met = {(names[row], spec.header[column]) for row, column in spec.seen}
+    assert met == {("augmented", "shot noise")} and "†: seen in training" in spec.caption
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -392,6 +392,28 @@ def test_a_column_of_accuracies_has_its_best_or_those_it_is_not_told_from(exampl
     assert not any(sentence.startswith("pgd ") for sentence in said)
 
 
+def test_findings_say_who_is_best_at_equal_clean_accuracy_and_what_attacks_left(example) -> None:
+    said = findings(example.results.groups, list(example.specs.values()))
+    (equal,) = [line for line in said if line.startswith("Of those not distinguishable when clean")]
+    clean = example.specs["faces-clean"]
+    at = clean.header.index("accuracy %")
+    tied = [str(row[0]) for i, row in enumerate(clean.rows) if (i, at) in clean.marks]
+    means = {name: mean_right(example, name, BLUR).mean() for name in tied}
+    best, following = sorted(tied, key=means.__getitem__, reverse=True)[:2]
+    assert (
+        f"{best} keeps most under blur (mean over severities): {100 * means[best]:.1f} [" in equal
+    )
+    lead = 100 * (means[best] - means[following])
+    assert f"; {lead:+.1f} [" in equal and equal.endswith(f"points over the next, {following}.")
+    assert "distinguishable from " in equal.partition(": ")[2]
+    (left,) = [line for line in said if line.startswith("Accuracy left by pgd, ")]
+    for eps in ("1/255", "2/255"):
+        rights = sorted(100 * example.right(name, "pgd", eps).mean() for name in NAMES)
+        low, high = (f"{rights[i]:.1f}" for i in (0, -1))
+        assert f"{low} [" in left and f"to {high} [" in left and f"% at {eps}" in left
+    assert left.endswith("(n 20).")
+
+
 def test_selective_accuracy_is_of_the_most_confident(example) -> None:
     (group,) = example.results.groups
     (drawing,) = selective_drawings(group)
