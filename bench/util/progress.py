@@ -25,6 +25,9 @@ from bench.util.errors import printable
 #: Seconds between two lines of one task when the output is not a terminal.
 LINE_EVERY = 15.0
 
+#: Of the work, that has to be done before an estimate.
+_LEAST_SHARE = 0.02
+
 #: Seconds between two messages about a task of another process.
 _RELAY_EVERY = 0.5
 
@@ -64,17 +67,20 @@ class Task:
             tell(f"{self._label}: {self._done}/{self._total}{self._eta(now)}  {note}")
 
     def _eta(self, now: float) -> str:
-        left = self._left(now)
-        if left is None:
+        if self._done >= self._total:
             return f" in {duration(now - self._start)}"
-        return f", about {duration(left)} left"
+        left = self._left(now)
+        return "" if left is None else f", about {duration(left)} left"
 
     def _left(self, now: float) -> float | None:
-        """Seconds until the end, from the work done so far; None if that says nothing."""
+        """Seconds until the end, from the work done so far; None if that says nothing.
+
+        Of the first of it, most of the time went to the start of processes.
+        """
         finished, left = float(self._done - self._at_start), float(self._total - self._done)
         if self._work > 0:
             finished, left = self._worked, self._work - self._worked
-        if finished <= 0 or self._done >= self._total:
+        if finished < _LEAST_SHARE * (finished + left) or self._done >= self._total:
             return None
         return (now - self._start) / finished * max(left, 0.0)
 

@@ -92,3 +92,17 @@ def test_time_left_counts_with_work(
         now[0] = 20.0
         task.advance(5, work=10.0)  # half of the pictures, a tenth of the work
     assert "5/10, about 3 min 00 s left" in capsys.readouterr().err
+
+
+def test_nothing_is_said_of_the_time_left_while_processes_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with Reporter().task("sweep", 10, work=100.0) as task:
+        now[0] = 20.0
+        task.advance(1, "resnet18 clean", work=0.2)  # at this rate it would take 3 hours
+        assert capsys.readouterr().err == "sweep: 1/10  resnet18 clean\n"
+        now[0] = 40.0
+        task.advance(1, work=2.0)
+        assert "2/10, about 29 min 38 s left" in capsys.readouterr().err
