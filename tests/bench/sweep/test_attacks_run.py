@@ -35,8 +35,8 @@ class Net(nn.Module):
     def forward(self, x):
         BODY
 
-def one():
-    return Net(1)
+def one():  # right on 7 of the 21 pictures
+    return Net(372)
 def two():
     return Net(2)
 """
