@@ -256,7 +256,7 @@ DIFFICULTIES: Mapping[str, Difficulty] = MappingProxyType(
 
 
 def sample_action_units(
-    draws: RandomStream, expression: str, difficulty: Difficulty, varied: bool = False
+    draws: RandomStream, expression: str, difficulty: Difficulty, varied: bool
 ) -> tuple[ActionUnits, float]:
     """Samples the action units of one face.
 

@@ -171,6 +171,7 @@ def _restore(trainer: Trainer, path: Path) -> float:
 
 
 _SHIFT = 4  # pixels that pictures are shifted by, at most
+_AUGMENT = Augment()  # of training clips, where nothing else is asked for
 
 
 class TrainingData:
@@ -400,7 +401,7 @@ class ClipBatches:
         sampler: str = "tsn_random",
         padding: str = DEFAULT_PADDING,
         balanced: bool = False,
-        augment: Augment | None = Augment(),  # noqa: B008 - a tuple
+        augment: Augment | None = _AUGMENT,
         readers: int = 1,
     ) -> None:
         self.dataset, self.samples = dataset, dataset.samples(split)

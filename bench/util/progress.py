@@ -25,7 +25,7 @@ from bench.util.errors import printable
 #: Seconds between two lines of one task when the output is not a terminal.
 LINE_EVERY = 15.0
 
-#: Of the work, that has to be done before an estimate.
+#: Share of a task that has to be done before the time left is told.
 _LEAST_SHARE = 0.02
 
 #: Seconds between two messages about a task of another process.
@@ -75,7 +75,7 @@ class Task:
     def _left(self, now: float) -> float | None:
         """Seconds until the end, from the work done so far; None if that says nothing.
 
-        Of the first of it, most of the time went to the start of processes.
+        Before the first of it is done, most of the time goes to the start of processes.
         """
         finished, left = float(self._done - self._at_start), float(self._total - self._done)
         if self._work > 0:

@@ -176,7 +176,7 @@ def test_entries_of_a_config_and_configs_are_models_and_runs(tmp_path: Path) -> 
         (lambda: bench.run({"classifiers": {}}), "classifiers"),
         (lambda: bench.open_dataset("faces", fold=2), "option of faces"),
         (lambda: bench.load_results("nowhere").table(), "nowhere"),
-        (lambda: bench.compare("nowhere", "elsewhere"), "no run"),
+        (lambda: bench.compare("a", "b", out="nowhere"), "nowhere"),
     ],
 )
 def test_what_a_user_gets_wrong_is_said_in_a_sentence(

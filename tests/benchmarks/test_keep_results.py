@@ -24,3 +24,16 @@ def test_kept_cells_are_those_of_the_run(tmp_path: Path) -> None:
         assert halved is not None and whole is not None and halved.info.dtype == "float16"
         np.testing.assert_allclose(halved.errors, whole.errors, rtol=1e-3)
         assert store.rows(manifest).equals(before.rows(earlier))
+
+
+def test_what_is_kept_names_no_place(tmp_path: Path) -> None:
+    run, kept = write_run(tmp_path / "run"), tmp_path / "kept"
+    store = Store(run)
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        assert manifest is not None
+        command = f"bench run robustness --out {run} --classifiers emodc"
+        store.write_manifest(manifest.model_copy(update={"command": command}))
+    (clean,) = (c for c in keep(run, kept, ["emodc"]) if c.family == "clean")
+    found = Store(kept).manifest(clean)
+    assert found is not None and found.command == "bench run robustness --classifiers emodc"

@@ -15,6 +15,7 @@ from bench.report.figures.drawing import (
     Drawing,
     LineStyle,
     caption_of,
+    labelled,
     legend_columns,
     line_styles,
     listed,
@@ -331,7 +332,7 @@ def example(diagnosis: Diagnosis) -> Figure | None:
             _bars(column[-1], side.errors, classes, found.label, named=side is found.clean)
         else:
             column[-1].set_axis_off()
-        said = [f"{name} says {said or 'tie'}" for name, said in side.decisions.items()]
+        said = [f"{labelled(name)} says {said or 'tie'}" for name, said in side.decisions.items()]
         column[0].set_title("\n".join(map(shown, [side.condition, *said])), fontsize="medium")
     steps = [side.errors.steps for side in sides if side.errors is not None]
     about = f"Picture {found.sample_id}, {found.label}, {found.rule}."

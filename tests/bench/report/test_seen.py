@@ -1,6 +1,7 @@
 """Corruptions that a classifier met in training are marked wherever its numbers stand."""
 
 import io
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from bench.report import write_report
 from bench.report.latex import latex
 from bench.report.page import summary_table, table
 from bench.report.present import csv_text, markdown
+from bench.report.publish import publish_site
 from bench.report.results import read
 from bench.report.spec import TableSpec
 from bench.report.tables import tables
@@ -130,6 +132,17 @@ def test_the_summary_says_it(marked: Path) -> None:
     names = [str(row[0]) for row in spec.rows]
     met = {(names[row], spec.header[column]) for row, column in spec.seen}
     assert met == {("augmented", "shot noise")} and "†: seen in training" in spec.caption
+
+
+def test_a_leaderboard_says_it(marked: Path, tmp_path: Path) -> None:
+    html = publish_site([marked], tmp_path / "site").read_text(encoding="utf-8")
+    board = html.partition('id="table-leaderboard"')[2].partition("</table>")[0]
+    rows = [row for row in board.split("<tr")[1:] if "\u2020" in row]
+    (row,) = rows  # of the classifier that met noise, under noise
+    assert "augmented" in row and row.count("\u2020") == 1
+    headers = re.findall(r"<th[^>]*>([^<]+)</th>", board)
+    cells = re.split(r"<t[hd]\b", row)[1:]
+    assert headers[next(i for i, cell in enumerate(cells) if "\u2020" in cell)] == "shot noise"
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -83,11 +83,15 @@ def test_finished_cells_say_how_soon_decisions_end(config: Config, tmp_path: Pat
     assert known.seconds(corrupted) == pytest.approx(21 * 0.5)
 
 
-def test_time_left_counts_with_work(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time of the clock, as its only element."""
+    told = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: told[0])
+    return told
+
+
+def test_time_left_counts_with_work(now: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     with Reporter().task("sweep", 10, work=100.0) as task:
         now[0] = 20.0
         task.advance(5, work=10.0)  # half of the pictures, a tenth of the work
@@ -95,10 +99,8 @@ def test_time_left_counts_with_work(
 
 
 def test_nothing_is_said_of_the_time_left_while_processes_start(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    now: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    now = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with Reporter().task("sweep", 10, work=100.0) as task:
         now[0] = 20.0
         task.advance(1, "resnet18 clean", work=0.2)  # at this rate it would take 3 hours
