@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from datetime import timedelta
 from multiprocessing.queues import Queue
@@ -132,7 +132,10 @@ def train_missing(
                 jobs[folder] = Training(label, name, recipe, number, folder, after)
             after = folder
     places = {folder: place for place, folder in enumerate(jobs)}
-    order = sorted(jobs.values(), key=lambda job: distance(places[job.folder]))
+    order = longest_first(
+        jobs.values(), lambda job: config.classifiers[job.classifier].training_seconds(job.recipe)
+    )
+    order.sort(key=lambda job: distance(places[job.folder]))
     claimed = Claimed(order, out, reporter)
     processes = concurrent_trainings(config, dataset, chains)
     if processes > 1 and accelerator.num_processes == 1 and jobs:
@@ -147,6 +150,26 @@ def train_missing(
                 TrainingJob(job, out, data, loop, config.execution.trackers)
             )
     return {key: checkpoint_folder(out, chain[-1]) for key, chain in chains.items()}
+
+
+def longest_first(
+    jobs: "Iterable[Training]", seconds: "Callable[[Training], float]"
+) -> "list[Training]":
+    """Trainings by what they and those that wait for them take, the longest chain first.
+
+    Else the longest one begins when all others end, and the other cores wait for it.
+
+    Args:
+        jobs: Each behind the one that it starts from.
+        seconds: What a training takes.
+    """
+    ahead: dict[Path, float] = {}  # from the beginning of a training to the end of its chain
+    waiting: dict[Path, float] = {}
+    for job in reversed(list(jobs)):
+        ahead[job.folder] = seconds(job) + waiting.get(job.folder, 0.0)
+        if job.after is not None:
+            waiting[job.after] = max(waiting.get(job.after, 0.0), ahead[job.folder])
+    return sorted(jobs, key=lambda job: -ahead[job.folder])
 
 
 def concurrent_trainings(

@@ -13,8 +13,7 @@ def script() -> Any:
     return full_step
 
 
-@pytest.mark.parametrize("trained", ["lora", "all"])
-@pytest.mark.parametrize("objective", ["base", "amdit"])
+@pytest.mark.parametrize(("objective", "trained"), [("base", "lora"), ("amdit", "all")])
 def test_operations_on_paper_are_those_counted(script: Any, objective: str, trained: str) -> None:
     step = script.Step("tiny", 64, objective, trained)
     paper, found = script.on_paper(step), script.measured(step)

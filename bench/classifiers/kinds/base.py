@@ -224,6 +224,10 @@ class Kind(Section):
         """Optimiser steps from the checkpoint before to the one of this recipe."""
         raise TypeError(f"{cls.__name__} is not trained")
 
+    def training_seconds(self, recipe: Mapping[str, Any]) -> float:
+        """About what these steps take on one core."""
+        return self.training_steps(recipe) * self.train_step_seconds
+
     def train(self, job: "TrainingJob") -> None:
         """Train one checkpoint. All processes call it."""
         raise TypeError(f"{type(self).__name__} is not trained")

@@ -203,6 +203,11 @@ class StagedClassifier(InSteps, TrainedHere):
         return int(recipe["stages"][-1]["steps"])
 
     @override
+    def training_seconds(self, recipe: Mapping[str, Any]) -> float:
+        margins = recipe["stages"][-1]["objective"]["kind"] != "base"
+        return super().training_seconds(recipe) * (2.0 if margins else 1.0)  # of all prompts
+
+    @override
     def train(self, job: "TrainingJob") -> None:
         from bench.training.stage import train_stage
 

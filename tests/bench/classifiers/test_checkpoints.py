@@ -10,6 +10,7 @@ import pytest
 from bench.classifiers import checkpoints
 from bench.config import load
 from bench.data.open import open_dataset
+from bench.training.loop import Training
 from bench.util.files import digest
 
 PINNED = {
@@ -32,3 +33,20 @@ def test_the_checkpoints_of_a_shipped_config_keep_their_names(name: str) -> None
     chains = checkpoints.recipes(config, open_dataset(config.data, config.seed)).values()
     folders = [checkpoints.checkpoint_folder(Path(), recipe).name for c in chains for recipe in c]
     assert (len(folders), digest(folders)) == PINNED[name]
+
+
+def test_the_chain_of_trainings_that_takes_longest_begins_first() -> None:
+    def training(name: str, after: str | None = None) -> Training:
+        return Training(name, name, {}, 0, Path(name), None if after is None else Path(after))
+
+    seconds = {"resnet": 5.0, "first": 2.0, "plain": 2.0, "margin": 4.0, "alone": 6.5}
+    jobs = [
+        training("resnet"),
+        training("first"),
+        training("plain", "first"),
+        training("margin", "first"),
+        training("alone"),
+    ]
+    order = checkpoints.longest_first(jobs, lambda job: seconds[job.label])
+    # The first stage has the margin's behind it: 6 seconds, between "alone" and "resnet".
+    assert [job.label for job in order] == ["alone", "first", "resnet", "margin", "plain"]
