@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from emodc.diffusion.denoiser import Conditions, Denoiser
     from emodc.diffusion.measuring import Evaluation, Trace
     from emodc.diffusion.schedule import Process
-    from emodc.hub import EmoDCPipeline
     from emodc.late import LateConditionedUNet, UNetClassifier
     from emodc.latents import PatchPCA
+    from emodc.pipeline import EmoDCPipeline
     from emodc.settings import Prompts
     from emodc.small import SmallDenoiser, small_control, small_denoiser
     from emodc.unet import SharedTrunkClassifier, SharedTrunkUNet
@@ -60,7 +60,7 @@ _MODULES = {
     "late": ("LateConditionedUNet", "UNetClassifier"),
     "latents": ("PatchPCA",),
     "decisions.live": ("Engine", "Verdict"),
-    "hub": ("EmoDCPipeline",),
+    "pipeline": ("EmoDCPipeline",),
     "settings": ("Prompts",),
     "diffusion.schedule": ("Process",),
     "small": ("SmallDenoiser", "small_control", "small_denoiser"),

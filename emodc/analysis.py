@@ -13,8 +13,8 @@ from math import sqrt
 from typing import Literal
 
 import numpy as np
+import scipy  # whose statistics take a second to import, and are imported when used
 from numpy.typing import NDArray
-from scipy import stats
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
@@ -50,7 +50,7 @@ def correlation(x: Floats, y: Floats, confidence: float = 0.95) -> Estimate | No
     if len(x) < 4 or not _varies(x) or not _varies(y):
         return None
     with np.errstate(divide="ignore"):  # |r| = 1 has an infinite z, and itself for an interval
-        found = stats.pearsonr(x, y)
+        found = scipy.stats.pearsonr(x, y)
         interval = found.confidence_interval(confidence)
     return Estimate(float(found.statistic), float(interval.low), float(interval.high), len(x))
 
@@ -66,7 +66,7 @@ def mean(values: Floats, confidence: float = 0.95) -> Estimate | None:
     if n < 2:
         return None
     centre = float(known.mean(dtype=np.float64))
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1) * known.std(ddof=1) / sqrt(n))
+    half = float(scipy.stats.t.ppf((1 + confidence) / 2, n - 1) * known.std(ddof=1) / sqrt(n))
     return Estimate(centre, centre - half, centre + half, n)
 
 
@@ -75,7 +75,7 @@ def share(hits: Bools, confidence: float = 0.95) -> Estimate | None:
     n = len(hits)
     if not n:
         return None
-    found = stats.binomtest(int(hits.sum()), n)
+    found = scipy.stats.binomtest(int(hits.sum()), n)
     interval = found.proportion_ci(confidence, method="wilson")
     return Estimate(float(found.statistic), float(interval.low), float(interval.high), n)
 
@@ -99,10 +99,13 @@ def separation(gap: Floats, confidence: float = 0.95) -> Estimate | None:
     if n < 4 or not _varies(known):
         return None
     value = float(known.mean(dtype=np.float64) / known.std(ddof=1))
-    skew, kurtosis = float(stats.skew(known)), float(stats.kurtosis(known, fisher=False))
+    skew, kurtosis = (
+        float(scipy.stats.skew(known)),
+        float(scipy.stats.kurtosis(known, fisher=False)),
+    )
     # Never negative for true moments (kurtosis >= skewness^2 + 1); rounding may disagree.
     variance = max(0.0, 1 - value * skew + value**2 * (kurtosis - 1) / 4) / n
-    half = float(stats.norm.ppf((1 + confidence) / 2)) * sqrt(variance)
+    half = float(scipy.stats.norm.ppf((1 + confidence) / 2)) * sqrt(variance)
     return Estimate(value, value - half, value + half, n)
 
 
@@ -284,7 +287,7 @@ def class_errors(errors: Floats, confidence: float = 0.95) -> ClassErrors:
     differences = wide - wide[means.argmin()]
     half = np.full(len(wide), np.nan)
     if steps > 1:
-        factor = stats.t.ppf((1 + confidence) / 2, steps - 1)
+        factor = scipy.stats.t.ppf((1 + confidence) / 2, steps - 1)
         half = factor * differences.std(axis=1, ddof=1) / sqrt(steps)
     return ClassErrors(means, differences.mean(axis=1), half, steps)
 

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 import diffusers.utils.logging
 import transformers.utils.logging
-from diffusers import DiffusionPipeline
 from huggingface_hub import HfApi
 
 from emodc.adapters.open import CheckpointError, kind_of_denoiser, local_folder, open_pipeline
@@ -32,26 +31,6 @@ from emodc.settings import ErrorSettings, Prompts, chosen
 if TYPE_CHECKING:
     from emodc.classifier import EmoDC
     from emodc.diffusion.measuring import Evaluation
-
-
-class EmoDCPipeline(DiffusionPipeline):
-    """The parts of a denoiser, saved and loaded by diffusers.
-
-    It holds the parts and draws no pictures: the small models are trained on the lower half of
-    the timesteps only, where classes are decided, and cannot start from pure noise.
-    """
-
-    def __init__(
-        self, unet: Any, text_encoder: Any, tokenizer: Any, vae: Any, scheduler: Any
-    ) -> None:
-        super().__init__()
-        self.register_modules(
-            unet=unet,
-            text_encoder=text_encoder,
-            tokenizer=tokenizer,
-            vae=vae,
-            scheduler=scheduler,
-        )
 
 
 FORMAT = 2

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import binomtest
+from scipy.special import bdtrc
 from torch import nn
 
 from bench.classifiers.base import Classifier, as_images
@@ -304,8 +304,8 @@ def suggest(
     n, most_frequent = len(truth_left), float(np.bincount(truth_left).max() / len(truth_left))
     if (
         (wins - losses) / n <= MARGIN
-        or binomtest(wins, wins + losses, 0.5, "greater").pvalue > LEVEL
-        or binomtest(int(as_fitted.sum()), n, most_frequent, "greater").pvalue > LEVEL
+        or bdtrc(wins - 1, wins + losses, 0.5) > LEVEL  # as many or more, by chance
+        or bdtrc(int(as_fitted.sum()) - 1, n, most_frequent) > LEVEL
     ):
         return None
     names, presets = _named(_best_order(truth, outputs, len(declared)), set(truth), declared)

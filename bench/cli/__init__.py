@@ -21,11 +21,10 @@ from bench.cli.output import stdout_for_results
 from bench.cli.perturb import perturb
 from bench.cli.plugins import plugins
 from bench.cli.publish import publish
-from bench.cli.regress import regress
 from bench.cli.report import report
 from bench.cli.run import run
 from bench.cli.train import train
-from bench.cli.verify import verify
+from bench.cli.verify import regress, verify
 from bench.util.errors import UserError, did_you_mean, printable
 
 

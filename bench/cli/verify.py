@@ -1,4 +1,4 @@
-"""`bench verify RESULTS`."""
+"""`bench verify RESULTS` and `bench regress`, which compute again what is known, and compare."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -39,3 +39,30 @@ def verify(
         typer.echo(found.verdict)
     if found.faults:
         raise typer.Exit(2)
+
+
+def regress(
+    update: Annotated[bool, typer.Option("--update", help="Rewrite the golden results.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Run a small fixed subset, compare it with the committed results; exit code 2 if one moved."""
+    from bench.sweep import verify as golden
+
+    changes = golden.regress(update)
+    if json:
+        print_json({"moved": changes, "updated": update})
+    else:
+        _print(changes, update)
+    if changes and not update:
+        raise typer.Exit(2)
+
+
+def _print(changes: list[str], update: bool) -> None:
+    for change in changes:
+        typer.echo(change)
+    if update:
+        typer.echo("golden results written")
+    elif changes:
+        typer.echo(f"{len(changes)} results moved. If that is meant: bench regress --update")
+    else:
+        typer.echo("regression subset: nothing moved")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 from typing_extensions import override
 
 from bench.perturb.base import Address, Batch, Measurable, Perturbation
@@ -37,7 +37,7 @@ def radius(votes: int, samples: int, sigma: float, alpha: float) -> float:
     """
     # One-sided: the other end of the two-sided interval is not used.
     low = clopper_pearson(votes, samples, 1 - 2 * alpha).low
-    return max(0.0, sigma * float(norm.ppf(low)))
+    return max(0.0, sigma * float(ndtri(low)))
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from math import sqrt
+from math import comb, sqrt
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import bdtr, betaincinv
-from scipy.stats import binom
 
 
 @dataclass(frozen=True)
@@ -355,8 +354,9 @@ def sign_flip(differences: ArrayLike) -> float:
     chances[reach] = 1.0
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
         before, chances = chances, np.zeros_like(chances)
-        for positive, chance in enumerate(binom.pmf(np.arange(count + 1), count, 0.5)):
+        for positive in range(count + 1):
             # The part that moves beyond the ends is 0: no sum is larger than `reach`.
+            chance = comb(count, positive) / 2**count
             chances += chance * np.roll(before, size * (2 * positive - count))
     far = np.abs(np.arange(-reach, reach + 1)) >= abs(int(values.sum()))
     return min(1.0, float(chances[far].sum()))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from bench.stats import wilson
 from bench.store.cells import Conditioning, Gate, Manifest, Reference
@@ -264,7 +264,7 @@ def conditioning_check(errors: NDArray[np.float64], labels: NDArray[np.int64]) -
     chance = float(np.bincount(labels).max() / n)
     gaps = others.mean(axis=1) - positive
     gap = float(gaps.mean())
-    half = float(student_t.ppf(0.975, n - 1) * gaps.std(ddof=1) / np.sqrt(n))
+    half = float(stdtrit(n - 1, 0.975) * gaps.std(ddof=1) / np.sqrt(n))
     return Conditioning(
         passed=accuracy_low > chance and gap - half > 0,
         n=n,

@@ -14,7 +14,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from diffusers import ModelMixin, UNet2DConditionModel
+from diffusers import ModelMixin
 from huggingface_hub import snapshot_download, try_to_load_from_cache
 from safetensors import SafetensorError
 from torch.utils.flop_counter import FlopCounterMode
@@ -433,7 +433,7 @@ def evaluation_flops(config: dict[str, Any], image_size: int | None = None) -> f
         image_size: Side in pixels, eight times that of latents; None: the network's own.
     """
     with torch.device("meta"):
-        network: Any = UNet2DConditionModel.from_config(config)
+        network: Any = diffusers.UNet2DConditionModel.from_config(config)
         side = network.config.sample_size if image_size is None else image_size // 8
         noisy = torch.empty(1, network.config.in_channels, side, side)
         texts = torch.empty(1, 77, network.config.cross_attention_dim)

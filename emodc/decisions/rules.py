@@ -43,8 +43,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.special import stdtr
+from scipy.special import stdtr, stdtrit
 from typing_extensions import override
 
 from emodc.analysis import Bools, Floats
@@ -146,7 +145,7 @@ class PairedTTest(Rule):
         spread = differences.std(axis=2, ddof=1) if seen.n > 1 else np.full(mean.shape, np.nan)
         with np.errstate(invalid="ignore", divide="ignore"):  # the leader itself: 0 / 0
             t = mean / (spread / np.sqrt(seen.n))
-        worse = (mean > 0) & (t > stats.t.ppf(1 - self.p, max(1, seen.n - 1)))
+        worse = (mean > 0) & (t > stdtrit(max(1, seen.n - 1), 1 - self.p))
         return seen.alive & ~worse
 
 

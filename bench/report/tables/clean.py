@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from bench.report.outcomes import AccuracyEstimate, Number, joined, share
 from bench.report.ranking import FEWEST, RankedScores
@@ -254,7 +254,7 @@ def _folds_table(name: str, folds: Mapping[int, ResultSet]) -> TableSpec:
 
 def _mean_of_folds(values: Sequence[float]) -> AccuracyEstimate:
     mean, k = float(np.mean(values)), len(values)
-    reach = float(student_t.ppf(0.975, k - 1) * np.std(values, ddof=1) / np.sqrt(k))
+    reach = float(stdtrit(k - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(k))
     return AccuracyEstimate(mean, Interval(max(0.0, mean - reach), min(1.0, mean + reach)))
 
 
