@@ -178,6 +178,9 @@ DecisionConfig = Annotated[
 #: Every class at every step: what other rules are compared with.
 FULL = FullDecision()
 
+#: What would decide early where all steps are known; attacks on early decisions are aimed at it.
+REPLAYED = SequentialDecision()
+
 #: Every rule by kind, with its settings of choice.
 RULES: dict[str, DecisionConfig] = {
     "full": FULL,

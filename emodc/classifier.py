@@ -186,8 +186,16 @@ class EmoDC(nn.Module):
         Returns:
             float32 (B, K): -logit_scale times the error averaged over the steps.
         """
-        errors, _ = self._measure(images, ids, steps, slice(self.prompts.null_index))
-        return -self.evaluation.logit_scale * errors.mean(dim=2)
+        return -self.evaluation.logit_scale * self.errors(images, ids, steps).mean(dim=2)
+
+    def errors(
+        self,
+        images: Tensor,
+        ids: Sequence[str] | None = None,
+        steps: Sequence[int] | None = None,
+    ) -> Tensor:
+        """Errors of the classes, float32 (B, K, S), differentiable; arguments as of `forward`."""
+        return self._measure(images, ids, steps, slice(self.prompts.null_index))[0]
 
     @torch.no_grad()
     def trace(

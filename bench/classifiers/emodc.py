@@ -16,8 +16,9 @@ from bench.store.traces import OtherPrompts, TraceInfo, Traces
 from bench.util.errors import UserError
 from emodc import EmoDC, Engine
 from emodc.analysis import Floats
-from emodc.decisions.decide import TIE, Decisions, Rule, chances
-from emodc.diffusion.measuring import resolve_precision
+from emodc.decisions.decide import TIE, Decisions, Rule, chances, visited
+from emodc.decisions.live import Verdict
+from emodc.diffusion.measuring import prepare, resolve_precision
 
 # ------------------------------------------------------------------------------------------------
 # What is stored of decisions that were made without measuring everything: means and logits.
@@ -69,6 +70,13 @@ def logits_of(means: Floats, decisions: Decisions, scale: float) -> np.ndarray:
             losers = np.arange(len(own)) != winner
             own[losers] = np.minimum(own[losers], below)
     return logits
+
+
+def _decided(model: EmoDC, verdict: Verdict, rule: Rule) -> tuple[Floats, np.ndarray]:
+    """Means and logits of what a rule decided, (N, K)."""
+    errors, times = verdict.trace.errors.numpy(), verdict.trace.timesteps.numpy()
+    means = means_of(errors, verdict.decisions, rule.sizes(times, np.ones(times.shape)))
+    return means, logits_of(means, verdict.decisions, model.evaluation.logit_scale)
 
 
 def _means(errors: Floats, seen: np.ndarray, sizes: Floats) -> Floats:
@@ -124,9 +132,9 @@ class DiffusionClassifier(Classifier):
             raise UserError(str(error), 1) from error
         self.engine = replace(self.engine, rows=verdict.rows)  # if memory ran out, it would again
         errors, times = verdict.trace.errors.numpy(), verdict.trace.timesteps.numpy()
-        means = means_of(errors, verdict.decisions, rule.sizes(times, np.ones(times.shape)))
+        means, logits = _decided(self.model, verdict, rule)
         return Measurement(
-            logits=logits_of(means, verdict.decisions, self.model.evaluation.logit_scale),
+            logits=logits,
             traces=Traces(tuple(ids), errors, times.astype(np.int32), self._info),
             evaluations=verdict.decisions.evaluations,
             seconds=verdict.seconds,
@@ -312,11 +320,31 @@ class _SubsampledEmoDC(nn.Module):
     def __init__(self, model: EmoDC, sample_id: str, count: int, fresh: bool = False) -> None:
         super().__init__()
         self.model, self.sample_id, self.fresh = model, sample_id, fresh
-        self.stride = max(1, model.evaluation.steps // count)
+        self.count, self.steps = count, range(model.evaluation.steps)
         self.queries = self.draws = 0
 
+    def choose(self, low: int, high: int) -> None:
+        """Measure steps of timesteps in [low, high) alone, as a clean picture's grid has them.
+
+        Raises:
+            UserError: If there is none.
+        """
+        chosen = [k for k, t in enumerate(self.model.timesteps.tolist()) if low <= t < high]
+        if not chosen:
+            plan = self.model.evaluation
+            raise UserError(
+                f"An attack's `timesteps: [{low}, {high}]` has none of the classifier's steps, "
+                f"whose timesteps lie in [{plan.low}, {plan.high}): name another range."
+            )
+        self.steps = range(chosen[0], chosen[-1] + 1)
+
+    def early(self, rule: Rule, label: int, first: int) -> nn.Module:
+        """The same for attacks on early decisions; see `_EarlyEmoDC`."""
+        return _EarlyEmoDC(self.model, self.sample_id, self.fresh, rule, label, first).eval()
+
     def forward(self, images: Tensor) -> Tensor:
-        steps = range(self.queries % self.stride, self.model.evaluation.steps, self.stride)
+        stride = max(1, len(self.steps) // self.count)
+        steps = self.steps[self.queries % stride :: stride]
         self.queries += 1
         return self._logits(images, steps)
 
@@ -328,3 +356,47 @@ class _SubsampledEmoDC(nn.Module):
         self.draws += 1
         name = f"{self.sample_id}?{self.draws}" if self.fresh else self.sample_id
         return self.model(images, [name], steps)
+
+
+class _EarlyEmoDC(nn.Module):
+    """What the steps say that a rule visits first: 1 image -> (1, K), for who knows their order.
+
+    With D_i the error of the right class less a rival's at the i-th step visited, x_i its size (see
+    `Rule.sizes`) and s the root mean square of D_i / x_i, the rival's logit is the soft minimum
+
+        -s log mean exp(-D_i / (s x_i)),
+
+    and that of the right class 0. The sequential test asks whether D_i / x_i is above 0 *evenly*,
+    by its mean over its spread, however small it is: steps where the rival is behind weigh most,
+    and where all are alike it is the mean. With `fresh` noise each query has an order of its own.
+    """
+
+    def __init__(
+        self, model: EmoDC, sample_id: str, fresh: bool, rule: Rule, label: int, first: int
+    ) -> None:
+        super().__init__()
+        self.model, self.sample_id, self.fresh = model, sample_id, fresh
+        self.rule, self.label, self.first = rule, label, first
+        self.draws = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        name, plan = self._name(), self.model.evaluation
+        with torch.no_grad():  # where noise-aware the grid depends on the picture
+            times = prepare(self.model.denoiser, plan, images[0].detach(), name).timesteps.numpy()
+        ones = np.ones(len(times))
+        cells = visited(self.rule, times, ones, plan.seed, name)[: self.first]
+        sizes = self.rule.sizes(times[None], ones[None])[0][cells]
+        errors = self.model.errors(images, [name], cells.tolist())[0]
+        ahead = (errors[self.label] - errors) / torch.from_numpy(sizes).to(errors)
+        spread = ahead.detach().square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-12)
+        softest = (-ahead / spread).logsumexp(dim=1) - float(np.log(len(cells)))
+        return -plan.logit_scale * (spread[:, 0] * softest)[None]
+
+    def whole(self, images: Tensor) -> Tensor:
+        """Logits whose highest is the rule's decision, made as the verdict is; no gradient."""
+        verdict = self.model.decide(images.detach(), [self._name()], self.rule)
+        return torch.from_numpy(_decided(self.model, verdict, self.rule)[1]).to(images)
+
+    def _name(self) -> str:
+        self.draws += 1
+        return f"{self.sample_id}?{self.draws}" if self.fresh else self.sample_id

@@ -33,12 +33,14 @@ class Batch:
         ids: Of the rows that they become, (N,).
         labels: Names of their classes, (N,).
         notes: What a perturbation has to say of a row, by its id; it is written here.
+        rule: What decides early on the pictures, for a perturbation that is aimed at it.
     """
 
     pictures: Sequence[np.ndarray]
     ids: Sequence[str]
     labels: Sequence[str]
     notes: dict[str, Any] = field(default_factory=dict)
+    rule: Any = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Perturbation(ABC):
         queries: Gradients that each picture costs.
         every_step: Whether each gradient of a classifier with steps measures all of them.
         user_code: Whether planning imports and tries code of the user's.
+        at_rule: Whether it is aimed at the rule that decides early, and has to know it.
     """
 
     name: str
@@ -98,6 +101,7 @@ class Perturbation(ABC):
     shared: ClassVar[bool] = False
     clips_only: ClassVar[bool] = False
     user_code: ClassVar[bool] = False
+    at_rule: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -12,7 +12,7 @@ from bench.data.base import DataSet, Sample, balanced_subset
 from bench.perturb.base import Perturbation, Validation
 from bench.perturb.config import Members
 from bench.perturb.versions import Augmentation
-from bench.rules import DecisionConfig, SequentialDecision, fitted
+from bench.rules import REPLAYED, DecisionConfig, SequentialDecision, fitted
 from bench.store.cells import FAMILIES, Cell, identify
 from bench.store.store import Store
 from bench.util import rng
@@ -37,7 +37,18 @@ def decision_of(config: Config, name: str, family: str) -> DecisionConfig | None
     return None if complete else spec.decision
 
 
-def fitted_on(config: Config, name: str, family: str, validation: str | None) -> dict[str, Any]:
+def attacked_rule(config: Config, name: str) -> DecisionConfig | None:
+    """The rule that an attack on early decisions is aimed at.
+
+    Of an EmoDC that measures everything the one that reports replay; None where nothing has steps.
+    """
+    spec = config.classifiers[name]
+    return spec.decision or (REPLAYED if spec.keeps_trace else None)
+
+
+def fitted_on(
+    config: Config, name: str, family: str, validation: str | None, at_rule: bool = False
+) -> dict[str, Any]:
     """What a cell's inputs say of its rule: what it is fitted on, which distribution brings it.
 
     Args:
@@ -45,14 +56,18 @@ def fitted_on(config: Config, name: str, family: str, validation: str | None) ->
         name: Of the classifier.
         family: Of the cell.
         validation: Id of the classifier's validation cell, if it has one.
+        at_rule: Whether the rule is attacked, which it may be without deciding the cell.
 
     Raises:
         UserError: If a bounded test has nothing to learn its bound from.
     """
-    decision = decision_of(config, name, family)
+    decision, found = decision_of(config, name, family), dict[str, Any]()
+    if at_rule and decision is None:
+        decision = attacked_rule(config, name)
+        found = {} if decision is None else {"attacked_rule": decision.model_dump()}
     if not isinstance(decision, SequentialDecision):
         whose = None if decision is None else plugins.origin(decision)
-        return {} if whose is None else {"rule_from": whose}
+        return found if whose is None else found | {"rule_from": whose}
     if not config.classifiers[name].keeps_trace:
         validation = None
     bounded = decision.bet == "bounded"
@@ -62,7 +77,8 @@ def fitted_on(config: Config, name: str, family: str, validation: str | None) ->
             "errors, which the trace of an EmoDC's validation pictures teaches. Set `validation: "
             "true`, use data with a validation split, or choose `bet: student`."
         )
-    return {FITTED_ON: validation} if validation and (bounded or decision.use_profile) else {}
+    learns = validation and (bounded or decision.use_profile)
+    return found | {FITTED_ON: validation} if learns else found
 
 
 class Rules:
@@ -80,6 +96,15 @@ class Rules:
     def of(self, cell: Cell, inputs: dict[str, Any]) -> "Rule | None":
         """The rule of a cell with these inputs; None measures everything."""
         decision = decision_of(self._config, cell.classifier, cell.family)
+        return self._made(decision, cell, inputs)
+
+    def attacked(self, cell: Cell, inputs: dict[str, Any]) -> "Rule | None":
+        """The rule that a cell's attack is aimed at; see `attacked_rule`."""
+        return self._made(attacked_rule(self._config, cell.classifier), cell, inputs)
+
+    def _made(
+        self, decision: DecisionConfig | None, cell: Cell, inputs: dict[str, Any]
+    ) -> "Rule | None":
         if decision is None:
             return None
         source = inputs.get(FITTED_ON)
@@ -245,7 +270,9 @@ def make_plan(
                 "samples": digested,
                 "perturbation": perturbation.inputs(level),
                 "seed": config.seed,
-            } | fitted_on(config, name, perturbation.family, validation)
+            } | fitted_on(
+                config, name, perturbation.family, validation, at_rule=perturbation.at_rule
+            )
             if perturbation.source:
                 inputs["source"] = _source(config, perturbation, seed, weights)
             cell = Cell(

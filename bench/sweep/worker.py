@@ -513,6 +513,7 @@ class Worker:
             [samples[i].id for i in whole],
             [samples[i].label for i in whole],
             {} if notes is None else notes,
+            self._rules.attacked(cell, planned.inputs) if perturbation.at_rule else None,
         )
         asked = self._source(perturbation, cell.seed) if perturbation.source else classifier
         changed = perturbation.apply(batch, cell.severity, _address(cell), asked)

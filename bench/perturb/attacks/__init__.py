@@ -3,7 +3,7 @@
 - `base`           what an attack is: a picture and a budget in, an adversarial picture out; attacks
                    on classifiers that draw noise anew, judged on several draws
 - `victim`         how attacks ask a classifier: losses, gradients, steps within a budget
-- `gradient`       FGSM, PGD, APGD, low frequencies; one that delays early decisions
+- `gradient`       FGSM, PGD, APGD, low frequencies; two on early decisions
 - `blackbox`       Square, RayS, random noise, transfer from another classifier
 - `torch_attacks`  any attack of torchattacks by its name
 """
@@ -26,6 +26,7 @@ from bench.perturb.attacks.gradient import (
     PGD,
     APGDOnRatio,
     LowFrequency,
+    Mislead,
     Momentum,
     SlowDown,
     StrongPGD,
@@ -42,6 +43,7 @@ ATTACKS: dict[str, type[BuiltIn]] = {
         Momentum,
         StrongPGD,
         SlowDown,
+        Mislead,
         APGD,
         APGDOnRatio,
         TargetedAPGD,

@@ -144,10 +144,22 @@ class Attack(Perturbation):
                 "sample_id": name,
             }
             number, eps = classifier.classes.index(label), any_budget(level)
+            target = self.aimed(target, number, batch.rule)
             adversarial, seen = self.run(picture, number, target, eps, fresh=fresh, **where)
             batch.notes[name] = seen
             found.append(adversarial)
         return found
+
+    def aimed(self, target: "nn.Module", label: int, rule: Any) -> "nn.Module":
+        """What is attacked of a classifier's target, where this is not the verdict of all steps.
+
+        Args:
+            target: Of the classifier.
+            label: The right class, as the target numbers it.
+            rule: What decides early; None if nothing does, or the attack does not ask for it.
+        """
+        del label, rule
+        return target
 
     def __call__(
         self,
@@ -343,6 +355,11 @@ class FreshNoise(Perturbation):
         """Whether the attack asks for every step."""
         return self.attack is not None and self.attack.every_step
 
+    @property
+    def at_rule(self) -> bool:  # type: ignore[override]
+        """The attack's."""
+        return self.attack is not None and self.attack.at_rule
+
     @override
     def level(self, asked: Any) -> str:
         return super().level(asked) if self.attack is None else self.attack.level(asked)
@@ -374,6 +391,7 @@ class FreshNoise(Perturbation):
             [batch.pictures[place] for place in places.values()],
             list(places),
             [batch.labels[place] for place in places.values()],
+            rule=batch.rule,
         )
         changed = self.attack.applied(once, level, address, classifier, fresh=True)
         found = dict(zip(places, changed, strict=True))

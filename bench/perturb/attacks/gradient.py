@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BeforeValidator, Field
 from typing_extensions import override
@@ -11,12 +11,32 @@ from typing_extensions import override
 from bench.perturb.attacks.base import BuiltIn, LossName, budget
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from bench.perturb.attacks.victim import Loss, Victim
 
 #: The version of torchattacks whose FGSM and PGD are reproduced to the bit; ids of cells have it.
 _REPRODUCED = "3.5.1"
+
+
+@runtime_checkable
+class MeasuresSteps(Protocol):
+    """The target of a classifier that measures in steps, such as EmoDC's."""
+
+    def choose(self, low: int, high: int) -> None:
+        """Measure the steps alone whose timesteps are in [low, high), but for the verdict.
+
+        Raises:
+            UserError: If there is none.
+        """
+
+    def early(self, rule: Any, label: int, first: int) -> "nn.Module":
+        """What an early decision is attacked by.
+
+        Images -> logits (1, K): how far each class is ahead of class `label` at the `first` steps
+        that the rule visits first. Its `whole` are logits whose highest is the rule's decision.
+        """
+
 
 _EVERY = 3  # queries from one look at what the verdict on an iterate would be to the next
 
@@ -95,6 +115,9 @@ class PGD(BuiltIn):
             the others measure `attack_steps` of them, in turn.
         keep: The last iterate, or the first that the verdict gets wrong: there the attack ends. A
             picture that is wrong when clean then stays as it is.
+        timesteps: Of a classifier with steps, gradients measure those from the first of these
+            timesteps up to the second; None: all. The last `last_whole` do not heed it, nor does
+            the verdict.
     """
 
     name: str = "pgd"
@@ -107,7 +130,12 @@ class PGD(BuiltIn):
     random_start: bool = True
     last_whole: Annotated[int, Field(ge=0)] = 0
     keep: Literal["last", "hit"] = "last"
+    timesteps: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]] | None = None
     kind: ClassVar[str] = "pgd"
+
+    def __post_init__(self) -> None:
+        if self.timesteps is not None and self.timesteps[0] >= self.timesteps[1]:
+            raise ValueError("`timesteps` is a range [low, high], low below high")
 
     @property
     def queries(self) -> int:
@@ -118,6 +146,12 @@ class PGD(BuiltIn):
     def every_step(self) -> bool:
         """Only of one step."""
         return self.queries == 1 or self.last_whole >= self.steps
+
+    @override
+    def aimed(self, target: "nn.Module", label: int, rule: Any) -> "nn.Module":
+        if self.timesteps is not None and isinstance(target, MeasuresSteps):
+            target.choose(*self.timesteps)
+        return target
 
     def attacked(
         self, images: "Tensor", labels: "Tensor", target: "Victim", eps: float
@@ -248,6 +282,33 @@ class SlowDown(PGD):
     @override
     def parameters(self) -> dict[str, Any]:
         return self.all_parameters()
+
+
+@dataclass(frozen=True)
+class Mislead(StrongPGD):
+    """PGD that makes early decisions wrong: on the steps that the rule visits first.
+
+    The attacker knows the rule and the order of its steps. A rule such as the sequential test sends
+    the right class away when a rival is better at nearly every step it has seen, so what is raised
+    is a soft minimum, over the first steps, of how far a rival is ahead; what later steps would say
+    does not count. The first picture that the rule decides wrongly ends the attack. Where nothing
+    decides early it is `strong_pgd` without `last_whole`.
+
+    Attributes:
+        first: So many of the steps that are visited first are attacked.
+    """
+
+    name: str = "mislead"
+    last_whole: Annotated[int, Field(ge=0, le=0)] = 0  # gradients never go through the rule
+    first: Annotated[int, Field(ge=1)] = 10
+    kind: ClassVar[str] = "mislead"
+    at_rule: ClassVar[bool] = True
+
+    @override
+    def aimed(self, target: "nn.Module", label: int, rule: Any) -> "nn.Module":
+        if rule is None or not isinstance(target, MeasuresSteps):
+            return super().aimed(target, label, rule)
+        return target.early(rule, label, self.first)
 
 
 # ------------------------------------------------------------------------------------------------

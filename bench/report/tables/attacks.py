@@ -85,7 +85,7 @@ def norm_of(result: Result) -> str:
 def evidence(group: ResultSet, classifier: str, attack: str) -> Evidence | None:
     """Judge an attack on a classifier; None without results, and where it is not to be fooled."""
     cells = group.under(classifier, attack)
-    if not cells or about(cells[0]).get("kind") in ("random_noise", "slow_down"):
+    if not cells or about(cells[0]).get("kind") in ("random_noise", "slow_down", "mislead"):
         return None
     failed: dict[str, str] = {}
     left: list[str] = []

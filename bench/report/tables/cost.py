@@ -1,11 +1,12 @@
 """What a decision costs: rules replayed on traces, for every classifier; early ones attacked."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import isclose
 
 import numpy as np
 
-from bench.report.outcomes import AccuracyEstimate, Number
+from bench.report.outcomes import AccuracyEstimate, Number, share
 from bench.report.replay import (
     Compared,
     CostCurve,
@@ -16,18 +17,20 @@ from bench.report.replay import (
     cost_curves,
     in_flops,
     mean_over_budgets,
+    replay,
     singles,
 )
 from bench.report.results import Result, ResultSet
 from bench.report.spec import TableSpec, Value, captioned, counts_header, interval_name
 from bench.report.tables.attacks import about
-from bench.rules import FULL, SequentialDecision
+from bench.rules import FULL, REPLAYED
 from bench.store.store import Store
 from bench.util.errors import UserError
 
 AREA = "mean over costs %"
-#: What would have decided early where all steps are known.
-REPLAYED = SequentialDecision()
+#: Orders of visiting that an attacker did not know, over which an agreement is a mean.
+_SECRET = 10
+_ATTACKS = ("slow_down", "mislead")
 
 
 def cost_table(group: ResultSet, store: Store) -> TableSpec | None:
@@ -86,9 +89,9 @@ def attacked_decisions_table(group: ResultSet, store: Store) -> TableSpec | None
     nothing is known of all steps.
 
     Returns:
-        None if decisions were not attacked, by `slow_down`.
+        None if decisions were not attacked, by `slow_down` or `mislead`.
     """
-    if not any(about(r).get("kind") == "slow_down" for r in group.results):
+    if not any(about(r).get("kind") in _ATTACKS for r in group.results):
         return None
     reader, rows, used = TraceReader(store), list[tuple[Value, ...]](), list[Result]()
     for classifier, name in group.names.items():
@@ -109,21 +112,23 @@ def attacked_decisions_table(group: ResultSet, store: Store) -> TableSpec | None
     header = (
         *("classifier", "pictures", *counts_header(group)),
         *("evaluations/image", "% of all", "agreement %", "accuracy %", "all steps %"),
+        "secret order %",
     )
     said = (
         f"Early decisions under attack, by the run's rule or replayed (delta {REPLAYED.delta:g}): "
-        "evaluations, agreement with all steps, and the accuracy of both, in percent"
+        "evaluations, agreement with all steps, and the accuracy of both, in percent; agreement, "
+        f"too, over {_SECRET} orders of visiting that the attacker did not know"
     )
     return captioned(
         group,
         *("attacked-decisions", "Early decisions under attack", said, used, header, rows),
         intervals=f"{interval_name(group)} intervals",
-        remarks=["Delta holds over the order of visiting, which the attacker may know."],
+        remarks=["Delta bounds disagreement over orders that an attacker does not know."],
     )
 
 
 def _early(own: Result, group: ResultSet, reader: TraceReader) -> tuple[Value, ...]:
-    """Evaluations, their share, agreement, accuracy early and by all steps."""
+    """Evaluations, their share, agreement, accuracy early and by all steps; secret orders."""
     clean = group.clean(own.cell.classifier)
     try:
         if own.cell.about.clean and clean is not None:
@@ -135,14 +140,19 @@ def _early(own: Result, group: ResultSet, reader: TraceReader) -> tuple[Value, .
             ]
         else:
             sources = [reader.read(result.manifest, result.outcomes) for result in own.results]
-        full, early = compare(aligned(sources), [FULL, REPLAYED])
+        sources = aligned(sources)
+        full, early = compare(sources, [FULL, REPLAYED])
     except UserError:  # decided while it was measured, or damaged
         manifest = own.manifest
         every = len(manifest.timesteps) * len(manifest.classes)
         spent = own.evaluations
-        share = None if spent is None else Number(100 * spent / every, 1)
-        return _number(spent, 1), share, None, own.accuracy, None
-    return early.evaluations, early.share, early.agreement, early.accuracy, full.accuracy
+        percent = None if spent is None else Number(100 * spent / every, 1)
+        return _number(spent, 1), percent, None, own.accuracy, None, None
+    whole, others = replay(sources, FULL), range(1, _SECRET + 1)
+    anew = [[replace(one, seed=one.seed + k) for one in sources] for k in others]
+    secret = np.mean([replay(own, REPLAYED).agrees(whole) for own in anew], axis=0)
+    both = early.accuracy, full.accuracy
+    return early.evaluations, early.share, early.agreement, *both, share(secret)
 
 
 def _row(rule: Compared, seconds: Number | None) -> tuple[Value, ...]:

@@ -1,14 +1,24 @@
 """What attacks differentiate: every kind of classifier in evaluation mode, before and after."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from bench.classifiers.base import Classifier
 from bench.classifiers.discriminative import DiscriminativeClassifier
 from bench.classifiers.emodc import DiffusionClassifier, MatchedControl
 from bench.perturb.attacks import ATTACKS
+from bench.perturb.base import Address, Batch
+from bench.util.errors import UserError
 from emodc import EmoDC, Evaluation, Prompts
+from emodc.decisions.decide import decide, visited
+from emodc.decisions.live import Verdict
+from emodc.decisions.rules import SequentialTest
+from emodc.diffusion.measuring import Trace
 from emodc.small import small_control
 
 CPU = torch.device("cpu")
@@ -49,3 +59,80 @@ def test_a_single_gradient_is_that_of_the_verdict(tiny_emodc: EmoDC, images: tor
     torch.testing.assert_close(whole.detach().numpy(), verdict)
     some = classifier.attack_target("a")(picture)
     assert not torch.allclose(some, whole, atol=1e-6)
+
+
+def test_a_range_of_timesteps_is_measured_by_gradients_and_not_by_the_verdict(
+    tiny_emodc: EmoDC, images: torch.Tensor
+) -> None:
+    classifier = DiffusionClassifier(tiny_emodc, "w", None, 1, CPU)
+    picture, times = images[:1].float() / 255, tiny_emodc.timesteps.tolist()
+    target = classifier.attack_target("a")
+    ATTACKS["pgd"](timesteps=(times[2], times[4])).aimed(target, 0, None)
+    for step in (2, 3, 2):
+        torch.testing.assert_close(target(picture), tiny_emodc(picture, ["a"], [step]))
+    torch.testing.assert_close(target.whole(picture), tiny_emodc(picture, ["a"]))
+    with pytest.raises(UserError, match=r"has none of the classifier's steps.*\[0, 500\)"):
+        ATTACKS["pgd"](timesteps=(times[-1] + 1, times[-1] + 2)).aimed(target, 0, None)
+    with pytest.raises(ValueError, match="low below high"):
+        ATTACKS["pgd"](timesteps=(5, 5))
+
+
+# ------------------------------------------------------------------------------------------------
+# Early decisions. With errors that are linear in the picture, each step in pixels of its own, what
+# an attacker can reach is known: the right class is ahead by LEAD at every step, and a change of
+# eps in a step's PIXELS moves that step's difference by PIXELS * SLOPE * eps, and no other.
+
+STEPS, PIXELS, LEAD, SLOPE, EPS = 48, 4, 1.0, 12.0, 8
+
+
+class LinearErrors(EmoDC):
+    """An EmoDC whose errors are as above: of class 0 they fall below, and can be raised."""
+
+    def errors(
+        self, images: Tensor, ids: Sequence[str] | None = None, steps: Sequence[int] | None = None
+    ) -> Tensor:
+        changes = (images.flatten(1) - 0.5)[:, : STEPS * PIXELS].unflatten(1, (STEPS, PIXELS))
+        own = 3 + SLOPE * changes.sum(2)
+        both = torch.stack([own, torch.full_like(own, 3 + LEAD)], dim=1)
+        return both if steps is None else both[:, :, list(steps)]
+
+    def decide(self, images: Tensor, ids: Any = None, rule: Any = None, **_: Any) -> Verdict:
+        errors, times = self.errors(images), self.timesteps[None].expand(len(images), -1)
+        found = decide(errors.numpy().astype(float), times.numpy(), rule, ids, seed=0)
+        trace = Trace(errors, times, self.classes)
+        return Verdict((), found, trace, np.zeros(len(images)), 1)
+
+
+def test_who_knows_the_order_makes_a_rule_stop_wrongly_and_who_does_not_is_held_to_delta(
+    tiny_emodc: EmoDC,
+) -> None:
+    plan = Evaluation(steps=STEPS, precision="float32")
+    classifier = DiffusionClassifier(
+        LinearErrors(tiny_emodc.denoiser, tiny_emodc.prompts, plan), "w", None, 4, CPU
+    )
+    rule, grey = SequentialTest(delta=0.01), np.full((8, 8, 3), 127.5, np.float32)
+    attack = ATTACKS["mislead"](restarts=1, keep="last", first=8, rounding=False)
+
+    def errors_of(picture: np.ndarray) -> np.ndarray:
+        image = torch.from_numpy(picture.transpose(2, 0, 1)[None] / np.float32(255))
+        return classifier.model.errors(image).numpy().astype(float)
+
+    def decided(picture: np.ndarray, seed: int = 0) -> tuple[int, int]:
+        times = classifier.model.timesteps.numpy()[None]
+        found = decide(errors_of(picture), times, rule, ["a"], seed=seed)
+        return int(found.winner[0]), int(found.steps[0])
+
+    batch = Batch([grey], ["a"], [classifier.classes[0]], rule=rule)
+    (found,) = attack.apply(batch, f"{EPS}/255", Address(0, "d"), classifier)
+    times, ones = classifier.model.timesteps.numpy(), np.ones(STEPS)
+    first = visited(rule, times, ones, 0, "a")[:8]
+    ahead = errors_of(found)[0, 0] - errors_of(found)[0, 1]
+    # What the budget allows at the first steps, evenly; elsewhere what the random start left.
+    reached = SLOPE * PIXELS * EPS / 255 - LEAD
+    np.testing.assert_allclose(ahead[first], reached, atol=0.03)
+    assert 0.3 < reached < LEAD and (np.delete(ahead, first) < 0.2).all()
+    assert decided(grey)[0] == 0 and decided(found)[0] == 1 and decided(found)[1] <= 8
+    assert errors_of(found).mean(2).argmin() == 0  # all steps still say what is right
+    assert batch.notes["a"].believed
+    others = [decided(found, seed)[0] for seed in range(1, 301)]
+    assert np.mean(others) < 0.03

@@ -221,6 +221,7 @@ def test_early_decisions_under_attack_are_replayed_or_counted(tmp_path: Path) ->
             "attacks": {
                 "pgd": {"eps": [4], "steps": 2},
                 "slow_down": {"eps": [4], "steps": 3, "last_whole": 1},
+                "mislead": {"eps": [4], "steps": 3, "restarts": 1, "first": 4},
             },
             "attack_limit": 9,
         },
@@ -231,17 +232,17 @@ def test_early_decisions_under_attack_are_replayed_or_counted(tmp_path: Path) ->
     results, store = read(folder), Store(folder)
     (group,) = results.groups
     assert evidence(group, "whole", "slow_down") is None
+    assert evidence(group, "whole", "mislead") is None
     assert evidence(group, "whole", "pgd") is not None
     (spec,) = [one for one in tables(results, store) if "attacked-decisions" in one.name]
     rows = {(row[0], row[1]): row for row in spec.rows}
-    names = ("clean", "pgd 4/255", "slow_down 4/255")
+    names = ("clean", "pgd 4/255", "slow_down 4/255", "mislead 4/255")
     assert set(rows) == {(group.names[who], name) for who in ("whole", "early") for name in names}
     for name in names:
         replayed, live = (rows[group.names[who], name] for who in ("whole", "early"))
         assert replayed[2] == live[2] == "9"
-        assert replayed[5] is not None and replayed[7] is not None
-        assert live[5] is None and live[7] is None
-        # The attack does not know the rule: the pictures are the same, and so is what is spent.
+        assert all(replayed[k] is not None and live[k] is None for k in (5, 7, 8))
+        # The attacks see the same classifier and rule: pictures are the same, and what is spent.
         assert replayed[3].value == pytest.approx(live[3].value)
         assert replayed[6].value == pytest.approx(live[6].value)
         assert replayed[4].value == pytest.approx(100 * replayed[3].value / 84)

@@ -25,8 +25,8 @@ from bench.util import rng
 ADDRESS = {"seed": 0, "dataset": "d", "sample_id": "a"}
 SMALL = {
     "square": {"budget": 40}, "rays": {"budget": 40}, "transfer": {"source": "other"},
-    "strong_pgd": {"steps": 12, "last_whole": 4}, "apgd_ce": {"steps": 12},
-    "apgd_dlr": {"steps": 12}, "apgd_targeted": {"steps": 12},
+    "strong_pgd": {"steps": 12, "last_whole": 4}, "mislead": {"steps": 12},
+    "apgd_ce": {"steps": 12}, "apgd_dlr": {"steps": 12}, "apgd_targeted": {"steps": 12},
 }  # fmt: skip
 EVERY: dict[str, BuiltIn] = {
     f"{name} {norm}": made(norm=norm, **SMALL.get(name, {}))
