@@ -338,9 +338,9 @@ class _SubsampledEmoDC(nn.Module):
             )
         self.steps = range(chosen[0], chosen[-1] + 1)
 
-    def early(self, rule: Rule, label: int, first: int) -> nn.Module:
+    def early(self, rule: Rule, label: int, first: int, apart: bool) -> nn.Module:
         """The same for attacks on early decisions; see `_EarlyEmoDC`."""
-        return _EarlyEmoDC(self.model, self.sample_id, self.fresh, rule, label, first).eval()
+        return _EarlyEmoDC(self, rule, label, first, apart).eval()
 
     def forward(self, images: Tensor) -> Tensor:
         stride = max(1, len(self.steps) // self.count)
@@ -369,14 +369,18 @@ class _EarlyEmoDC(nn.Module):
     and that of the right class 0. The sequential test asks whether D_i / x_i is above 0 *evenly*,
     by its mean over its spread, however small it is: steps where the rival is behind weigh most,
     and where all are alike it is the mean. With `fresh` noise each query has an order of its own.
+
+    With `apart`, twice the mean of D_i over some of the other steps, in turn, is taken off for the
+    rival that leads there, as soon as it is above minus its own standard error.
     """
 
     def __init__(
-        self, model: EmoDC, sample_id: str, fresh: bool, rule: Rule, label: int, first: int
+        self, about: _SubsampledEmoDC, rule: Rule, label: int, first: int, apart: bool
     ) -> None:
         super().__init__()
-        self.model, self.sample_id, self.fresh = model, sample_id, fresh
+        self.model, self.sample_id, self.fresh = about.model, about.sample_id, about.fresh
         self.rule, self.label, self.first = rule, label, first
+        self.others = about.count if apart else 0
         self.draws = 0
 
     def forward(self, images: Tensor) -> Tensor:
@@ -384,18 +388,36 @@ class _EarlyEmoDC(nn.Module):
         with torch.no_grad():  # where noise-aware the grid depends on the picture
             times = prepare(self.model.denoiser, plan, images[0].detach(), name).timesteps.numpy()
         ones = np.ones(len(times))
-        cells = visited(self.rule, times, ones, plan.seed, name)[: self.first]
+        order = visited(self.rule, times, ones, plan.seed, name)
+        cells, rest = order[: self.first], order[self.first :]
+        stride = max(1, len(rest) // max(self.others, 1))
+        rest = rest[self.draws % stride :: stride][: self.others]
+        errors = self.model.errors(images, [name], [*cells.tolist(), *rest.tolist()])[0]
+        ahead = errors[self.label] - errors
+        early, later = ahead[:, : len(cells)], ahead[:, len(cells) :]
         sizes = self.rule.sizes(times[None], ones[None])[0][cells]
-        errors = self.model.errors(images, [name], cells.tolist())[0]
-        ahead = (errors[self.label] - errors) / torch.from_numpy(sizes).to(errors)
-        spread = ahead.detach().square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-12)
-        softest = (-ahead / spread).logsumexp(dim=1) - float(np.log(len(cells)))
-        return -plan.logit_scale * (spread[:, 0] * softest)[None]
+        early = early / torch.from_numpy(sizes).to(early)
+        spread = early.detach().square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-12)
+        softest = (-early / spread).logsumexp(dim=1) - float(np.log(len(cells)))
+        logits = -spread[:, 0] * softest
+        if len(rest) > 1:
+            slack = later.detach().std(dim=1) / len(rest) ** 0.5
+            leads = later.mean(dim=1) + slack
+            leads[self.label] = -torch.inf
+            rivals = torch.arange(len(logits), device=logits.device) != self.label
+            logits = logits - 2 * leads.max().clamp(min=0) * rivals
+        return plan.logit_scale * logits[None]
 
+    @torch.no_grad()
     def whole(self, images: Tensor) -> Tensor:
         """Logits whose highest is the rule's decision, made as the verdict is; no gradient."""
-        verdict = self.model.decide(images.detach(), [self._name()], self.rule)
-        return torch.from_numpy(_decided(self.model, verdict, self.rule)[1]).to(images)
+        name = self._name()
+        verdict = self.model.decide(images.detach(), [name], self.rule)
+        logits = torch.from_numpy(_decided(self.model, verdict, self.rule)[1]).to(images)
+        if self.others and int(self.model(images, [name]).argmax()) != self.label:
+            right = torch.arange(logits.shape[1], device=logits.device) == self.label
+            return right[None].to(logits)  # both are wrong, and not apart
+        return logits
 
     def _name(self) -> str:
         self.draws += 1

@@ -30,11 +30,13 @@ class MeasuresSteps(Protocol):
             UserError: If there is none.
         """
 
-    def early(self, rule: Any, label: int, first: int) -> "nn.Module":
+    def early(self, rule: Any, label: int, first: int, apart: bool) -> "nn.Module":
         """What an early decision is attacked by.
 
         Images -> logits (1, K): how far each class is ahead of class `label` at the `first` steps
-        that the rule visits first. Its `whole` are logits whose highest is the rule's decision.
+        that the rule visits first. Its `whole` are logits whose highest is the rule's decision. If
+        early and full decision are to be brought `apart`, being ahead at the other steps counts
+        against a class, and the highest is the right class where both are wrong.
         """
 
 
@@ -296,11 +298,14 @@ class Mislead(StrongPGD):
 
     Attributes:
         first: So many of the steps that are visited first are attacked.
+        apart: Whether the full decision is to stay right, so that the early one is another: what
+            a sequential test's delta is about.
     """
 
     name: str = "mislead"
     last_whole: Annotated[int, Field(ge=0, le=0)] = 0  # gradients never go through the rule
     first: Annotated[int, Field(ge=1)] = 10
+    apart: bool = False
     kind: ClassVar[str] = "mislead"
     at_rule: ClassVar[bool] = True
 
@@ -308,7 +313,7 @@ class Mislead(StrongPGD):
     def aimed(self, target: "nn.Module", label: int, rule: Any) -> "nn.Module":
         if rule is None or not isinstance(target, MeasuresSteps):
             return super().aimed(target, label, rule)
-        return target.early(rule, label, self.first)
+        return target.early(rule, label, self.first, self.apart)
 
 
 # ------------------------------------------------------------------------------------------------

@@ -148,9 +148,9 @@ def _early(own: Result, group: ResultSet, reader: TraceReader) -> tuple[Value, .
         spent = own.evaluations
         percent = None if spent is None else Number(100 * spent / every, 1)
         return _number(spent, 1), percent, None, own.accuracy, None, None
-    whole, others = replay(sources, FULL), range(1, _SECRET + 1)
+    all_steps, others = replay(sources, FULL), range(1, _SECRET + 1)
     anew = [[replace(one, seed=one.seed + k) for one in sources] for k in others]
-    secret = np.mean([replay(own, REPLAYED).agrees(whole) for own in anew], axis=0)
+    secret = np.mean([replay(one, REPLAYED).agrees(all_steps) for one in anew], axis=0)
     both = early.accuracy, full.accuracy
     return early.evaluations, early.share, early.agreement, *both, share(secret)
 
