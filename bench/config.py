@@ -5,11 +5,9 @@ Each room has the sections that it reads: `bench.data.config`, `bench.perturb.co
 `Execution` do not.
 """
 
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, Field, ValidationError
 
 from bench.classifiers.kinds import ClassifierConfig
@@ -17,7 +15,7 @@ from bench.data.config import DataConfig, FacesData, ShownFrames
 from bench.perturb.config import Perturbations
 from bench.util import files, runtime
 from bench.util.errors import UserError, unknown
-from bench.util.section import Name, Section, UserPath, sentences
+from bench.util.section import Name, Section, UserPath, from_yaml, sentences
 from emodc.settings import EngineSettings, Precision
 
 
@@ -163,11 +161,9 @@ def content(path: Path, above: tuple[Path, ...] = ()) -> Any:
     if path.resolve() in above:
         raise UserError(f"{path} extends itself.")
     try:
-        found = yaml.load(path.read_text(), Loader=_UniqueKeyLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = from_yaml(path.read_text())
+    except ValueError as error:  # of text that is no UTF-8, too
         raise UserError(f"{path} is not YAML: {error}") from error
-    except RecursionError as error:
-        raise UserError(f"{path} is nested too deeply for a config.") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     if not isinstance(found, dict) or "extends" not in found:
@@ -178,7 +174,7 @@ def content(path: Path, above: tuple[Path, ...] = ()) -> Any:
         raise UserError(f"{path}: extends names a file, or a list of files.")
     base: dict[str, Any] = {}
     for name in names:
-        below = content(path.parent / name, (*above, path.resolve()))
+        below = content(path.parent / files.expanded(name), (*above, path.resolve()))
         if not isinstance(below, dict):
             raise UserError(f"{path.parent / name}: a config is a mapping of fields.")
         base = merged(base, below)
@@ -193,47 +189,6 @@ def merged(below: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, dict) and isinstance(below.get(key), dict)
     }
     return {**below, **top, **both}
-
-
-_MOST_VALUES = 100_000  # of a config; aliases of aliases make more of a few lines
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Safe YAML in which a key given twice is an error, where plain YAML keeps the last value."""
-
-    def construct_document(self, node: yaml.Node) -> Any:
-        """The content, refused if its aliases make it too large."""
-        if _values(node, {}) > _MOST_VALUES:
-            raise yaml.YAMLError(
-                f"its aliases (*name) make more than {_MOST_VALUES:,} values of it; write out what "
-                "is meant"
-            )
-        return super().construct_document(node)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        # Asked before the node's merge keys (`<<`) are resolved: overriding a merged value is fine.
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
-                continue
-            line = key.start_mark.line + 1
-            if key.value in lines:
-                raise yaml.YAMLError(
-                    f"{key.value!r} is given twice, in lines {lines[key.value]} and {line}; "
-                    "keep one of them"
-                )
-            lines[key.value] = line
-        return super().construct_mapping(node, deep)
-
-
-def _values(node: yaml.Node, known: dict[int, float]) -> float:
-    """How many values a node has with all its aliases written out."""
-    if id(node) not in known:
-        known[id(node)] = math.inf  # of a node that contains itself
-        below = node.value if isinstance(node, yaml.CollectionNode) else []
-        parts = [part for own in below for part in (own if isinstance(own, tuple) else (own,))]
-        known[id(node)] = 1 + sum(_values(part, known) for part in parts)
-    return known[id(node)]
 
 
 def parse(content: Any, origin: str) -> Config:

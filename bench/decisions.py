@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 from pydantic import ValidationError
 from rich.console import Console
 
@@ -25,7 +24,7 @@ from bench.store.cells import Cell, Manifest
 from bench.store.checkpoints import Bases
 from bench.store.store import Store
 from bench.util.errors import UserError, unknown
-from bench.util.section import sentences
+from bench.util.section import from_yaml, sentences
 from emodc.decisions.fit import TimestepWeights
 
 #: What `bench decide` replays where no rule is named.
@@ -70,8 +69,8 @@ def _field(option: str) -> tuple[str, Any]:
     if not equals or not name.strip():
         raise UserError(f"-o {option}: expected FIELD=VALUE, such as -o delta=0.05.")
     try:
-        return name.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return name.strip(), from_yaml(value)
+    except ValueError as error:
         raise UserError(f"-o {option}: {value!r} is not a value.") from error
 
 

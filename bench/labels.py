@@ -111,9 +111,25 @@ _SPLIT_OF = {name: split for split, names in _SPLITS.items() for name in names}
 SPLIT_NAMES = tuple(_SPLIT_OF)
 
 
+#: What stands beside a split's name and changes nothing, as in "Train Data" or "test_images".
+_BESIDE = {
+    *("data", "dataset", "set", "split", "folder", "files", "faces", "clips", "videos", "frames"),
+    *("image", "images", "img", "imgs", "picture", "pictures", "photos", "aligned", "cropped"),
+}
+
+
 def split_of(name: str) -> Literal["train", "val", "test"] | None:
-    """The split that a folder or a field of a table names: "Training", "valid"; None if none."""
-    return _SPLIT_OF.get(_bare(name))
+    """The split that a folder or a field of a table names; None if it names none.
+
+    "Training", "valid", "Test Data", "train_images" and "1_train" do; "test2" does not.
+    """
+    if _bare(name) in _SPLIT_OF:
+        return _SPLIT_OF[_bare(name)]
+    words = [word for word in re.split(r"[\s_.-]+|(?<=[a-z])(?=[A-Z])", composed(name)) if word]
+    words = [word.lower() for word in words if not word.isdigit()]
+    found = {_SPLIT_OF[word] for word in words if word in _SPLIT_OF}
+    alone = all(word in _SPLIT_OF or word in _BESIDE for word in words)
+    return found.pop() if alone and len(found) == 1 else None
 
 
 def is_known(name: str) -> bool:

@@ -2,13 +2,17 @@
 
 import contextlib
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
+from torch.jit import ScriptModule
 from typing_extensions import override
 
 from bench.classifiers.base import Classifier, Measurement, as_images, counted_flops, flops_picture
@@ -285,9 +289,10 @@ def load_python(name: str, spec: PythonClassifier, device: torch.device) -> User
     with _blamed(f"classifier {about} makes a network that cannot be read"):
         network.to("cpu").requires_grad_(False).eval()
         answers = network.answers()  # first, for lazy layers
-        for text in sorted(source(own, own.__qualname__) for own in _classes_of(model)):
+        texts = {source(own, own.__qualname__, spec.factory) for own in _classes_of(model)}
+        for text in sorted(texts | _compiled(model)):
             total.update(text.encode())
-        total.update(source(factory, spec.factory).encode())
+        total.update(source(factory, spec.factory, spec.factory).encode())
         for key, value in sorted((model.state_dict() | dict(model.named_buffers())).items()):
             if isinstance(value, Tensor):
                 total.update(key.encode() + _bytes(value))
@@ -311,6 +316,23 @@ def _blamed(sentence: str) -> Iterator[None]:
 def _classes_of(model: nn.Module) -> set[type]:
     """The classes of all its modules, less torch's own."""
     return {type(own) for own in model.modules() if not type(own).__module__.startswith("torch.")}
+
+
+def _compiled(model: nn.Module) -> set[str]:
+    """What tells modules apart that TorchScript and FX made: their class is torch's own."""
+    inner: set[nn.Module] = set()
+    found = set()
+    for own in model.modules():
+        if isinstance(own, GraphModule):
+            found.add(own.code)
+        elif isinstance(own, ScriptModule) and own not in inner:
+            inner.update(own.modules())
+            with ZipFile(io.BytesIO(own.save_to_buffer())) as saved:
+                for name in saved.namelist():  # without what says where it was written
+                    if name.endswith((".py", "/data.pkl", "/constants.pkl")):
+                        content = hashlib.sha256(saved.read(name)).hexdigest()
+                        found.add(f"{name.partition('/')[2]} {content}")
+    return found
 
 
 def _bytes(tensor: Tensor) -> bytes:

@@ -6,6 +6,7 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -106,12 +107,20 @@ def _none_empty(given: Sequence[str]) -> list[str]:
     """The arguments less `--debug`; an empty path would be the current folder.
 
     Raises:
-        UserError: If one is empty.
+        UserError: If one is empty, or a place of another machine.
     """
     for before, argument in zip(["bench", *given], given, strict=False):
         if not argument.strip() or (argument.startswith("--") and argument.endswith("=")):
             where = argument if argument.strip() else f"what follows {before}"
             raise UserError(f"{where} is empty. Is a variable of the shell unset?")
+        flag, _, value = (
+            argument.rpartition("=") if argument.startswith("--") else ("", "", argument)
+        )
+        if re.match(r"[a-z][a-z0-9+.-]*://", value) and "--address" not in (before, flag):
+            raise UserError(
+                f"{value} is an address, and files are read and written in folders: name one of "
+                "this machine, or mount it."
+            )
     return [argument for argument in given if argument != "--debug"]
 
 
@@ -137,6 +146,10 @@ def _sentence(error: OSError) -> str:
     kept = "What was finished is kept; the same command continues."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"no space left on the disk of {place}. Free some or choose another --out. {kept}"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        files = [path for path in [Path(place), *Path(place).parents] if path.is_file()]
+        if files:
+            return f"{files[0]} is a file where a folder belongs: move it away. {kept}"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return f"cannot write to {place} ({error.strerror}). Choose another --out. {kept}"
     return f"{place}: {error.strerror or error}. {kept}"

@@ -116,9 +116,8 @@ def _layouts(data: "DataConfig") -> Iterator["Layout"]:
 
 
 def _field(option: str) -> tuple[str, Any]:
-    import yaml
-
     from bench.util.errors import UserError
+    from bench.util.section import from_yaml
 
     name, equals, value = option.partition("=")
     if not equals or not name.strip():
@@ -126,6 +125,6 @@ def _field(option: str) -> tuple[str, Any]:
     if name.strip() in ("kind", "root"):
         raise UserError(f"--option {option}: this is what --data and --root say.")
     try:
-        return name.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return name.strip(), from_yaml(value)
+    except ValueError as error:
         raise UserError(f"--option {option}: {value!r} is not a value.") from error

@@ -29,7 +29,9 @@ def read_text(path: Path) -> str:
     with _as_text(path):
         text = path.read_bytes().decode("utf-8-sig")
     if "\0" in text:
-        raise UserError(f"{path}: is not a text file (it has NUL characters).")
+        raise UserError(
+            f"{path}: is not a text file in UTF-8 (it has NUL characters). Save it as UTF-8."
+        )
     return text
 
 
@@ -122,6 +124,9 @@ def whole_number(text: str, origin: str, number: int, expected: str) -> int:
 
 #: Suffixes of tables, in lower case.
 FORMATS = (".csv", ".tsv", ".parquet")
+
+#: Of files that are tables if somebody says so.
+NAMED_FORMATS = (*FORMATS, ".txt")
 
 
 def tables_in(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -249,18 +250,27 @@ def _plain(path: str) -> str:
     return composed(path.replace("\\", "/")).lower()
 
 
-def stamp(base: str, path: str) -> tuple[int, int, int, int]:
+def stamp(base: str, *paths: str) -> tuple[int, int, int, int]:
     """Bytes, times and number of a file, which change when it is replaced; -1 if it is not there.
 
     `cp -p` and `rsync -t` keep size and time of modification, but neither the time of change nor
-    the inode. Times are in nanoseconds.
+    the inode. Times are in nanoseconds. Of several files: their bytes in all, the latest times, and
+    a hash of all four of each.
     """
-    try:
-        found = os.stat(f"{base}/{path}")  # noqa: PTH116 (a Path for each would take longer)
-    except OSError:
-        return -1, -1, -1, -1
-    inode = found.st_ino & (2**63 - 1)  # of some file systems it fills 64 bits without a sign
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, inode
+    found = []
+    for path in paths:
+        try:
+            own = os.stat(f"{base}/{path}")  # noqa: PTH116 (a Path for each would take longer)
+        except OSError:
+            return -1, -1, -1, -1
+        # Inodes of some file systems fill 64 bits without a sign.
+        inode = own.st_ino & (2**63 - 1)
+        found.append((own.st_size, own.st_mtime_ns, own.st_ctime_ns, inode))
+    if len(found) == 1:
+        return found[0]
+    sizes, modified, changed, _ = zip(*found, strict=True)
+    hashed = int.from_bytes(blake2b(repr(found).encode(), digest_size=8).digest()) & (2**63 - 1)
+    return sum(sizes), max(modified), max(changed), hashed
 
 
 def _kind(child: "os.DirEntry[str]") -> Literal["folder", "file", "other"]:

@@ -43,12 +43,31 @@ from bench.perturb.certified import Certified
 from bench.perturb.clips import DEFECTS, AttackedFrames, CorruptedFrames, Temporal
 from bench.perturb.user_code import UserAttack, UserCorruption
 from bench.util.errors import UserError, unknown
-from bench.util.section import Section
+from bench.util.section import Factory, Section
 
 Members = list[tuple[Perturbation, tuple[str, ...]]]
 """Perturbations with their levels, as cells and tables have these."""
 
-_Factory = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+
+def _short_for(field: str, given: Any) -> Any:
+    """A list in the place of a mapping is short for one of its fields."""
+    if isinstance(given, int | float | str):
+        raise ValueError(f"it is a list, such as [{given}], or a mapping of fields")
+    return {field: given} if isinstance(given, list | tuple) else given
+
+
+def _eps(asked: Any) -> float:
+    """A budget in 1/255; a number that looks like one of [0, 1] is refused."""
+    found = any_budget(asked)
+    if isinstance(asked, float) and found < _LEAST:
+        raise ValueError(
+            f"an eps is in 1/255: for {asked:g} of the range of pixels write {255 * asked:.4g}; if "
+            f'{asked:g}/255 is meant, write "{asked:g}/255"'
+        )
+    return found
+
+
+_LEAST = 0.1  # of eps as a number: less moves hardly any pixel by a level
 
 
 class CorruptionSettings(Section):
@@ -58,14 +77,14 @@ class CorruptionSettings(Section):
 
     severities: list[Annotated[int, Field(ge=1)]] | None = None  # all it has
     kind: str | None = None  # a corruption's name, or "python"; its own name in the config
-    factory: _Factory | None = None  # "module:function", of kind python
+    factory: Factory | None = None  # "module:function", of kind python
     temporal: Temporal | None = None  # of clips: what is drawn anew; None: see usual_temporal
 
     @model_validator(mode="before")
     @classmethod
     def _short(cls, given: Any) -> Any:
         """A list is short for its severities."""
-        return {"severities": given} if isinstance(given, list | tuple) else given
+        return _short_for("severities", given)
 
     @model_serializer(mode="wrap")
     def _as_given(self, handler: Callable[[Any], dict[str, Any]]) -> Any:
@@ -115,9 +134,9 @@ class AttackSettings(Section):
 
     model_config = ConfigDict(extra="allow")
 
-    eps: list[Annotated[float, BeforeValidator(any_budget)]] = Field(min_length=1)  # in 1/255
+    eps: list[Annotated[float, BeforeValidator(_eps)]] = Field(min_length=1)  # in 1/255
     kind: str | None = None  # an attack's, "torchattacks.NAME" or "python"; its name in the config
-    factory: _Factory | None = None  # "module:function", of kind python
+    factory: Factory | None = None  # "module:function", of kind python
     frames: int | None = Field(None, ge=1)  # of a clip, that it may change; None: all
     noise: Literal["fixed", "fresh"] | None = None  # fresh: drawn anew at each query and verdict
     draws: Annotated[int, Field(ge=2)] | None = None  # verdicts on each picture, of fresh noise
@@ -126,12 +145,13 @@ class AttackSettings(Section):
     @classmethod
     def _short(cls, given: Any) -> Any:
         """A list is short for its budgets."""
-        return {"eps": given} if isinstance(given, list | tuple) else given
+        return _short_for("eps", given)
 
     @model_serializer(mode="wrap")
     def _as_given(self, handler: Callable[[Any], dict[str, Any]]) -> Any:
         found = {key: value for key, value in handler(self).items() if value is not None}
-        found["eps"] = [int(eps) if eps == int(eps) else eps for eps in found["eps"]]
+        exact = [int(eps) if eps == int(eps) else eps for eps in found["eps"]]
+        found["eps"] = [f"{eps}/255" if eps < _LEAST else eps for eps in exact]
         return found["eps"] if list(found) == ["eps"] else found
 
     def made(self, name: str) -> Perturbation:
@@ -329,6 +349,11 @@ class Perturbations(Section):
         known = ["clean", *self.names(), *PRESETS, *CORRUPTIONS, *DEFECTS, *CONTINUOUS]
         known += [*SEQUENCES, *SUITES, "certified"]
         for name in names:
+            if name in ATTACKS and name not in known:
+                raise UserError(
+                    f"The config has no budgets for the attack {name}: give it some, such as "
+                    f"`perturbations: {{attacks: {{{name}: [1, 2, 4, 8]}}}}`."
+                )
             if name not in known and plugins.find("corruption", name) is None:
                 raise unknown("perturbation", name, known)
         presets = [PRESETS[name] for name in names if name in PRESETS]

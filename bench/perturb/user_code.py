@@ -17,20 +17,27 @@ Before anything is measured both are called on fixed pictures. What they return 
 source, are in the ids of cells: whoever changes the function measures anew.
 """
 
+import ast
+import contextlib
 import functools
 import hashlib
 import importlib
 import inspect
+import re
 import sys
+import sysconfig
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import resolve_name
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from typing_extensions import override
 
+from bench.data.tree import stamp
 from bench.perturb.attacks import Attack, any_budget
 from bench.perturb.base import SEVERITIES, Address, ModelFree
 from bench.util import rng
@@ -41,6 +48,9 @@ if TYPE_CHECKING:
 
 _SIZES = ((40, 32), (64, 64))  # of the pictures that functions are tried on
 _OTHERS = {"torch", "torchvision", "numpy", "importlib"}  # libraries whose lines help nobody
+_BENCH = {"bench", "emodc", "baselines"}
+_STANDARD = sysconfig.get_path("stdlib")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _LONGEST = 300  # characters of an error's message
 _SLACK = 1e-5  # by which an adversarial image may leave its budget, of [0, 1]: rounding
 
@@ -198,17 +208,164 @@ def _wrong(factory: str, expected: str, got: str) -> UserError:
     return UserError(f"{factory} must return {expected}; it returned {got}.", 1)
 
 
-def source(thing: Any, otherwise: str) -> str:
-    """Source of a function or class; `otherwise` where it has none, as in an interpreter."""
+def source(thing: Any, otherwise: str, home: str) -> str:
+    """Source of a function or class, and of what it uses of its user's modules.
+
+    That are helpers, base classes and constants, in whatever file; comments beside the thing itself
+    do not count. Of libraries, which have versions, nothing is followed.
+
+    Args:
+        thing: The function or class.
+        otherwise: What stands for it where it has no source, as in an interpreter.
+        home: "module:function" of the user; what its package has is followed, if installed, too.
+    """
     try:
-        return inspect.getsource(thing)
+        own = inspect.getsource(thing)
     except (OSError, TypeError):
-        return otherwise
+        own = otherwise
+    found, (module, _, name) = _Followed(home), home.partition(":")
+    found.follow(module, {name})  # what decorates it hides it
+    found.follow(str(thing.__module__), {getattr(thing, "__qualname__", "").partition(".")[0]})
+    return "\n".join([own, *(found.texts[key] for key in sorted(found.texts))])
+
+
+class _Statement(NamedTuple):
+    """A statement of a module.
+
+    Attributes:
+        line: Where it is.
+        text: Its source less comments.
+        binds: Names that the module has by it, but for imports.
+        uses: Names in it.
+        takes: Attributes that it takes of anything: of `helpers.crop` it is "crop".
+        imports: In it.
+        defines: Whether it is a function or class, whose imports are its own.
+    """
+
+    line: int
+    text: str
+    binds: frozenset[str]
+    uses: frozenset[str]
+    takes: frozenset[str]
+    imports: tuple[ast.Import | ast.ImportFrom, ...]
+    defines: bool
+
+
+class _Followed:
+    """What names of a user's modules stand for, and what that refers to.
+
+    Args:
+        home: See `source`.
+
+    Attributes:
+        texts: Statements by module and line.
+    """
+
+    def __init__(self, home: str) -> None:
+        self.texts: dict[tuple[str, int], str] = {}
+        self._home = re.split(r"[.:]", home)[0]
+        self._seen: set[tuple[str, str, frozenset[str]]] = set()
+
+    def follow(self, module: str, names: Set[str], taken: frozenset[str] = frozenset()) -> None:
+        """Find what a module binds to names, where whoever asks takes these attributes of it."""
+        new = {name for name in names if (module, name, taken) not in self._seen}
+        self._seen |= {(module, name, taken) for name in new}
+        for one in self._statements(module) if new else ():
+            if not one.defines:
+                self._imported(module, one, new, taken)
+            if one.binds & new and (module, one.line) not in self.texts:
+                self.texts[module, one.line] = one.text
+                self.follow(module, one.uses, one.takes)
+                self._imported(module, one, one.uses, one.takes)
+
+    def _imported(
+        self, module: str, one: _Statement, names: Set[str], taken: frozenset[str]
+    ) -> None:
+        """Follow those of the names that a statement imports."""
+        spec = _spec(module)
+        package = "" if spec is None else spec.parent or ""
+        for node, alias in [(own, alias) for own in one.imports for alias in own.names]:
+            bound = alias.asname or alias.name.partition(".")[0]
+            if bound not in names and alias.name != "*":
+                continue
+            if isinstance(node, ast.Import):
+                for end in re.finditer(r"\.|$", alias.name):
+                    self.follow(alias.name[: end.start()], taken, taken)
+                continue
+            origin = node.module or ""
+            with contextlib.suppress(ImportError):
+                if node.level:
+                    origin = resolve_name("." * node.level + origin, package)
+                self.follow(origin, names if alias.name == "*" else {alias.name}, taken)
+                self.follow(f"{origin}.{alias.name}", taken, taken)  # if it is a module
+
+    def _statements(self, module: str) -> tuple[_Statement, ...]:
+        """Of a user's module; none of libraries."""
+        spec, top = _spec(module), module.partition(".")[0]
+        main = getattr(sys.modules.get(module), "__file__", None)  # a script has no spec
+        file = Path((main if spec is None else spec.origin) or "")
+        library = file.is_relative_to(_STANDARD) or {"site-packages", "dist-packages"} & {
+            *file.parts
+        }
+        if file.suffix != ".py" or top in _BENCH or (library and top != self._home):
+            return ()
+        return _statements(file, stamp(str(file.parent), file.name))
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Where a module is, also one that nobody has imported yet, and that is not imported now."""
+    spec: ModuleSpec | None = getattr(sys.modules.get(module), "__spec__", None)
+    if spec is not None:
+        return spec
+    above, _, _ = module.rpartition(".")
+    if not above:
+        return PathFinder.find_spec(module, ["", *sys.path])
+    spec = _spec(above)
+    folders = None if spec is None else spec.submodule_search_locations
+    return PathFinder.find_spec(module, list(folders)) if folders else None
+
+
+def _stored(node: ast.AST) -> ast.Name | None:
+    """The name that a node binds, or whose item or attribute it sets."""
+    if not isinstance(getattr(node, "ctx", None), ast.Store):
+        return None
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node if isinstance(node, ast.Name) else None
+
+
+@functools.lru_cache(maxsize=64)
+def _statements(file: Path, state: tuple[int, ...]) -> tuple[_Statement, ...]:
+    """Of a file; its `stamp` is part of the key only."""
+    try:
+        body = ast.parse(file.read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        return ()
+    found = []
+    for one in body:
+        nodes = list(ast.walk(one))
+        names = [node for node in nodes if isinstance(node, ast.Name)]
+        defined = [one] if isinstance(one, _DEFINITIONS) else []
+        if not defined:
+            defined = [node for node in nodes if isinstance(node, _DEFINITIONS)]
+        bound = [root.id for node in nodes if (root := _stored(node)) is not None]
+        found.append(
+            _Statement(
+                one.lineno,
+                ast.unparse(one),
+                frozenset([*(own.name for own in defined), *([] if one in defined else bound)]),
+                frozenset(node.id for node in names),
+                frozenset(node.attr for node in nodes if isinstance(node, ast.Attribute)),
+                tuple(node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)),
+                one in defined,
+            )
+        )
+    return tuple(found)
 
 
 def _source(factory: str) -> str:
     """Digest of the function's source; of its name where it has none."""
-    return hashlib.sha256(source(loaded(factory), factory).encode()).hexdigest()[:12]
+    return hashlib.sha256(source(loaded(factory), factory, factory).encode()).hexdigest()[:12]
 
 
 def probes() -> list[np.ndarray]:

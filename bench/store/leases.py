@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.util.files import digest
+from bench.util.files import digest, require_no_folder
 
 FOLDER = ".leases"
 
@@ -108,7 +108,11 @@ class Leases:
         self._heart: threading.Thread | None = None
 
     def claim(self, name: str) -> bool:
-        """Take a lease; whether this process has it now, which it had not before."""
+        """Take a lease; whether this process has it now, which it had not before.
+
+        Raises:
+            UserError: If a folder lies in its place.
+        """
         path, content = self.folder / name, json.dumps(asdict(_me()))
         for _ in range(3):
             try:
@@ -118,6 +122,7 @@ class Leases:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 continue
             except FileExistsError:
+                require_no_folder(path)
                 found = _read(path)
                 if found is not None and not self._free(*found):
                     return False
@@ -236,7 +241,7 @@ def _read(path: Path) -> tuple[str, float] | None:
     Of a file that is opened: NFS answers `stat` from a cache of up to a minute.
     """
     try:
-        with path.open() as file:
+        with path.open(errors="replace") as file:  # damaged, it expires
             return file.read(), os.fstat(file.fileno()).st_mtime
     except OSError:
         return None
@@ -244,9 +249,10 @@ def _read(path: Path) -> tuple[str, float] | None:
 
 def _holder(content: str) -> Holder | None:
     try:
-        return Holder(**json.loads(content))
-    except (ValueError, TypeError):  # it is being written
+        found = Holder(**json.loads(content))
+    except (ValueError, TypeError, RecursionError):  # it is being written, or damaged
         return None
+    return found if isinstance(found.pid, int) and 0 < found.pid < 2**31 else None
 
 
 def _remove(path: Path, content: str) -> None:

@@ -21,6 +21,7 @@ itself. Rows must also agree with themselves: predictions with logits, d_p with 
 the data set.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -173,8 +174,12 @@ class Store:
         """What was noted of the computing of a cell's shards."""
         found: dict[str, str] = {}
         for shard in range(shards):
-            schema = pq.read_schema(self._file(cell, "part", shard, shards))
-            found |= json.loads((schema.metadata or {}).get(_OF, b"{}")).get("notes", {})
+            # What is damaged is told when the cell is read back.
+            with contextlib.suppress(OSError, ValueError, AttributeError, pa.ArrowException):
+                # Opened here: PyArrow takes a path with a colon for a URI.
+                with pa.OSFile(str(self._file(cell, "part", shard, shards))) as file:
+                    metadata = pq.read_schema(file).metadata or {}
+                found |= json.loads(metadata.get(_OF, b"{}")).get("notes", {})
         return found
 
     def fail(self, cell: Cell, shard: int, shards: int, error: Exception) -> None:

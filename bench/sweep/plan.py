@@ -11,6 +11,7 @@ from bench.config import Config
 from bench.data.base import DataSet, Sample, balanced_subset
 from bench.perturb.base import Perturbation, Validation
 from bench.perturb.config import Members
+from bench.perturb.user_code import source
 from bench.perturb.versions import Augmentation
 from bench.rules import REPLAYED, DecisionConfig, SequentialDecision, fitted
 from bench.store.cells import FAMILIES, Cell, identify
@@ -49,7 +50,7 @@ def attacked_rule(config: Config, name: str) -> DecisionConfig | None:
 def fitted_on(
     config: Config, name: str, family: str, validation: str | None, at_rule: bool = False
 ) -> dict[str, Any]:
-    """What a cell's inputs say of its rule: what it is fitted on, which distribution brings it.
+    """What a cell's inputs say of its rule: what it is fitted on, whose code it is.
 
     Args:
         config: The run.
@@ -67,7 +68,9 @@ def fitted_on(
         found = {} if decision is None else {"attacked_rule": decision.model_dump()}
     if not isinstance(decision, SequentialDecision):
         whose = None if decision is None else plugins.origin(decision)
-        return found if whose is None else found | {"rule_from": whose}
+        if whose is not None:
+            found |= {"rule_from": whose, "rule": _code(type(decision))}
+        return found
     if not config.classifiers[name].keeps_trace:
         validation = None
     bounded = decision.bet == "bounded"
@@ -79,6 +82,11 @@ def fitted_on(
         )
     learns = validation and (bounded or decision.use_profile)
     return found | {FITTED_ON: validation} if learns else found
+
+
+def _code(rule: type) -> str:
+    """Digest of the source of a rule of a plugin."""
+    return digest(source(rule, rule.__qualname__, f"{rule.__module__}:{rule.__qualname__}"))
 
 
 class Rules:

@@ -54,8 +54,9 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
 def printable(text: str) -> str:
     """The text without what moves a cursor, colours a terminal or turns the reading direction.
 
-    Such characters (controls but line breaks and tabs, U+202E and its like) stand as their code
-    point: "[U+001B]". Everything else, of whatever script, stays.
+    Such characters (controls but line breaks and tabs, U+202E and its like) and what is no text, as
+    in names of files that are not UTF-8, stand as their code point: "[U+001B]". Everything else, of
+    whatever script, stays.
     """
     return "".join(f"[U+{ord(char):04X}]" if _steers(char) else char for char in text)
 
@@ -65,7 +66,7 @@ def _steers(char: str) -> bool:
         return not char.isprintable() and char not in "\n\t"
     kind = unicodedata.category(char)
     return (
-        kind in ("Cc", "Zl", "Zp")
+        kind in ("Cc", "Zl", "Zp", "Cs")  # what is no UTF-8 cannot be written either
         or (kind == "Cf" and unicodedata.bidirectional(char) not in ("BN", "L"))
         or char in "\u200e\u200f\u061c"
     )

@@ -1,10 +1,12 @@
-"""What every part of a config is: closed to unknown fields, and immutable."""
+"""What every part of a config is: closed to unknown fields, and immutable; and how it is read."""
 
 import dataclasses
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
+import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bench.util.errors import did_you_mean
@@ -17,6 +19,21 @@ LONGEST_NAME = 100
 
 #: A name that a person gives, and that becomes a folder.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=LONGEST_NAME)]
+
+
+def _importable(factory: str) -> str:
+    if re.fullmatch(r"[\w.]+:\w+", factory) and ".py:" not in factory:
+        return factory
+    path, _, function = factory.rpartition(":") if ":" in factory else (factory, "", "")
+    module = path.removeprefix("./").removesuffix(".py").strip("/").replace("/", ".")
+    raise ValueError(
+        f'it is "module:function", as `from module import function` has them, such as '
+        f'"{module or "my_module"}:{function or "function"}", not {factory!r}'
+    )
+
+
+#: A function of a user's own: "module:function".
+Factory = Annotated[str, AfterValidator(_importable)]
 
 
 class Section(BaseModel):
@@ -71,3 +88,75 @@ def _of_dataclasses(annotation: Any) -> set[str]:
     if dataclasses.is_dataclass(annotation):
         return {field.name for field in dataclasses.fields(annotation)}
     return set().union(*map(_of_dataclasses, get_args(annotation)))
+
+
+# ------------------------------------------------------------------------------------------------
+# YAML of people's: files, and values of flags.
+
+
+def from_yaml(text: str) -> Any:
+    """What YAML says, of plain values alone.
+
+    Raises:
+        ValueError: If it is no YAML, has a key twice, or is too large or too deep for a config.
+    """
+    try:
+        return yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply for a config") from error
+
+
+_MOST_VALUES = 100_000  # of a config; aliases of aliases make more of a few lines
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Safe YAML in which a key given twice is an error, where plain YAML keeps the last value."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        """The content, refused if its aliases make it too large."""
+        if _values(node, {}) > _MOST_VALUES:
+            raise yaml.YAMLError(
+                f"its aliases (*name) make more than {_MOST_VALUES:,} values of it; write out what "
+                "is meant"
+            )
+        return super().construct_document(node)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """A value; one that only looks like a date or a number is told with its line."""
+        try:
+            return super().construct_object(node, deep)
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as error:  # Python's types raise as they like: 2001-99-99, !!bool x
+            line = node.start_mark.line + 1
+            raise yaml.YAMLError(
+                f"{str(node.value)[:40]!r} in line {line} is no value of its kind ({error}); if it "
+                "is text, put it in quotes"
+            ) from error
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        # Asked before the node's merge keys (`<<`) are resolved: overriding a merged value is fine.
+        lines: dict[Any, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            line, meant = key.start_mark.line + 1, self.construct_object(key)  # yes is true
+            if meant in lines:
+                raise yaml.YAMLError(
+                    f"{key.value!r} is given twice, in lines {lines[meant]} and {line}; "
+                    "keep one of them"
+                )
+            lines[meant] = line
+        return super().construct_mapping(node, deep)
+
+
+def _values(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many values a node has with all its aliases written out."""
+    if id(node) not in known:
+        known[id(node)] = math.inf  # of a node that contains itself
+        below = node.value if isinstance(node, yaml.CollectionNode) else []
+        parts = [part for own in below for part in (own if isinstance(own, tuple) else (own,))]
+        known[id(node)] = 1 + sum(_values(part, known) for part in parts)
+    return known[id(node)]

@@ -1,10 +1,13 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
-from bench.config import Config, _UniqueKeyLoader, load, parse
+from bench.classifiers.kinds import entry
+from bench.cli.target import data_section
+from bench.config import Config, load, parse
+from bench.decisions import chosen_rules
 from bench.util.errors import UserError
+from bench.util.section import from_yaml
 
 STAGE = {"objective": {"kind": "base"}, "steps": 3}
 MINIMAL = {"classifiers": {"resnet18": {"kind": "baseline", "architecture": "resnet18"}}}
@@ -39,7 +42,12 @@ def test_shipped_configs_are_valid(name: str) -> None:
         (MINIMAL | {"data": {"kind": "facs"}}, "no kind called 'facs'. Did you mean faces?"),
         (MINIMAL | {"data": "faces"}, "'data': it is a mapping of fields, got 'faces'"),
         (MINIMAL | {"data": {"kind": "folder", "root": 3}}, "root': it is a path, got 3"),
-        (MINIMAL | {"perturbations": {"corruptions": {"fog": 3}}}, "mapping of fields, got 3"),
+        (MINIMAL | {"perturbations": {"corruptions": {"fog": 3}}}, r"a list, such as \[3\]"),
+        (MINIMAL | {"perturbations": {"attacks": {"pgd": "8/255"}}}, r"a list, such as \[8/255\]"),
+        (MINIMAL | {"perturbations": {"attacks": {"pgd": [0.03]}}}, "write 7.65; if 0.03/255 is"),
+        ({"classifiers": {"r": {"kind": "python", "factory": "mine"}}}, '"mine:function", not'),
+        ({"classifiers": {"r": {"kind": "python", "factory": "./a/b.py:f"}}}, '"a.b:f", not'),
+        ({"classifiers": {"r": {"kind": "python", "factory": "mine.py:f"}}}, '"mine:f", not'),
         (MINIMAL | {"perturbations": {"attacks": {"pgd": [-4]}}}, "more than 0, in 1/255, not -4$"),
     ],
 )
@@ -56,6 +64,15 @@ def test_selection_refuses_unknown_names_with_the_nearest() -> None:
     with pytest.raises(UserError, match="no perturbation called 'blur'"):
         config.select(None, ["blur"])
     assert config.select(None, ["clean"]).perturbations.names() == []
+    with pytest.raises(UserError, match="no budgets for the attack fgsm: give it some"):
+        config.select(None, ["fgsm"])
+
+
+def test_a_tiny_budget_that_is_meant_survives_being_written() -> None:
+    given = MINIMAL | {"perturbations": {"attacks": {"pgd": ["0.03/255", 0.25, 4]}}}
+    config = parse(given, "x")
+    assert parse(config.model_dump(mode="json"), "x") == config
+    assert config.perturbations.attacks["pgd"].eps == pytest.approx([0.03, 0.25, 4])
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
@@ -66,7 +83,7 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not YAML"):
         load(broken)
     broken.write_text("a: " + "[" * 3000 + "]" * 3000)
-    with pytest.raises(UserError, match=r"broken\.yaml is nested too deeply"):
+    with pytest.raises(UserError, match=r"broken\.yaml is not YAML: it is nested too"):
         load(broken)
 
 
@@ -75,6 +92,8 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     [
         ("seed: 1\nseed: 2\n", "'seed' is given twice, in lines 1 and 2"),
         ("seed: 1\ndata:\n  kind: faces\n  test: 7\n  test: 14\n", "'test' .* lines 4 and 5"),
+        ("seed: 1\n'seed': 2\n", "'seed' is given twice"),
+        ("yes: 1\ntrue: 2\n", "'true' is given twice"),
     ],
 )
 def test_a_key_given_twice_is_named(tmp_path: Path, text: str, lines: str) -> None:
@@ -82,6 +101,26 @@ def test_a_key_given_twice_is_named(tmp_path: Path, text: str, lines: str) -> No
     config.write_text(text)
     with pytest.raises(UserError, match=f"twice.yaml.*{lines}"):
         load(config)
+
+
+NO_VALUES = ["2001-99-99", "!!bool perhaps", "!!timestamp noon", "!!int x", "0x_", "9" * 5000]
+
+
+@pytest.mark.parametrize("value", NO_VALUES)
+def test_a_value_that_only_looks_like_one_is_named_in_files_and_flags(
+    tmp_path: Path, value: str
+) -> None:
+    config = tmp_path / "values.yaml"
+    config.write_text(f"seed: 1\nlimit: {value}\n")
+    with pytest.raises(UserError, match=r"values\.yaml is not YAML: .* in line 2 .* quotes"):
+        load(config)
+    for call in (
+        lambda option: chosen_rules(["sequential"], [option]),
+        lambda option: data_section("raf_db", tmp_path, [option]),
+        lambda option: entry(f"onnx:net.onnx,{option}"),
+    ):
+        with pytest.raises(UserError, match="is not a value"):
+            call(f"limit={value}")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +142,7 @@ def test_aliases_that_blow_a_file_up_are_refused(tmp_path: Path, bomb: str) -> N
 
 def test_a_merged_value_may_be_overridden() -> None:
     text = "common: &common {kind: faces, test: 7}\ndata:\n  <<: *common\n  test: 14\n"
-    assert yaml.load(text, Loader=_UniqueKeyLoader)["data"] == {"kind": "faces", "test": 14}
+    assert from_yaml(text)["data"] == {"kind": "faces", "test": 14}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Things of installed distributions: found by name, loaded only when they are asked for."""
 
+import importlib
 import json
 import re
 import sys
@@ -181,7 +182,15 @@ def test_a_rule_of_a_package(
     assert config.classifiers["a"].decision.label == "our 4 steps"
     from bench.sweep.plan import fitted_on
 
-    assert fitted_on(config, "a", "corruption", None) == {"rule_from": "door 1.2"}
+    inputs = fitted_on(config, "a", "corruption", None)
+    assert inputs["rule_from"] == "door 1.2"
+    code = package / "door_code.py"  # a changed rule decides anew
+    code.write_text(CODE.replace("FullGrid(count=self.count)", "FullGrid(count=self.count + 1)"))
+    sys.modules.pop("door_code")
+    importlib.invalidate_caches()
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    config = parse({"classifiers": {"a": entry}}, "x")
+    assert fitted_on(config, "a", "corruption", None) != inputs
 
 
 def test_an_executor_of_a_package(package: Path, tmp_path: Path) -> None:

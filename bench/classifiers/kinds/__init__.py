@@ -9,13 +9,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-import yaml
 from pydantic import BeforeValidator, SerializeAsAny, ValidationError
 
 from bench import plugins
 from bench.classifiers.kinds.base import KINDS, Kind, kind_of, seen, trained_with
 from bench.util.errors import UserError, unknown
-from bench.util.section import sentences
+from bench.util.section import from_yaml, sentences
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
@@ -73,8 +72,8 @@ def entry(text: str) -> tuple[str, Kind]:
     for option in options:
         field, _, value = option.partition("=")
         try:
-            content[field] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            content[field] = from_yaml(value)
+        except ValueError as error:
             raise UserError(f"{text}: {field}={value} is not a value.") from error
     try:
         return name, of_its_kind(content)

@@ -1,6 +1,7 @@
 """A network in an ONNX file, through onnxruntime: measured, and attacked without its gradient."""
 
 import hashlib
+import re
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from bench.classifiers.base import Classifier
     from bench.config import Config
+
+#: Where a tensor names the file that it is in, as protobuf has it: behind it the name's length.
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
 
 _Three = tuple[float, float, float]
 
@@ -50,7 +54,7 @@ class OnnxClassifier(Brought):
 
     @override
     def identity(self, name: str) -> str:
-        """A digest of the file and of what is done to pictures."""
+        """A digest of the file, of those with its weights, and of what is done to pictures."""
         self.check(name)
         return self._digest
 
@@ -58,8 +62,14 @@ class OnnxClassifier(Brought):
     def _digest(self) -> str:
         fields = self.model_dump_json(exclude={"file", "trained_with", "check_class_order"})
         total = hashlib.sha256(fields.encode())
-        with self.file.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
+        content = self.file.read_bytes()  # at most 2 GB; more is in other files
+        total.update(hashlib.sha256(content).digest())
+        found = (content[one.end() : one.end() + one[1][0]] for one in _LOCATION.finditer(content))
+        for name in sorted(set(found)):
+            beside = self.file.parent / name.decode(errors="replace")
+            if beside.is_file():  # else opening the network tells what is missing
+                with beside.open("rb") as file:
+                    total.update(hashlib.file_digest(file, "sha256").digest())
         return total.hexdigest()[:16]
 
     @override

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
 from typing_extensions import override
 
 from bench.classifiers.kinds.base import Brought, ClassOrder, register
+from bench.util.section import Factory
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,7 @@ class PythonClassifier(Brought):
     """Your own classifier: `factory` is "module:function" and returns a torch module."""
 
     kind: Literal["python"]
-    factory: str = Field(pattern=r"^[\w.]+:\w+$")
+    factory: Factory
     class_order: ClassOrder | None = None  # a name in `labels.ORDERS`, or the names; None:
     # the module's attribute `classes`
     user_code: ClassVar[bool] = True

@@ -19,8 +19,9 @@ from bench.data.images import UnreadablePicture
 from bench.data.on_disk import packed
 from bench.data.on_disk.examine import STAMP, examine
 from bench.data.readers import LAYOUTS, Entry, Layout, Listing, Source
+from bench.data.readers.base import stamp_of
 from bench.data.readers.clips import ClipSource
-from bench.data.tree import stamp
+from bench.labels import is_known
 from bench.util.errors import UserError, did_you_mean, unknown
 from bench.util.files import digest, expanded, write_json
 from bench.util.progress import Reporter
@@ -112,7 +113,7 @@ class FilesDataSet(DataSet):
             content = source.content(self.base)
             if sha256(content).hexdigest() == self.contents[sample.id]:
                 return content
-        if stamp(str(self.base), source.path) != self._stamp(sample):
+        if stamp_of(self.base, source) != self._stamp(sample):
             raise UnreadablePicture("it was removed or changed after the data set was opened")
         raise UserError(
             f"{self.base / source.path} has other bytes than when it was examined, though its size "
@@ -170,11 +171,15 @@ class FilesDataSet(DataSet):
             )
         strangers = found["test"] - set(self.classes)
         if strangers:
-            hints = {f" {did_you_mean(name, self.classes)}" for name in strangers}
+            strange = [name for name in strangers if not is_known(name)]
+            hints = {f" {did_you_mean(name, self.classes)}" for name in strange}
             raise layout.fail(
                 f"test has classes that train lacks: {', '.join(sorted(strangers))}. Train has "
                 f"{', '.join(self.classes)}.{''.join(sorted(hints - {' '}))}"
             )
+        lacking = [label for label in self.classes if label not in found["test"]]
+        if lacking:
+            self.notes += (f"test has no pictures of {', '.join(lacking)}",)
         for label in self.classes if found["train"] else ():
             if label not in found["train"]:
                 raise layout.fail(

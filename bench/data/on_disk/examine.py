@@ -27,8 +27,8 @@ import pandas as pd
 import pyarrow as pa
 
 from bench.data.images import UnreadablePicture
-from bench.data.readers.base import Layout, Listing, Source
-from bench.data.tree import LEAVES_ROOT, stamp
+from bench.data.readers.base import Layout, Listing, Source, stamp_of
+from bench.data.tree import LEAVES_ROOT
 from bench.util import runtime
 from bench.util.files import cache_folder, digest, private_folder, read_parquet, write_table
 from bench.util.progress import Reporter
@@ -167,12 +167,12 @@ def examine(
     """
     if not layout.follow_links and _leaves(listing.base, layout.root):
         raise layout.fail(f"{listing.base} is behind {LEAVES_ROOT}.")
-    path, base = memory(layout), str(listing.base)
+    path = memory(layout)
     facts = _Facts(path)
     places = np.empty(len(listing.entries), np.int64)
     todo = []
     for place, entry in enumerate(listing.entries):
-        row = facts.row(_name(entry.source), stamp(base, entry.source.path))
+        row = facts.row(_name(entry.source), stamp_of(listing.base, entry.source))
         if row is None:
             todo.append(place)
         else:
@@ -267,7 +267,7 @@ def _facts_of(base: Path, work: Sequence[Source]) -> list[_Row]:
 
 def _fact(base: Path, source: Source) -> _Row:
     # Before reading: if the file changes meanwhile, it is examined again the next time.
-    name, now = _name(source), stamp(str(base), source.path)
+    name, now = _name(source), stamp_of(base, source)
     try:
         content = source.content(base)
         picture = source.decode(base, content)

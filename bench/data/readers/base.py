@@ -17,7 +17,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from bench.data.base import Skipped, Split
 from bench.data.images import Box, read_picture
-from bench.data.tree import Tree, folders, parts_of
+from bench.data.tree import Tree, folders, parts_of, stamp
 from bench.labels import canonical, class_names, composed, label_base, near_miss, ordered, split_of
 from bench.util.errors import UserError, did_you_mean
 from bench.util.section import Section, UserPath
@@ -42,12 +42,13 @@ LabelBase = Annotated[
 class Source(Protocol):
     """Where one picture comes from; paths are relative to the listing's base.
 
-    Its `repr` tells it from every other source of the data set.
+    Its `repr` tells it from every other source of the data set. One of several files names all of
+    them in an attribute `files`.
     """
 
     @property
     def path(self) -> str:
-        """The file whose size and time tell whether the picture may have changed."""
+        """The file whose size and times tell whether the picture may have changed."""
 
     def content(self, base: Path) -> bytes:
         """The bytes that determine the picture; their hash is its identity.
@@ -62,6 +63,11 @@ class Source(Protocol):
         Raises:
             UnreadablePicture: With the reason.
         """
+
+
+def stamp_of(base: Path, source: Source) -> tuple[int, int, int, int]:
+    """What changes when one of a source's files is replaced; see `stamp`."""
+    return stamp(str(base), *getattr(source, "files", (source.path,)))
 
 
 class PictureFile(NamedTuple):
@@ -322,10 +328,13 @@ def split_folders(folder: Path) -> dict[str, Split]:
     Files with backslashes in their names count: they were to be in folders, see `Tree.find`.
     """
     try:
-        found = [path for path in folder.iterdir() if path.is_dir() or "\\" in path.name]
+        seen = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        found = [path for path in seen if path.is_dir() or "\\" in path.name]
     except OSError:
         return {}
-    names = {parts_of(path.name)[0] for path in found}
+    names = {
+        next(filter(split_of, parts), parts[0]) for path in found if (parts := parts_of(path.name))
+    }
     return {name: split for name in sorted(names) if (split := split_of(name)) is not None}
 
 

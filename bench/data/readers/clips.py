@@ -1,6 +1,7 @@
 """Where clips come from: folders of frames or video files, and how they are found."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -64,13 +65,24 @@ class Frames(NamedTuple):
         names = self.names
         return f"{self.folder}/{names[len(names) // 2]}"
 
+    @property
+    def files(self) -> list[str]:
+        """All frames, the middle one first."""
+        middle = self.path
+        paths = [f"{self.folder}/{name}" for name in self.names]
+        return [middle, *(path for path in paths if path != middle)]
+
     def content(self, base: Path) -> bytes:
-        """The middle frame, and the names of all."""
-        return (base / self.path).read_bytes() + self.joined.encode()
+        """The middle frame, and behind it the names of all and a digest of the others."""
+        middle, *others = self.files
+        digests = [sha256((base / path).read_bytes()).digest() for path in others]
+        rest = sha256(b"".join(digests)).digest() if others else b""
+        return (base / middle).read_bytes() + self.joined.encode() + rest
 
     def decode(self, base: Path, content: bytes) -> np.ndarray:
         """Decode the middle frame."""
-        return read_picture(content.removesuffix(self.joined.encode()))
+        rest = sha256().digest_size if len(self.names) > 1 else 0
+        return read_picture(content[: len(content) - len(self.joined.encode()) - rest])
 
     def frame_count(self, base: Path) -> int:
         """Number of files."""

@@ -3,7 +3,8 @@
 Pictures may also be in `<class>/*` alone. Names of splits and classes have their usual spellings.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, NamedTuple
 
@@ -31,6 +32,7 @@ from bench.util.errors import did_you_mean
 STRAY = "not in a folder of a class"
 DEEPER = "in a folder inside that of a class"
 _EMPTY = "a folder without files"
+_LABELS = (".txt", ".xlsx", ".xls", ".ods", ".json", ".jsonl", ".xml")  # of labels, not read
 
 
 class _ClassFolders(NamedTuple):
@@ -105,7 +107,10 @@ class Folder(OwnLayout):
             self.classes_of(entries),
             refused=(*tree.refused, *unused, *strays),
             claimed=claimed,
-            notes=merged((one.split, one.folder[-1], labels[one.folder[-1]]) for one in found),
+            notes=(
+                *merged((one.split, one.folder[-1], labels[one.folder[-1]]) for one in found),
+                *(() if splits else _joined(one.folder[:-1] for one in pictures)),
+            ),
         )
 
     def _base(self) -> tuple[Path, dict[str, Split]]:
@@ -118,6 +123,12 @@ class Folder(OwnLayout):
         level = [self.root]
         for _ in range(DEPTH):
             fitting = [folder for folder in level if split_folders(folder)]
+            if len(fitting) > 1 and all(self._is_class(folder.name) for folder in fitting):
+                inner = f"{fitting[0].name}/{min(split_folders(fitting[0]))}"
+                raise self.fail(
+                    f"the folders of splits are inside those of classes, as {inner}. Move them "
+                    "above those."
+                )
             if len(fitting) > 1:
                 names = " and ".join(str(folder) for folder in fitting[:2])
                 raise self.fail(f"several folders have splits in them, {names}. Name one of them.")
@@ -154,6 +165,8 @@ class Folder(OwnLayout):
         for path in paths:
             # A backslash in a file of a folder is one; in the base's, it was to make folders.
             above = tuple((path.split("/") if "/" in path else parts_of(path))[:-1])
+            if "/" not in path and splits.keys() & {*above}:
+                above = above[next(n for n, part in enumerate(above) if part in splits) :]
             placed.setdefault(above[0] if splits and above else "", []).append((path, above))
         found: list[_ClassFolders] = []
         strays = []
@@ -168,10 +181,13 @@ class Folder(OwnLayout):
                     f"folders of splits are at different depths, as in {members[0][0]}. Move "
                     "those of train and test beside each other."
                 )
+            # All of them may be in folders inside those of classes, as of persons.
+            direct = any(len(above) == level + 1 and _is_picture(path) for path, above in members)
             parents = set()
             for path, above in members:
                 if len(above) > level and (not splits or top in splits):
-                    reason = _unread(path) or (DEEPER if len(above) > level + 1 else "")
+                    deeper = direct and len(above) > level + 1
+                    reason = _unread(path) or (DEEPER if deeper else "")
                     found.append(_ClassFolders(path, split, above[: level + 1], reason))
                     parents.add(above[:level])
                 elif _is_picture(path):
@@ -200,6 +216,14 @@ class Folder(OwnLayout):
     def _point_to_table(self, base: Path) -> None:
         """Refuse pictures whose labels are in a table beside them."""
         tables = tables_in(base)
+        about = re.compile(r"drawn_faces|readme|licen[sc]e", re.IGNORECASE)
+        others = [path for path in sorted(base.iterdir()) if path.suffix.lower() in _LABELS]
+        others = [path for path in others if not about.match(path.name)]
+        if not tables and others:
+            raise self.fail(
+                f"found {content(base)}. If {others[0].name} has the labels, save it as CSV with "
+                "the columns path, label and split, and read that: --data manifest --root FILE."
+            )
         if tables:
             inner = folders(base)
             pictures = f" -o pictures={inner[0]}" if len(inner) == 1 else ""
@@ -207,6 +231,18 @@ class Folder(OwnLayout):
                 f"found {content(base)}. If {tables[0].name} has the labels, read it: --data "
                 f"manifest --root {tables[0]}{pictures}."
             )
+
+
+def _joined(folders_above: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """A sentence about folders above those of classes, if there are several; none is a split."""
+    names = sorted({"/".join(parts) for parts in folders_above})
+    if len(names) < 2:
+        return ()
+    told = ", ".join(name or "none" for name in names[:3]) + (", ..." if len(names) > 3 else "")
+    return (
+        f"the folders above those of classes ({told}) are read as one, for none is named as a "
+        "split (train, val, test): the test pictures are a share of them all",
+    )
 
 
 def _is_picture(path: str) -> bool:

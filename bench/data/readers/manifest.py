@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, NamedTuple, get_args
 
@@ -22,7 +22,7 @@ from bench.data.readers.base import (
     register,
 )
 from bench.data.readers.cast import Cast, save
-from bench.data.tables import FORMATS, Table, column_names, read_table, tables_in, wrong_line
+from bench.data.tables import NAMED_FORMATS, Table, column_names, read_table, tables_in, wrong_line
 from bench.data.tree import EVERY, content, inside, is_absolute, locate, scan
 from bench.labels import BASIC, SPLIT_NAMES, natural_key, split_of
 from bench.util.errors import UserError, did_you_mean
@@ -144,8 +144,9 @@ def _columns(table: Table, names: Mapping[Column, str]) -> dict[Column, list[str
     """The columns that are there, by what they mean."""
     found = {name: _column(table, names[name], f"columns: {{{name}: ...}}") for name in names}
     for name in get_args(Column):
-        if name in table.columns:
-            found.setdefault(name, table.columns[name])
+        column = None if name in found else _found(table.columns, name, {})
+        if column is not None:
+            found[name] = table.columns[column]
     for name in _NEEDED:
         if name not in found:
             usual = [c for c in table.columns if c.lower() in (name, *_USUAL[name])]
@@ -153,6 +154,12 @@ def _columns(table: Table, names: Mapping[Column, str]) -> dict[Column, list[str
                 f"{table.origin}: there is no column {name!r} among {_known(table)}. If it is "
                 "called something else, say so with the option columns: "
                 f"{{{name}: {usual[0] if usual else '...'}}}."
+            )
+    for column, values in {} if "split" in found else table.columns.items():
+        if any(values) and {value.lower() for value in values if value} <= {*SPLIT_NAMES}:
+            raise UserError(
+                f"{table.origin}: the values of the column {column!r} are names of splits. Say so "
+                f"with the option columns: {{split: {column}}}, or take the column out."
             )
     boxed = [name for name in _BOX if name in found]
     if boxed == ["width", "height"] and not set(boxed) & set(names):
@@ -165,6 +172,17 @@ def _columns(table: Table, names: Mapping[Column, str]) -> dict[Column, list[str
             f"{' and '.join(boxed)}. Add the others or rename what is no box."
         )
     return found
+
+
+def _found(names: Iterable[str], name: Column, given: Mapping[Column, str]) -> str | None:
+    """The column that has what `name` means: as it is given, so called, or so but for its case."""
+    if name in given:
+        return given[name]
+    alike = [own for own in names if own.lower() == name]
+    if name in alike:
+        return name
+    # "ID" is often that of a person, or a line's number.
+    return alike[0] if len(alike) == 1 and name != "id" else None
 
 
 def _column(table: Table, name: str, named_by: str) -> list[str]:
@@ -248,7 +266,7 @@ class ManifestLayout(OwnLayout):
     def name(self) -> str:
         """That of the file, or of the folder if the file is just the manifest."""
         stem, resolved = self.root.stem, self.root.resolve()
-        if self.root.suffix.lower() in FORMATS:
+        if self.root.suffix.lower() in NAMED_FORMATS:
             return resolved.parent.name if stem == "manifest" else stem
         return resolved.name
 
@@ -256,9 +274,9 @@ class ManifestLayout(OwnLayout):
     def protocol(self) -> str:
         """Whose split it is."""
         names = column_names(self.file())
-        if self.columns.get("split", "split") in names:
+        if _found(names, "split", self.columns) is not None:
             return "the table's own split"
-        by_person = self.columns.get("person", "person") in names
+        by_person = _found(names, "person", self.columns) is not None
         return f"20 % for test, by {'person' if by_person else 'file content'}"
 
     def file(self) -> Path:
@@ -268,8 +286,8 @@ class ManifestLayout(OwnLayout):
             UserError: If there is none, or several.
         """
         if self.root.is_file():
-            if self.root.suffix.lower() not in FORMATS:
-                raise self.fail("this is no such file.")
+            if self.root.suffix.lower() not in NAMED_FORMATS:
+                raise self.fail("this is another kind of file: save it as CSV, and name that.")
             return self.root
         base = locate(self.root, lambda folder: bool(_tables(folder)), f"expected {self.expects}")
         found = _tables(base)
@@ -291,7 +309,7 @@ class ManifestLayout(OwnLayout):
         base = self.pictures or file.parent
         paths, missing, refused = self._find(base, rows)
         usable = [row for row in rows if row.label and row.path in paths]
-        has_splits = self.columns.get("split", "split") in table.columns
+        has_splits = _found(table.columns, "split", self.columns) is not None
         without_split = sum(row.split is None for row in usable) if has_splits else 0
         usable = [row for row in usable if row.split is not None or not has_splits]
         if not usable:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from made_up_models import onnx_file
@@ -75,6 +76,24 @@ def test_an_onnx_file_that_is_none(change: Any, said: str, tmp_path: Path) -> No
     config = parse({**SMALL, "classifiers": {name: spec}}, "x")
     with pytest.raises(UserError, match=rf"'mine'.*{said}"):
         spec.load(name, None, config, CPU)
+
+
+def test_weights_beside_an_onnx_file_are_what_it_is_known_by(tmp_path: Path) -> None:
+    digests = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        (folder / "weights").mkdir(parents=True)
+        file, weights = onnx_file(folder / "net.onnx")
+        model = onnx.load(str(file))
+        onnx.save_model(
+            model, str(file), save_as_external_data=True, location="weights/all.bin",
+            size_threshold=0,
+        )  # fmt: skip
+        beside = folder / "weights" / "all.bin"
+        assert beside.read_bytes() == weights.tobytes()
+        beside.write_bytes((weights * (1 + number)).tobytes())
+        digests.append(entry(f"onnx:{file},classes={NAMES}")[1].identity("net"))
+    assert len(set(digests)) == 2
 
 
 def test_another_number_of_classes_is_named(tmp_path: Path) -> None:

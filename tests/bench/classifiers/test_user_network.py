@@ -225,6 +225,31 @@ def test_a_changed_network_is_another_classifier(write: Write, body: str, end: s
     assert loaded().digest != first
 
 
+class Large(torch.nn.Module):
+    """Seven logits, by another way for pictures larger than those that are tried."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[2] > 99:
+            x = x[:, :, : self.side]
+        return x.flatten(1)[:, :7]
+
+
+def test_a_compiled_network_is_known_by_its_code(write: Write, tmp_path: Path) -> None:
+    """Its class is one of torch's."""
+    write("import os, torch\ndef make():\n"
+          "    return torch.jit.load(os.path.dirname(__file__) + '/net.pt')\n")  # fmt: skip
+    spec = PythonClassifier(kind="python", factory="broken:make", class_order="dfew")
+    digests = []
+    for side in (90, 91, 91):
+        torch.jit.script(Large(side)).save(str(tmp_path / "net.pt"))
+        digests.append(load_python("mine", spec, torch.device("cpu")).digest)
+    assert digests[0] != digests[1] == digests[2]
+
+
 def test_a_run_says_that_the_code_changed_and_fresh_measures_anew(
     write: Write, tmp_path: Path, capsys, monkeypatch
 ) -> None:

@@ -62,7 +62,8 @@ def test_paths_may_begin_with_a_tilde_and_hold_colons(
         "classifiers: {tiny: {kind: baseline, architecture: test_resnet, steps: 1}}\n"
     )
     (tmp_path / "list.txt").write_text("test/happy/000.png\n")
-    run = ("run", "robustness", "--config=~/a:b.yaml", "--device", "cpu", "--out=~/run:1/of:me")
+    monkeypatch.chdir(tmp_path)  # a relative path alone looks like a URI
+    run = ("run", "robustness", "--config=~/a:b.yaml", "--device", "cpu", "--out=run:1/of:me")
     code, text = bench(*run)
     assert code == 0, text
     out = tmp_path / "run:1" / "of:me"
@@ -86,6 +87,13 @@ def test_an_unset_variable_is_not_the_current_folder(
 ) -> None:
     code, text = bench(*arguments)
     assert code == 2 and said in text and "unset" in text
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--out", "s3://bucket/x"), ("--out=file:///x",), ("--root", "https://host/x")]
+)
+def test_an_address_is_no_folder(bench, arguments: tuple[str, ...]) -> None:
+    assert_refused(bench("run", "robustness", *arguments), "is an address", "this machine")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -71,9 +71,9 @@ def test_the_inputs_follow_source_and_outputs(write) -> None:
     write(FOG)
     first = corruption().inputs("1")
     assert first == corruption().inputs("1") and first != corruption().inputs("2")
-    write(FOG, strength=11)  # the source of the function is the same
+    write(FOG, strength=11)  # which is beside the function
     other = corruption().inputs("1")
-    assert other["source"] == first["source"] and other["outputs"] != first["outputs"]
+    assert other["source"] != first["source"] and other["outputs"] != first["outputs"]
     write(FOG.replace("0, 9", "0,  9"))  # what it computes is the same
     again = corruption().inputs("1")
     assert again["source"] != first["source"] and again["outputs"] == first["outputs"]
@@ -82,6 +82,74 @@ def test_the_inputs_follow_source_and_outputs(write) -> None:
     found = attack.inputs("4/255")
     write(ATTACK.replace("eps * step", "0.5 * eps * step"))
     assert attack.inputs("4/255")["outputs"] != found["outputs"]
+
+
+USED = """
+import functools
+from uses import helpers as h
+from uses.more import *
+MEAN = [0.5]
+MEAN[0] = 0.4
+if MEAN:
+    STD = 1
+class Base:
+    def crop(self, pictures):
+        return h.crop(pictures) if len(pictures) > 99 else pictures
+class Own(Base):
+    scale = STD
+def make(pictures, severity, draws):
+    from uses.late import last
+    return Own().crop(pictures) + MEAN[0] + more() + last
+made = functools.partial(make, 3)
+def unused():
+    return 1
+"""
+PACKAGE = {
+    "helpers": "from .deep import SIZE as S\ndef crop(x):\n    return x[:S]\n"
+    "def other():\n    return 1\n",
+    "deep": "SIZE = 3\nfrom uses import helpers\n",
+    "more": "def more():\n    return 2\n",
+    "late": "last = 5\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "same"),
+    [
+        ("mine", "MEAN[0] = 0.4", "MEAN[0] = 0.3", False),
+        ("mine", "STD = 1", "STD = 2", False),
+        ("mine", "> 99", "> 98", False),
+        ("mine", "make, 3", "make, 4", None),
+        ("helpers", "x[:S]", "x[1:S]", False),
+        ("deep", "SIZE = 3", "SIZE = 4", False),
+        ("more", "return 2", "return 3", False),
+        ("late", "last = 5", "last = 6", False),
+        ("mine", "return 1", "return 2", True),
+        ("helpers", "return 1", "return 2", True),
+        ("deep", "SIZE = 3", "SIZE = 3  # pixels", True),
+        ("mine", "import functools", "import functools\n\n\n", True),
+    ],
+)
+def test_the_source_is_that_of_all_that_is_used_in_whatever_file(
+    write, tmp_path: Path, file: str, old: str, new: str, same: bool | None
+) -> None:
+    def digests() -> tuple[str, str]:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "uses"]:
+            del sys.modules[name]
+        write(text["mine"])
+        for name, content in text.items():
+            if name != "mine":
+                (tmp_path / "uses" / f"{name}.py").write_text(content)
+        return user_code._source("mine:make"), user_code._source("mine:made")
+
+    (tmp_path / "uses").mkdir()
+    (tmp_path / "uses" / "__init__.py").write_text("")
+    text = {"mine": USED, **PACKAGE}
+    before = digests()
+    assert old in text[file]
+    text[file] = text[file].replace(old, new)
+    make, made = (now == then for now, then in zip(digests(), before, strict=True))
+    assert make == (same is not False) and made == bool(same)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 
 from bench.store import leases
 from bench.store.leases import FOLDER, Leases
+from bench.util.errors import UserError
 
 
 def write(out: Path, age: float = 0.0, **changes: Any) -> Path:
@@ -131,3 +132,23 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
         assert [path.name for path in (tmp_path / FOLDER).glob("[!.]*")] == ["b"]
     own.tidy()
     assert not (tmp_path / FOLDER).exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\x00", b"[1]", b'{"host": 1}', b"[" * 9000, b"pid"]
+)
+def test_a_damaged_lease_is_free_when_it_expires(tmp_path: Path, content: bytes) -> None:
+    path = write(tmp_path)
+    whole = json.loads(path.read_bytes())
+    path.write_bytes(json.dumps(whole | {"pid": "x"}).encode() if content == b"pid" else content)
+    own = Leases(tmp_path)
+    assert own.others("") and own.holder("a") and not own.claim("a")
+    os.utime(path, (1, 1))
+    own.tidy()
+    assert own.claim("a")
+
+
+def test_a_folder_in_the_place_of_a_lease_is_told(tmp_path: Path) -> None:
+    (tmp_path / FOLDER / "a").mkdir(parents=True)
+    with pytest.raises(UserError, match="a folder where a file belongs"):
+        Leases(tmp_path).claim("a")

@@ -20,7 +20,7 @@ from bench.data.on_disk.examine import examine, likeness_hash, memory
 from bench.data.on_disk.packed import purge
 from bench.data.readers import LAYOUTS, Listing, make_like
 from bench.data.readers.base import Entry, PictureFile
-from bench.data.readers.folder import Folder
+from bench.data.readers.folder import ClipFolder, Folder
 from bench.util.errors import UserError
 from bench.util.files import read_parquet
 
@@ -111,6 +111,33 @@ def test_a_replaced_picture_of_equal_size_and_time_is_another(
     assert after.digest != before.digest
 
 
+@pytest.mark.parametrize("replace", [_copied, _synchronised])
+@pytest.mark.parametrize("frame", ["0.png", "2.png", "4.png"])
+def test_a_replaced_frame_is_another_clip(
+    tmp_path: Path, frame: str, replace: Callable[[Path, Path], None]
+) -> None:
+    """The first, the middle and the last one; a folder's own times tell of none."""
+    for number, place in enumerate(
+        f"{split}/{label}/{clip}" for split in ("train", "test") for label in "ab" for clip in "xyz"
+    ):
+        folder = tmp_path / "clips" / place
+        folder.mkdir(parents=True)
+        for count in range(5):
+            Image.new("RGB", (24, 24), (number, 10 * count, 0)).save(folder / f"{count}.png")
+    layout = ClipFolder(root=tmp_path / "clips")
+    before, new = open_layout(layout), tmp_path / "new.png"
+    old = tmp_path / "clips" / "test" / "a" / "x" / frame
+    sample = next(s for s in before.samples("test") if s.id == "test/a/x")
+    Image.new("RGB", (24, 24), (99, 99, 99)).save(new)
+    os.utime(new, ns=(old.stat().st_atime_ns, old.stat().st_mtime_ns))
+    replace(new, old)
+    with pytest.raises(UnreadablePicture, match="removed or changed"):
+        before.clip(sample, [0, 2, 4])
+    after = open_layout(layout)
+    assert after.digest != before.digest
+    assert (after.clip(sample, [int(frame[0])]) == 99).all()
+
+
 @pytest.mark.parametrize("kind", ["folder", "manifest", "fer2013", "clip_folder"])
 def test_other_bytes_under_the_same_stamp_are_an_error_when_measured(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -118,8 +145,7 @@ def test_other_bytes_under_the_same_stamp_are_an_error_when_measured(
     """As on file systems that keep no time of change; nothing is shown under the old digest."""
     make_like(kind, tmp_path / kind, 2)
     layout = LAYOUTS[kind].model_validate({"kind": kind, "root": tmp_path / kind})
-    monkeypatch.setattr("bench.data.on_disk.examine.stamp", lambda *_: (1, 2, 3, 4))
-    monkeypatch.setattr("bench.data.on_disk.dataset.stamp", lambda *_: (1, 2, 3, 4))
+    monkeypatch.setattr("bench.data.readers.base.stamp", lambda *_: (1, 2, 3, 4))
     dataset = open_layout(layout)
     sample = dataset.samples("test")[0]
     source = dataset.source(sample)

@@ -71,11 +71,13 @@ def test_a_frame_that_does_not_exist_or_cannot_be_read_is_named(root: Path) -> N
         with pytest.raises(ValueError, match=f"frames 0 to {count - 1}"):
             dataset.clip(sample, [number])
     (root / "test" / "fear" / "001" / "1.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"test/fear/001.*1\.png"):
+    with pytest.raises(UserError, match=r"test/fear/001.*changed after the data set was opened"):
         dataset.clip(sample, [0])
+    with pytest.raises(UserError, match=r"test/fear/001.*1\.png"):
+        opened(root).clip(sample, [0])
     save(root / "test" / "fear" / "001" / "1.png", np.zeros((9, 9, 3), np.uint8))
     with pytest.raises(UserError, match="several sizes"):
-        dataset.clip(sample, [0, 1])
+        opened(root).clip(sample, [0, 1])
 
 
 def test_strays_and_wrong_folders_are_told(root: Path, tmp_path: Path) -> None:

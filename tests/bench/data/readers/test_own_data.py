@@ -100,6 +100,20 @@ def from_windows(root: Path) -> None:
         shutil.rmtree(root / split)
 
 
+def from_windows_deeper(root: Path) -> None:
+    from_windows(root)
+    for path in list(root.glob("*.png")):
+        path.rename(root / f"faces\\data\\{path.name}")
+
+
+def by_person(root: Path) -> None:
+    """`train/anger/p1/0.png`, in all classes."""
+    for path in list(root.rglob("*.png")):
+        person = path.parent / f"p{int(path.stem) % 2}"
+        person.mkdir(exist_ok=True)
+        path.rename(person / path.name)
+
+
 def linked(root: Path) -> None:
     (root / "train").rename(root / ".train")
     (root / "train").symlink_to(root / ".train")
@@ -123,12 +137,17 @@ def suffixes(*names: str) -> Change:
         renamed(train="Train", test="Test"),
         renamed(train="TRAINING", test="Testing"),
         renamed(train="Training", test="PrivateTest"),
+        renamed(train="Train Data", test="TestData"),
+        renamed(train="train_images", test="test_images"),
+        renamed(train="1_training", test="2-testing"),
         nested,
         one_deeper,
         in_batches,
         wrapped,
         littered,
         from_windows,
+        from_windows_deeper,
+        by_person,
         linked,
         suffixes(".gif"),
         suffixes(".jfif"),
@@ -256,6 +275,14 @@ def test_a_class_that_loses_all_its_pictures_is_named(
     assert all(sample.label in dropped.classes for sample in dropped.samples("test"))
 
 
+def splits_in_classes(root: Path) -> None:
+    for split in ("train", "test"):
+        for folder in list((root / split).iterdir()):
+            (root / folder.name).mkdir(exist_ok=True)
+            folder.rename(root / folder.name / split)
+        (root / split).rmdir()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -265,6 +292,7 @@ def test_a_class_that_loses_all_its_pictures_is_named(
         (lambda root: shutil.copytree(root, root / "x" / "y"), ""),
         (lambda root: shutil.rmtree(root / "test"), "no pictures of the test split"),
         (lambda root: (root / "test").rename(root / "other"), "no pictures of the test split"),
+        (splits_in_classes, "inside those of classes, as anger/test. Move them above"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_what_was_found(
@@ -278,6 +306,15 @@ def test_what_cannot_be_meant_is_refused_with_what_was_found(
     with pytest.raises(UserError) as raised:
         opened("folder", root)
     assert words in str(raised.value)
+
+
+def test_what_a_reader_should_know_of_a_folder_is_a_note(own: Callable[[str], Path]) -> None:
+    root = own("folder")
+    shutil.rmtree(root / "test" / "fear")
+    assert opened("folder", root).notes == ("test has no pictures of fear",)
+    renamed(train="fold1", test="fold2")(root)
+    (note,) = opened("folder", root).notes
+    assert "folders above those of classes (fold1, fold2) are read as one" in note
 
 
 @pytest.mark.parametrize("name", ["README", "notes.txt", "a.heic", "b.mp4"])
@@ -330,6 +367,11 @@ def spelt(row: dict[str, str]) -> None:
     row["split"] = {"train": "Training", "val": "Validation", "test": "TESTING"}[row["split"]]
 
 
+def capitals(row: dict[str, str]) -> None:
+    for name in ("path", "label", "split"):
+        row[name.title()] = row.pop(name)
+
+
 TABLE_COUNTS = {"train": 42, "val": 21, "test": 21}
 
 
@@ -342,6 +384,7 @@ TABLE_COUNTS = {"train": 42, "val": 21, "test": 21}
         (same, ";", "utf-8-sig"),
         (backslashes, ",", "utf-8"),
         (spelt, ",", "utf-8-sig"),
+        (capitals, ",", "utf-8"),
     ],
 )
 def test_tables_of_other_programs_are_read(
@@ -417,6 +460,26 @@ def test_columns_by_other_names_are_suggested(table: Path) -> None:
     table.write_text(text)
     with pytest.raises(UserError, match=r"columns: \{path: image\}"):
         opened("manifest", table)
+
+
+@pytest.mark.parametrize("name", ["usage", "set", "Partition"])
+def test_a_split_under_another_name_is_not_drawn_anew(table: Path, name: str) -> None:
+    table.write_text(table.read_text().replace("split", name, 1))
+    with pytest.raises(UserError, match=rf"columns: \{{split: {name}\}}"):
+        opened("manifest", table)
+    assert counts(opened("manifest", table, columns={"split": name})) == TABLE_COUNTS
+
+
+def test_a_table_is_read_from_a_text_file_that_is_named(table: Path) -> None:
+    text = table.rename(table.with_name("labels.txt"))
+    assert counts(opened("manifest", text)) == TABLE_COUNTS
+    for name in ("labels.xlsx", "labels.txt"):
+        other = text.rename(text.with_name(name))
+        with pytest.raises(UserError, match=rf"{name} has the labels, save it as CSV"):
+            opened("folder", table.parent)
+        text = other
+    with pytest.raises(UserError, match="another kind of file: save it as CSV"):
+        opened("manifest", text.rename(text.with_name("labels.xlsx")))
 
 
 def test_a_manifest_without_a_test_split_is_no_clean_bill(table: Path) -> None:
