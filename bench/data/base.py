@@ -10,8 +10,9 @@ import numpy as np
 
 Split = Literal["train", "val", "test"]
 
-FrameChange = Callable[[int, Sequence[int]], Sequence[Sequence[int]]]
-"""(frames of a clip, numbers of those shown (T,)) -> T lists of the frames whose mean is seen."""
+FrameChange = Callable[[Callable[[Sequence[int]], np.ndarray], int, Sequence[int]], np.ndarray]
+"""(frames by their numbers, how many a clip has, numbers of those shown (T,)) -> what is seen in
+their place, uint8 (T, H, W, 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class DataSet(ABC):
 
         Args:
             sample: The sample.
-            change: Which frames of a clip are seen in the place of those that are shown.
+            change: Makes what is seen in the place of the frames of a clip that are shown.
 
         Returns:
             uint8 RGB (H, W, 3), or (T, H, W, 3) where a run is about clips.

@@ -222,21 +222,12 @@ class ShownClips(AroundDataSet, ClipDataSet):
         return self.clips.clip(sample, frames)
 
     def shown(self, sample: Sample, change: FrameChange | None = None) -> np.ndarray:
-        """The frames that are shown, uint8 (T, H, W, 3).
-
-        Means of several frames are taken one at a time, so that memory does not grow with how many
-        frames a clip has.
-        """
+        """The frames that are shown, uint8 (T, H, W, 3)."""
         count = self.clips.frame_count(sample)
         draws = rng.generator(self.seed, self.clips.name, sample.id, "shown frames")
         numbers = sample_frames(count, self.length, self.sampler, self.padding, draws)
-        if change is None:
-            return self.clips.clip(sample, numbers)
-        groups = change(count, numbers)
-        if all(len(group) == 1 for group in groups):
-            return self.clips.clip(sample, [group[0] for group in groups])
-        means = [self.clips.clip(sample, group).mean(axis=0, dtype=np.float64) for group in groups]
-        return np.rint(np.stack(means)).astype(np.uint8)
+        read = partial(self.clips.clip, sample)
+        return read(numbers) if change is None else change(read, count, numbers)
 
 
 class ClipFrames(DataSet):

@@ -2,17 +2,23 @@
 
     CorruptedFrames   a corruption of pictures; what stays the same from frame to frame is a choice
     FrameDefect       frames lost, frozen, shuffled, blended: before frames are chosen to be shown
+    Transmitted       the clip through a video codec, with damage on the way, likewise
     AttackedFrames    an attack on all frames, or on some
 
 What a clip becomes depends on (seed, data set, sample, perturbation, level) and on nothing else.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from importlib import metadata
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+import cv2
 import numpy as np
 from typing_extensions import override
 
@@ -169,19 +175,21 @@ _LAWS: Mapping[str, tuple[_Defect, tuple[float, ...]]] = {
 }
 
 
+Read = Callable[[Sequence[int]], np.ndarray]
+"""Frames of a clip by their numbers, uint8 (N, H, W, 3)."""
+
+
 @dataclass(frozen=True)
-class FrameDefect(Perturbation):
-    """What can happen to a clip in time, at its native frame rate, before frames are chosen.
+class InTime(Perturbation):
+    """What can happen to a clip at its native frame rate, before frames are chosen to be shown.
 
     Attributes:
         name: As in configs and tables; it addresses the draws.
-        law: What is seen in the place of each frame.
-        constants: Of the law at severities 1 to 5.
+        constants: At severities 1 to 5.
         version: Raise when the same clip becomes another one.
     """
 
     name: str
-    law: _Defect
     constants: tuple[float, ...]
     version: int = 1
     family = "corruption"
@@ -199,6 +207,47 @@ class FrameDefect(Perturbation):
     @override
     def of_clips(self) -> Perturbation:
         return self
+
+    @abstractmethod
+    def shown(
+        self, read: Read, count: int, numbers: Sequence[int], severity: int, draws_of: Sequence[Any]
+    ) -> np.ndarray:
+        """What is seen in the place of some frames, uint8 (T, H, W, 3).
+
+        Args:
+            read: Reads frames of the clip.
+            count: How many it has, at least 1.
+            numbers: Of the frames that are shown, (T,).
+            severity: 1 to 5.
+            draws_of: Address of the draws: run seed, name of the data set, id of the sample.
+        """
+
+    @override
+    def read(
+        self, dataset: "DataSet", sample: "Sample", level: str, address: Address
+    ) -> np.ndarray:
+        def change(read: Read, count: int, numbers: Sequence[int]) -> np.ndarray:
+            of = (address.seed, address.dataset, sample.id)
+            return self.shown(read, count, numbers, int(level), of)
+
+        return dataset.shown(sample, change)
+
+    def apply(
+        self, batch: Batch, level: str, address: Address, classifier: Measurable | None
+    ) -> list[np.ndarray]:
+        """The clips as they were read."""
+        return list(batch.pictures)
+
+
+@dataclass(frozen=True)
+class FrameDefect(InTime):
+    """Frames that are lost, late, in another order or blended.
+
+    Attributes:
+        law: What is seen in the place of each frame.
+    """
+
+    law: _Defect = field(kw_only=True)
 
     def seen(
         self, count: int, severity: int, *, seed: int, dataset: str, sample_id: str
@@ -221,31 +270,180 @@ class FrameDefect(Perturbation):
         return found
 
     @override
-    def read(
-        self, dataset: "DataSet", sample: "Sample", level: str, address: Address
+    def shown(
+        self, read: Read, count: int, numbers: Sequence[int], severity: int, draws_of: Sequence[Any]
     ) -> np.ndarray:
-        def change(count: int, numbers: Sequence[int]) -> list[Sequence[int]]:
-            found = self.seen(
-                count,
-                int(level),
-                seed=address.seed,
-                dataset=address.dataset,
-                sample_id=sample.id,
+        """Means are taken one at a time: memory does not grow with how many frames a clip has."""
+        seed, dataset, sample_id = draws_of
+        seen = self.seen(count, severity, seed=seed, dataset=dataset, sample_id=sample_id)
+        groups = [seen[number] for number in numbers]
+        if all(len(group) == 1 for group in groups):
+            return read([group[0] for group in groups])
+        means = [read(group).mean(axis=0, dtype=np.float64) for group in groups]
+        return np.rint(np.stack(means)).astype(np.uint8)
+
+
+# ------------------------------------------------------------------------------------------------
+# Video codecs: the clip is encoded at its native size and 25 frames a second, damaged, decoded.
+# Both ways take one thread and no conversion of FFmpeg's, so that bytes are the same on every
+# machine with the same wheel of PyAV. A frame is a packet; one that has a wrong byte is lost, as
+# its checksum does not fit. Decoders never meet damaged bytes: of these FFmpeg makes pictures with
+# memory in them that nobody wrote. Parameter sets do not travel with the stream, as in MP4.
+
+_RATE = 25
+_CRF, _READ_AT_ONCE = 28, 32
+_LEAST_SIDE = 128
+"""Smaller frames get a margin that repeats their edge and is cut off again: of frames that are a
+single block of 64 px x265 makes other bytes from run to run."""
+
+_CODECS: Mapping[str, tuple[str, dict[str, str]]] = {
+    # Its tree of macroblocks reads memory that nobody wrote: other bytes from run to run.
+    "libx264": ("h264", {"x264-params": "threads=1:mbtree=0"}),
+    "libx265": ("hevc", {"x265-params": "log-level=none:pools=none:frame-threads=1:wpp=0"}),
+}
+
+Damage = Literal["", "bytes", "packets"]
+
+
+@dataclass(frozen=True)
+class Transmitted(InTime):
+    """A clip as it comes out of a video codec.
+
+    Attributes:
+        codec: Of the stream.
+        damage: What the constants are. "": the constant rate factor (CRF). "bytes": one byte in so
+            many is wrong. "packets": so many per cent of the packets are lost. Damaged streams have
+            CRF 28, x265's default.
+    """
+
+    codec: str = "libx264"
+    damage: Damage = ""
+    shared = True
+
+    @override
+    def parameters(self) -> dict[str, Any]:
+        """With the version of PyAV, whose wheels contain the codecs."""
+        version = metadata.version("av") if find_spec("av") else ""
+        return super().parameters() | {"codec": self.codec, "damage": self.damage, "av": version}
+
+    @override
+    def missing(self) -> str:
+        if not find_spec("av"):
+            return (
+                "PyAV is not installed: run `pip install 'emodc-bench[video]'`, or leave "
+                f"{self.name} out."
             )
-            return [found[number] for number in numbers]
+        import av
 
-        return dataset.shown(sample, change)
+        if self.codec in av.codecs_available and _CODECS[self.codec][0] in av.codecs_available:
+            return ""
+        return (
+            f"this PyAV has no {self.codec}: install its wheel from PyPI (`pip install "
+            f"--force-reinstall av`), or leave {self.name} out."
+        )
 
-    def apply(
-        self, batch: Batch, level: str, address: Address, classifier: Measurable | None
-    ) -> list[np.ndarray]:
-        """The clips as they were read."""
-        return list(batch.pictures)
+    @override
+    def shown(
+        self, read: Read, count: int, numbers: Sequence[int], severity: int, draws_of: Sequence[Any]
+    ) -> np.ndarray:
+        """Frame by frame; what was lost repeats the frame before it, as players do."""
+        import av
+
+        size = read([0]).shape[1:3]
+        sides = [max(_LEAST_SIDE, side + side % 2) for side in size]
+        padding = [(0, side - own) for side, own in zip(sides, size, strict=True)]
+        decoder = av.CodecContext.create(_CODECS[self.codec][0], "r")
+        wanted, found = sorted(set(numbers)), dict[int, np.ndarray]()
+        last: np.ndarray | None = None
+        for frame in self._decoded(decoder, read, count, padding, severity, draws_of):
+            picture = cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420)
+            picture = picture[: size[0], : size[1]]
+            while len(found) < len(wanted) and wanted[len(found)] < frame.pts:
+                found[wanted[len(found)]] = picture if last is None else last
+            last = picture
+            if len(found) == len(wanted):
+                break
+        black = np.zeros((*size, 3), np.uint8)
+        for number in wanted[len(found) :]:
+            found[number] = black if last is None else last
+        return np.stack([found[number] for number in numbers])
+
+    def _decoded(
+        self,
+        decoder: Any,
+        read: Read,
+        count: int,
+        padding: Sequence[tuple[int, int]],
+        severity: int,
+        draws_of: Sequence[Any],
+    ) -> Iterator[Any]:
+        """What the decoder makes of the stream, in the order in which frames are shown."""
+        import av
+        from av.codec.context import Flags
+
+        draws = rng.generator(*draws_of, self.name, severity)
+        started = False
+        for packet, header in self._encoded(read, count, padding, severity):
+            if not started:
+                decoder.extradata, decoder.thread_count, started = header, 1, True
+                decoder.flags |= Flags.output_corrupt
+            if packet is not None and draws.random() < self._loss(packet.size, severity):
+                continue
+            try:
+                yield from decoder.decode(packet)
+            except av.FFmpegError:  # of what lacks all it refers to
+                continue
+
+    def _encoded(
+        self, read: Read, count: int, padding: Sequence[tuple[int, int]], severity: int
+    ) -> Iterator[tuple[Any, bytes]]:
+        """Packets with the stream's parameter sets; at last None."""
+        import av
+        from av.codec.context import Flags
+
+        crf = _CRF if self.damage else self.constants[severity - 1]
+        encoder: Any = av.CodecContext.create(self.codec, "w")
+        encoder.options = {"preset": "medium", "crf": f"{crf:g}", **_CODECS[self.codec][1]}
+        encoder.time_base, encoder.framerate = Fraction(1, _RATE), Fraction(_RATE)
+        encoder.pix_fmt, encoder.thread_count = "yuv420p", 1
+        encoder.flags |= Flags.global_header
+        for first in range(0, count, _READ_AT_ONCE):
+            frames = read(range(first, min(first + _READ_AT_ONCE, count)))
+            padded = np.pad(frames, ((0, 0), *padding, (0, 0)), mode="edge")
+            if first == 0:
+                encoder.height, encoder.width = padded.shape[1:3]
+            for place, picture in enumerate(padded):
+                planes = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
+                frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+                frame.pts, frame.time_base = first + place, encoder.time_base
+                for packet in encoder.encode(frame):
+                    yield packet, bytes(encoder.extradata or b"")
+        for packet in encoder.encode(None):
+            yield packet, bytes(encoder.extradata or b"")
+        yield None, b""
+
+    def _loss(self, size: int, severity: int) -> float:
+        """Probability that a packet of so many bytes is lost."""
+        constant = self.constants[severity - 1]
+        if self.damage == "packets":
+            return constant / 100
+        return 1.0 - (1.0 - 1.0 / constant) ** size if self.damage else 0.0
 
 
-#: Every defect in time, by its name in configs and tables.
-DEFECTS: Mapping[str, FrameDefect] = MappingProxyType(
-    {name: FrameDefect(name, *law) for name, law in _LAWS.items()}
+#: The constants are those of Mini Kinetics-C (Yi et al. 2021), which damages H.264.
+_TRANSMITTED: tuple[tuple[str, str, Damage, tuple[float, ...]], ...] = (
+    ("h264_crf", "libx264", "", (23.0, 30.0, 37.0, 44.0, 51.0)),
+    ("h265_crf", "libx265", "", (27.0, 33.0, 39.0, 45.0, 51.0)),
+    ("bit_error", "libx265", "bytes", (100_000.0, 50_000.0, 30_000.0, 20_000.0, 10_000.0)),
+    ("packet_loss", "libx265", "packets", (1.0, 2.0, 3.0, 4.0, 6.0)),
+)
+
+#: Everything that happens in time, by its name in configs and tables.
+DEFECTS: Mapping[str, InTime] = MappingProxyType(
+    {
+        **{name: FrameDefect(name, own, law=law) for name, (law, own) in _LAWS.items()},
+        **{name: Transmitted(name, own, codec=c, damage=d) for name, c, d, own in _TRANSMITTED},
+    }
 )
 
 

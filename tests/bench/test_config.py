@@ -15,7 +15,10 @@ MINIMAL = {"classifiers": {"resnet18": {"kind": "baseline", "architecture": "res
 
 @pytest.mark.parametrize(
     "name",
-    ["default", "smoke", "regression", "ablation", "accurate", "reference", "cross", "robust"],
+    [
+        *("default", "smoke", "regression", "ablation", "accurate", "reference", "cross", "robust"),
+        *("dynamic", "dynamic_ablation", "dynamic_direction", "smoke_dynamic"),
+    ],
 )
 def test_shipped_configs_are_valid(name: str) -> None:
     assert isinstance(load(Path(f"{name}.yaml")), Config)

@@ -1,7 +1,10 @@
 """Perturbed clips: the temporal choice, defects in time, attacks on frames."""
 
 import itertools
+import re
 from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,16 @@ from bench.data.clips import ShownClips
 from bench.data.drawn import DrawnClips
 from bench.perturb import ATTACKS, CONTINUOUS, CORRUPTIONS, SEQUENCES
 from bench.perturb.base import Address, Batch, Clean, Validation
-from bench.perturb.clips import BURST, DEFECTS, AttackedFrames, CorruptedFrames, usual_temporal
+from bench.perturb.clips import (
+    BURST,
+    DEFECTS,
+    AttackedFrames,
+    CorruptedFrames,
+    FrameDefect,
+    Transmitted,
+    usual_temporal,
+)
+from bench.sweep.run import dry_run
 from bench.util.errors import UserError
 
 DATASET = ShownClips(DrawnClips({"train": 7, "val": 7, "test": 7}, seed=5), 6)
@@ -126,7 +138,9 @@ def test_every_model_free_perturbation_is_one_of_clips() -> None:
 
 
 def seen(defect: str, count: int, severity: int, name: str = "a") -> list[list[int]]:
-    found = DEFECTS[defect].seen(count, severity, seed=0, dataset="c", sample_id=name)
+    law = DEFECTS[defect]
+    assert isinstance(law, FrameDefect)
+    found = law.seen(count, severity, seed=0, dataset="c", sample_id=name)
     return [list(group) for group in found]
 
 
@@ -192,8 +206,78 @@ def test_a_defect_comes_before_frames_are_chosen() -> None:
 
 
 def test_clips_of_one_frame_survive_every_defect() -> None:
-    for defect in DEFECTS:
-        assert seen(defect, 1, 5) == [[0]]
+    for name, defect in DEFECTS.items():
+        for severity in (1, 5):
+            if isinstance(defect, FrameDefect):
+                assert seen(name, 1, severity) == [[0]]
+            of = (0, "c", "a")
+            found = defect.shown(lambda numbers: CLIP[list(numbers)], 1, [0, 0], severity, of)
+            assert found.shape == (2, *CLIP.shape[1:])
+
+
+CODECS = [name for name, defect in DEFECTS.items() if isinstance(defect, Transmitted)]
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_clip_comes_out_of_a_codec_the_same_each_time_and_worse_the_severer(name: str) -> None:
+    defect = DEFECTS[name]
+    mild, severe, again = (defect.read(DATASET, SAMPLE, n, ADDRESS) for n in ("1", "5", "5"))
+    np.testing.assert_array_equal(severe, again)
+    assert severe.shape == CLIP.shape and severe.dtype == np.uint8
+    errors = [np.abs(clip.astype(int) - CLIP).mean() for clip in (mild, severe)]
+    assert 0 < errors[0] < 12  # the same frames in the same order, and colours
+    assert errors[1] > errors[0] + 5 or not name.endswith("crf")
+    assert defect.parameters()["av"] == metadata.version("av")
+
+
+def moving_square(numbers: Sequence[int], size: tuple[int, int] = (97, 65)) -> np.ndarray:
+    """A square that moves a pixel a frame; its left edge says which frame it is."""
+    frames = np.full((len(numbers), *size, 3), 60, np.uint8)
+    for frame, number in zip(frames, numbers, strict=True):
+        frame[10:90, number : number + 12] = (220, 60, 120)
+    return frames
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_frames_keep_their_places_and_sizes_and_few_are_read_at_once(codec: str) -> None:
+    """Codecs reorder frames, want even sides, and need not hold a clip."""
+    counts: list[int] = []
+
+    def read(numbers: Sequence[int]) -> np.ndarray:
+        counts.append(len(numbers))
+        return moving_square(numbers)
+
+    defect = Transmitted("x", (10.0,), codec=codec)
+    found = defect.shown(read, 50, [49, 0, 7, 7], 1, (0, "c", "a"))
+    assert found.shape == (4, 97, 65, 3) and max(counts) <= 32
+    assert np.abs(found.astype(int) - moving_square([49, 0, 7, 7])).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("damage", "constant"), [("bytes", 500.0), ("packets", 20.0), ("packets", 70.0)]
+)
+def test_damage_is_seen_addressed_and_never_fatal(damage: Any, constant: float) -> None:
+    defect = Transmitted("x", (constant,), codec="libx265", damage=damage)
+    clips = [
+        defect.shown(moving_square, 40, range(0, 40, 4), 1, (0, "c", name))
+        for name in ("a", "a", "b", "d", "e")
+    ]
+    np.testing.assert_array_equal(clips[0], clips[1])
+    assert len({clip.tobytes() for clip in clips}) > 1
+
+
+def test_a_clip_that_is_lost_whole_is_black() -> None:
+    lost = Transmitted("x", (100.0,), codec="libx265", damage="packets")
+    assert (lost.shown(moving_square, 9, [0, 8], 1, (0, "c", "a")) == 0).all()
+
+
+def test_without_pyav_planning_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.perturb.clips.find_spec", lambda name: None)
+    for name in CODECS:
+        assert re.search(r"emodc-bench\[video\].*leave .* out", DEFECTS[name].missing())
+        assert DEFECTS[name].parameters()["av"] == ""
+    with pytest.raises(UserError, match="h264_crf: PyAV is not installed"):
+        dry_run(config(corruptions={"h264_crf": [1]}), Path("nowhere"))
 
 
 class Redness(nn.Module):
