@@ -1,6 +1,7 @@
-"""EmoDC's variants: what each was trained with, how they compare, and their tables.
+"""Variants: what each was trained with, how they compare, and their tables.
 
-The matched control counts as one: it is what EmoDC's trunk and budget make without a denoiser.
+Of EmoDC, where the matched control counts as one: it is what EmoDC's trunk and budget make without
+a denoiser. Of networks of clips, the parts of HDF.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,7 +48,7 @@ _USUAL = {"negatives": "all", "reduce": "mean", "limit": None, "detach_margin": 
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """An EmoDC of a group on clean pictures.
+    """An EmoDC of a group on clean pictures, or a network on clean clips.
 
     Attributes:
         classifier: Its name in the config.
@@ -76,7 +77,7 @@ class Variant:
     @property
     def steps(self) -> int:
         """Training steps of all stages, as planned: an early stop makes fewer."""
-        return sum(stage["steps"] for stage in self.training["stages"])
+        return sum(stage["steps"] for stage in self.training.get("stages", [self.training]))
 
     @property
     def seconds(self) -> float:
@@ -248,6 +249,8 @@ def ablation_tables(results: Results) -> list[TableSpec]:
             fixed, adaptive = families(found)
             if fixed and adaptive:
                 specs.append(margins_table(group, found))
+        for number, arms in enumerate(clip_variants(group)):
+            specs.append(clips_table(group, arms, number))
     return specs
 
 
@@ -354,6 +357,84 @@ def margins_table(group: ResultSet, found: Sequence[Variant]) -> TableSpec:
     return TableSpec(
         name, title, text, header, tuple(rows), chapter="ablation", remarks=tuple(remarks)
     )
+
+
+#: What HDF adds to a network of clips, as recipes have it.
+_PARTS = {"dam": "DAM", "dsm": "DSM", "sam": "SAM"}
+
+
+def clip_variants(group: ResultSet) -> list[list[Variant]]:
+    """Networks of clips that differ in parts of HDF alone, the plain one first."""
+    alike: dict[str, list[Variant]] = {}
+    for classifier in group.names:
+        clean = group.clean(classifier)
+        if clean is None or any(
+            r.manifest.training.get("kind") != "clip_network" for r in clean.results
+        ):
+            continue
+        variant = Variant(classifier, clean)
+        left_out = {*_PARTS, "seed", "seconds"}
+        rest = {k: v for k, v in variant.training.items() if k not in left_out}
+        alike.setdefault(repr(sorted(rest.items())), []).append(variant)
+    found = [sorted(arms, key=lambda own: bool(_parts(own))) for arms in alike.values()]
+    return [arms for arms in found if len(arms) > 1 and not _parts(arms[0])]
+
+
+def _parts(variant: Variant) -> list[str]:
+    """Parts of HDF in words; of other than its usual settings with these."""
+    said = []
+    for key, name in _PARTS.items():
+        own = variant.training.get(key)
+        if not own:
+            continue
+        unusual = []
+        if isinstance(own, dict):
+            unusual = [f"{k} {_plain(v)}" for k, v in own.items() if v != _HDF.get(k, v)]
+        said.append(" ".join([name, *([f"({', '.join(unusual)})"] if unusual else [])]))
+    return said
+
+
+#: What is said of DAM and DSM only where it differs.
+_HDF = {"variant": "time", "perturbation": "descent", "identity_init": False}
+_HDF |= {"released": False, "bottleneck_sign": 1}
+
+
+def clips_table(group: ResultSet, arms: Sequence[Variant], number: int) -> TableSpec:
+    """A row per network: its parts, what it reached, how it compares with the plain one."""
+    plain, *others = arms
+    pairs = {own.classifier: VariantPair(own, plain) for own in others}
+    pairs = {name: pair for name, pair in pairs.items() if pair.seeds}
+    tests = [(name, p) for name, pair in pairs.items() for p in pair.p_values]
+    adjusted = holm([p for _, p in tests])
+    largest: dict[str, float] = {}
+    for (name, _), p in zip(tests, adjusted, strict=True):
+        largest[name] = max(largest.get(name, 0.0), p)
+    rows: list[tuple[Value, ...]] = []
+    for variant in arms:
+        m, pair = variant.clean, pairs.get(variant.classifier)
+        rows.append(
+            (
+                variant.name,
+                " + ".join(_parts(variant)) or "none",
+                str(len(m.seeds)),
+                str(m.n),
+                m.accuracy,
+                m.uar,
+                _validation(variant),
+                str(variant.steps),
+                f"{variant.seconds:.0f}",
+                None if pair is None else _tested(pair, largest[variant.classifier]),
+                None if pair is None else p_text(largest[variant.classifier]),
+            )
+        )
+    header = ("network", "parts", "seeds", "n", "accuracy %", "UAR %", "validation %", "steps")
+    header += ("seconds", f"difference to {plain.name}", "McNemar p")
+    about = f"What parts of HDF add to {plain.name}, at equal steps; SAM takes two passes a step"
+    tested = f"McNemar's test of each seed, Holm over the {len(tests)} tests of this table"
+    name = group.file_name("clips-ablation" if number == 0 else f"clips-ablation-{number + 1}")
+    title = f"Ablation of {plain.name}, {group.slug}"
+    text, remarks = _caption(group, about, arms, tested), _remarks(group)
+    return TableSpec(name, title, text, header, tuple(rows), chapter="ablation", remarks=remarks)
 
 
 def pairs_with_base(found: Sequence[Variant]) -> dict[str, VariantPair]:

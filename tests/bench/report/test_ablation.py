@@ -262,3 +262,39 @@ def test_the_report_writes_tables_and_figure(ablated: Path) -> None:
     assert "### Fixed and adaptive margins, faces" in page
     assert (folder / "tables" / "faces-margins.tex").exists()
     assert (folder / "figures" / "faces-ablation.png").is_file()
+
+
+NETWORK = {"kind": "clip_network", "architecture": "x3d", "steps": 30, "seconds": 4.0}
+PARTS = {
+    "all": {"dam": {"variant": "released"}, "dsm": {"eta": 0.2, "released": False}, "sam": 0.05},
+    "x3d": {"dam": None, "dsm": None, "sam": 0.0},
+    "dam": {"dam": {"variant": "time", "identity_init": False}, "dsm": None, "sam": 0.0},
+    "wider": {"dam": {}, "dsm": None, "sam": 0.0, "width": 2.0},  # another network
+}
+
+
+def test_networks_of_clips_that_differ_in_parts_of_hdf(build) -> None:
+    skill = dict(zip(PARTS, ("amdit", "hard", "margin_small", "base"), strict=True))
+    for name, parts in PARTS.items():
+        for seed in SEEDS:
+            right, _ = outcomes(skill[name], seed)
+            training = NETWORK | parts | {"seed": seed}
+            validation = {"accuracy": 0.5 + 0.1 * seed}
+            build.add(
+                name, "clean", "0", right, seed=seed, training=training, validation=validation
+            )
+    (spec,) = ablation_tables(read(build.plan()))
+    assert [row[:2] for row in spec.rows] == [
+        ("x3d", "none"),
+        ("all", "DAM (variant released) + DSM + SAM"),
+        ("dam", "DAM"),
+    ]
+    difference = column(spec, "difference to x3d")
+    plain = grid(skill["x3d"], 0)
+    for name in ("all", "dam"):
+        right = grid(skill[name], 0)
+        assert difference[name].value == pytest.approx(right.mean() - plain.mean())
+        assert difference[name].interval == two_level_difference(right, plain, bounds=(-1, 1))
+    assert difference["x3d"] is None and column(spec, "McNemar p")["x3d"] is None
+    assert set(column(spec, "steps").values()) == {"30"}
+    assert column(spec, "validation %")["dam"] == "60.0 (50.0 to 70.0)"
