@@ -471,6 +471,10 @@ class Around(Kind):
         return self.classifier.recipes(common)
 
     @override
+    def training_seconds(self, recipe: Mapping[str, Any]) -> float:
+        return self.classifier.training_seconds(recipe)
+
+    @override
     def train(self, job: "TrainingJob") -> None:
         self.classifier.train(job)
 

@@ -4,11 +4,12 @@ Whoever changes a shipped config or a recipe changes them on purpose, and trains
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.classifiers import checkpoints
-from bench.config import load
+from bench.config import load, parse
 from bench.data.open import open_dataset
 from bench.training.loop import Training
 from bench.util.files import digest
@@ -50,3 +51,21 @@ def test_the_chain_of_trainings_that_takes_longest_begins_first() -> None:
     order = checkpoints.longest_first(jobs, lambda job: seconds[job.label])
     # The first stage has the margin's behind it: 6 seconds, between "alone" and "resnet".
     assert [job.label for job in order] == ["alone", "first", "resnet", "margin", "plain"]
+
+
+AROUND = {"denoised": {"denoiser": "."}, "adapted": {}, "frame_mean": {}}
+
+
+@pytest.mark.parametrize("kind", AROUND)
+def test_what_stands_around_a_classifier_trains_as_long_as_that_one(kind: str) -> None:
+    inner = {"kind": "baseline", "architecture": "resnet18", "steps": 7}
+    content: dict[str, Any] = {
+        "data": {"kind": "clips" if kind == "frame_mean" else "faces"},
+        "classifiers": {"alone": inner, "around": {"kind": kind, "classifier": inner}},
+    }
+    content["classifiers"]["around"] |= AROUND[kind]
+    if kind == "frame_mean":
+        content["clips"] = {"frames": 4}
+    alone, around = parse(content, "test.yaml").classifiers.values()
+    (recipe,) = around.recipes({"data": "x", "seed": 0})
+    assert around.training_seconds(recipe) == alone.training_seconds(recipe) > 0
