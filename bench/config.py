@@ -30,7 +30,7 @@ class Execution(Section):
     batch_size: int = Field(32, ge=1)
     shards: int = Field(2, ge=1)
     workers: int | None = Field(None, ge=1)  # None: one per core on a CPU, one on a GPU
-    executor: str = "processes"  # where shards run: processes of this machine, ray, or a plugin's
+    executor: str = "processes"  # where work runs: processes of this machine, ray, or a plugin's
     address: str | None = None  # of a Ray cluster; None: $RAY_ADDRESS, else this machine
     gpu_share: float = Field(1.0, gt=0, le=1)  # of a GPU, that each worker on Ray takes
     errors: Literal["stop", "record"] = "stop"  # what an error in one shard does to the others

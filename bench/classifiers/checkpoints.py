@@ -9,9 +9,10 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from datetime import timedelta
+from functools import partial
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,7 @@ def train_missing(
     out: Path,
     reporter: Reporter,
     distance: Callable[[int], int] = lambda place: 0,
+    elsewhere: "TrainsAtOnce | None" = None,
 ) -> dict[tuple[str, int], Path]:
     """Train every (classifier, training seed) of `config` that has no checkpoint yet.
 
@@ -97,6 +99,7 @@ def train_missing(
         out: Folder of the run.
         reporter: Shows progress.
         distance: How late this run comes to the training of a number; the least are the first.
+        elsewhere: Has them trained, instead of this process and others on this machine.
 
     Returns:
         The checkpoint folder of each.
@@ -106,41 +109,27 @@ def train_missing(
     """
     from accelerate.utils import broadcast_object_list
 
-    from bench.training.loop import Loop, Training, TrainingData, TrainingJob
+    from bench.training.loop import Loop, TrainingData, TrainingJob
 
     accelerator, device = _processes(runtime.pick_device(config.execution.device))
     data = TrainingData(dataset)
     loop = Loop(accelerator, device, reporter, config.execution.save_every)
     chains = recipes(config, dataset)
     # All processes look before any of them writes, and so go through the same list.
-    there = {
-        folder
-        for chain in chains.values()
-        for folder in (checkpoint_folder(out, recipe) for recipe in chain)
-        if folder.exists()
-    }
+    jobs = untrained(config, out, chains)
     accelerator.wait_for_everyone()
-    jobs: dict[Path, Training] = {}
-    for (name, seed), chain in chains.items():
-        label = name if len(config.seeds) == 1 else f"{name} seed {seed}"
-        after: Path | None = None
-        for number, recipe in enumerate(chain):
-            folder = checkpoint_folder(out, recipe)
-            if folder in there:
-                Card.verified(folder, recipe)
-            elif folder not in jobs:
-                jobs[folder] = Training(label, name, recipe, number, folder, after)
-            after = folder
-    places = {folder: place for place, folder in enumerate(jobs)}
-    order = longest_first(
-        jobs.values(), lambda job: config.classifiers[job.classifier].training_seconds(job.recipe)
-    )
+    places = {job.folder: place for place, job in enumerate(jobs)}
+    order = longest_first(config, jobs)
     order.sort(key=lambda job: distance(places[job.folder]))
     claimed = Claimed(order, out, reporter)
     processes = concurrent_trainings(config, dataset, chains)
-    if processes > 1 and accelerator.num_processes == 1 and jobs:
-        train_at_once(claimed, processes, config, dataset, out, reporter)
-        jobs = {}
+    if (processes > 1 or elsewhere) and accelerator.num_processes == 1 and jobs:
+        for sample in (*dataset.samples("train")[:1], *dataset.samples("val")[:1]):
+            dataset.picture(sample)  # drawn faces are drawn once for all
+        threads = training_threads(device.type, processes)
+        at_once = elsewhere or partial(train_at_once, processes=processes)
+        at_once(claimed, threads, config, dataset, out, reporter)
+        jobs = []
     while jobs:
         [job] = broadcast_object_list([claimed.next() if accelerator.is_main_process else None])
         if job is None:
@@ -152,21 +141,55 @@ def train_missing(
     return {key: checkpoint_folder(out, chain[-1]) for key, chain in chains.items()}
 
 
-def longest_first(
-    jobs: "Iterable[Training]", seconds: "Callable[[Training], float]"
+def untrained(
+    config: "Config", out: Path, chains: dict[tuple[str, int], list[dict[str, Any]]]
 ) -> "list[Training]":
+    """What has no checkpoint yet, each behind the one that it starts from.
+
+    Args:
+        config: The run.
+        out: Its folder.
+        chains: As of `recipes`. A stage that several classifiers share is trained once.
+
+    Raises:
+        UserError: If an existing checkpoint is damaged.
+    """
+    from bench.training.loop import Training
+
+    there = {
+        folder
+        for chain in chains.values()
+        for folder in (checkpoint_folder(out, recipe) for recipe in chain)
+        if folder.exists()
+    }
+    jobs: dict[Path, Training] = {}
+    for (name, seed), chain in chains.items():
+        label = name if len(config.seeds) == 1 else f"{name} seed {seed}"
+        after: Path | None = None
+        for number, recipe in enumerate(chain):
+            folder = checkpoint_folder(out, recipe)
+            if folder in there:
+                Card.verified(folder, recipe)
+            elif folder not in jobs:
+                jobs[folder] = Training(label, name, recipe, number, folder, after)
+            after = folder
+    return list(jobs.values())
+
+
+def longest_first(config: "Config", jobs: "Sequence[Training]") -> "list[Training]":
     """Trainings by what they and those that wait for them take, the longest chain first.
 
     Else the longest one begins when all others end, and the other cores wait for it.
 
     Args:
+        config: The run.
         jobs: Each behind the one that it starts from.
-        seconds: What a training takes.
     """
     ahead: dict[Path, float] = {}  # from the beginning of a training to the end of its chain
     waiting: dict[Path, float] = {}
-    for job in reversed(list(jobs)):
-        ahead[job.folder] = seconds(job) + waiting.get(job.folder, 0.0)
+    for job in reversed(jobs):
+        own = config.classifiers[job.classifier].training_seconds(job.recipe)
+        ahead[job.folder] = own + waiting.get(job.folder, 0.0)
         if job.after is not None:
             waiting[job.after] = max(waiting.get(job.after, 0.0), ahead[job.folder])
     return sorted(jobs, key=lambda job: -ahead[job.folder])
@@ -212,7 +235,7 @@ def _processes(device: "torch.device") -> "tuple[Accelerator, torch.device]":
 WORTHWHILE = 120.0
 
 #: How long an interrupted training may take to save what it has, in seconds.
-_PATIENCE = 30.0
+PATIENCE = 30.0
 
 
 def process_count(config: "Config", dataset: DataSet, chains: int, seconds: float) -> int:
@@ -234,6 +257,20 @@ def process_count(config: "Config", dataset: DataSet, chains: int, seconds: floa
     pictures = len(dataset.samples("train")) * 3 * INPUT_SIZE**2
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(places, asked or places, chains, memory // 2 // (2 * pictures + 10**9)))
+
+
+def training_threads(device: str, processes: int) -> int | None:
+    """How many threads each training has, wherever it is computed; None: it does not matter.
+
+    Args:
+        device: "cpu" or "cuda".
+        processes: As of `process_count`; one has all threads.
+    """
+    import torch
+
+    if device != "cpu":
+        return None
+    return torch.get_num_threads() if processes == 1 else max(1, (os.cpu_count() or 1) // processes)
 
 
 class Claimed:
@@ -289,6 +326,11 @@ class Claimed:
         """Let others have a training that ended, however it did."""
         self._leases.release(job.folder.name)
 
+    def again(self, job: "Training") -> None:
+        """Put back a training that has lost its process: it is the next one."""
+        self.release(job)
+        self.left.insert(0, job)
+
     @contextlib.contextmanager
     def held(self, job: "Training") -> Iterator[None]:
         """Release a training after the block."""
@@ -298,27 +340,39 @@ class Claimed:
             self.release(job)
 
 
+TrainsAtOnce = Callable[[Claimed, int | None, "Config", DataSet, Path, Reporter], None]
+"""Trains all that is left; see `train_at_once`."""
+
+
 def train_at_once(
     claimed: Claimed,
-    processes: int,
+    threads: int | None,
     config: "Config",
     dataset: DataSet,
     out: Path,
     reporter: Reporter,
+    *,
+    processes: int,
 ) -> None:
     """Train all that is left; those that start from another one of them come after it.
+
+    Args:
+        claimed: What that is.
+        threads: Of each training, as of `training_threads`.
+        config: The run.
+        dataset: Its data.
+        out: Its folder.
+        reporter: Shows progress.
+        processes: Trainings at the same time.
 
     Raises:
         UserError: If a training fails, or its process dies. What the others have is saved.
     """
-    for sample in (*dataset.samples("train")[:1], *dataset.samples("val")[:1]):
-        dataset.picture(sample)  # drawn faces are drawn once for all
     device = runtime.pick_device(config.execution.device).type
     places: Queue[str] = runtime.SPAWN.Queue()
     for place in _devices(device)[:processes]:
         places.put(place)
     news: Queue[Any] = runtime.SPAWN.Queue()
-    threads = max(1, (os.cpu_count() or 1) // processes) if device == "cpu" else None
     died = (
         "a training's process died (out of memory?). What was saved is there; run the same "
         "command again, with fewer `execution.workers` if it happens again."
@@ -342,7 +396,7 @@ def train_at_once(
         finally:
             if running:
                 _interrupt(pool)
-                wait(running, timeout=_PATIENCE)
+                wait(running, timeout=PATIENCE)
             for job in running.values():
                 claimed.release(job)
             for queue in (places, news):
@@ -365,6 +419,47 @@ def _devices(kind: str) -> list[str]:
     return [kind] * (os.cpu_count() or 1)
 
 
+def trainer(
+    place: str,
+    reporter: Reporter,
+    threads: int | None,
+    config: "Config",
+    dataset: DataSet,
+    out: Path,
+) -> "Callable[[Training], None]":
+    """What trains, in a process of its own.
+
+    Args:
+        place: The device.
+        reporter: Is told of progress.
+        threads: As of `training_threads`.
+        config: The run.
+        dataset: Its data.
+        out: Its folder.
+    """
+    import torch
+    from accelerate import Accelerator
+
+    from bench.training.loop import Loop, TrainingData, TrainingJob
+
+    runtime.keep_freed_memory()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    device = torch.device(place)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    accelerator = Accelerator(cpu=device.type == "cpu")
+    loop = Loop(accelerator, device, reporter, config.execution.save_every)
+    data = TrainingData(dataset)
+
+    def train(job: "Training") -> None:
+        config.classifiers[job.classifier].train(
+            TrainingJob(job, out, data, loop, config.execution.trackers)
+        )
+
+    return train
+
+
 _run_one: Any = None
 
 
@@ -377,27 +472,7 @@ def _start(
     out: Path,
 ) -> None:
     global _run_one
-    import torch
-    from accelerate import Accelerator
-
-    from bench.training.loop import Loop, TrainingData, TrainingJob
-
-    runtime.keep_freed_memory()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    device = torch.device(places.get())
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    accelerator = Accelerator(cpu=device.type == "cpu")
-    loop = Loop(accelerator, device, Relay(news), config.execution.save_every)
-    data = TrainingData(dataset)
-
-    def run(job: "Training") -> None:
-        config.classifiers[job.classifier].train(
-            TrainingJob(job, out, data, loop, config.execution.trackers)
-        )
-
-    _run_one = run
+    _run_one = trainer(places.get(), Relay(news), threads, config, dataset, out)
 
 
 def _run(job: "Training") -> None:

@@ -120,7 +120,7 @@ def run(
         typer.Option(help="Of `paper`: a YAML file with the folders of data sets, `raf_db: DIR`."),
     ] = None,
     executor: Annotated[
-        str | None, typer.Option(help="Where shards run: processes, ray, or a plugin's name.")
+        str | None, typer.Option(help="Where work runs: processes, ray, or a plugin's name.")
     ] = None,
     address: Annotated[
         str | None, typer.Option(help="Of a Ray cluster, such as auto or HOST:6379.")

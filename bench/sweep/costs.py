@@ -4,14 +4,18 @@ Each kind of classifier knows how its costs grow with pictures, steps and gradie
 core that nobody has. How much faster or slower this machine is, with this network, is measured: a
 network like it computes for some seconds, and the result is remembered in the user's cache folder.
 Other machines' seconds follow from counted operations.
+
+On a CPU the seconds are those that the process computed: what is remembered must not depend on what
+else the machine did.
 """
 
+import heapq
 import itertools
 import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
     from bench.classifiers.kinds.base import Kind
     from bench.data.base import DataSet, Split
 
-SCHEMA = 1
+SCHEMA = 2
 
 #: Dense operations per second of accelerators in bfloat16, as their makers state them.
 ACCELERATORS = {"L4": 121e12, "A100": 312e12, "H100": 989e12}
@@ -54,9 +58,13 @@ UTILISATION, LARGE = 0.1, 0.4
 #: Bytes of a row, and of an error in a trace (float32, compressed).
 _ROW, _ERROR = 120, 3.3
 
-#: What early decisions take of the time and of the evaluations of all steps, until a run has shown
-#: it: as in the default run, for plain denoisers, which hardly decide early, and for others.
-_EARLY = {True: (0.7, 0.46), False: (0.4, 0.15)}
+#: What early decisions take of the evaluations of all steps, until a run has shown it: as in the
+#: default run, for plain denoisers, which decide late, and for others.
+_EARLY = {True: 0.29, False: 0.12}
+
+#: What they take more of the time than of the evaluations: the last pictures of a batch to be
+#: decided leave places of a micro-batch empty.
+_EMPTY = 0.1
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class Speed:
         verdict: Seconds of a verdict, over the stated ones.
         live: Of one that may stop early but does not.
         gradient: Of a gradient.
-        step: Of a training step.
+        step: Of training, all stages together.
         flops: Operations of a verdict; 0 if they are unknown.
         evaluations: Of a verdict.
         step_flops: Operations of a training step; 0 where they follow from a verdict's.
@@ -156,9 +164,9 @@ class Costs:
         verdict, gradient = spec.seconds(perturbation, cell.severity)
         look = verdict * speed.verdict
         if self._decides(planned):
-            share, _ = _EARLY[spec.only_denoises]
             known = self._known.get((cell.classifier, cell.family))
-            look = verdict * speed.live * share if known is None else known[0]
+            usual = verdict * speed.live * (self.share(planned) + _EMPTY)
+            look = usual if known is None else known[0]
         each = look + perturbation.queries * gradient * speed.gradient
         others = len(planned.other_prompts) * verdict * speed.verdict
         return len(planned.sample_ids) * each + others * _OTHERS
@@ -168,7 +176,7 @@ class Costs:
         cell = planned.cell
         if not self._decides(planned):
             return 1.0
-        _, usual = _EARLY[self.config.classifiers[cell.classifier].only_denoises]
+        usual = _EARLY[self.config.classifiers[cell.classifier].only_denoises]
         known = self._known.get((cell.classifier, cell.family))
         return usual if known is None else known[1]
 
@@ -190,11 +198,13 @@ class Costs:
         looks = self.share(planned) * planned.perturbation.looks(planned.cell.severity)
         return len(planned.sample_ids) * looks * self.speed(planned.cell.classifier).evaluations
 
-    def trained(self, name: str, steps: int) -> Expected:
-        """All that steps of training cost; seconds on one core."""
+    def trained(self, name: str, recipe: Mapping[str, Any]) -> Expected:
+        """All that the training of a checkpoint costs; seconds on one core."""
         spec, speed = self.config.classifiers[name], self.speed(name)
         each = speed.step_flops or _GRADIENT * spec.batch * speed.flops / spec.passes
-        return Expected(name, "training", steps * self.step(name), steps * each, share=speed.share)
+        flops = kind_of(recipe).training_steps(recipe) * each
+        seconds = spec.training_seconds(recipe) * spec.batch / 64 * speed.step
+        return Expected(name, "training", seconds, flops, share=speed.share)
 
     def expected(self, planned: PlannedCell, workers: int) -> Expected:
         """All that a cell costs."""
@@ -216,22 +226,30 @@ class Costs:
         half = self.config.execution.traces == "float16"
         return len(planned.sample_ids) * _ROW + errors * _ERROR / (1 + half)
 
-    def training(self, untrained: Mapping[tuple[str, int], int], processes: int) -> float:
-        """Wall time to train.
+    def training(self, jobs: Sequence[Training], processes: int) -> float:
+        """Wall time to train, each as soon as one of the processes and what it needs is there.
 
         Args:
-            untrained: Steps still to do, by name and seed.
+            jobs: Trainings still to do, each behind the one that it starts from.
             processes: Trainings at the same time.
         """
-        each = [steps * self.step(name) for (name, _), steps in untrained.items()]
+        each = {job.folder: self.trained(job.classifier, job.recipe).seconds for job in jobs}
         if processes == 1:
-            return sum(each) / _TRAIN_SPEEDUP
-        return max(sum(each) / processes, max(each, default=0.0))
-
-    def step(self, name: str) -> float:
-        """Seconds on one core of a training step."""
-        spec = self.config.classifiers[name]
-        return spec.train_step_seconds * spec.batch / 64 * self.speed(name).step
+            return sum(each.values()) / _TRAIN_SPEEDUP
+        left = checkpoints.longest_first(self.config, jobs)
+        ends: dict[Path, float] = {}
+        free = [0.0] * processes  # when each process is, a heap
+        while left:
+            now = heapq.heappop(free)
+            done = {folder for folder, end in ends.items() if end <= now}
+            ready = [j for j in left if j.after is None or j.after in done or j.after not in each]
+            if ready:
+                left.remove(ready[0])
+                ends[ready[0].folder] = now + each[ready[0].folder]
+                heapq.heappush(free, ends[ready[0].folder])
+            else:
+                heapq.heappush(free, min(end for end in ends.values() if end > now))
+        return max(ends.values(), default=0.0)
 
     @cached_property
     def _known(self) -> dict[tuple[str, str], tuple[float, float]]:
@@ -334,21 +352,29 @@ def measured(config: Config, name: str, dataset: "DataSet") -> Speed | None:
         stated = spec.seconds(Clean(), "0")[0]
         pictures = _noise(_PICTURES)
         classifier.measure(pictures[:1], ["first"])
-        verdict = statistics.median(
-            float(classifier.measure([picture], ["a"]).seconds[0]) for picture in pictures
-        )
+        clock, spent = _clock(classifier.device), []
+        for picture in pictures:
+            start = clock()
+            classifier.measure([picture], ["a"])
+            spent.append(clock() - start)
+        verdict = statistics.median(spent)
         parts, passes = classifier.flops(), max(1, len(getattr(classifier, "timesteps", ())))
         passes = max(passes, spec.passes)
         return Speed(
             verdict / stated,
             _live(spec, classifier, verdict) / stated,
             _gradient(spec, classifier),
-            step / (spec.train_step_seconds * spec.batch / 64) if step else 1.0,
+            step,
             parts.get("picture", 0.0)
             + parts.get("step", 0.0) * passes
             + parts.get("evaluation", 0.0) * classifier.evaluations,
             classifier.evaluations,
         )
+
+
+def _clock(device: torch.device) -> Callable[[], float]:
+    """Tells seconds: on a CPU those in which this process, of one thread, computed."""
+    return time.process_time if device.type == "cpu" else time.perf_counter
 
 
 def _on_paper(config: Config, spec: "Kind", classes: int) -> Speed | None:
@@ -366,7 +392,9 @@ def _on_paper(config: Config, spec: "Kind", classes: int) -> Speed | None:
     rate = _SQUARE**3 / min(spent)  # half of it: a multiplication and its addition are two
     stated, _ = spec.seconds(Clean(), "0")
     verdict = flops / rate / stated
-    trained = step / rate / (spec.train_step_seconds * spec.batch / 64)
+    last = spec.recipes({})[-1]
+    stated_step = spec.training_seconds(last) / kind_of(last).training_steps(last)
+    trained = step / rate / (stated_step * spec.batch / 64)
     return Speed(verdict, verdict, verdict, trained, flops, spec.passes * classes, step, LARGE)
 
 
@@ -378,21 +406,22 @@ def _live(spec: "Kind", classifier: "Classifier", verdict: float) -> float:
     if isinstance(asked, SequentialDecision) and asked.bet == "bounded":
         return verdict  # it needs what validation pictures teach
     pictures = _noise(_LIVE)
+    clock = _clock(classifier.device)
+    start = clock()
     found = classifier.measure(pictures, [str(k) for k in range(_LIVE)], asked.rule())
-    passes = found.evaluations / classifier.evaluations * spec.passes
-    return float(found.seconds.sum() / passes.sum()) * spec.passes
+    return (clock() - start) / float((found.evaluations / classifier.evaluations).sum())
 
 
 def _gradient(spec: "Kind", classifier: "Classifier") -> float:
     """Seconds of a gradient, over the stated ones."""
     image = torch.from_numpy(_noise(1)[0]).permute(2, 0, 1)[None].float() / 255
-    image, spent = image.to(classifier.device), []
+    image, spent, clock = image.to(classifier.device), [], _clock(classifier.device)
     target = classifier.attack_target("a")
     for _ in range(_PICTURES):
-        start = time.perf_counter()
+        start = clock()
         asked = image.clone().requires_grad_()
         torch.autograd.grad(target(asked).sum(), asked)
-        spent.append(time.perf_counter() - start)
+        spent.append(clock() - start)
     _, (pgd, levels) = Perturbations(corruptions={}, attacks={"pgd": [1]}).members()
     return statistics.median(spent) / spec.seconds(pgd, levels[0])[1]
 
@@ -400,10 +429,10 @@ def _gradient(spec: "Kind", classifier: "Classifier") -> float:
 def _made(
     config: Config, name: str, dataset: "DataSet", scratch: Path
 ) -> "tuple[float, Classifier]":
-    """Seconds of a training step, 0 for what is not trained here, and the classifier."""
+    """Seconds of training over the stated ones, 1 if it is not trained here; the classifier."""
     spec, device = config.classifiers[name], runtime.pick_device(config.execution.device)
     if not spec.trained_here:
-        return 0.0, spec.load(name, spec.folder, config, device)
+        return 1.0, spec.load(name, spec.folder, config, device)
     brief = spec.briefly(_STEPS)
 
     def recipes(own: "Kind") -> list[dict[str, Any]]:
@@ -412,9 +441,9 @@ def _made(
         return chain
 
     chain, whole = recipes(brief), recipes(spec)
-    clock = _Clock()
+    clock = _Ticks(_clock(device))
     loop = Loop(Accelerator(cpu=device.type == "cpu"), device, clock, save_every=1e9)
-    total = spent = 0.0
+    stated = spent = 0.0
     folder: Path | None = None
     for number, (recipe, own) in enumerate(zip(chain, whole, strict=True)):
         clock.ticks.clear()
@@ -422,17 +451,19 @@ def _made(
         training = Training(name, name, recipe, number, folder, before)
         brief.train(TrainingJob(training, scratch, _Noise(dataset), loop))
         each = sorted(after - before for before, after in itertools.pairwise(clock.ticks))
-        steps = kind_of(own).training_steps(own)
-        total, spent = total + steps, spent + steps * each[len(each) // 4]  # others also validate
-    return spent / total, spec.load(name, folder, config, device)
+        # A stage's own steps: those of AMDiT take longer. Slower ones also validate.
+        spent += kind_of(own).training_steps(own) * each[len(each) // 4]
+        stated += spec.training_seconds(own) * spec.batch / 64
+    return spent / stated, spec.load(name, folder, config, device)
 
 
-class _Clock(Reporter):
+class _Ticks(Reporter):
     """Notes when each step of training ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(quiet=True)
         self.ticks: list[float] = []
+        self.clock = clock
 
     @override
     @contextmanager
@@ -441,13 +472,13 @@ class _Clock(Reporter):
 
 
 class _Ticking(Task):
-    def __init__(self, clock: _Clock, label: str, total: int, done: int) -> None:
-        super().__init__(clock, label, total, done)
-        self._ticks = clock.ticks
+    def __init__(self, notes: _Ticks, label: str, total: int, done: int) -> None:
+        super().__init__(notes, label, total, done)
+        self._notes = notes
 
     def advance(self, count: int = 1, note: str = "", work: float = 0.0) -> None:
         """Note the time."""
-        self._ticks.append(time.perf_counter())
+        self._notes.ticks.append(self._notes.clock())
 
 
 class _Noise(TrainingData):

@@ -1,11 +1,13 @@
-"""Shards on a Ray cluster: `--executor ray [--address ADDRESS]`, or one that is started here.
+"""Trainings and shards on a Ray cluster: `--executor ray [--address ADDRESS]`, or one started here.
 
-An actor is a `Worker` that keeps a classifier open. It gets shards of that classifier while there
-are any, those that take longest first, one at a time. Rows go to the store, which all nodes must
-see; through Ray go descriptions of shards. The driver may die: the same command continues.
+A training is a task, in a process of its own. An actor is a `Worker` that keeps a classifier open.
+It gets shards of that classifier while there are any, those that take longest first, one at a time.
+Checkpoints and rows go to the output folder, which all nodes must see; through Ray go descriptions
+of the work. The driver may die: the same command continues.
 
 What breaks a node, a process or a disk is tried again elsewhere; an actor that died is replaced.
-What the work itself raises is not: `execution.errors` says what becomes of it.
+What the work itself raises is not: `execution.errors` says what becomes of it in a shard, and of a
+training it is the run's error.
 """
 
 import os
@@ -13,19 +15,26 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.classifiers import checkpoints
+from bench.store.leases import POLL
 from bench.store.store import Store
 from bench.sweep import costs
 from bench.sweep.plan import Shard
+from bench.sweep.worker import Worker, worker_count
 from bench.util import runtime
 from bench.util.errors import UserError
+from bench.util.progress import Relay, Reporter, shown
 
 if TYPE_CHECKING:
     from bench.config import Config
+    from bench.data.base import DataSet
+    from bench.training.loop import Training
 
-#: How often a shard may lose its process before it counts as failed.
+#: How often a shard or a training may lose its process before it counts as failed.
 ATTEMPTS = 3
 
 #: Bytes of Ray's object store on a machine of our own: hardly anything goes through it.
@@ -52,23 +61,123 @@ def require() -> Any:
     return ray
 
 
+def _arrive(config: "Config", out: Path, home: str) -> None:
+    """Prepare a process on some node.
+
+    Raises:
+        UserError: If the node does not see the output folder.
+    """
+    if not out.is_dir():
+        raise UserError(
+            f"the node {os.uname().nodename} does not see {out}: with --executor ray, --out "
+            "must lie on a file system that all nodes share.",
+            1,
+        )
+    if Path(home).is_dir():
+        os.chdir(home)  # a config's paths may be relative
+    if config.execution.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+# ------------------------------------------------------------------------------------------------
+# Trainings.
+
+
+def _train(given: tuple[Any, ...], home: str, job: "Training") -> None:
+    threads, config, dataset, out, news = given
+    _arrive(config, out, home)
+    place = "cuda:0" if runtime.pick_device(config.execution.device).type == "cuda" else "cpu"
+    checkpoints.trainer(place, Relay(news), threads, config, dataset, out)(job)
+
+
+def train(
+    claimed: checkpoints.Claimed,
+    threads: int | None,
+    config: "Config",
+    dataset: "DataSet",
+    out: Path,
+    reporter: Reporter,
+) -> None:
+    """Train all that is left on a cluster; see `checkpoints.train_at_once`.
+
+    A training has as many cores as threads, or a GPU. One that loses its process or its node goes
+    on elsewhere from what it had saved.
+
+    Raises:
+        UserError: If a training fails. What the others have is saved.
+    """
+    ray = require()
+    from ray.util.queue import Queue
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    device = runtime.pick_device(config.execution.device).type
+    running, lost = dict[Any, "Training"](), Counter[str]()
+    with _connected(ray, config, worker_count(config.execution.workers, device)):
+        # Here, as this process shows them: it ends with no other node.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        news = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+        made = ray.remote(max_retries=0, max_calls=1)(_train)  # each in a process of its own
+        given = ray.put((threads, config, dataset, out.resolve(), news))
+        try:
+            with shown(reporter, news):
+                while claimed.left or running:
+                    cores, places = _room(ray, threads, device, config.execution.workers)
+                    needs = {"num_cpus": cores, "num_gpus": int(device == "cuda")}
+                    while len(running) < places and (job := claimed.take()) is not None:
+                        begun = made.options(**needs).remote(given, str(Path.cwd()), _resolved(job))
+                        running[begun] = job
+                    if not running:
+                        claimed.wait()
+                        continue
+                    done, _ = ray.wait([*running], timeout=POLL if claimed.left else _LOOK)
+                    for reference in done:
+                        failure = _failure(ray, reference)
+                        job = running.pop(reference)
+                        if failure is None:
+                            claimed.release(job)
+                            continue
+                        claimed.again(job)
+                        lost[job.folder.name] += 1
+                        if lost[job.folder.name] == ATTEMPTS:
+                            raise _given_up(job.label, failure)
+                        why = str(failure).splitlines()[0]
+                        reporter.say(f"train {job.label} goes on elsewhere: {why}")
+        finally:
+            for reference in running:
+                ray.cancel(reference)  # it saves what it has, as after Ctrl-C
+            if running:
+                ray.wait([*running], num_returns=len(running), timeout=checkpoints.PATIENCE)
+            for job in running.values():
+                claimed.release(job)
+
+
+def _room(ray: Any, threads: int | None, device: str, asked: int | None) -> tuple[int, int]:
+    """Cores of a training, and how many trainings the nodes have room for."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus = [int(node.get("CPU", 0)) for node in nodes]
+    cores = max(1, min(threads or 1, max(cpus, default=1)))
+    places = sum(count // cores for count in cpus)
+    if device == "cuda":
+        places = sum(int(node.get("GPU", 0)) for node in nodes)
+    return cores, min(places, asked or places)
+
+
+def _resolved(job: "Training") -> "Training":
+    """For a process in another folder."""
+    after = None if job.after is None else job.after.resolve()
+    return replace(job, folder=job.folder.resolve(), after=after)
+
+
+# ------------------------------------------------------------------------------------------------
+# Shards.
+
+
 class _Actor:
     """A worker on some node."""
 
     def __init__(self, arguments: tuple[Any, ...], home: str) -> None:
         config, _, out, _ = arguments
-        if not Path(out).is_dir():
-            raise UserError(
-                f"the node {os.uname().nodename} does not see {out}: with --executor ray, --out "
-                "must lie on a file system that all nodes share.",
-                1,
-            )
-        if Path(home).is_dir():
-            os.chdir(home)  # a config's paths may be relative
-        if config.execution.device == "cpu":
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        from bench.sweep.worker import Worker
-
+        _arrive(config, out, home)
         self._worker = Worker(*arguments)
 
     def ready(self) -> None:
@@ -215,21 +324,12 @@ class _Driver:
     def _finished(self, reference: Any) -> Shard | None:
         """The shard of a call that ended; None if it is tried again."""
         actor, shard = self.running.pop(reference)
-        try:
-            self.ray.get(reference)
-        except self.ray.exceptions.RayTaskError as error:
-            cause = _cause(error)
-            if not isinstance(cause, OSError | MemoryError):
-                raise cause from error
-            failure: Exception = cause
-            self._give(actor)
-        except self.ray.exceptions.RayError as error:  # its process or its node is gone
-            failure = error
+        failure = _failure(self.ray, reference)
+        if isinstance(failure, self.ray.exceptions.RayError):  # its process or its node is gone
             self.opened.pop(actor, None)
         else:
             self._give(actor)
-            return shard
-        return self._again(shard, failure)
+        return shard if failure is None else self._again(shard, failure)
 
     def _again(self, shard: Shard, failure: Exception) -> Shard | None:
         self.lost[shard.name] += 1
@@ -238,10 +338,31 @@ class _Driver:
             return None
         cell = shard.planned.cell
         if self.config.execution.errors == "stop":
-            what = f"{cell.classifier}, {cell.condition} {cell.severity}"
-            raise UserError(f"{what}: {ATTEMPTS} workers failed one after the other: {failure}", 1)
+            raise _given_up(f"{cell.classifier}, {cell.condition} {cell.severity}", failure)
         self.store.fail(cell, shard.number, shard.count, failure)
         return shard
+
+
+def _failure(ray: Any, reference: Any) -> Exception | None:
+    """What broke the process, the node or a disk of a call that ended; None: it did its work.
+
+    Raises:
+        Exception: What the work itself raised.
+    """
+    try:
+        ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        cause = _cause(error)
+        if isinstance(cause, OSError | MemoryError):
+            return cause
+        raise cause from error
+    except ray.exceptions.RayError as error:
+        return error
+    return None
+
+
+def _given_up(what: str, failure: Exception) -> UserError:
+    return UserError(f"{what}: {ATTEMPTS} workers failed one after the other: {failure}", 1)
 
 
 def _cause(error: Exception) -> Exception:

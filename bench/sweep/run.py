@@ -26,7 +26,7 @@ from bench.store import records as dataset_record
 from bench.store.cells import Cell, Manifest
 from bench.store.checkpoints import Card
 from bench.store.store import Store
-from bench.sweep import costs
+from bench.sweep import costs, on_ray
 from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, phases, refusals, shards_of
 from bench.sweep.together import Together, WorkPart
 from bench.sweep.worker import Sharing, Worker, executor, worker_count
@@ -203,38 +203,31 @@ def _dry_run(config: Config, out: Path, fresh: bool, reporter: Reporter | None) 
     if reporter is not None:
         for hub_id, name in wanted.items():
             reporter.say(f"{name}: {hub_id} is not on this machine; a run fetches it first")
-    missing: dict[tuple[str, int], int] = {}
-    weights: dict[tuple[str, int], str] = {}
-    counted: set[Path] = set()  # a stage that two classifiers share is trained once
     chains = checkpoints.recipes(config, dataset)
-    for key, chain in chains.items():
-        for recipe in chain:
-            folder = checkpoints.checkpoint_folder(out, recipe)
-            if folder.exists():
-                weights[key] = Card.verified(folder, recipe).weights
-                continue
-            steps = kind_of(recipe).training_steps(recipe)
-            missing[key] = missing.get(key, 0) + (0 if folder in counted else steps)
-            counted.add(folder)
-    weights |= dict.fromkeys(missing, "") | given_weights(config)
-    plan = make_plan(config, dataset, weights)
+    jobs = checkpoints.untrained(config, out, chains)
+    ends = {key: checkpoints.checkpoint_folder(out, chain[-1]) for key, chain in chains.items()}
+    weights = {k: Card.verified(end).weights if end.exists() else "" for k, end in ends.items()}
+    plan = make_plan(config, dataset, weights | given_weights(config))
     store, workers = Store(out), _workers(config)
     finished = [not fresh and not pending(p, config.execution.shards, store) for p in plan]
     working = {p.cell.classifier for p, done in zip(plan, finished, strict=True) if not done}
     busy = {name: spec for name, spec in config.classifiers.items() if name in working}
     speeds = costs.speeds(config.model_copy(update={"classifiers": busy}), dataset, reporter)
     known = costs.Costs(config, store, speeds)
-    cells, expected = [], [known.trained(name, steps) for (name, _), steps in missing.items()]
+    cells, expected = [], [known.trained(job.classifier, job.recipe) for job in jobs]
     for planned, done in zip(plan, finished, strict=True):
         cost = known.expected(planned, workers)
         cells.append((planned, done, 0.0 if done else cost.seconds))
         expected += [] if done else [cost]
     processes = checkpoints.concurrent_trainings(config, dataset, chains)
-    training = known.training(missing, processes)
+    training: Counter[tuple[str, int]] = Counter()
+    for job in jobs:
+        steps = kind_of(job.recipe).training_steps(job.recipe)
+        training[job.classifier, job.recipe["seed"]] += steps
     return DryRun(
         cells,
-        missing,
-        training + sum(cost for _, _, cost in cells),
+        dict(training),
+        known.training(jobs, processes) + sum(cost for _, _, cost in cells),
         len(dataset.skipped),
         config.perturbations.left_out,
         costs.summed(expected),
@@ -311,7 +304,14 @@ def _run(
     given = given_weights(config)
     _try_classifiers(config, dataset, Store(out), given, reporter, fresh)
     _require_weights(config, dataset, out)
-    folders = checkpoints.train_missing(config, dataset, out, reporter, together.distance)
+    folders = checkpoints.train_missing(
+        config,
+        dataset,
+        out,
+        reporter,
+        together.distance,
+        on_ray.train if config.execution.executor == "ray" else None,
+    )
     runtime.release_freed_memory()
     for name, spec in config.classifiers.items():
         if spec.folder is not None:

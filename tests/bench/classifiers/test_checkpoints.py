@@ -4,6 +4,7 @@ Whoever changes a shipped config or a recipe changes them on purpose, and trains
 """
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from bench.classifiers import checkpoints
 from bench.config import load, parse
 from bench.data.open import open_dataset
+from bench.store.store import Store
+from bench.sweep import costs
 from bench.training.loop import Training
 from bench.util.files import digest
 
@@ -36,9 +39,10 @@ def test_the_checkpoints_of_a_shipped_config_keep_their_names(name: str) -> None
     assert (len(folders), digest(folders)) == PINNED[name]
 
 
-def test_the_chain_of_trainings_that_takes_longest_begins_first() -> None:
+def test_the_chain_of_trainings_that_takes_longest_begins_first(tmp_path: Path) -> None:
     def training(name: str, after: str | None = None) -> Training:
-        return Training(name, name, {}, 0, Path(name), None if after is None else Path(after))
+        recipe = {"kind": "baseline", "steps": 1, "name": name}
+        return Training(name, "any", recipe, 0, Path(name), None if after is None else Path(after))
 
     seconds = {"resnet": 5.0, "first": 2.0, "plain": 2.0, "margin": 4.0, "alone": 6.5}
     jobs = [
@@ -48,9 +52,20 @@ def test_the_chain_of_trainings_that_takes_longest_begins_first() -> None:
         training("margin", "first"),
         training("alone"),
     ]
-    order = checkpoints.longest_first(jobs, lambda job: seconds[job.label])
+    kind = SimpleNamespace(training_seconds=lambda recipe: seconds[recipe["name"]], batch=64)
+    config: Any = SimpleNamespace(classifiers={"any": kind})
+    order = checkpoints.longest_first(config, jobs)
     # The first stage has the margin's behind it: 6 seconds, between "alone" and "resnet".
     assert [job.label for job in order] == ["alone", "first", "resnet", "margin", "plain"]
+
+    kind.passes = 1
+    known = costs.Costs(config, Store(tmp_path))
+    # "alone", then "margin" until 10.5; meanwhile "first", "resnet" and "plain" until 9.
+    assert known.training(jobs, 2) == 10.5
+    assert known.training(jobs, 9) == 6.5
+    assert known.training(jobs[2:], 9) == 6.5, "the first stage is there"
+    assert known.training([], 2) == 0.0
+    assert known.training(jobs, 1) < 19.5, "one has all threads"
 
 
 AROUND = {"denoised": {"denoiser": "."}, "adapted": {}, "frame_mean": {}}

@@ -20,9 +20,11 @@ import torch
 import yaml
 from support import TINY
 
+from bench.classifiers import checkpoints
 from bench.cli import main
 from bench.config import Config, parse
 from bench.data.open import open_dataset
+from bench.store.checkpoints import Card
 from bench.store.store import Store
 from bench.sweep import on_ray
 from bench.sweep.on_ray import _Queue, group_of
@@ -105,7 +107,7 @@ def test_a_node_that_dies_takes_no_shard_with_it(tmp_path: Path, inline: Content
             cluster.remove_node(other, allow_graceful=False)
             killed.set()
 
-        thread = threading.Thread(target=kill)
+        thread = threading.Thread(target=kill, daemon=True)
         thread.start()
         run(config(executor="ray", workers=2, shards=7, errors="record"), tmp_path, QUIET)
         thread.join()
@@ -129,12 +131,59 @@ def test_an_actor_that_is_killed_is_replaced(tmp_path: Path, inline: Content) ->
                 os.kill(child.pid, signal.SIGKILL)
                 killed.append(child.pid)
 
-    thread = threading.Thread(target=kill)
+    thread = threading.Thread(target=kill, daemon=True)
     thread.start()
     run(config(executor="ray", workers=2, shards=7), tmp_path, QUIET)
     thread.join()
     assert killed
     assert_same(tmp_path, inline)
+
+
+def test_a_training_that_loses_its_process_goes_on_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ray = pytest.importorskip("ray")
+    chosen = config(workers=2, save_every=0.05)
+    spec = chosen.classifiers["emodc_base"]
+    stages = [stage.model_copy(update={"steps": 12}) for stage in spec.stages]  # type: ignore[attr-defined]
+    spec = spec.model_copy(update={"stages": stages})
+    chosen = chosen.model_copy(update={"classifiers": {**chosen.classifiers, "emodc_base": spec}})
+    dataset = open_dataset(chosen.data, 0)
+    killed: list[int] = []
+
+    def kill() -> None:
+        while not list((tmp_path / "ray").rglob(".emodc-base-*.state")):
+            time.sleep(0.02)
+        for child in psutil.Process().children(recursive=True):
+            if "_train" in " ".join(child.cmdline()):
+                os.kill(child.pid, signal.SIGKILL)
+                killed.append(child.pid)
+
+    def weights(out: Path, *elsewhere: Any) -> list[str]:
+        found = checkpoints.train_missing(
+            chosen, dataset, out, Reporter(), lambda place: 0, *elsewhere
+        )
+        return [Card.verified(folder).weights for folder in found.values()]
+
+    (tmp_path / "ray").mkdir()
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)  # trainings have as many as here, wherever they are
+    own = {"num_cpus": 2, "object_store_memory": on_ray._OBJECTS, "include_dashboard": False}
+    ray.init(log_to_driver=False, **own)
+    try:
+        thread = threading.Thread(target=kill, daemon=True)
+        thread.start()
+        disturbed = weights(tmp_path / "ray", on_ray.train)
+        thread.join()
+        assert killed and "goes on elsewhere" in capsys.readouterr().err
+        assert disturbed == weights(tmp_path / "local")
+        monkeypatch.setattr(chosen.execution, "trackers", ["wandb"])
+        with pytest.raises(UserError, match="wandb is not installed"):
+            weights(tmp_path, on_ray.train)
+        assert not list((tmp_path / ".leases").glob("[!.]*"))
+    finally:
+        torch.set_num_threads(before)
+        ray.shutdown()
 
 
 def test_ray_is_asked_for_by_name() -> None:
