@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.output import print_json, report_content
+from bench.cli.output import print_json, report_content, tell
 from bench.cli.run import DEFAULT_OUT
 
 
@@ -43,6 +43,7 @@ def report(
 
     from bench.api import load_results
     from bench.report import show
+    from bench.store.store import Store
 
     asked = [name.strip() for name in formats.split(",") if name.strip()]
     written = load_results(out).report(reference, os.cpu_count() or 1, style, asked)
@@ -50,4 +51,9 @@ def report(
         print_json(report_content(written))
     else:
         show(written, Console(), brief)
+    if others := Store(out).unplanned():
+        tell(
+            f"{others} cells that were measured with other settings lie at {out}, too, and are not "
+            "shown. The command that measured them shows them again, and measures nothing twice."
+        )
     written.require_sound()

@@ -368,6 +368,12 @@ class Store:
             )
             raise UserError(self.refused[path], 1) from error
 
+    def unplanned(self) -> int:
+        """Cells that were measured with other settings than the plan has now."""
+        planned = {cell.id for cell in self.planned()}
+        finished = self.root.glob("cells/*/*/cell.json")
+        return sum(path.parent.name not in planned for path in finished)
+
     def is_drawn(self, manifest: Manifest) -> bool:
         """Whether a cell's pictures are drawn faces, which say nothing about real ones.
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from support import TINY
 
 from bench.classifiers import checkpoints
@@ -100,6 +101,9 @@ def test_the_number_depends_on_config_and_machine_alone(
     dataset = open_dataset(chosen.data, 0)
     chains, seconds = int(change.get("chains", 3)), change.get("seconds", 600.0)
     assert checkpoints.process_count(chosen, dataset, chains, seconds) == processes
+    threads = torch.get_num_threads() if processes == 1 else 1
+    assert checkpoints.training_threads("cpu", processes) == threads
+    assert checkpoints.training_threads("cuda", processes) is None
 
 
 def test_an_interrupted_run_saves_every_training_and_continues(tmp_path: Path) -> None:

@@ -73,6 +73,10 @@ def test_whose_plan_the_report_shows_is_told(tmp_path: Path) -> None:
     run(config(train=21), tmp_path, Said())  # replaces what it has in common
     together.tell_plans(Store(tmp_path))
     assert any("with other settings" in line for line in again.lines)
+    assert Store(tmp_path).unplanned() == 3  # validation, clean, noise
+    run(config(), tmp_path, Said())  # its report shows its own cells again
+    assert together.planned <= {cell.id for cell in Store(tmp_path).planned()}
+    assert Store(tmp_path).unplanned() == 3
 
 
 def test_nothing_is_measured_anew_beside_another_run(tmp_path: Path) -> None:
