@@ -161,16 +161,32 @@ class DiffusionClassifier(Classifier):
     def flops(self) -> dict[str, float]:
         """What prompts cost once per pass of many steps counts as fixed.
 
-        With a shared trunk a pass serves all classes, whoever is still asked about.
+        With a shared trunk a step has a part that serves all classes.
         """
         image = flops_picture(self.device)
         self.model(image, steps=[0])  # prompts are encoded once, ever
         one = counted_flops(lambda: self.model(image, steps=[0]))
         two = counted_flops(lambda: self.model(image, steps=[0, 0]))
-        step = two - one
-        if self.model.denoiser.shared_trunk:
-            return {"picture": one - step, "step": step, "evaluation": 0.0}
-        return {"picture": one - step, "step": 0.0, "evaluation": step / len(self.classes)}
+        step, evaluation = two - one, self._evaluation_flops(image, two - one)
+        shared = step - len(self.classes) * evaluation
+        return {"picture": one - step, "step": shared, "evaluation": evaluation}
+
+    def _evaluation_flops(self, image: torch.Tensor, step: float) -> float:
+        """What a class more costs at a step."""
+        denoiser, templates = self.model.denoiser, len(self.model.prompts.templates)
+        if not denoiser.shared_trunk:
+            return step / len(self.classes)
+        if denoiser.free_prompts:
+            return 0.0
+        latent, time = denoiser.encode(image), torch.zeros(1, dtype=torch.long, device=self.device)
+
+        def scored(classes: int) -> float:
+            chosen = torch.arange(classes * templates, device=self.device)[None]
+            return counted_flops(
+                lambda: denoiser.errors(latent, time, latent, self.model.conditions(), chosen)
+            )
+
+        return scored(2) - scored(1)
 
     @property
     def _info(self) -> TraceInfo:

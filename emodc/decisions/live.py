@@ -1,8 +1,9 @@
 """Decisions while measuring: how a network is run, and what each picture asks for next.
 
-Every micro-batch has the same shape, so that on a CPU the result of a row does not depend on its
-neighbours, to the last bit: matrix products of one shape add in one order. It also is what
-`torch.compile` with static shapes and a GPU's kernels ask for.
+Micro-batches have few shapes, and which one a row is in depends on its picture alone, so that on a
+CPU the result of a row does not depend on its neighbours, to the last bit: matrix products of one
+shape add in one order. It also is what `torch.compile` with static shapes and a GPU's kernels ask
+for.
 """
 
 import contextlib
@@ -167,6 +168,7 @@ class Active:
         turn: Number of the next look.
         asked: Cells that rows were made for; more than the next look needs where a micro-batch
             had room.
+        width: Classes that a row of its next cells scores.
         outstanding: Rows that are not measured yet.
         winner: Of the last look; the decision once it is decided.
     """
@@ -182,6 +184,7 @@ class Active:
     seconds: float = 0.0
     turn: int = 0
     asked: int = 0
+    width: int = 0
     outstanding: int = 0
     winner: int = TIE
 
@@ -190,20 +193,21 @@ class Active:
         """The cells that the next look needs."""
         return self.looks[self.turn]
 
-    def ask(self, count: int, shared_trunk: bool) -> list["Row"]:
-        """Rows of the cells up to `count` that were not asked for before."""
-        labels = [None] if shared_trunk else np.flatnonzero(self.alive).tolist()
-        rows = [Row(self, cell, label) for cell in range(self.asked, count) for label in labels]
+    def ask(self, count: int, each: Sequence[tuple[int, ...]]) -> list["Row"]:
+        """Rows of the cells up to `count` that were not asked for before.
+
+        Args:
+            count: Cells.
+            each: The classes of each row of a cell.
+        """
+        rows = [Row(self, cell, labels) for cell in range(self.asked, count) for labels in each]
         self.asked = max(self.asked, count)
         self.outstanding += len(rows)
         return rows
 
-    def file(self, cell: int, label: int | None, found: NDArray[np.float32]) -> None:
-        """Keep the errors of a row: of all classes (K,), or of one (1,)."""
-        if label is None:
-            self.errors[:, cell] = found
-        else:
-            self.errors[label, cell] = found[0]
+    def file(self, cell: int, labels: tuple[int, ...], found: NDArray[np.float32]) -> None:
+        """Keep the errors of a row, (M,), of its M classes."""
+        self.errors[list(labels), cell] = found
         self.outstanding -= 1
 
     def known(self, count: int) -> NDArray[np.float32]:
@@ -221,12 +225,12 @@ class Active:
 class Row:
     """A row of a micro-batch: a cell of a picture, by order of visiting.
 
-    `label` is the class to be scored; None means all of them.
+    `labels` are the classes to be scored.
     """
 
     active: Active
     cell: int
-    label: int | None
+    labels: tuple[int, ...]
 
     @property
     def step(self) -> int:
@@ -259,9 +263,10 @@ def look_at(rule: Rule, actives: list[Active]) -> list[bool]:
 
 
 # ------------------------------------------------------------------------------------------------
-# Pictures in work, and the one queue that their rows share.
+# Pictures in work, and the queues that their rows share: one for each number of classes that a row
+# scores.
 #
-# Micro-batches are cut from the queue. A picture that has been decided makes room for the next one,
+# Micro-batches are cut from a queue. A picture that has been decided makes room for the next one,
 # so micro-batches stay full until the last pictures; what room is left then is given to the cells
 # that these would visit next. Rows computed so in advance cost nothing: their places would be
 # filled with copies; the rule sees them only when it asks for them, and they count only then.
@@ -296,11 +301,12 @@ class Pool:
     ) -> None:
         self.model, self.rule, self.weights, self.waiting = model, rule, weights, waiting
         self.size = engine.rows
-        self._queue: deque[Row] = deque()
+        self._queues: dict[int, deque[Row]] = {}
         self._admitted = 0
         self._shared_trunk = model.denoiser.shared_trunk
         self._templates = len(model.prompts.templates)
         self._width = 1 if self._shared_trunk else self._templates
+        self._scored = scored_together(len(model.classes), model.denoiser)
         with model.autocast():
             self._conditions = model.conditions()[slice(model.prompts.null_index)]
 
@@ -313,10 +319,10 @@ class Pool:
                 errors = self._errors(rows)
             except RuntimeError as error:
                 self.size = halved(self.size, error, self._width)
-                self._queue.extendleft(reversed(rows))
+                self._queues[len(rows[0].labels)].extendleft(reversed(rows))
                 continue
             for row, found in zip(rows, errors, strict=True):
-                row.active.file(row.cell, row.label, found)
+                row.active.file(row.cell, row.labels, found)
             whole = {row.active: None for row in rows if not row.active.outstanding}
             decided = self._looked(list(whole))
             share = (time.perf_counter() - start) / len(rows)
@@ -331,12 +337,30 @@ class Pool:
 
     def _filled(self) -> bool:
         """Prepare as many pictures as a full micro-batch needs; whether there is any row."""
-        while len(self._queue) < self._capacity:
+        while all(len(queue) < self._capacity for queue in self._queues.values()):
             found = next(self.waiting, None)
             if found is None:
                 break
             self._admit(*found)
-        return bool(self._queue)
+        return any(self._queues.values())
+
+    def _ask(self, active: Active, count: int) -> list[Row]:
+        """Rows of a picture's cells up to `count`, of the classes that are in question."""
+        alive = np.flatnonzero(active.alive).tolist()
+        if not self._shared_trunk:
+            return active.ask(count, [(label,) for label in alive])
+        if active.width == len(active.alive):
+            return active.ask(count, [tuple(range(active.width))])
+        return active.ask(count, [(*alive, *alive[-1:] * (active.width - len(alive)))])
+
+    def _width_of(self, active: Active) -> int:
+        """How many classes a row of a picture scores."""
+        alive = int(active.alive.sum())
+        return next(w for w in self._scored if w >= alive) if self._shared_trunk else 1
+
+    def _put(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self._queues.setdefault(len(row.labels), deque()).append(row)
 
     def _admit(self, image: Tensor, name: str) -> None:
         """Put a picture to work."""
@@ -359,24 +383,26 @@ class Pool:
             seen=np.zeros(classes, np.intp),
         )
         self._admitted += 1
-        self._queue.extend(active.ask(active.next_look, self._shared_trunk))
+        active.width = self._width_of(active)
+        self._put(self._ask(active, active.next_look))
         active.seconds = time.perf_counter() - start
 
     def _cut(self) -> list[Row]:
         """The rows of the next micro-batch, picture by picture."""
-        rows = [self._queue.popleft() for _ in range(min(self._capacity, len(self._queue)))]
+        queue = max(self._queues.values(), key=len)
+        rows = [queue.popleft() for _ in range(min(self._capacity, len(queue)))]
         room = self._capacity - len(rows)
         actives = dict.fromkeys(row.active for row in rows)
         for others, active in zip(range(len(actives), 0, -1), actives, strict=True):
-            width = 1 if self._shared_trunk else int(active.alive.sum())
-            count = min(active.asked + room // others // width, active.looks[-1])
-            ahead = active.ask(count, self._shared_trunk)
+            each = 1 if self._shared_trunk else int(active.alive.sum())
+            count = min(active.asked + room // others // each, active.looks[-1])
+            ahead = self._ask(active, count)
             rows += ahead
             room -= len(ahead)
         return sorted(rows, key=lambda row: row.active.index)
 
     def _errors(self, rows: Sequence[Row]) -> NDArray[np.float32]:
-        """Errors of rows: of all classes (n, K), or of the row's own (n, 1)."""
+        """Errors of rows of as many classes, (n, M)."""
         denoiser, plan = self.model.denoiser, self.model.evaluation
         parts = [
             self._noisy(active, [row.step for row in own])
@@ -384,10 +410,10 @@ class Pool:
         ]
         found = Noised(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
         chosen = None
-        if not self._shared_trunk:
-            labels = torch.tensor([row.label for row in rows], device=found.noisy.device)
+        if len(rows[0].labels) < len(self.model.classes):
+            labels = torch.tensor([row.labels for row in rows], device=found.noisy.device)
             templates = torch.arange(self._templates, device=found.noisy.device)
-            chosen = labels[:, None] * self._templates + templates
+            chosen = (labels[..., None] * self._templates + templates).flatten(1)
         with self.model.autocast():
             errors = errors_of_rows(denoiser, found, self._conditions, chosen, self._capacity)
             errors = in_units(denoiser, plan, errors, found)
@@ -411,13 +437,26 @@ class Pool:
             due = [active for active in actives if active.next_look <= active.asked]
             for active in actives:
                 if active.next_look > active.asked:
-                    self._queue.extend(active.ask(active.next_look, self._shared_trunk))
+                    self._put(self._ask(active, active.next_look))
             actives = []
             for _, group in groupby(sorted(due, key=_alike), key=_alike):
                 own = list(group)
                 for active, ended in zip(own, look_at(self.rule, own), strict=True):
                     (decided if ended else actives).append(active)
+                    width = self._width_of(active)
+                    if width < active.width:  # what was measured ahead had another shape
+                        active.width, active.asked = width, int(active.seen.max())
         return decided
+
+
+def scored_together(classes: int, denoiser: Denoiser) -> list[int]:
+    """How many of K classes a row of a shared trunk may score.
+
+    Powers of 2 and all of them: each one is a shape of micro-batches that a compiler compiles and
+    that pictures have to fill. Only all where one more costs nothing.
+    """
+    fewer = 0 if denoiser.free_prompts else (classes - 1).bit_length()
+    return [*(2**power for power in range(1, fewer)), classes]
 
 
 def _alike(active: Active) -> tuple[int, int]:

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from pipelines import PROMPTS, tiny
 
-from emodc import EmoDC, Engine, Evaluation
+from bench.util import rng
+from emodc import EmoDC, Engine, Evaluation, Prompts, small_denoiser
 from emodc.decisions.decide import TIE, Decisions, Rule, decide, visited
 from emodc.decisions.rules import (
     FullGrid,
@@ -37,12 +38,26 @@ RULES: list[Rule] = [
 ]
 
 
-@pytest.fixture(params=["shared trunk", "latent unet"])
-def model(request: pytest.FixtureRequest, tiny_emodc: EmoDC) -> EmoDC:
+@pytest.fixture(params=["shared trunk", "late", "latent unet"])
+def model(request: pytest.FixtureRequest, tiny_emodc: EmoDC, images: torch.Tensor) -> EmoDC:
     if request.param == "shared trunk":
         tiny_emodc.evaluation = PLAN
         return tiny_emodc
+    if request.param == "late":
+        return late(images, PROMPTS)
     return EmoDC(tiny(request.param), PROMPTS, PLAN).eval().requires_grad_(False)
+
+
+def late(images: torch.Tensor, prompts: Prompts) -> EmoDC:
+    """Nearly random, but it treats its classes differently."""
+    with rng.fenced("late"):
+        denoiser = small_denoiser(
+            images, prompts, network="late", block_out_channels=(8, 8, 8), text_width=16
+        )
+        for name, parameter in denoiser.unet.named_parameters():
+            if "conv2.weight" in name or "leave.weight" in name:  # zero at first
+                torch.nn.init.normal_(parameter, std=0.1)
+    return EmoDC(denoiser, prompts, PLAN).eval().requires_grad_(False)
 
 
 @pytest.fixture
@@ -87,6 +102,28 @@ def test_live_decides_as_replay(model: EmoDC, pictures: torch.Tensor, rule: Rule
             own = verdict.trace.errors[row, label]
             torch.testing.assert_close(own[order[:count]], trace.errors[row, label, order[:count]])
             assert own.isfinite().sum() == count, "measured what nobody asked for"
+
+
+def test_classes_that_left_are_not_decoded(
+    images: torch.Tensor, pictures: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The encoder's features are decoded for 7, then 4, then 2 of seven classes."""
+    words = ("neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust")
+    model = late(images, Prompts(words))
+    shapes, plain = [], model.denoiser.errors
+
+    def errors(noisy: torch.Tensor, *others: Any) -> torch.Tensor:
+        found = plain(noisy, *others)
+        shapes.append(tuple(found.shape))
+        return found
+
+    monkeypatch.setattr(model.denoiser, "errors", errors)
+    rule = Stages(keep=((3, 3), (6, 2), (12, 1)))
+    verdict = model.decide(pictures, IDS, rule, engine=Engine(rows=15))
+    assert shapes == [(15, 7), (15, 4), (15, 2), (15, 2)]
+    monkeypatch.undo()
+    require_equal(verdict.decisions, replayed(model, pictures, rule))
+    assert verdict.decisions.evaluations.tolist() == [7 * 3 + 3 * 3 + 2 * 6] * len(IDS)
 
 
 def test_some_classes_leave_early(model: EmoDC, pictures: torch.Tensor) -> None:
@@ -153,7 +190,9 @@ def test_room_in_a_micro_batch_is_used_and_not_counted(
     expected = model.decide(pictures[:1], IDS[:1], rule, engine=Engine(rows=3)).decisions
     monkeypatch.setattr(model.denoiser, "errors", errors)
     verdict = model.decide(pictures[:1], IDS[:1], rule, engine=Engine(rows=36))
-    assert sizes == [36], "all 12 steps of the 3 classes fit"
+    # All 12 steps of the 3 classes fit; a late network goes on with the two that are left.
+    goes_on = model.denoiser.shared_trunk and not model.denoiser.free_prompts
+    assert sizes == [36] * (1 + goes_on)
     require_equal(verdict.decisions, expected)
     assert verdict.trace.errors.isfinite().sum() == expected.evaluations.sum()
 
