@@ -407,7 +407,8 @@ def _interrupt(pool: ProcessPoolExecutor) -> None:
     """Let trainings save what they have, and stop."""
     for child in list((pool._processes or {}).values()):
         if child.is_alive() and child.pid is not None:
-            os.kill(child.pid, signal.SIGINT)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(child.pid, signal.SIGINT)
 
 
 def _devices(kind: str) -> list[str]:

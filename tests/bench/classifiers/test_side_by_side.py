@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -104,6 +106,23 @@ def test_the_number_depends_on_config_and_machine_alone(
     threads = torch.get_num_threads() if processes == 1 else 1
     assert checkpoints.training_threads("cpu", processes) == threads
     assert checkpoints.training_threads("cuda", processes) is None
+
+
+def test_a_training_that_has_just_ended_keeps_no_other_from_saving(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def kill(process: int, number: int) -> None:
+        asked.append(process)
+        if process == 1:
+            raise ProcessLookupError
+
+    monkeypatch.setattr(os, "kill", kill)
+    children = {pid: SimpleNamespace(pid=pid, is_alive=lambda: True) for pid in (1, 2)}
+    pool: Any = SimpleNamespace(_processes=children)
+    checkpoints._interrupt(pool)
+    assert asked == [1, 2]
 
 
 def test_an_interrupted_run_saves_every_training_and_continues(tmp_path: Path) -> None:
