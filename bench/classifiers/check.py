@@ -1,6 +1,5 @@
 """Whether a classifier can be measured: `bench check`, `bench models check`, its class order."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,9 +65,9 @@ def run(source: str, classes: tuple[str, ...], image: Path | None, pictures: int
     return self_test(model.to(device).requires_grad_(False), images)
 
 
-def as_json(report: SelfTestReport) -> str:
-    """The report as JSON; what is not finite is null."""
-    return json.dumps(_finite(report.as_dict()), indent=2)
+def as_json(report: SelfTestReport) -> Any:
+    """The report for JSON; what is not finite is None."""
+    return _finite(report.as_dict())
 
 
 def show(report: SelfTestReport) -> None:

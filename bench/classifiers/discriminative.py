@@ -18,7 +18,7 @@ from typing_extensions import override
 from bench.classifiers.base import Classifier, Measurement, as_images, counted_flops, flops_picture
 from bench.classifiers.kinds.python import PythonClassifier
 from bench.labels import class_names
-from bench.perturb.user_code import loaded, probes, said, source
+from bench.perturb.user_code import loaded, probes, said, source, undisturbed
 from bench.perturb.versions import Views
 from bench.store.traces import TraceInfo, Traces
 from bench.util import rng, runtime
@@ -279,7 +279,11 @@ def load_python(name: str, spec: PythonClassifier, device: torch.device) -> User
         factory = loaded(spec.factory)
     except UserError as error:
         raise UserError(f"classifier {name!r}: {_expected(spec)}: {error}") from error
-    with _blamed(f"classifier {about} fails"), rng.fenced("classifier", spec.factory):
+    with (
+        _blamed(f"classifier {about} fails"),
+        rng.fenced("classifier", spec.factory),
+        undisturbed(),
+    ):
         model = factory()
     if not isinstance(model, nn.Module):
         raise UserError(f"classifier {name!r}: {_expected(spec)}, got {type(model).__name__}.")
@@ -289,10 +293,9 @@ def load_python(name: str, spec: PythonClassifier, device: torch.device) -> User
     with _blamed(f"classifier {about} makes a network that cannot be read"):
         network.to("cpu").requires_grad_(False).eval()
         answers = network.answers()  # first, for lazy layers
-        texts = {source(own, own.__qualname__, spec.factory) for own in _classes_of(model)}
-        for text in sorted(texts | _compiled(model)):
-            total.update(text.encode())
-        total.update(source(factory, spec.factory, spec.factory).encode())
+        text = source(spec.factory, factory, *_classes_of(model))
+        for part in (text, *sorted(_compiled(model))):
+            total.update(part.encode())
         for key, value in sorted((model.state_dict() | dict(model.named_buffers())).items()):
             if isinstance(value, Tensor):
                 total.update(key.encode() + _bytes(value))

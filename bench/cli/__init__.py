@@ -142,14 +142,17 @@ def _fail(sentence: str, code: int, debug: bool) -> None:
 
 
 def _sentence(error: OSError) -> str:
-    place = error.filename or "the output folder"
+    place = Path(error.filename or "the output folder")
     kept = "What was finished is kept; the same command continues."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"no space left on the disk of {place}. Free some or choose another --out. {kept}"
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        files = [path for path in [Path(place), *Path(place).parents] if path.is_file()]
-        if files:
-            return f"{files[0]} is a file where a folder belongs: move it away. {kept}"
+    if error.errno == errno.EISDIR:
+        return f"{place} is a folder where a file belongs: move it away. {kept}"
+    for path in (place, *place.parents):
+        if path.is_symlink() and not path.exists():
+            return f"{path} is a link that leads nowhere: remove it, or mend it. {kept}"
+        if path.is_file() and error.errno in (errno.ENOTDIR, errno.EEXIST):
+            return f"{path} is a file where a folder belongs: move it away. {kept}"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return f"cannot write to {place} ({error.strerror}). Choose another --out. {kept}"
     return f"{place}: {error.strerror or error}. {kept}"

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.output import print_json
+
 check = typer.Typer(help="Test what is brought along.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -28,7 +30,7 @@ def classifier(
     names = tuple(name.strip() for name in classes.split(",") if name.strip())
     report = classifier_check.run(source, names, image, pictures)
     if json:
-        typer.echo(classifier_check.as_json(report))
+        print_json(classifier_check.as_json(report))
     else:
         classifier_check.show(report)
     if not report.passed:

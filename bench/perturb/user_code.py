@@ -23,11 +23,13 @@ import functools
 import hashlib
 import importlib
 import inspect
+import os
 import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Sequence, Set
+import warnings
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import resolve_name
@@ -169,7 +171,8 @@ def loaded(factory: str) -> Callable[..., Any]:
     module, _, name = factory.partition(":")
     sys.path.insert(0, "")  # `bench` is a script: the working folder is not on the path by itself
     try:
-        function = getattr(importlib.import_module(module), name)
+        with undisturbed():
+            function = getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:
         raise UserError(f"{factory} cannot be imported: {said(error)}.") from error
     finally:
@@ -180,9 +183,32 @@ def loaded(factory: str) -> Callable[..., Any]:
     return found
 
 
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put back what a user's code sets for the whole process.
+
+    The working folder, in which relative paths of the run lie; warnings and numpy's floating-point
+    errors that raise; torch's default type, gradient mode and threads.
+    """
+    import torch
+
+    folder, kind = Path.cwd(), torch.get_default_dtype()
+    threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
+    with warnings.catch_warnings(), np.errstate():
+        try:
+            yield
+        finally:
+            os.chdir(folder)
+            torch.set_default_dtype(kind)
+            torch.set_num_threads(threads)
+            torch.set_grad_enabled(gradients)
+
+
 def _called(factory: str, *arguments: Any) -> Any:
     try:
-        return loaded(factory)(*arguments)
+        function = loaded(factory)
+        with undisturbed():
+            return function(*arguments)
     except UserError:
         raise
     except (Exception, SystemExit) as error:
@@ -208,25 +234,27 @@ def _wrong(factory: str, expected: str, got: str) -> UserError:
     return UserError(f"{factory} must return {expected}; it returned {got}.", 1)
 
 
-def source(thing: Any, otherwise: str, home: str) -> str:
-    """Source of a function or class, and of what it uses of its user's modules.
+def source(home: str, *things: Any) -> str:
+    """Source of functions and classes, and of what they use of their user's modules.
 
-    That are helpers, base classes and constants, in whatever file; comments beside the thing itself
-    do not count. Of libraries, which have versions, nothing is followed.
+    That are helpers, base classes and constants, in whatever file; comments beside the things
+    themselves do not count. Of libraries, which have versions, nothing is followed. For what has no
+    source, as in an interpreter, its name stands.
 
     Args:
-        thing: The function or class.
-        otherwise: What stands for it where it has no source, as in an interpreter.
         home: "module:function" of the user; what its package has is followed, if installed, too.
+        *things: The functions and classes.
     """
-    try:
-        own = inspect.getsource(thing)
-    except (OSError, TypeError):
-        own = otherwise
-    found, (module, _, name) = _Followed(home), home.partition(":")
-    found.follow(module, {name})  # what decorates it hides it
-    found.follow(str(thing.__module__), {getattr(thing, "__qualname__", "").partition(".")[0]})
-    return "\n".join([own, *(found.texts[key] for key in sorted(found.texts))])
+    found, own, (module, _, name) = _Followed(home), [], home.partition(":")
+    found.follow(module, {name})  # what decorates a function hides it
+    for thing in things:
+        try:
+            own.append(inspect.getsource(thing))
+        except (OSError, TypeError):
+            own.append(getattr(thing, "__qualname__", home))
+        outermost = getattr(thing, "__qualname__", "").partition(".")[0]
+        found.follow(str(thing.__module__), {outermost})
+    return "\n".join([*sorted(own), *(found.texts[key] for key in sorted(found.texts))])
 
 
 class _Statement(NamedTuple):
@@ -365,7 +393,7 @@ def _statements(file: Path, state: tuple[int, ...]) -> tuple[_Statement, ...]:
 
 def _source(factory: str) -> str:
     """Digest of the function's source; of its name where it has none."""
-    return hashlib.sha256(source(loaded(factory), factory, factory).encode()).hexdigest()[:12]
+    return hashlib.sha256(source(factory, loaded(factory)).encode()).hexdigest()[:12]
 
 
 def probes() -> list[np.ndarray]:

@@ -114,7 +114,8 @@ def csv_text(spec: TableSpec) -> str:
 def csv_cell(text: str) -> str:
     """Text as a CSV cell that no spreadsheet runs: what begins like a formula gets a leading '."""
     shown = printable(text.lstrip())
-    formula = shown.startswith(("=", "+", "-", "@")) and not _PLAIN_NUMBER.fullmatch(shown)
+    # Also in letters of full width, as East Asian spreadsheets read them.
+    formula = shown.startswith(tuple("=+-@＝＋－＠")) and not _PLAIN_NUMBER.fullmatch(shown)
     return f"'{shown}" if formula else shown
 
 

@@ -86,7 +86,7 @@ def fitted_on(
 
 def _code(rule: type) -> str:
     """Digest of the source of a rule of a plugin."""
-    return digest(source(rule, rule.__qualname__, f"{rule.__module__}:{rule.__qualname__}"))
+    return digest(source(f"{rule.__module__}:{rule.__qualname__}", rule))
 
 
 class Rules:

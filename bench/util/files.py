@@ -34,12 +34,31 @@ def cache_folder() -> Path:
     """Where drawn faces, facts of pictures and prepared data sets are kept.
 
     $EMODC_BENCH_CACHE, or emodc-bench in the user's cache folder.
+
+    Raises:
+        UserError: If there is none.
     """
     override = os.environ.get("EMODC_BENCH_CACHE")
-    if override:
-        return expanded(override)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (expanded(base) if base else Path.home() / ".cache") / "emodc-bench"
+    return expanded(override) if override else users_folder("XDG_CACHE_HOME", ".cache")
+
+
+def users_folder(variable: str, name: str) -> Path:
+    """The bench's folder in the user's one for caches or for configuration.
+
+    Args:
+        variable: Of the environment, which says where it is.
+        name: What it is called in the home folder.
+
+    Raises:
+        UserError: If the user has no home, as some have in containers.
+    """
+    base = os.environ.get(variable)
+    try:
+        return (expanded(base) if base else Path.home() / name) / "emodc-bench"
+    except RuntimeError as error:
+        raise UserError(
+            f"This user has no home folder: set the variable {variable} to a folder.", 1
+        ) from error
 
 
 def private_folder(folder: Path) -> None:

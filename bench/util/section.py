@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from bench.util.errors import did_you_mean
 from bench.util.files import expanded
@@ -41,6 +48,25 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_are_not_yes(cls, content: Any) -> Any:
+        """`limit: yes` would be a limit of 1."""
+        for name, value in content.items() if isinstance(content, dict) else ():
+            field = cls.model_fields.get(str(name))
+            given = value if isinstance(value, list) else [value]
+            if field is not None and any(isinstance(one, bool) for one in given):
+                kinds = _kinds(field.annotation)
+                if kinds & {int, float} and bool not in kinds:
+                    raise ValueError(f"{name} is a number, and not yes or no (true or false)")
+        return content
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types in an annotation."""
+    own = {annotation} if isinstance(annotation, type) else set()
+    return own.union(*map(_kinds, get_args(annotation)))
+
 
 def sentences(error: ValidationError) -> str:
     """What is wrong with which fields."""
@@ -52,7 +78,10 @@ def _sentence(error: Any) -> str:
     field = ".".join(map(str, above if last == "[key]" else error["loc"]))
     given, about = error["input"], error.get("ctx", {})
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        hint = did_you_mean(str(last), _fields(Section), cutoff=0.7)
+        known = _fields(Section)
+        if str(last) in known:
+            return f"field {field!r} does not belong there; see docs/configuration.md"
+        hint = did_you_mean(str(last), known, cutoff=0.7)
         return (
             f"unknown field {field!r}. {hint or 'See docs/configuration.md for those that exist'}"
         )
@@ -126,7 +155,11 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """A value; one that only looks like a date or a number is told with its line."""
         try:
-            return super().construct_object(node, deep)
+            found = super().construct_object(node, deep)
+            # Text may have pairs of escapes, as JSON writes what is beyond 16 bits.
+            if isinstance(found, str) and not found.isascii():
+                return found.encode("utf-16", "surrogatepass").decode("utf-16")
+            return found
         except (yaml.YAMLError, RecursionError):
             raise
         except Exception as error:  # Python's types raise as they like: 2001-99-99, !!bool x

@@ -320,6 +320,21 @@ def local_folder(
         ) from error
 
 
+def require_parts(source: str | Path) -> None:
+    """Refuse a pipeline that cannot be opened, as far as the names of its files tell.
+
+    Raises:
+        CheckpointError: Like `open_pipeline`.
+    """
+    folder = local_folder(source)
+    index = read_index(folder)
+    kind_of(index, str(source))
+    for part in parts_of(index):
+        if not (folder / part).is_dir():
+            raise CheckpointError(f"{source} is not a readable EmoDC checkpoint: {part} is missing")
+        _require_plain_weights(folder / part)
+
+
 def read_index(folder: Path) -> dict[str, Any]:
     """The folder's `model_index.json`.
 

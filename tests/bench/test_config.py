@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,9 @@ def test_shipped_configs_are_valid(name: str) -> None:
         (MINIMAL | {"sed": 1}, "unknown field 'sed'. Did you mean seed?"),
         (MINIMAL | {"xyz": 1}, "unknown field 'xyz'. See docs/configuration.md"),
         (MINIMAL | {"seed": -1}, "field 'seed'"),
+        (MINIMAL | {"limit": True}, "limit is a number, and not yes or no"),
+        (MINIMAL | {"training_seeds": [False]}, "training_seeds is a number"),
+        (MINIMAL | {"label": "x"}, "field 'label' does not belong there"),
         ({"classifiers": {"r": {"kind": "baselin"}}}, "Did you mean baseline"),
         ({"classifiers": {}}, "field 'classifiers'"),
         ({"classifiers": {"A b": {"kind": "python", "factory": "m:f"}}}, "A b"),
@@ -107,6 +111,7 @@ def test_a_key_given_twice_is_named(tmp_path: Path, text: str, lines: str) -> No
 
 
 NO_VALUES = ["2001-99-99", "!!bool perhaps", "!!timestamp noon", "!!int x", "0x_", "9" * 5000]
+NO_VALUES += [r'"\ud800"']
 
 
 @pytest.mark.parametrize("value", NO_VALUES)
@@ -141,6 +146,10 @@ def test_aliases_that_blow_a_file_up_are_refused(tmp_path: Path, bomb: str) -> N
     with pytest.raises(UserError, match=r"bomb\.yaml is not YAML: its aliases") as refused:
         load(config)
     assert len(str(refused.value)) < 300
+
+
+def test_escapes_of_json_are_text() -> None:
+    assert from_yaml(json.dumps({"data": "\U0001f600 é"})) == {"data": "\U0001f600 é"}
 
 
 def test_a_merged_value_may_be_overridden() -> None:

@@ -57,7 +57,9 @@ def entry(text: str) -> tuple[str, Kind]:
         ways = ", ".join(f"{prefix}:..." for prefix in kinds)
         raise UserError(f"a model is given as {ways}, or NAME=..., not {text!r}.")
     what, *options = re.split(r",(?=\w+=)", named["rest"])
-    name = named["name"] or re.sub(r"\W+", "_", Path(what.rpartition(":")[2]).stem).lower()
+    name = (
+        named["name"] or re.sub(r"\W+", "_", Path(what.rpartition(":")[2]).stem).lower() or "model"
+    )
     if named["kind"] == "fer":
         from bench.classifiers.load import imported
 

@@ -24,11 +24,15 @@ def what_it_is(path: Path) -> str:
     if not path.exists():
         return f"there is no {path}."
     if path.is_file():
-        if path.suffix in (".safetensors", ".pth", ".pt", ".bin", ".ckpt"):
+        if path.suffix in (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pkl"):
             return (
                 f"{path} is a file of weights, which does not say of which network: open it with "
                 "kind: timm (model, checkpoint, classes), or with kind: python."
             )
+        if path.suffix == ".onnx":
+            return f"{path} is an ONNX network: kind: onnx opens it."
+        if path.suffix in (".h5", ".keras", ".pb", ".tflite"):
+            return f"{path} is a network of another library: save it as ONNX, for kind: onnx."
         return f"{path} is a file, and no folder."
     if (path / "model_index.json").exists():
         return (
@@ -39,6 +43,10 @@ def what_it_is(path: Path) -> str:
         return f"{path} is a baseline's checkpoint, which a run of the bench opens."
     if (path / "config.json").exists():
         return f"{path} is a Hugging Face model: kind: huggingface opens classifiers of pictures."
+    if (path / "adapter_config.json").exists():
+        return f"{path} is an adapter, such as LoRA's, without its network: merge and save them."
+    if (path / "saved_model.pb").exists():
+        return f"{path} is a network of TensorFlow: save it as ONNX, for kind: onnx."
     found = ", ".join(sorted(one.name for one in path.iterdir())[:5]) or "nothing"
     return f"{path} is a folder of another kind; it holds {found}."
 

@@ -270,18 +270,29 @@ class EmoDCClassifier(StagedClassifier):
     def check(self, name: str) -> None:
         """Also whether the pipeline to start from is a folder, or has the form of a hub id."""
         super().check(name)
-        if self.pretrained is not None:
-            require_place(name, self.pretrained, "pretrained")
+        if self.pretrained is None:
+            return
+        require_place(name, self.pretrained, "pretrained")
+        folder = Path(self.pretrained)
+        if folder.is_dir() and not (folder / "model_index.json").exists():
+            from bench.classifiers.kinds.checkpoint import what_it_is  # which imports this file
+
+            raise UserError(
+                f"classifier {name!r}: pretrained: it is a diffusers pipeline or an EmoDC, with a "
+                f"model_index.json; {what_it_is(folder)}"
+            )
+        if folder.is_dir():
+            self.require_weights(name)
 
     @override
     def require_weights(self, name: str) -> None:
         """The pipeline, of a kind that EmoDC reads."""
         if self.pretrained is None:
             return
-        from emodc.adapters.open import CheckpointError, kind_of, local_folder, read_index
+        from emodc.adapters.open import CheckpointError, require_parts
 
         try:
-            kind_of(read_index(local_folder(self.pretrained)), self.pretrained)
+            require_parts(self.pretrained)
         except CheckpointError as error:
             raise UserError(f"classifier {name!r}: pretrained: {error}", 1) from error
 
@@ -298,7 +309,10 @@ class EmoDCClassifier(StagedClassifier):
         config = unet_config(self.pretrained)
         if config is None:
             return super().on_paper(classes)
-        one, last = evaluation_flops(config, self.image_size), self.stages[-1]
+        try:
+            one, last = evaluation_flops(config, self.image_size), self.stages[-1]
+        except Exception:  # of a network with another config; opening it tells what is wrong
+            return super().on_paper(classes)
         negatives = last.objective.drawn
         prompts = 1 + (classes - 1 if negatives is None else negatives)
         prompts += last.objective.not_negative != "positive"

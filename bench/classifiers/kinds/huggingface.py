@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -90,8 +89,18 @@ class HuggingFaceClassifier(Brought):
 
 def require_place(name: str, model: str, field: str = "model") -> None:
     """Refuse what is neither a folder nor the form of a hub id."""
-    if not Path(model).is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model):
-        raise UserError(f"classifier {name!r}: {field}: there is no folder {model}.")
+    if Path(model).is_dir():
+        return
+    if Path(model).exists():
+        from bench.classifiers.kinds.checkpoint import what_it_is  # which imports this file
+
+        raise UserError(f"classifier {name!r}: {field}: it is a folder; {what_it_is(Path(model))}")
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    try:
+        validate_repo_id(model)
+    except HFValidationError as error:
+        raise UserError(f"classifier {name!r}: {field}: there is no folder {model}.") from error
 
 
 def fetched(name: str, model: str, revision: str | None, also: tuple[str, ...] = ()) -> Path:

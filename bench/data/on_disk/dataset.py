@@ -23,7 +23,7 @@ from bench.data.readers.base import stamp_of
 from bench.data.readers.clips import ClipSource
 from bench.labels import is_known
 from bench.util.errors import UserError, did_you_mean, unknown
-from bench.util.files import digest, expanded, write_json
+from bench.util.files import digest, users_folder, write_json
 from bench.util.progress import Reporter
 
 VAL_SHARE = 0.15
@@ -393,5 +393,4 @@ def _remembered() -> set[str]:
 
 
 def _record() -> Path:
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (expanded(base) if base else Path.home() / ".config") / "emodc-bench" / "agreements.json"
+    return users_folder("XDG_CONFIG_HOME", ".config") / "agreements.json"

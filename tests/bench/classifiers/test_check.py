@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import call_apart
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 from pipelines import PROMPTS, tiny
@@ -44,13 +45,18 @@ def test_a_trained_classifier_passes(trained: Path) -> None:
     assert "450-500" in result.output
 
 
-def test_a_picture_of_ones_own_and_json(trained: Path, tmp_path: Path) -> None:
+def test_a_picture_of_ones_own_and_json(
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     face = classifier_check._images(None, 3)[2].permute(1, 2, 0).mul(255).byte().numpy()
     Image.fromarray(face).save(tmp_path / "face.png")
     arguments = [*COMMAND, str(trained), "--image", str(tmp_path / "face.png"), "--json"]
-    result = CliRunner().invoke(app, arguments)
-    report = json.loads(result.output)
-    assert result.exit_code == 0 and report["passed"] is True
+    code, out, _ = call_apart(capsys, monkeypatch, *arguments)
+    report = json.loads(out)
+    assert code == 0 and report["passed"] is True
     assert len(report["bins"]) == 10 and {"name", "passed", "detail"} == set(report["findings"][0])
 
 

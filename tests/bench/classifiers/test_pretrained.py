@@ -1,5 +1,7 @@
 """A published pipeline, fine-tuned and measured by the bench."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +155,40 @@ def test_stable_diffusion_is_planned_before_it_is_fetched() -> None:
     assert whole == pytest.approx(0.8e12, rel=0.03)
     assert 0.2 < quarter / whole < 0.25  # attention falls faster
     assert unet_config("somebody/unknown") is None
+
+
+def _pickled(folder: Path) -> None:
+    for path in list((folder / "unet").glob("*.safetensors")):
+        path.rename(path.with_suffix(".bin"))
+
+
+def _halved(folder: Path) -> None:
+    for path in list((folder / "unet").glob("*.safetensors")):
+        path.rename(path.with_suffix(".fp16.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_pickled, "a pickle, which could run code"),
+        (_halved, "half precision"),
+        (lambda folder: shutil.rmtree(folder / "vae"), "vae is missing"),
+        (lambda folder: (folder / "model_index.json").write_text("{}"), "asks for nothing"),
+        (lambda folder: (folder / "model_index.json").unlink(), "a folder of another kind"),
+        (lambda folder: shutil.rmtree(folder), "there is no folder"),
+        (lambda folder: (shutil.rmtree(folder), folder.write_bytes(b"x")), "is a file"),
+    ],
+)
+def test_a_pipeline_that_cannot_be_opened_is_refused_at_planning(
+    published: Path, change: Callable[[Path], object], words: str
+) -> None:
+    spec = config(published, STAGE).classifiers["tuned"]
+    spec.check("tuned")
+    change(published)
+    with pytest.raises(UserError, match=f"'tuned': pretrained: .*{words}"):
+        spec.check("tuned")
+
+
+def test_a_strange_config_of_a_network_has_unknown_costs(published: Path) -> None:
+    (published / "unet" / "config.json").write_text("{}")
+    assert config(published, STAGE).classifiers["tuned"].on_paper(7) == (0.0, 0.0)

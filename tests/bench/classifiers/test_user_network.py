@@ -5,6 +5,7 @@ import importlib
 import json
 import random
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -248,6 +249,35 @@ def test_a_compiled_network_is_known_by_its_code(write: Write, tmp_path: Path) -
         torch.jit.script(Large(side)).save(str(tmp_path / "net.pt"))
         digests.append(load_python("mine", spec, torch.device("cpu")).digest)
     assert digests[0] != digests[1] == digests[2]
+
+
+SETS = """
+import os, warnings
+warnings.filterwarnings("error")
+np.seterr(all="raise")
+torch.set_grad_enabled(False)
+torch.set_default_dtype(torch.float64)
+def make():
+    os.chdir("/")
+    torch.set_num_threads(3)
+    return Net().float()
+"""
+
+
+def test_what_a_module_sets_for_the_process_is_put_back(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def state() -> list[object]:
+        own = [torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()]
+        return [*own, np.geterr(), list(warnings.filters), Path.cwd()]
+
+    before = state()
+    write(own(end=SETS))
+    classifier = loaded()
+    assert state() == before
+    assert classifier.probe(attacked=True) == []
 
 
 def test_a_run_says_that_the_code_changed_and_fresh_measures_anew(

@@ -96,6 +96,33 @@ def test_an_address_is_no_folder(bench, arguments: tuple[str, ...]) -> None:
     assert_refused(bench("run", "robustness", *arguments), "is an address", "this machine")
 
 
+@pytest.mark.parametrize("place", ["cells", "cells/tiny", "datasets", ".leases", "run.log"])
+@pytest.mark.parametrize("what", ["file", "folder", "link"])
+def test_what_lies_in_the_way_is_named(
+    bench, picture_folder: Path, tmp_path: Path, place: str, what: str
+) -> None:
+    config, out = tmp_path / "x.yaml", tmp_path / "out"
+    config.write_text(
+        f"data: {{kind: folder, root: {picture_folder}}}\nvalidation: false\n"
+        "classifiers: {tiny: {kind: python, factory: 'support:reddest_is_happy'}}\n"
+        "execution: {workers: 1}\n"
+    )
+    path = out / place
+    path.parent.mkdir(parents=True)
+    if what == "link":
+        path.symlink_to(tmp_path / "nowhere" / "at" / "all")
+    else:
+        path.mkdir() if what == "folder" else path.write_text("")
+    code, text = bench("run", "robustness", "-c", config, "--device", "cpu", "--out", out)
+    if what == ("file" if place == "run.log" else "folder"):
+        assert code == 0, text
+        return
+    words = {"file": "is a file where a folder", "folder": "is a folder where a file"}
+    assert_refused(
+        (code, text), f"{path} {words.get(what, 'is a link that leads nowhere')}", code=1
+    )
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_tables_may_be_named_with_a_tilde_and_a_colon(
     bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str

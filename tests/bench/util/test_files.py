@@ -1,9 +1,12 @@
 import json
+import pwd
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from bench.data.on_disk.dataset import confirm
 from bench.util import files
 from bench.util.errors import UserError
 from bench.util.files import atomic, read_sealed, seal, unsealed, write_json, write_sealed
@@ -104,3 +107,15 @@ def test_a_sealed_file_comes_back_under_its_own_name_alone(tmp_path: Path, conte
         path.write_bytes(damaged)
         assert unsealed(path) is None
     assert unsealed(tmp_path / "nowhere") is None and unsealed(tmp_path) is None
+
+
+@pytest.mark.parametrize("call", [files.cache_folder, lambda: confirm("raf_db")])
+def test_a_user_without_a_home_is_told_which_variable_to_set(
+    monkeypatch: pytest.MonkeyPatch, call: Callable[[], object]
+) -> None:
+    """As in a container that is started for a number nobody has a name for."""
+    for name in ("HOME", "EMODC_BENCH_CACHE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    with pytest.raises(UserError, match="no home folder: set the variable XDG_C"):
+        call()
