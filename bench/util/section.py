@@ -80,7 +80,7 @@ def _sentence(error: Any) -> str:
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _fields(Section)
         if str(last) in known:
-            return f"field {field!r} does not belong there; see docs/configuration.md"
+            return f"unknown field {field!r}: it belongs elsewhere, see docs/configuration.md"
         hint = did_you_mean(str(last), known, cutoff=0.7)
         return (
             f"unknown field {field!r}. {hint or 'See docs/configuration.md for those that exist'}"

@@ -33,7 +33,7 @@ def test_shipped_configs_are_valid(name: str) -> None:
         (MINIMAL | {"seed": -1}, "field 'seed'"),
         (MINIMAL | {"limit": True}, "limit is a number, and not yes or no"),
         (MINIMAL | {"training_seeds": [False]}, "training_seeds is a number"),
-        (MINIMAL | {"label": "x"}, "field 'label' does not belong there"),
+        (MINIMAL | {"label": "x"}, "unknown field 'label': it belongs elsewhere"),
         ({"classifiers": {"r": {"kind": "baselin"}}}, "Did you mean baseline"),
         ({"classifiers": {}}, "field 'classifiers'"),
         ({"classifiers": {"A b": {"kind": "python", "factory": "m:f"}}}, "A b"),
