@@ -100,8 +100,8 @@ def _sentence(error: Any) -> str:
     elif error["type"] == "path_type":
         said = "it is a path"
     elif error["type"] == "union_tag_invalid":
-        known = re.findall(r"'([^']+)'", about["expected_tags"])
-        hint = did_you_mean(about["tag"], known) or f"Known: {', '.join(known)}"
+        kinds = re.findall(r"'([^']+)'", about["expected_tags"])
+        hint = did_you_mean(about["tag"], kinds) or f"Known: {', '.join(kinds)}"
         return f"field {field!r}: there is no kind called {about['tag']!r}. {hint}"
     return f"field {field!r}: {said}, got {given!r}"
 

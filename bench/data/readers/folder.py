@@ -124,9 +124,9 @@ class Folder(OwnLayout):
         for _ in range(DEPTH):
             fitting = [folder for folder in level if split_folders(folder)]
             if len(fitting) > 1 and all(self._is_class(folder.name) for folder in fitting):
-                inner = f"{fitting[0].name}/{min(split_folders(fitting[0]))}"
+                such = f"{fitting[0].name}/{min(split_folders(fitting[0]))}"
                 raise self.fail(
-                    f"the folders of splits are inside those of classes, as {inner}. Move them "
+                    f"the folders of splits are inside those of classes, as {such}. Move them "
                     "above those."
                 )
             if len(fitting) > 1:

@@ -427,8 +427,10 @@ def clips_table(group: ResultSet, arms: Sequence[Variant], number: int) -> Table
                 None if pair is None else p_text(largest[variant.classifier]),
             )
         )
-    header = ("network", "parts", "seeds", "n", "accuracy %", "UAR %", "validation %", "steps")
-    header += ("seconds", f"difference to {plain.name}", "McNemar p")
+    header = (
+        *("network", "parts", "seeds", "n", "accuracy %", "UAR %", "validation %", "steps"),
+        *("seconds", f"difference to {plain.name}", "McNemar p"),
+    )
     about = f"What parts of HDF add to {plain.name}, at equal steps; SAM takes two passes a step"
     tested = f"McNemar's test of each seed, Holm over the {len(tests)} tests of this table"
     name = group.file_name("clips-ablation" if number == 0 else f"clips-ablation-{number + 1}")
