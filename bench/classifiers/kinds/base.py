@@ -46,6 +46,7 @@ class Kind(Section):
         trained_here: Whether a run trains it, once with each training seed.
         staged: Whether it is EmoDC or its control: trained in stages, measured in steps.
         reads_prompts: Whether classes are prompts, whose errors are noise-prediction errors.
+        parts: What an ablation takes out of its network: names by field of the recipe.
         user_code: Whether it runs code of the user's, which is tried before anything is measured.
         saw: What its training shows besides clean pictures, as `trained_with` names it.
         text: What it is, for model cards.
@@ -59,6 +60,7 @@ class Kind(Section):
     trained_here: ClassVar[bool] = False
     staged: ClassVar[bool] = False
     reads_prompts: ClassVar[bool] = False
+    parts: ClassVar[Mapping[str, str]] = {}
     user_code: ClassVar[bool] = False
     saw: ClassVar[tuple[str, ...]] = ()
     text: ClassVar[str] = "A classifier that was brought along."

@@ -66,6 +66,7 @@ class ClipNetwork(TrainedAtOnce):
     readers: int = Field(1, ge=1)  # threads that read frames
 
     text: ClassVar[str] = "A discriminative classifier of clips."
+    parts: ClassVar[Mapping[str, str]] = {"dam": "DAM", "dsm": "DSM", "sam": "SAM"}
     train_step_seconds: ClassVar[float] = 0.5
 
     @model_validator(mode="after")

@@ -359,21 +359,15 @@ def margins_table(group: ResultSet, found: Sequence[Variant]) -> TableSpec:
     )
 
 
-#: What HDF adds to a network of clips, as recipes have it.
-_PARTS = {"dam": "DAM", "dsm": "DSM", "sam": "SAM"}
-
-
 def clip_variants(group: ResultSet) -> list[list[Variant]]:
     """Networks of clips that differ in parts of HDF alone, the plain one first."""
     alike: dict[str, list[Variant]] = {}
     for classifier in group.names:
         clean = group.clean(classifier)
-        if clean is None or any(
-            r.manifest.training.get("kind") != "clip_network" for r in clean.results
-        ):
+        if clean is None or not all(kind_of(r.manifest.training).parts for r in clean.results):
             continue
         variant = Variant(classifier, clean)
-        left_out = {*_PARTS, "seed", "seconds"}
+        left_out = {*kind_of(variant.training).parts, "seed", "seconds"}
         rest = {k: v for k, v in variant.training.items() if k not in left_out}
         alike.setdefault(repr(sorted(rest.items())), []).append(variant)
     found = [sorted(arms, key=lambda own: bool(_parts(own))) for arms in alike.values()]
@@ -383,7 +377,7 @@ def clip_variants(group: ResultSet) -> list[list[Variant]]:
 def _parts(variant: Variant) -> list[str]:
     """Parts of HDF in words; of other than its usual settings with these."""
     said = []
-    for key, name in _PARTS.items():
+    for key, name in kind_of(variant.training).parts.items():
         own = variant.training.get(key)
         if not own:
             continue
