@@ -152,7 +152,8 @@ def _sentence(error: OSError) -> str:
         if path.is_symlink() and not path.exists():
             return f"{path} is a link that leads nowhere: remove it, or mend it. {kept}"
         if path.is_file() and error.errno in (errno.ENOTDIR, errno.EEXIST):
-            return f"{path} is a file where a folder belongs: move it away. {kept}"
+            other = "move it away, or choose another --out"
+            return f"{path} is a file where a folder belongs: {other}. {kept}"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return f"cannot write to {place} ({error.strerror}). Choose another --out. {kept}"
     return f"{place}: {error.strerror or error}. {kept}"
