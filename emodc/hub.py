@@ -129,7 +129,7 @@ def _read_card(folder: Path) -> tuple[Prompts, "Evaluation", Fit | None]:
     from emodc.diffusion.measuring import Evaluation
 
     try:
-        card = json.loads((folder / "emodc.json").read_text())
+        card = json.loads((folder / "emodc.json").read_bytes())
         if card["format"] != FORMAT:
             raise ValueError(f"format {card['format']}, and this version reads {FORMAT}")
         texts = card["prompts"]
@@ -176,7 +176,7 @@ def _read_fit(folder: Path, settings: ErrorSettings) -> Fit | None:
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes())
         fit = Fit.from_dict(content["fit"])
         return fit if content["errors"] == _measured_alike(settings) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -202,7 +202,7 @@ def _library(part: Any) -> str:
 def _forget_paths(folder: Path) -> None:
     """Take out where a part was loaded from: it names people's folders and says nothing of it."""
     for path in folder.glob("*.json"):
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes())
         kept = {k: v for k, v in content.items() if k not in ("_name_or_path", "name_or_path")}
         if len(kept) < len(content):
             _write_json(path, kept)

@@ -342,7 +342,7 @@ def read_index(folder: Path) -> dict[str, Any]:
         CheckpointError: If there is none, or it is damaged.
     """
     try:
-        index = json.loads((folder / "model_index.json").read_text())
+        index = json.loads((folder / "model_index.json").read_bytes())
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder} is not a readable EmoDC checkpoint: {error}") from error
     if not isinstance(index, dict):
@@ -432,7 +432,7 @@ def unet_config(source: str) -> dict[str, Any] | None:
     if not folder.is_dir():
         known = try_to_load_from_cache(source, "unet/config.json")
     try:
-        found = json.loads(Path(known).read_text())
+        found = json.loads(Path(known).read_bytes())
     except (OSError, ValueError, TypeError):  # it is not here
         return SHAPES.get(source)
     return found if isinstance(found, dict) else None

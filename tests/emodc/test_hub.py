@@ -61,6 +61,15 @@ def test_a_missing_file_is_named(tiny_emodc: EmoDC, tmp_path: Path, file: str) -
         EmoDC.from_pretrained(tmp_path)
 
 
+def test_an_editor_may_put_a_byte_order_mark_in_front(tiny_emodc: EmoDC, tmp_path: Path) -> None:
+    tiny_emodc.save_pretrained(tmp_path)
+    for name in ("emodc.json", "model_index.json"):
+        path = tmp_path / name
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert EmoDC.from_pretrained(tmp_path).prompts == tiny_emodc.prompts
+    assert not hub.wants_fit(tmp_path, Evaluation(steps=3))  # of other errors than these
+
+
 def test_damaged_weights_are_refused(tiny_emodc: EmoDC, tmp_path: Path) -> None:
     tiny_emodc.save_pretrained(tmp_path)
     weights = next((tmp_path / "unet").glob("*.safetensors"))
