@@ -328,7 +328,7 @@ class _Followed:
                 self.follow(f"{origin}.{alias.name}", taken, taken)  # if it is a module
 
     def _statements(self, module: str) -> tuple[_Statement, ...]:
-        """Of a user's module; none of libraries."""
+        """The statements of a user's module; no statement of a library."""
         spec, top = _spec(module), module.partition(".")[0]
         main = getattr(sys.modules.get(module), "__file__", None)  # a script has no spec
         file = Path((main if spec is None else spec.origin) or "")
@@ -364,7 +364,7 @@ def _stored(node: ast.AST) -> ast.Name | None:
 
 @functools.lru_cache(maxsize=64)
 def _statements(file: Path, state: tuple[int, ...]) -> tuple[_Statement, ...]:
-    """Of a file; its `stamp` is part of the key only."""
+    """The statements of a file; `state`, its `stamp`, only tells when to read it anew."""
     try:
         body = ast.parse(file.read_bytes()).body
     except (OSError, SyntaxError, ValueError):

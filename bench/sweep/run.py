@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from bench import plugins
 from bench.classifiers import checkpoints
 from bench.classifiers.base import Classifier
 from bench.classifiers.check import require_class_order
@@ -28,10 +29,10 @@ from bench.store.checkpoints import Card
 from bench.store.store import Store
 from bench.sweep import costs, on_ray
 from bench.sweep.plan import PlannedCell, Shard, make_plan, pending, phases, refusals, shards_of
-from bench.sweep.together import Together, WorkPart
-from bench.sweep.worker import Sharing, Worker, executor, worker_count
+from bench.sweep.together import Execute, Together, WorkPart
+from bench.sweep.worker import Sharing, Worker, execute, worker_count
 from bench.util import runtime
-from bench.util.errors import UserError
+from bench.util.errors import UserError, unknown
 from bench.util.files import write_json
 from bench.util.progress import Reporter
 from bench.util.runtime import pick_device
@@ -621,6 +622,21 @@ def given_weights(config: Config) -> dict[tuple[str, int], str]:
         if identity is not None:
             weights[name, config.seed] = identity
     return weights
+
+
+def executor(name: str) -> Execute:
+    """Where shards run, by name: a function of the bench, or of a plugin, called like `execute`.
+
+    Raises:
+        UserError: If there is no such executor, or it is not installed.
+    """
+    if name == "ray":
+        on_ray.require()
+        return on_ray.execute
+    found: Execute | None = execute if name == "processes" else plugins.function("executor", name)
+    if found is None:
+        raise unknown("executor", name, ["processes", "ray"])
+    return found
 
 
 def _workers(config: Config) -> int:

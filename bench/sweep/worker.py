@@ -29,7 +29,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bench import plugins
 from bench.classifiers.around import MiddleFrame
 from bench.classifiers.base import Classifier, Measurement
 from bench.config import Config
@@ -42,7 +41,6 @@ from bench.store.store import ATTACK_SCHEMA, ROW_SCHEMA, Store
 from bench.store.traces import OtherPrompts, Traces
 from bench.sweep.plan import PlannedCell, Rules, Shard, SharedFile, source_seed
 from bench.util import runtime
-from bench.util.errors import unknown
 from bench.util.files import digest, scratch_name
 
 Pictures = list[np.ndarray | None]
@@ -647,27 +645,6 @@ def execute(
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 future.result()
                 yield running.pop(future)
-
-
-#: Where shards can run, by name.
-EXECUTORS: dict[str, Callable[..., Iterator[Shard]]] = {"processes": execute}
-
-
-def executor(name: str) -> Callable[..., Iterator[Shard]]:
-    """The executor of a name, called like `execute`; of the bench, or of a plugin.
-
-    Raises:
-        UserError: If there is no such executor.
-    """
-    if name == "ray":
-        from bench.sweep import on_ray
-
-        on_ray.require()
-        return on_ray.execute
-    found = EXECUTORS.get(name) or plugins.function("executor", name)
-    if found is None:
-        raise unknown("executor", name, [*EXECUTORS, "ray"])
-    return found
 
 
 def worker_count(requested: int | None, device: str) -> int:

@@ -306,7 +306,7 @@ class Pool:
         self._shared_trunk = model.denoiser.shared_trunk
         self._templates = len(model.prompts.templates)
         self._width = 1 if self._shared_trunk else self._templates
-        self._scored = scored_together(len(model.classes), model.denoiser)
+        self._scored = _scored_together(len(model.classes), model.denoiser)
         with model.autocast():
             self._conditions = model.conditions()[slice(model.prompts.null_index)]
 
@@ -449,7 +449,7 @@ class Pool:
         return decided
 
 
-def scored_together(classes: int, denoiser: Denoiser) -> list[int]:
+def _scored_together(classes: int, denoiser: Denoiser) -> list[int]:
     """How many of K classes a row of a shared trunk may score.
 
     Powers of 2 and all of them: each one is a shape of micro-batches that a compiler compiles and

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pipelines
 import pytest
 import torch
 from torch import Tensor
@@ -16,15 +17,8 @@ PLAN = Evaluation(steps=6, precision="float32")
 
 @pytest.fixture
 def late(images: Tensor) -> EmoDC:
-    """An EmoDC on the late network that is nearly random but treats its classes differently."""
-    with rng.fenced("late"):
-        denoiser = small_denoiser(
-            images, PROMPTS, network="late", block_out_channels=(8, 8, 8), text_width=16
-        )
-        for name, parameter in denoiser.unet.named_parameters():
-            if "conv2.weight" in name or "leave.weight" in name:  # zero at first
-                torch.nn.init.normal_(parameter, std=0.1)
-    return EmoDC(denoiser, PROMPTS, PLAN).eval()
+    """An EmoDC on the late network."""
+    return EmoDC(pipelines.late(images, PROMPTS), PROMPTS, PLAN).eval()
 
 
 @pytest.fixture

@@ -21,7 +21,15 @@ from transformers import (
 )
 
 from bench.util import rng
-from emodc import Denoiser, FlowDenoiser, Pixels, Prompts, UNetDenoiser
+from emodc import (
+    Denoiser,
+    FlowDenoiser,
+    Pixels,
+    Prompts,
+    SmallDenoiser,
+    UNetDenoiser,
+    small_denoiser,
+)
 from emodc.small import word_tokenizer
 
 PROMPTS = Prompts(("neutral", "happiness", "sadness"))
@@ -149,3 +157,15 @@ def tiny(kind: str) -> Denoiser:
             if not parameter.any():  # layers that start at zero would hide what they read
                 torch.nn.init.normal_(parameter, std=0.02)
     return denoiser.eval()
+
+
+def late(images: torch.Tensor, prompts: Prompts) -> SmallDenoiser:
+    """A small one on the late network, nearly random, that treats its classes differently."""
+    with rng.fenced("late"):
+        denoiser = small_denoiser(
+            images, prompts, network="late", block_out_channels=(8, 8, 8), text_width=16
+        )
+        for name, parameter in denoiser.unet.named_parameters():
+            if "conv2.weight" in name or "leave.weight" in name:  # zero at first
+                torch.nn.init.normal_(parameter, std=0.1)
+    return denoiser

@@ -4,7 +4,7 @@ Of EmoDC, where the matched control counts as one: it is what EmoDC's trunk and 
 a denoiser. Of networks of clips, the parts of HDF.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.classifiers.kinds import kind_of
+from bench.classifiers.kinds.clip_network import DamSettings, DsmSettings
 from bench.report.outcomes import (
     AccuracyEstimate,
     Difference,
@@ -43,6 +44,7 @@ _KINDS = {
 }
 _PROMPTS = {"positive": "right", "null": "null", "non_class": "non-class"}
 #: Said only where they differ from these, the config's defaults.
+_USUAL_PARTS = DamSettings().model_dump() | DsmSettings().model_dump()
 _USUAL = {"negatives": "all", "reduce": "mean", "limit": None, "detach_margin": True}
 
 
@@ -226,6 +228,15 @@ def _d_p(several: Sequence[Outcomes]) -> NDArray[np.float64]:
     return np.stack([own.d_p for own in several]).astype(np.float64)
 
 
+def _largest_adjusted(pairs: Mapping[str, VariantPair]) -> tuple[dict[str, float], int]:
+    """Of each pair the largest p over its seeds, by Holm over all tests; how many those are."""
+    tests = [(name, p) for name, pair in pairs.items() for p in pair.p_values]
+    largest: dict[str, float] = {}
+    for (name, _), p in zip(tests, holm([p for _, p in tests]), strict=True):
+        largest[name] = max(largest.get(name, 0.0), p)
+    return largest, len(tests)
+
+
 def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
@@ -274,11 +285,7 @@ def ablation_table(group: ResultSet, found: Sequence[Variant]) -> TableSpec:
     )
     pairs = pairs_with_base(found)
     bases = {pair.second.classifier for pair in pairs.values()}
-    tests = [(name, p) for name, pair in pairs.items() for p in pair.p_values]
-    adjusted = holm([p for _, p in tests])
-    largest: dict[str, float] = {}
-    for (name, _), p in zip(tests, adjusted, strict=True):
-        largest[name] = max(largest.get(name, 0.0), p)
+    largest, tests = _largest_adjusted(pairs)
     rows: list[tuple[Value, ...]] = []
     for variant in found:
         m, pair = variant.clean, pairs.get(variant.classifier)
@@ -301,7 +308,7 @@ def ablation_table(group: ResultSet, found: Sequence[Variant]) -> TableSpec:
             )
         )
     about = "EmoDC's variants on clean pictures, against the Base of equal budget"
-    tested = f"McNemar's test of each seed, Holm over the {len(tests)} tests of this table"
+    tested = f"McNemar's test of each seed, Holm over the {tests} tests of this table"
     text = _caption(group, about, found, tested)
     name, title = group.file_name("ablation"), f"Ablation, {group.slug}"
     return TableSpec(
@@ -383,14 +390,9 @@ def _parts(variant: Variant) -> list[str]:
             continue
         unusual = []
         if isinstance(own, dict):
-            unusual = [f"{k} {_plain(v)}" for k, v in own.items() if v != _HDF.get(k, v)]
+            unusual = [f"{k} {_plain(v)}" for k, v in own.items() if v != _USUAL_PARTS.get(k)]
         said.append(" ".join([name, *([f"({', '.join(unusual)})"] if unusual else [])]))
     return said
-
-
-#: What is said of DAM and DSM only where it differs.
-_HDF = {"variant": "time", "perturbation": "descent", "identity_init": False}
-_HDF |= {"released": False, "bottleneck_sign": 1}
 
 
 def clips_table(group: ResultSet, arms: Sequence[Variant], number: int) -> TableSpec:
@@ -398,11 +400,7 @@ def clips_table(group: ResultSet, arms: Sequence[Variant], number: int) -> Table
     plain, *others = arms
     pairs = {own.classifier: VariantPair(own, plain) for own in others}
     pairs = {name: pair for name, pair in pairs.items() if pair.seeds}
-    tests = [(name, p) for name, pair in pairs.items() for p in pair.p_values]
-    adjusted = holm([p for _, p in tests])
-    largest: dict[str, float] = {}
-    for (name, _), p in zip(tests, adjusted, strict=True):
-        largest[name] = max(largest.get(name, 0.0), p)
+    largest, tests = _largest_adjusted(pairs)
     rows: list[tuple[Value, ...]] = []
     for variant in arms:
         m, pair = variant.clean, pairs.get(variant.classifier)
@@ -426,7 +424,7 @@ def clips_table(group: ResultSet, arms: Sequence[Variant], number: int) -> Table
         *("seconds", f"difference to {plain.name}", "McNemar p"),
     )
     about = f"What parts of HDF add to {plain.name}, at equal steps; SAM takes two passes a step"
-    tested = f"McNemar's test of each seed, Holm over the {len(tests)} tests of this table"
+    tested = f"McNemar's test of each seed, Holm over the {tests} tests of this table"
     name = group.file_name("clips-ablation" if number == 0 else f"clips-ablation-{number + 1}")
     title = f"Ablation of {plain.name}, {group.slug}"
     text, remarks = _caption(group, about, arms, tested), _remarks(group)

@@ -29,8 +29,8 @@ from bench.store.store import Store
 from bench.sweep import on_ray
 from bench.sweep.on_ray import _Queue, group_of
 from bench.sweep.plan import Shard, make_plan, shards_of
-from bench.sweep.run import run
-from bench.sweep.worker import Worker, execute, executor
+from bench.sweep.run import executor, run
+from bench.sweep.worker import Worker, execute
 from bench.util import runtime
 from bench.util.errors import UserError
 from bench.util.progress import Reporter

@@ -17,7 +17,7 @@ from bench.store.store import Store
 from bench.sweep import run as sweep
 from bench.sweep.plan import PlannedCell, SharedFile, make_plan, shards_of
 from bench.sweep.run import run
-from bench.sweep.worker import EXECUTORS, FOLDER, Sharing, Worker, bytes_of, corrupted
+from bench.sweep.worker import FOLDER, Sharing, Worker, bytes_of, corrupted, execute
 from bench.util.progress import Reporter
 
 CELLS = 3  # corrupted ones of each classifier
@@ -105,7 +105,7 @@ def test_batches_of_mixed_sizes_have_the_pixels_of_single_pictures(
 def test_a_killed_sweep_leaves_files_that_the_next_one_reads(
     folder: Path, tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, execute = tmp_path / "out", EXECUTORS["processes"]
+    out = tmp_path / "out"
 
     def killed(todo, arguments, workers):  # type: ignore[no-untyped-def]
         for count, shard in enumerate(execute(todo, arguments, workers)):
@@ -113,12 +113,12 @@ def test_a_killed_sweep_leaves_files_that_the_next_one_reads(
             if count == 5:  # clean twice, and two corruptions of the first classifier twice
                 raise KeyboardInterrupt
 
-    monkeypatch.setitem(EXECUTORS, "processes", killed)
+    monkeypatch.setattr(sweep, "execute", killed)
     with pytest.raises(KeyboardInterrupt):
         run(config(folder), out, Reporter(quiet=True))
     assert len(list((out / FOLDER).iterdir())) == 4
     assert len(calls) == 2 * 14
-    monkeypatch.setitem(EXECUTORS, "processes", execute)
+    monkeypatch.setattr(sweep, "execute", execute)
     run(config(folder), out, Reporter(quiet=True))
     assert len(calls) == len(set(calls)) == CELLS * 14
     assert not (out / FOLDER).exists()
@@ -158,7 +158,7 @@ def test_a_small_disk_orders_the_work_in_blocks_that_fit(folder: Path, tmp_path:
 def test_files_never_take_more_than_the_budget(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, execute, taken = tmp_path / "out", EXECUTORS["processes"], [0]
+    out, taken = tmp_path / "out", [0]
 
     def watched(todo, arguments, workers):  # type: ignore[no-untyped-def]
         for shard in execute(todo, arguments, workers):
@@ -166,7 +166,7 @@ def test_files_never_take_more_than_the_budget(
                 taken.append(sum(path.stat().st_size for path in (out / FOLDER).iterdir()))
             yield shard
 
-    monkeypatch.setitem(EXECUTORS, "processes", watched)
+    monkeypatch.setattr(sweep, "execute", watched)
     make, budget = sweep.Sharing, 40_000
     monkeypatch.setattr(sweep, "Sharing", lambda out, todo, data, *_: make(out, todo, data, budget))
     monkeypatch.setattr(

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from pipelines import PROMPTS, tiny
+from pipelines import PROMPTS, late, tiny
 
-from bench.util import rng
-from emodc import EmoDC, Engine, Evaluation, Prompts, small_denoiser
+from emodc import EmoDC, Engine, Evaluation, Prompts
 from emodc.decisions.decide import TIE, Decisions, Rule, decide, visited
 from emodc.decisions.rules import (
     FullGrid,
@@ -44,20 +43,8 @@ def model(request: pytest.FixtureRequest, tiny_emodc: EmoDC, images: torch.Tenso
         tiny_emodc.evaluation = PLAN
         return tiny_emodc
     if request.param == "late":
-        return late(images, PROMPTS)
+        return EmoDC(late(images, PROMPTS), PROMPTS, PLAN).eval().requires_grad_(False)
     return EmoDC(tiny(request.param), PROMPTS, PLAN).eval().requires_grad_(False)
-
-
-def late(images: torch.Tensor, prompts: Prompts) -> EmoDC:
-    """Nearly random, but it treats its classes differently."""
-    with rng.fenced("late"):
-        denoiser = small_denoiser(
-            images, prompts, network="late", block_out_channels=(8, 8, 8), text_width=16
-        )
-        for name, parameter in denoiser.unet.named_parameters():
-            if "conv2.weight" in name or "leave.weight" in name:  # zero at first
-                torch.nn.init.normal_(parameter, std=0.1)
-    return EmoDC(denoiser, prompts, PLAN).eval().requires_grad_(False)
 
 
 @pytest.fixture
@@ -109,7 +96,8 @@ def test_classes_that_left_are_not_decoded(
 ) -> None:
     """The encoder's features are decoded for 7, then 4, then 2 of seven classes."""
     words = ("neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust")
-    model = late(images, Prompts(words))
+    prompts = Prompts(words)
+    model = EmoDC(late(images, prompts), prompts, PLAN).eval()
     shapes, plain = [], model.denoiser.errors
 
     def errors(noisy: torch.Tensor, *others: Any) -> torch.Tensor:
