@@ -115,6 +115,7 @@ SLOW = (
     "bench/sweep/test_executors.py::test_a_node_that_dies_takes_no_shard_with_it",
     "bench/sweep/test_executors.py::test_a_training_that_loses_its_process_goes_on_elsewhere",
     "bench/sweep/test_executors.py::test_an_actor_that_is_killed_is_replaced",
+    "bench/sweep/test_executors.py::test_an_error_in_a_training_is_the_runs_and_is_not_tried_elsewhere",
     "bench/sweep/test_executors.py::test_an_error_stops_a_run_or_is_recorded",
     "bench/sweep/test_executors.py::test_the_store_does_not_depend_on_the_executor",
     "bench/sweep/test_executors.py::test_too_little_memory_halves_the_batch_and_is_recorded",

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.classifiers.kinds.base import kind_of
 from bench.data.base import DataSet
+from bench.data.images import UnreadablePicture
 from bench.store.checkpoints import Card
 from bench.store.leases import POLL, Leases
 from bench.util import runtime
@@ -125,7 +126,8 @@ def train_missing(
     processes = concurrent_trainings(config, dataset, chains)
     if (processes > 1 or elsewhere) and accelerator.num_processes == 1 and jobs:
         for sample in (*dataset.samples("train")[:1], *dataset.samples("val")[:1]):
-            dataset.picture(sample)  # drawn faces are drawn once for all
+            with contextlib.suppress(UnreadablePicture):  # the training names it
+                dataset.picture(sample)  # drawn faces are drawn once for all
         threads = training_threads(device.type, processes)
         at_once = elsewhere or partial(train_at_once, processes=processes)
         at_once(claimed, threads, config, dataset, out, reporter)

@@ -18,7 +18,7 @@ import psutil
 import pytest
 import torch
 import yaml
-from support import TINY
+from support import TINY, write_pictures
 
 from bench.classifiers import checkpoints
 from bench.cli import main
@@ -180,6 +180,33 @@ def test_a_training_that_loses_its_process_goes_on_elsewhere(
     finally:
         torch.set_num_threads(before)
         ray.shutdown()
+
+
+def test_an_error_in_a_training_is_the_runs_and_is_not_tried_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray")
+    for split in ("train", "val", "test"):
+        write_pictures(tmp_path / "data" / split, ("happiness", "neutral"), 8)
+    given = yaml.safe_load(TINY.read_text())
+    chosen = parse(
+        {
+            "data": {"kind": "folder", "root": str(tmp_path / "data")},
+            "classifiers": {"test_resnet": given["classifiers"]["test_resnet"]},
+            "perturbations": {"corruptions": {"gaussian_noise": [2]}},
+            "execution": {"workers": 1, "device": "cpu"},
+        },
+        "test",
+    )
+    dataset = open_dataset(chosen.data, 0)
+    gone = next((tmp_path / "data/train").rglob("*.png"))
+    gone.unlink()
+    with pytest.raises(UserError, match=gone.name):
+        checkpoints.train_missing(
+            chosen, dataset, tmp_path / "out", Reporter(), lambda place: 0, on_ray.train
+        )
+    assert "elsewhere" not in capsys.readouterr().err
+    assert not list((tmp_path / "out").rglob("bench.json"))
 
 
 def test_ray_is_asked_for_by_name() -> None:
