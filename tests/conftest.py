@@ -3,6 +3,7 @@
 import fnmatch
 import gc
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,14 +76,20 @@ SLOW = (
     "bench/data/on_disk/test_trap_pictures.py::test_a_limited_run_over_all_of_them",
     "bench/data/readers/test_by_subject.py::test_a_doubly_nested_folder_is_found_and_ids_stay",
     "bench/data/readers/test_by_subject.py::test_every_person_is_tested_in_one_fold",
+    "bench/data/readers/test_by_subject.py::test_links_that_leave_are_refused",
     "bench/data/readers/test_by_subject.py::test_nobody_is_in_two_splits",
     "bench/data/readers/test_ck_plus.py::test_drawn_faces_rise_to_their_peak",
+    "bench/data/readers/test_clip_folder.py::test_a_frame_that_does_not_exist_or_cannot_be_read_is_named",
     "bench/data/readers/test_clip_folder.py::test_clips_are_folders_and_videos",
     "bench/data/readers/test_dfew.py::test_label_files_may_look_different",
     "bench/data/readers/test_dfew.py::test_labels_count_from_1_in_the_order_of_the_owners",
+    "bench/data/readers/test_dfew.py::test_tests_of_the_folds_part_the_clips",
     "bench/data/readers/test_every_layout.py::test_a_run_sweeps_it",
     "bench/data/readers/test_every_layout.py::test_a_tree_is_read_whole",
+    "bench/data/readers/test_every_layout.py::test_a_tree_verifies_without_warnings",
+    "bench/data/readers/test_ferv39k.py::test_the_first_line_is_a_clip_and_no_header",
     "bench/data/readers/test_mafw.py::test_labels_are_names_of_eleven_classes",
+    "bench/data/readers/test_mafw.py::test_stand_ins_do_not_share_a_clip",
     "bench/data/test_drawn_clips.py",
     "bench/data/test_drawn_faces.py::test_a_damaged_cache_is_drawn_again",
     "bench/decisions/test_*.py",
@@ -90,13 +97,17 @@ SLOW = (
     "bench/perturb/attacks/test_attacks.py::test_success_is_within_a_point_of_torchattacks",
     "bench/perturb/corruptions/test_against_the_package.py",
     "bench/perturb/corruptions/test_blur.py::test_*_imagecorruptions",
+    "bench/perturb/corruptions/test_blur.py::test_defocus_blur_of_any_radius_is_the_reference",
+    "bench/perturb/corruptions/test_blur.py::test_glass_blur_leaves_the_order_of_flat_pictures",
     "bench/perturb/corruptions/test_golden.py::test_a_picture_depends_on_itself_alone",
     "bench/perturb/corruptions/test_golden.py::test_distance_grows_with_severity",
     "bench/perturb/corruptions/test_golden.py::test_pictures_are_not_written_to",
+    "bench/perturb/corruptions/test_golden.py::test_pixels_are_pinned",
     "bench/perturb/corruptions/test_golden.py::test_processes_and_their_threads_make_the_same_pixels",
     "bench/perturb/test_certified.py::test_a_run_has_rows_a_table_and_a_curve",
     "bench/perturb/test_clips.py::test_attacks_stay_within_their_budget_and_their_frames",
     "bench/perturb/test_commands.py::test_a_data_set_is_drawn",
+    "bench/perturb/test_commands.py::test_a_file_is_drawn_with_the_pixels_of_a_run",
     "bench/perturb/test_user_code.py::test_a_run_measures_them_and_a_changed_function_anew",
     "bench/report/test_ablation.py::test_the_report_writes_tables_and_figure",
     "bench/report/test_diagnostics.py::test_every_figure_of_the_page_exists",
@@ -119,6 +130,7 @@ SLOW = (
     "bench/sweep/test_executors.py::test_an_error_stops_a_run_or_is_recorded",
     "bench/sweep/test_executors.py::test_the_store_does_not_depend_on_the_executor",
     "bench/sweep/test_executors.py::test_too_little_memory_halves_the_batch_and_is_recorded",
+    "bench/sweep/test_frost.py::test_show_draws_the_others_and_says_so",
     "bench/sweep/test_lost.py",
     "bench/sweep/test_regression.py",
     "bench/sweep/test_sharing.py",
@@ -146,17 +158,18 @@ SLOW = (
     "emodc/test_selftest.py::test_a_wrong_prediction_type_is_named",
     "emodc/test_selftest.py::test_untrained_pipelines_are_refused",
     "emodc/training/*",
+    "test_names.py::test_no_class_name_is_defined_twice",
+    "test_site.py::test_the_site_builds",
     "test_site.py::test_the_tutorial_runs_as_it_stands",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `pytest -m "not slow"` leaves out."""
-    root = Path(__file__).parent
+    root, slow = Path(__file__).parent, re.compile("|".join(map(fnmatch.translate, SLOW)))
     for item in items:
         path = item.path.relative_to(root).as_posix()
-        names = (path, f"{path}::{getattr(item, 'originalname', item.name)}")
-        if any(fnmatch.fnmatch(name, pattern) for name in names for pattern in SLOW):
+        if slow.match(path) or slow.match(f"{path}::{getattr(item, 'originalname', item.name)}"):
             item.add_marker(pytest.mark.slow)
 
 
