@@ -87,7 +87,7 @@ ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "raf_db": ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"),
         "raf_db_compound": COMPOUND,
         "affectnet": _AFFECTNET,
-        "affectnet_7": _AFFECTNET[:7],
+        "affectnet_7": _AFFECTNET[:7],  # also FERV39k in LSTPNet
         "ma_net": _AFFECTNET[:7],  # also where MA-Net's folders hold RAF-DB
         "fer2013": _FER2013,
         "expw": _FER2013,

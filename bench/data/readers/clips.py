@@ -1,13 +1,13 @@
-"""Where clips come from: folders of frames or video files, and how they are found."""
+"""Where clips come from: folders of frames or video files, and the lists that name them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from bench.data.base import Skipped
+from bench.data.base import Skipped, Split
 from bench.data.images import (
     PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -17,7 +17,8 @@ from bench.data.images import (
     read_video,
 )
 from bench.data.readers.base import Layout, Source
-from bench.data.tree import files_in, locate, scan_level
+from bench.data.tables import lines, wrong_line
+from bench.data.tree import files_in, locate, parts_of, scan_level
 from bench.labels import natural_key
 
 
@@ -201,3 +202,57 @@ def folder_of_clips(layout: Layout, names: Sequence[str]) -> Path:
     while (folder / folder.name).is_dir():
         folder = folder / folder.name
     return folder
+
+
+def split_lists(layout: Layout, names: Sequence[str], what: str) -> dict[Split, Path]:
+    """The label files of train and test, in a folder at or below the root.
+
+    They are named alike: one of the owners and one of a re-host count their labels from 1 and 0.
+
+    Args:
+        layout: For its root and for messages.
+        names: Paths in that folder, with "{split}" in them; the first that fits is taken.
+        what: The files in words, for messages.
+
+    Raises:
+        UserError: If there are none, or if several folders could be meant.
+    """
+
+    def named(folder: Path, split: Split) -> dict[str, Path]:
+        paths = {name: folder / name.format(split=split) for name in names}
+        return {name: path for name, path in paths.items() if path.is_file()}
+
+    base = locate(
+        layout.root,
+        lambda folder: bool(named(folder, "train")),
+        f"expected {what}, as in {layout.expects}",
+    )
+    train, test = named(base, "train"), named(base, "test")
+    both = next((name for name in train if name in test), None)
+    if both is None:
+        raise layout.fail(
+            f"{next(iter(train.values()))} has no list of the test split beside it, named alike."
+        )
+    return {"train": train[both], "test": test[both]}
+
+
+def listed(text: str, origin: str, expected: str) -> Iterator[tuple[int, list[str], str]]:
+    """Number of the line, parts of the clip's path, and label, of each line of a list of clips.
+
+    `16,5` and `Action/Happy/0267 Happy` are the owners' lines. Re-hosts write the folder on their
+    own machine and often the number of frames: `/data/DFEW/00016 144 4`.
+
+    Raises:
+        UserError: Naming the line that is something else.
+    """
+    for number, line in lines(text):
+        fields = [field.strip(' "') for field in line.split(",")]
+        if len(fields) == 1:
+            fields = line.rsplit(maxsplit=2)
+            if len(fields) == 3:
+                counted = fields.pop(1)
+                if not (counted.isascii() and counted.isdigit()):  # the folder has a space
+                    fields = line.rsplit(maxsplit=1)
+        if len(fields) != 2 or not all(fields):
+            raise wrong_line(origin, number, line, expected)
+        yield number, parts_of(fields[0]), fields[1]

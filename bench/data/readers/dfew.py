@@ -1,5 +1,6 @@
 """DFEW (Jiang et al., ACM MM 2020): clips from films, seven expressions, five folds."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -11,9 +12,8 @@ from typing_extensions import override
 from bench.data.base import Split
 from bench.data.readers.base import Counts, Entry, LabelBase, Layout, Listing, register
 from bench.data.readers.cast import Cast, save, save_video, written_folds
-from bench.data.readers.clips import Clips, folder_of_clips
-from bench.data.tables import csv_rows, read_text, whole_number, wrong_line
-from bench.data.tree import locate
+from bench.data.readers.clips import Clips, folder_of_clips, listed, split_lists
+from bench.data.tables import read_text, whole_number, wrong_line
 from bench.labels import ORDERS, label_base, ordered
 from bench.util.errors import UserError
 
@@ -26,14 +26,22 @@ _FOLDERS = {  # as shipped, and as others call them
     "clip_224x224_16f": ("clip_224x224_16f", "clip_224x16f"),
     "original": ("original",),
 }
-_LABEL_FOLDERS = ("EmoLabel_DataSplit", "label", ".")
-_LABEL_FILES = (  # as shipped; in its readme; in the authors' code; in re-hosts
+_OFFICIAL = (  # as shipped; in its readme; in the authors' code; in re-hosts
     "{split}(single-labeled)/set_{fold}.csv",
     "{split}(single_labeled)/set_{fold}.csv",
     "single_{split}set_{fold}.csv",
     "{split}(single-labeled)/{split}_set_{fold}.csv",
     "{split}/set_{fold}.csv",
     "{split}_set_{fold}.csv",
+)
+_REHOSTED = (  # DFER-CLIP and many others; IAL; MAE-DFER
+    "DFEW_set_{fold}_{split}.txt",
+    "set_{fold}_{split}.txt",
+    "org/split0{fold}/{split}.csv",
+)
+_LABEL_FILES = (
+    *(f"{folder}/{name}" for folder in ("EmoLabel_DataSplit", "label", ".") for name in _OFFICIAL),
+    *_REHOSTED,
 )
 _CLASS_TOTALS = (2445, 1894, 2669, 2173, 1469, 145, 902)  # 11,697, in the official order
 _FIRST_TEST = (489, 379, 534, 435, 294, 29, 181)  # 2,341
@@ -88,14 +96,10 @@ class Dfew(Layout):
 
     @override
     def listing(self) -> Listing:
-        labels = locate(
-            self.root,
-            lambda folder: self._label_file(folder, "train") is not None,
-            f"expected the label files of fold {self.fold}, as in {self.expects}",
-        )
+        names = [name.replace("{fold}", str(self.fold)) for name in _LABEL_FILES]
+        files = split_lists(self, names, f"the label files of fold {self.fold}")
         clips = Clips(folder_of_clips(self, _FOLDERS[self.frames]), 1, self.follow_links)
-        files = self._label_files(labels)
-        splits = self._splits(files, str(labels))
+        splits = self._splits(files)
         entries = []
         for number in sorted({number for found in splits.values() for number in found}):
             source = clips.take(f"{number:05d}", str(number))
@@ -112,52 +116,50 @@ class Dfew(Layout):
             label_files=tuple(files.values()),
         )
 
-    def _label_files(self, base: Path) -> dict[Split, Path]:
-        files: dict[Split, Path] = {}
-        split: Split
-        for split in ("train", "test"):
-            file = self._label_file(base, split)
-            if file is None:
-                raise self.fail(f"no label file of the {split} split of fold {self.fold}.")
-            files[split] = file
-        return files
-
-    def _splits(self, files: Mapping[Split, Path], base: str) -> dict[Split, dict[int, str]]:
+    def _splits(self, files: Mapping[Split, Path]) -> dict[Split, dict[int, str]]:
         """The class name of each clip, by its number."""
+        origin = " and ".join(map(str, files.values()))
         ids = {split: parse_split(read_text(file), str(file)) for split, file in files.items()}
         both = sorted(ids["train"].keys() & ids["test"].keys())
         if both:
             raise UserError(
-                f"{base}: clip {both[0]:05d} is in train and in test of fold {self.fold}. "
+                f"{origin}: clip {both[0]:05d} is in train and in test of fold {self.fold}. "
                 "Correct the label files."
             )
+        ends = [{0, len(ORDER)} & set(found.values()) for found in ids.values()]
+        if ends in ([{0}, {len(ORDER)}], [{len(ORDER)}, {0}]):
+            raise UserError(
+                f"{origin}: one counts its labels from 0, one from 1. Take both from one place."
+            )
         present = {number for found in ids.values() for number in found.values()}
-        first = label_base(present, len(ORDER), base, self.label_base)
-        return {
+        first = label_base(present, len(ORDER), origin, self.label_base)
+        names = {
             split: {number: ORDER[label - first] for number, label in found.items()}
             for split, found in ids.items()
         }
-
-    def _label_file(self, base: Path, split: str) -> Path | None:
-        names = [name.format(split=split, fold=self.fold) for name in _LABEL_FILES]
-        paths = (base / folder / name for folder in _LABEL_FOLDERS for name in names)
-        return next((path for path in paths if path.is_file()), None)
+        counts = Counter(name for found in names.values() for name in found.values())
+        sizes = tuple(counts[name] for name in ORDER)
+        # Re-hosts of FERV39k and MAFW number the classes in three orders; a complete list tells.
+        if sizes != _CLASS_TOTALS and sorted(sizes) == sorted(_CLASS_TOTALS):
+            raise UserError(
+                f"{origin}: the classes have DFEW's sizes in another order: its labels do not "
+                f"mean {', '.join(ORDER)}. Take the owners' label files."
+            )
+        return names
 
 
 def parse_split(text: str, origin: str) -> dict[int, int]:
-    """The label of each clip number, from rows such as `16,5`, with or without the header.
+    """The label of each clip number, from a list with or without the header; see `listed`.
 
     Raises:
         UserError: Naming the line that is something else, or a clip with two labels.
     """
     seen: dict[int, int] = {}
-    expected = "a clip's number and its label, such as '16,5'"
-    for place, (row, fields) in enumerate(csv_rows(text, origin)):
-        if place == 0 and [field.lower() for field in fields] == _HEADER:
+    expected = "a clip's number and its label, such as '16,5' or 'clips/00016 144 5'"
+    for place, (row, parts, field) in enumerate(listed(text, origin, expected)):
+        if place == 0 and [parts[-1].lower(), field.lower()] == _HEADER:
             continue
-        if len(fields) != 2:
-            raise wrong_line(origin, row, ",".join(fields), expected)
-        number, label = (whole_number(field, origin, row, expected) for field in fields)
+        number, label = (whole_number(text, origin, row, expected) for text in (parts[-1], field))
         if number < 0:
             raise wrong_line(origin, row, number, expected)
         if seen.setdefault(number, label) != label:

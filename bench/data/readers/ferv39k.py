@@ -6,12 +6,11 @@ from typing import ClassVar, Literal
 
 from typing_extensions import override
 
-from bench.data.base import Split
 from bench.data.readers.base import Counts, Entry, Layout, Listing, register
 from bench.data.readers.cast import Cast, save
-from bench.data.readers.clips import Clips, folder_of_clips
-from bench.data.tables import lines, read_text, wrong_line
-from bench.data.tree import inside, locate
+from bench.data.readers.clips import Clips, folder_of_clips, listed, split_lists
+from bench.data.tables import read_text, wrong_line
+from bench.data.tree import inside
 from bench.labels import BASIC, ORDERS, canonical
 from bench.util.errors import UserError
 
@@ -23,10 +22,13 @@ SCENES = (
 )
 
 _FRAMES = "2_ClipsforFaceCrop"
-_LABEL_FILES = (  # as shipped, and where re-hosts have theirs
+_LABEL_FILES = (  # as shipped; and in re-hosts: S2D, DFER-CLIP, LSTPNet, MAE-DFER
     "4_setups/All_scenes/{split}_All.csv",
     "All_scenes/{split}_All.csv",
     "Annotation/{split}.csv",
+    "FERV39K_{split}.txt",
+    "FERV39k_{split}.txt",
+    "all_scenes/{split}.csv",
 )
 
 
@@ -61,20 +63,10 @@ class Ferv39k(Layout):
 
     @override
     def listing(self) -> Listing:
-        base = locate(
-            self.root,
-            lambda folder: _label_file(folder, "train") is not None,
-            f"expected {self.expects}",
-        )
+        files = split_lists(self, _LABEL_FILES, "the label files")
         clips = Clips(folder_of_clips(self, (_FRAMES,)), 3, self.follow_links)
         entries: dict[str, Entry] = {}
-        files = []
-        split: Split
-        for split in ("train", "test"):
-            file = _label_file(base, split)
-            if file is None:
-                raise self.fail(f"no label file of the {split} split.")
-            files.append(file)
+        for split, file in files.items():
             for path, label in parse_split(read_text(file), str(file)).items():
                 if path in entries:
                     raise UserError(f"{file}: {path} is in train already. Correct the label file.")
@@ -91,41 +83,39 @@ class Ferv39k(Layout):
             missing=clips.missing,
             refused=clips.refused,
             unlabelled=clips.left,
-            label_files=tuple(files),
+            label_files=tuple(files.values()),
         )
 
 
 def parse_split(text: str, origin: str) -> dict[str, str]:
-    """The class name of each clip, from lines such as `Action/Happy/0267 Happy`; all are clips.
+    """The class name of each clip, from lines such as `Action/Happy/0267 Happy`; see `listed`.
+
+    Re-hosts have ids, in three orders of classes. The class is always that of the path, and what
+    stands behind it must be its name, or one id of its own.
 
     Raises:
-        UserError: Naming the line that is something else, or whose two class names differ.
+        UserError: Naming the line that is something else, or that says another class.
     """
     seen: dict[str, str] = {}
+    ids: dict[str, str] = {}  # class by id, and id by class
     expected = "scene/class/number and the class, such as 'Action/Happy/0267 Happy'"
-    for number, line in lines(text):
-        if line.lower() == "path,id" or (line.count(",") == 1 and line[-1].isdigit()):
-            raise UserError(
-                f"{origin}, line {number}: a re-host's file of paths and ids, whose order of "
-                "classes is not DFEW's. Take the official 4_setups/All_scenes/*_All.csv."
-            )
-        fields = line.rsplit(maxsplit=1)
-        path = fields[0].replace("\\", "/")
-        parts = path.split("/")
-        name = canonical(fields[-1])
-        if len(fields) != 2 or len(parts) != 3 or not inside(path) or name not in BASIC:
-            raise wrong_line(origin, number, line, expected)
-        if canonical(parts[1]) != name:
-            raise wrong_line(origin, number, line, f"the class {parts[1]!r} as in the path")
+    for place, (number, parts, label) in enumerate(listed(text, origin, expected)):
+        path = "/".join(parts[-3:])
+        if place == 0 and (path.lower(), label.lower()) == ("path", "id"):
+            continue
+        name = canonical(parts[-2]) if len(parts) > 2 else ""
+        told = f"{path} {label}"
+        if name not in BASIC or not inside(path):
+            raise wrong_line(origin, number, told, expected)
+        if label.isascii() and label.isdigit():
+            if ids.setdefault(label, name) != name or ids.setdefault(name, label) != label:
+                raise wrong_line(origin, number, told, "one id for each class, as further up")
+        elif canonical(label) != name:
+            raise wrong_line(origin, number, told, f"the class {parts[-2]!r} as in the path")
         seen[path] = name
     if not seen:
         raise UserError(f"{origin}: the label file is empty.")
     return seen
-
-
-def _label_file(base: Path, split: str) -> Path | None:
-    paths = (base / name.format(split=split) for name in _LABEL_FILES)
-    return next((path for path in paths if path.is_file()), None)
 
 
 # ------------------------------------------------------------------------------------------------

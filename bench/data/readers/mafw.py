@@ -7,12 +7,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from typing_extensions import override
 
-from bench.data.base import Split
 from bench.data.readers.base import Counts, Entry, Layout, Listing, register
 from bench.data.readers.cast import Cast, save, save_video, written_folds
-from bench.data.readers.clips import Clips, folder_of_clips
+from bench.data.readers.clips import Clips, folder_of_clips, split_lists
 from bench.data.tables import lines, read_text, wrong_line
-from bench.data.tree import locate
 from bench.labels import ORDERS, canonical, ordered
 from bench.util.errors import UserError
 
@@ -55,15 +53,11 @@ class Mafw(Layout):
 
     @override
     def listing(self) -> Listing:
-        base = locate(
-            self.root,
-            lambda folder: self._fold_of(folder).is_dir(),
-            f"expected the label files of fold {self.fold}, as in {self.expects}",
+        name = f"single/no_caption/set_{self.fold}/{{split}}.txt"
+        what = (
+            f"the label files of fold {self.fold} with classes by name (re-hosts' ids are not read)"
         )
-        files: dict[Split, Path] = {
-            "train": self._fold_of(base) / "train.txt",
-            "test": self._fold_of(base) / "test.txt",
-        }
+        files = split_lists(self, [name], what)
         clips = Clips(folder_of_clips(self, (self.frames,)), 1, self.follow_links)
         entries: dict[str, Entry] = {}
         for split, file in files.items():
@@ -84,9 +78,6 @@ class Mafw(Layout):
             label_files=tuple(files.values()),
         )
 
-    def _fold_of(self, base: Path) -> Path:
-        return base / "single" / "no_caption" / f"set_{self.fold}"
-
 
 def parse_split(text: str, origin: str) -> dict[int, str]:
     """The class name of each clip number, from lines such as `00025.mp4 anger`.
@@ -100,7 +91,8 @@ def parse_split(text: str, origin: str) -> dict[int, str]:
         fields = line.split()
         found = _NAME.fullmatch(fields[0])
         if len(fields) != 2 or found is None or canonical(fields[1]) not in CLASSES:
-            raise wrong_line(origin, number, line, expected)
+            hint = "Ids of re-hosts are in one of three orders of classes: take the owners' file."
+            raise wrong_line(origin, number, line, expected, hint if line[-1].isdigit() else "")
         label = canonical(fields[1])
         if seen.setdefault(int(found[1]), label) != label:
             raise wrong_line(origin, number, line, f"{seen[int(found[1])]!r} as further up")

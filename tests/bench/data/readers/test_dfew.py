@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from fuzzing import survives
 
 from bench.data.on_disk import open_layout
 from bench.data.readers.clips import Frames, VideoFile
-from bench.data.readers.dfew import Dfew, parse_split
+from bench.data.readers.dfew import ORDER, Dfew, parse_split
 from bench.util.errors import UserError
 
 SAMPLE = "video_name,label\n" + "".join(f"{n},{n % 7 + 1}\n" for n in range(1, 13))
@@ -85,6 +86,55 @@ def test_labels_that_could_start_at_0_or_1_are_refused_until_said(root: Path) ->
         labels(root)
     assert {label for _, label in labels(root, label_base=1).values()} == {"neutral"}
     assert {label for _, label in labels(root, label_base=0).values()} == {"anger"}
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("annotation/DFEW_set_1_{}.txt", "/data/DFEW/DFEW_Frame_Face/{:05d} 144 {}"),
+        ("annotation/set_1_{}.txt", "D:\\My Data\\DFEW\\train\\{:05d} 48 {}"),
+        ("saved/data/dfew/org/split01/{}.csv", "/my data/DFEW/Clip/jpg_256/{:05d} {}"),
+        ("splits/emotion/DFEW/DFEW_set_1_{}.txt", "{:05d} 24 {}"),
+    ],
+    ids=["absolute paths", "of Windows", "without frames", "numbers alone"],
+)
+def test_lists_of_re_hosts_are_read(root: Path, name: str, line: str) -> None:
+    before = labels(root)
+    for split in SPLITS:
+        rows = [row.split(",") for row in label_file(root, split).read_text().splitlines()[1:]]
+        label_file(root, split).unlink()
+        target = root / name.format(split)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = [line.format(int(number), int(label) - 1) for number, label in rows]
+        target.write_text("\n".join(text) + "\n")
+    assert labels(root) == before
+
+
+def test_train_and_test_are_never_of_two_hosts(root: Path) -> None:
+    label_file(root, "test").rename(root / "DFEW_set_1_test.txt")
+    with pytest.raises(UserError, match=r"set_1.csv has no list of the test split .* named alike"):
+        labels(root)
+    rows = (root / "DFEW_set_1_test.txt").read_text().splitlines()[1:]
+    zero = [f"{number},{int(label) - 1}" for number, label in (row.split(",") for row in rows)]
+    label_file(root, "test").write_text("\n".join(zero))
+    with pytest.raises(UserError, match=r"test.*set_1.csv: one counts its labels from 0"):
+        labels(root)
+
+
+def test_a_complete_list_whose_ids_have_another_order_is_refused(root: Path) -> None:
+    published = Dfew(root=root).published()
+    for order in (ORDER, sorted(ORDER)):
+        numbers = count(1)
+        for split in SPLITS:
+            sizes = published[split]
+            rows = [
+                f"{next(numbers)},{order.index(name)}" for name in ORDER for _ in range(sizes[name])
+            ]
+            label_file(root, split).write_text("\n".join(rows))
+        if order is ORDER:
+            assert len(Dfew(root=root).listing().entries) == 64  # of 11,697: no other clip is there
+    with pytest.raises(UserError, match="sizes in another order"):
+        labels(root)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +244,12 @@ def test_a_folder_without_frames_says_what_was_expected(root: Path) -> None:
     shutil.rmtree(root / "Clip")
     with pytest.raises(UserError, match="clip_224x224"):
         labels(root)
+
+
+@pytest.mark.parametrize("line", ["0,16,5", "16", "16,", "clips/16/ 5", "16 5 happy", "16 -1x"])
+def test_lines_that_are_no_clip_and_label_are_refused(line: str) -> None:
+    with pytest.raises(UserError, match="the-file, line 2: expected a clip's number and its label"):
+        parse_split(f"15,1\n{line}\n", "the-file")
 
 
 def test_label_files_survive_fuzzing() -> None:

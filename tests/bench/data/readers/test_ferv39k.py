@@ -8,6 +8,7 @@ from fuzzing import survives
 
 from bench.data.on_disk import open_layout
 from bench.data.readers.ferv39k import SCENES, Ferv39k, parse_split
+from bench.labels import ORDERS, canonical
 from bench.util.errors import UserError
 
 SAMPLE = "".join(
@@ -57,13 +58,40 @@ def test_a_scene_of_another_name_is_kept(root: Path) -> None:
     assert not listing.missing
 
 
-def test_a_re_host_with_ids_is_refused_in_a_sentence(root: Path) -> None:
-    labels = root / "4_setups" / "All_scenes" / "test_All.csv"
-    labels.write_text("path,id\n" + "Action/Happy/0001,3\n")
-    with pytest.raises(UserError, match="paths and ids"):
-        Ferv39k(root=root).listing()
-    with pytest.raises(UserError, match="paths and ids"):
-        parse_split("Action/Happy/0001,3\n", "the-file")
+@pytest.mark.parametrize(
+    ("name", "line", "order"),
+    [
+        ("data/FERV39K/Annotation/{}.csv", "{},{}", "alphabetical"),
+        ("annotation/FERV39K_{}.txt", "/data/FERV39K/2_ClipsforFaceCrop/{} 25 {}", "ferv39k"),
+        ("annotation/FERV39k_{}.txt", "D:/My Data/2_ClipsforFaceCrop/{} 31 {}", "affectnet_7"),
+        (
+            "saved/data/ferv39k/all_scenes/{}.csv",
+            "/mnt/FERV39k/2_ClipsforFaceCrop/{} {}",
+            "ferv39k",
+        ),
+    ],
+    ids=["path and id", "with frames", "of Windows", "without frames"],
+)
+def test_lists_of_re_hosts_are_read_by_their_paths_in_any_order_of_ids(
+    root: Path, name: str, line: str, order: str
+) -> None:
+    before = [(e.id, e.split, e.label) for e in Ferv39k(root=root).listing().entries]
+    for split in ("train", "test"):
+        official = root / "4_setups" / "All_scenes" / f"{split}_All.csv"
+        rows = [row.split() for row in official.read_text().splitlines()]
+        official.unlink()
+        target = root / name.format(split)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        ids = [line.format(path, ORDERS[order].index(canonical(label))) for path, label in rows]
+        header = ["path,id"] if "," in line else []
+        target.write_text("\n".join([*header, *ids]) + "\n")
+    assert [(e.id, e.split, e.label) for e in Ferv39k(root=root).listing().entries] == before
+
+
+@pytest.mark.parametrize("line", ["Action/Happy/0002,4", "War/Sad/0003,3"])
+def test_ids_that_are_not_one_for_each_class_are_refused(line: str) -> None:
+    with pytest.raises(UserError, match="line 3: expected one id for each class"):
+        parse_split(f"path,id\nAction/Happy/0001,3\n{line}\n", "the-file")
 
 
 def test_a_label_that_is_not_the_folders_is_refused() -> None:

@@ -91,5 +91,11 @@ def test_other_lines_are_refused_by_number(line: str) -> None:
         parse_split(SAMPLE + line, "the-file")
 
 
+@pytest.mark.parametrize("line", ["00025,0", "/data/MAFW/data/faces/00025 61 3"])
+def test_ids_of_re_hosts_are_refused_with_the_way_out(line: str) -> None:
+    with pytest.raises(UserError, match="three orders of classes: take the owners' file"):
+        parse_split(line, "the-file")
+
+
 def test_label_files_survive_fuzzing() -> None:
     survives(parse_split, SAMPLE)
