@@ -2,7 +2,7 @@
 
     OUT/plan.json                       the cells that this store stands for
     OUT/cells/<classifier>/<cell id>/   one cell; of two shards
-        part-00000-of-00002.parquet     rows of a shard, immutable
+        part-00000-of-00002.parquet     rows of a shard, immutable; of an attack, also what it did
         trace-00000-of-00002.parquet    EmoDC's errors of the same samples; with TTA the NLL
         prompts-00000-of-00002.parquet  under prompts that name no class; of a clean cell, for some
                                         of the samples
@@ -23,6 +23,7 @@ the data set.
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -82,7 +83,17 @@ ATTACK_SCHEMA = pa.schema(
     ]
 )
 
+#: Likewise, of some rows, null in the others; see `bench.perturb.attacks.base.packed_change`.
+EXAMPLE_SCHEMA = pa.schema([("change", pa.list_(pa.int8())), ("largest", pa.float32())])
+
 Kind = Literal["part", "trace", "prompts"]
+
+#: Names of further columns, as parts have them.
+_FURTHER = (
+    ATTACK_SCHEMA.names,
+    EXAMPLE_SCHEMA.names,
+    [*ATTACK_SCHEMA.names, *EXAMPLE_SCHEMA.names],
+)
 
 _OTHER_PREDICTIONS = "has predictions that are not the highest of their logits"
 
@@ -145,7 +156,7 @@ class Store:
         Args:
             cell: The cell.
             shard: Number of the shard.
-            rows: As of `ROW_SCHEMA`; of an attack, also of `ATTACK_SCHEMA`.
+            rows: As of `ROW_SCHEMA`; of an attack, also of `ATTACK_SCHEMA` and `EXAMPLE_SCHEMA`.
             traces: Of the same samples in the same order.
             others: Of some of them.
             shards: How many the cell has.
@@ -164,8 +175,8 @@ class Store:
             write("trace", traces.table(), "errors.list.element")
         if others is not None:
             write("prompts", others.table())
-        attacked = set(ATTACK_SCHEMA.names) <= set(rows.columns)
-        schema = pa.schema([*ROW_SCHEMA, *ATTACK_SCHEMA]) if attacked else ROW_SCHEMA
+        further = [s for s in (ATTACK_SCHEMA, EXAMPLE_SCHEMA) if set(s.names) <= set(rows.columns)]
+        schema = pa.schema([*ROW_SCHEMA, *itertools.chain(*further)])
         table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
         write("part", table.replace_schema_metadata())
         self._failure(cell, shard, shards).unlink(missing_ok=True)
@@ -523,14 +534,32 @@ class Store:
             Columns `sample_id` and those of `ATTACK_SCHEMA`; None if a part has none, as those
             written before there were any.
         """
-        parts = []
+        table = self._further(manifest, ATTACK_SCHEMA)
+        return None if table is None else table.to_pandas()
+
+    def examples(self, manifest: Manifest) -> dict[str, tuple[np.ndarray, float]]:
+        """What is kept of attacked pictures of a complete cell, by sample id, ids ascending.
+
+        Returns:
+            Packed changes (`bench.perturb.attacks.base.packed_change`); none of pictures that are
+            not drawn or generated, and of a cell written before any were kept.
+        """
+        table = self._further(manifest, EXAMPLE_SCHEMA) if self.is_drawn(manifest) else None
+        if table is None:
+            return {}
+        kept = table.filter(pc.is_valid(table["change"])).to_pydict()
+        changes = (np.array(levels, np.int8) for levels in kept["change"])
+        return dict(zip(kept["sample_id"], zip(changes, kept["largest"], strict=True), strict=True))
+
+    def _further(self, manifest: Manifest, columns: pa.Schema) -> pa.Table | None:
+        """Ids and further columns of all parts, ordered by sample id; None if a part has none."""
+        schema, parts = pa.schema([ROW_SCHEMA.field("sample_id"), *columns]), []
         for shard in range(manifest.shards):
             table = self._read(manifest, "part", shard)
-            if not set(ATTACK_SCHEMA.names) <= set(table.schema.names):
+            if not set(schema.names) <= set(table.schema.names):
                 return None
-            parts.append(table.select(["sample_id", *ATTACK_SCHEMA.names]))
-        tables = [part.replace_schema_metadata() for part in parts]
-        return pa.concat_tables(tables).to_pandas().sort_values("sample_id", ignore_index=True)
+            parts.append(table.select(schema.names).replace_schema_metadata())
+        return pa.concat_tables(parts).sort_by("sample_id")
 
     # -- what is believed ------------------------------------------------------------------------
 
@@ -538,7 +567,7 @@ class Store:
         """The rows of a shard, if they agree with themselves."""
         path, cell = self._path(manifest, "part", shard), manifest.cell
         table = self._read(manifest, "part", shard)
-        if table.schema.names[len(ROW_SCHEMA) :] == ATTACK_SCHEMA.names:
+        if table.schema.names[len(ROW_SCHEMA) :] in _FURTHER:
             table = table.select(ROW_SCHEMA.names)
         if not table.schema.equals(ROW_SCHEMA):
             raise _wrong(path, "has other columns than rows have")

@@ -151,6 +151,7 @@ class PlannedCell:
         perturbation: What is done to their pictures.
         other_prompts: Those of them that an EmoDC measures under the prompts that name no class.
         blocks: The samples that a transductive classifier measures together; empty for others.
+        examples: The samples of which the attack's change is kept, to be shown.
     """
 
     cell: Cell
@@ -159,6 +160,7 @@ class PlannedCell:
     perturbation: Perturbation
     other_prompts: frozenset[str] = frozenset()
     blocks: tuple[tuple[str, ...], ...] = ()
+    examples: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -297,7 +299,8 @@ def make_plan(
             ids = perturbation.rows([sample.id for sample in samples])
             others = _other_prompts(inputs, samples)
             blocks = blocks_of(ids, config.classifiers[name].together, config.seed, dataset.name)
-            plan.append(PlannedCell(cell, inputs, ids, perturbation, others, blocks))
+            examples = _examples(dataset, perturbation, samples)
+            plan.append(PlannedCell(cell, inputs, ids, perturbation, others, blocks, examples))
     return plan
 
 
@@ -387,3 +390,18 @@ def _other_prompts(inputs: dict[str, Any], samples: list[Sample]) -> frozenset[s
     count = (inputs["evaluation"] or {}).get("other_prompts", 0)
     chosen = balanced_subset(samples, count) if count else []
     return frozenset(sample.id for sample in chosen)
+
+
+#: Attacked pictures of a cell that are shown.
+EXAMPLES = 3
+
+
+def _examples(
+    dataset: DataSet, perturbation: Perturbation, samples: list[Sample]
+) -> frozenset[str]:
+    """The first samples of an attack, of different classes, however many are attacked.
+
+    Of drawn or generated pictures alone: nothing of real ones is kept.
+    """
+    shown = dataset.synthetic and perturbation.family == "attack"
+    return frozenset(s.id for s in balanced_subset(samples, EXAMPLES)) if shown else frozenset()

@@ -34,6 +34,7 @@ from bench.classifiers.base import Classifier, Measurement
 from bench.config import Config
 from bench.data.base import DataSet, Sample
 from bench.data.images import UnreadablePicture
+from bench.perturb.attacks.base import packed_change
 from bench.perturb.base import Address, Batch, Perturbation
 from bench.store.cells import Cell
 from bench.store.leases import Leases
@@ -427,7 +428,22 @@ class Worker:
             measured = perturbation.measure(
                 classifier, pictures, ids, cell.severity, _address(cell), rule
             )
-            yield batch, pictures, measured, _rows(batch, measured, classifier.classes, notes)
+            rows = _rows(batch, measured, classifier.classes, notes)
+            if shard.planned.examples:
+                rows = rows.assign(**self._examples(shard.planned, batch, pictures))
+            yield batch, pictures, measured, rows
+
+    def _examples(
+        self, planned: PlannedCell, batch: Sequence[Sample], attacked: Sequence[np.ndarray]
+    ) -> dict[str, Any]:
+        """The columns of `EXAMPLE_SCHEMA`."""
+        kept: list[tuple[Any, Any]] = [(None, None)] * len(batch)
+        for place, (sample, picture) in enumerate(zip(batch, attacked, strict=True)):
+            clean = self._read(planned, sample) if sample.id in planned.examples else None
+            if clean is not None:
+                kept[place] = packed_change(clean, picture)
+        changes, largest = zip(*kept, strict=True)
+        return {"change": list(changes), "largest": pd.array(largest, "Float32")}
 
     @property
     def _notes(self) -> dict[str, str]:

@@ -88,6 +88,46 @@ class AttackFacts:
     believed: bool = False
 
 
+# What is kept of some attacked pictures, to be shown: the change and not the picture. It takes some
+# kB, and with the data set gives the picture back.
+
+_SIDE = 128  # of the largest picture that is shown whole
+
+
+def visible(picture: np.ndarray) -> np.ndarray:
+    """What examples show of a picture, (h, w, 3): of a clip its middle frame, thinned if large."""
+    frame = picture[len(picture) // 2] if picture.ndim == 4 else picture
+    every = -(-max(frame.shape[:2]) // _SIDE)
+    return frame[::every, ::every]
+
+
+def packed_change(clean: np.ndarray, attacked: np.ndarray) -> tuple[np.ndarray, float]:
+    """What an attack changed where it is visible.
+
+    Args:
+        clean: uint8 (H, W, 3), or a clip (T, H, W, 3).
+        attacked: Likewise, or float32 grey levels.
+
+    Returns:
+        int8 (h x w x 3,), where 127 is the largest change; and that in grey levels.
+    """
+    change = visible(attacked).astype(np.float32) - visible(clean)
+    largest = float(np.abs(change).max())
+    return np.rint(change * (127 / (largest or 1))).astype(np.int8).ravel(), largest
+
+
+def unpacked_change(levels: np.ndarray, largest: float, clean: np.ndarray) -> np.ndarray:
+    """The change in grey levels, float32 (h, w, 3), of `visible(clean)`.
+
+    Within `largest` / 254; of a picture in 8 bits it rounds to what was changed.
+
+    Raises:
+        ValueError: If it is one of pictures of another size.
+    """
+    change = levels.reshape(visible(clean).shape).astype(np.float32)
+    return change * np.float32(largest / 127)
+
+
 class Attack(Perturbation):
     """An attack with a budget in 1/255.
 

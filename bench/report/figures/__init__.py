@@ -1,6 +1,7 @@
 """The figures of a report, one module per kind, each written as PNG, SVG and PDF.
 
-curves.py        accuracy against severity or budget; certified accuracy against the radius
+curves.py        accuracy against severity or budget; certified accuracy against the radius;
+                 attacked pictures
 maps.py          mean accuracy of classifiers and corruptions; confusion matrices
 forest.py        recall of each class, accuracy of each group
 calibration.py   reliability diagrams; accuracy against coverage
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from bench.report.figures.calibration import calibration_drawings, selective_drawings
 from bench.report.figures.cost import cost_drawings
-from bench.report.figures.curves import certified_drawings, curve_drawings
+from bench.report.figures.curves import certified_drawings, curve_drawings, example_drawings
 from bench.report.figures.diagnostics import ablation_drawings, diagnostic_drawings
 from bench.report.figures.drawing import FORMATS, Drawing, Drawn, house_style, write
 from bench.report.figures.forest import group_drawings, recall_drawings
@@ -66,6 +67,7 @@ def _drawings(group: ResultSet, store: Store) -> Iterator[Drawing]:
     yield from curve_drawings(group, "corruption")
     yield from recall_drawings(group)
     yield from curve_drawings(group, "attack")
+    yield from example_drawings(group, store)
     yield from certified_drawings(group)
     yield from group_drawings(group, store)
     yield from cost_drawings(group, store)

@@ -1,6 +1,7 @@
-"""Accuracy against severity, budget or certified radius: a line per classifier."""
+"""Accuracy against severity, budget or certified radius; pictures that were attacked."""
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -24,14 +25,22 @@ from bench.report.figures.drawing import (
     named,
     new_figure,
     numbered,
+    other_style,
     part_of,
     shown,
 )
 from bench.report.outcomes import AccuracyEstimate, share
 from bench.report.results import Result, ResultSet
 from bench.report.spec import interval_name
-from bench.report.tables.attacks import certificates, farthest, pooled_certificates
+from bench.report.tables.attacks import (
+    Attacked,
+    attacked_pictures,
+    certificates,
+    farthest,
+    pooled_certificates,
+)
 from bench.store.cells import FAMILIES
+from bench.store.store import Store
 
 #: By classifier and perturbation: on clean pictures, then at each severity.
 Sweeps = dict[tuple[str, str], list[Result | None]]
@@ -280,3 +289,91 @@ def certified_drawings(group: ResultSet) -> Iterator[Drawing]:
         "attacks",
         figure,
     )
+
+
+# ------------------------------------------------------------------------------------------------
+# Pictures that were attacked: a figure per attack, a row per classifier.
+
+
+_ROWS = 8  # classifiers of a figure
+_RIGHT, _WRONG = other_style(2).color, other_style(1).color
+
+
+def example_drawings(group: ResultSet, store: Store) -> Iterator[Drawing]:
+    """Clean picture, attacked picture and change, if the store keeps any that may be shown."""
+    for attack, found in attacked_pictures(group, store).items():
+        parts = evenly(found, _ROWS)
+        for number, rows in enumerate(parts):
+            title = f"Pictures under {attack.replace('_', ' ')}, {group.slug}"
+            yield Drawing(
+                group.file_name(numbered(f"{attack}-examples", number, len(parts))),
+                part_of(title, number, len(parts)),
+                _said(rows),
+                "attacks",
+                examples(group, rows),
+            )
+
+
+def examples(group: ResultSet, rows: Sequence[tuple[Result, Sequence[Attacked]]]) -> Figure:
+    """A row per classifier at one budget, three panels per picture."""
+    most = max(len(pictures) for _, pictures in rows)
+    wide = [place for _ in range(most) for place in (1, 1, 1, 0.12)][:-1]
+    figure = new_figure(0.74 * 3 * most + 1.3, 0.94 * len(rows) + 0.2)
+    axes = figure.subplots(len(rows), len(wide), squeeze=False, width_ratios=wide)
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+        ax.grid(visible=False)
+        sns.despine(ax=ax, left=True, bottom=True)
+    labels = [[one.label for one in pictures] for _, pictures in rows]
+    for number, (line, (own, pictures)) in enumerate(zip(axes, rows, strict=True)):
+        line[0].set_ylabel(
+            f"{named(own.name)}\neps {own.cell.severity}",
+            rotation=0, ha="right", va="center", fontsize="small",
+        )  # fmt: skip
+        factor = amplification(pictures)
+        below = labels[number] not in labels[number + 1 : number + 2]  # said once if alike
+        for place, one in enumerate(pictures):
+            clean, attacked, change = line[4 * place : 4 * place + 3]
+            for ax, picture, said in (
+                (clean, one.clean, one.before),
+                (attacked, one.attacked, one.after),
+            ):
+                ax.imshow(picture, interpolation="nearest")
+                right = said == one.label
+                ax.set_title(
+                    f"{'✓' if right else '✗'} {_short(said)}",
+                    color=_RIGHT if right else _WRONG,
+                    fontsize="x-small",
+                )
+            if below:
+                attacked.set_xlabel(f"{_short(one.label)} (label)", fontsize="x-small")
+            change.imshow(one.amplified(factor), interpolation="nearest")
+            change.set_title(f"× {factor}", fontsize="x-small")
+    about = (
+        "Pictures clean, attacked (in 8 bits), and the change, around grey, times the factor above "
+        "it; with both decisions. Fixed pictures, whatever became of them, at the measured eps "
+        "where accuracy is nearest to 50%."
+    )
+    figure.set_label(f"{about} First training." if group.several else about)
+    return figure
+
+
+def amplification(pictures: Sequence[Attacked]) -> int:
+    """By what the changes of some pictures are multiplied, so that the largest just fits."""
+    largest = max(float(np.abs(one.change).max()) for one in pictures)
+    return max(1, int(127 / largest + 1e-3)) if largest else 1
+
+
+def _short(said: str | None) -> str:
+    """A decision in a panel's title."""
+    return "tie" if said is None else shown(textwrap.fill(said.replace("_", " "), 12))
+
+
+def _said(rows: Sequence[tuple[Result, Sequence[Attacked]]]) -> str:
+    sentences = [
+        f"{own.name} at eps {own.cell.severity}: "
+        + "; ".join(f"{p.label}, {p.before or 'tie'} then {p.after or 'tie'}" for p in pictures)
+        for own, pictures in rows
+    ]
+    about = "Pictures, their attacked versions and the changes; the label, and both decisions"
+    return f"{about}. {'. '.join(sentences)}."

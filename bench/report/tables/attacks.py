@@ -1,4 +1,4 @@
-"""Attacks: can an accuracy under one be believed? The worst case, smallest budgets, certificates.
+"""Attacks: can an accuracy under one be believed? Worst cases, smallest budgets, examples.
 
 An attack that fails says nothing of the classifier. Each check is named, and computed from what is
 stored: rows of this attack and of others at the same budget, and what was seen while attacking.
@@ -7,6 +7,7 @@ A: every check was made and passed. B: none failed, but some could not be made. 
 D: the attack was blind, or the verdict is not what it attacked: the number is no evidence.
 """
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from bench.data.images import UnreadablePicture
+from bench.perturb.attacks.base import unpacked_change, visible
 from bench.perturb.certified import radius
 from bench.report.outcomes import Number, same_samples, share, shared_samples
 from bench.report.ranking import RankedScores
 from bench.report.results import Result, ResultSet, pool
 from bench.report.spec import TableSpec, Value, captioned, counts_header, interval_name
+from bench.report.tables.diagnostics import showable
 from bench.stats import Interval
+from bench.store.store import Store
+from bench.util.errors import UserError
 
 # ------------------------------------------------------------------------------------------------
 # How much an accuracy under attack can be believed: checks of the attack, and a grade
@@ -518,3 +524,77 @@ def _said(own: Result) -> str:
         f"the class; a certificate is wrong with probability {asked['alpha']:g} at most "
         "(Clopper-Pearson)."
     )
+
+
+# ------------------------------------------------------------------------------------------------
+# Pictures that were attacked, to be shown: the same ones of every classifier, whatever became of
+# them.
+
+
+@dataclass(frozen=True, eq=False)
+class Attacked:
+    """A picture before and after an attack.
+
+    Attributes:
+        label: Its class.
+        clean: uint8 (H, W, 3).
+        change: What the attack added, float32 grey levels (H, W, 3).
+        before: Decision about the clean picture; None is a tie.
+        after: About the attacked one, which may have had more than 8 bits.
+    """
+
+    label: str
+    clean: NDArray[np.uint8]
+    change: NDArray[np.float32]
+    before: str | None
+    after: str | None
+
+    @property
+    def attacked(self) -> NDArray[np.uint8]:
+        """The adversarial picture in 8 bits."""
+        return np.clip(np.rint(self.clean + self.change), 0, 255).astype(np.uint8)
+
+    def amplified(self, factor: int) -> NDArray[np.uint8]:
+        """The change times a factor, around grey."""
+        return np.clip(np.rint(128 + factor * self.change), 0, 255).astype(np.uint8)
+
+
+def attacked_pictures(
+    group: ResultSet, store: Store
+) -> dict[str, list[tuple[Result, list[Attacked]]]]:
+    """By attack: a cell of each classifier, and its pictures that may be shown.
+
+    Of each classifier the budget at which its accuracy is nearest to one half, and the first
+    training.
+    """
+    kept: dict[str, list[tuple[Result, Result, dict[str, tuple[Any, float]]]]] = {}
+    for attack in group.perturbations("attack"):
+        for classifier in group.names:
+            pooled, clean = group.under(classifier, attack), group.reference(classifier, attack)
+            if clean is None:
+                continue
+            own = min(pooled, key=lambda one: abs(one.accuracy.value - 0.5)).results[0]
+            before = [one for one in clean.results if one.cell.seed == own.cell.seed]
+            found = store.examples(own.manifest)
+            if before and found:
+                kept.setdefault(attack, []).append((own, before[0], found))
+    opened = showable(store, kept[next(iter(kept))][0][0].manifest) if kept else None
+    if opened is None:
+        return {}
+    _, dataset = opened
+    samples = {sample.id: sample for sample in dataset.samples("test")}
+    shown: dict[str, list[tuple[Result, list[Attacked]]]] = {}
+    for attack, cells in kept.items():
+        for own, clean, changes in cells:
+            pictures = []
+            for name, packed in changes.items():
+                # It is no longer here, or not as it was.
+                with contextlib.suppress(UserError, UnreadablePicture, ValueError, OSError):
+                    picture = dataset.shown(samples[name])
+                    change = unpacked_change(*packed, picture)
+                    said = (one.outcomes.decision(name) for one in (clean, own))
+                    label = own.outcomes.label(name)
+                    pictures.append(Attacked(label, visible(picture), change, *said))
+            if pictures and own.manifest.inputs.get("data") == dataset.digest:
+                shown.setdefault(attack, []).append((own, pictures))
+    return shown

@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from bench.config import Config
+from bench.data.base import DataSet
+from bench.data.open import open_dataset
+from bench.perturb.base import Address, Batch
 from bench.report.outcomes import AccuracyEstimate, Number, shared_samples
 from bench.report.present import csv_cell
 from bench.report.results import Result, Results, ResultSet
 from bench.report.spec import TableSpec, Value, caption
 from bench.stats import Interval
-from bench.store.cells import Cell, pictures_of
+from bench.store.cells import Cell, Manifest, pictures_of
 from bench.store.store import Store
 from bench.util.errors import UserError
 from emodc import analysis
@@ -179,23 +183,13 @@ def _side(sample_id: str, result: Result, traced: Traced | None, judged: Result)
 def _pixels(
     store: Store, sample_id: str, cell: Cell, clean: Result
 ) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
-    """A picture of drawn or generated faces, clean and corrupted; draws are addressed.
-
-    Real faces are in no report: their owners give them out under agreements.
-    """
-    given = store.configs().get(cell.dataset)
-    if given is None or not store.is_drawn(clean.manifest):
+    """A picture that may be shown, clean and corrupted; draws are addressed."""
+    opened = showable(store, clean.manifest)
+    if opened is None or opened[0].clips is not None:
         return None, None
-    from bench.config import Config  # which imports torch, like all that opens data
-    from bench.data.open import open_dataset
-    from bench.perturb.base import Address, Batch
-
+    config, dataset = opened
     try:
-        config = Config.model_validate(given)
-        dataset = open_dataset(config.data, config.seed)
         [sample] = [s for s in dataset.samples("test") if s.id == sample_id]
-        if dataset.digest != clean.manifest.inputs.get("data"):
-            return None, None
         perturbation = next(
             p for p, _ in config.perturbations.members() if p.name == cell.perturbation
         )
@@ -205,6 +199,24 @@ def _pixels(
     except (UserError, ValueError, StopIteration, OSError):  # it is not here, or not as it was
         return None, None
     return batch.pictures[0], changed
+
+
+def showable(store: Store, manifest: Manifest) -> tuple[Config, DataSet] | None:
+    """The data set of a cell if its pictures may be shown, and are here as they were; its run.
+
+    Of drawn or generated faces: real ones are in no report, for their owners give them out under
+    agreements.
+    """
+    given = store.configs().get(manifest.cell.dataset)
+    if given is None or not store.is_drawn(manifest):
+        return None
+    try:
+        config = Config.model_validate(given)
+        dataset = open_dataset(config.data, config.seed, clips=config.clips)
+    except (UserError, ValueError, OSError):
+        return None
+    same = dataset.digest == manifest.inputs.get("data")
+    return (config, dataset) if same and dataset.synthetic else None
 
 
 def _changed(clean: Result, corrupted: Result) -> list[str]:

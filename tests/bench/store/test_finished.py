@@ -14,6 +14,7 @@ from support import TINY
 from bench.classifiers.checkpoints import checkpoint_folder, recipes
 from bench.config import load
 from bench.data.drawn import DrawnFaces
+from bench.report.figures.curves import example_drawings
 from bench.report.results import read
 from bench.store.store import Store
 from bench.sweep.plan import make_plan
@@ -48,6 +49,9 @@ def test_its_rows_traces_and_records_read_as_they_were_written() -> None:
     assert traces is not None and traces.errors.shape == (14, 7, 3)
     assert others is not None and others.null.shape == (7, 3)
     assert store.samples("faces", clean.inputs["data"]) is not None and not store.refused
+    attacked = [r.manifest for r in results.complete if r.cell.family == "attack"]
+    assert len(attacked) == 2 and not any(map(store.examples, attacked))  # from before there were
+    assert not list(example_drawings(results.groups[0], store))
 
 
 def test_checkpoints_are_looked_for_where_they_were_trained() -> None:

@@ -6,12 +6,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
+from support import write_pictures
 
 from bench.config import parse
+from bench.data.drawn import DrawnFaces
+from bench.report.figures.curves import amplification, example_drawings
 from bench.report.results import read
 from bench.report.tables import tables
-from bench.report.tables.attacks import evidence, warnings
+from bench.report.tables.attacks import attacked_pictures, evidence, warnings
 from bench.store.store import ATTACK_SCHEMA, Store
 from bench.sweep.run import run
 from bench.util.errors import UserError
@@ -62,14 +68,19 @@ def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def measured(
-        attacks: dict[str, Any], body: str = SOUND, out: str = "out", names=("one",), **execution
+        attacks: dict[str, Any],
+        body: str = SOUND,
+        out: str = "out",
+        names=("one",),
+        data: dict[str, Any] | None = None,
+        **execution,
     ) -> Path:
         (tmp_path / "zoo.py").write_text(HEAD.replace("BODY", body))
         sys.modules.pop("zoo", None)
         entry = {"kind": "python", "check_class_order": False}
         content = {
             "validation": False,
-            "data": {"kind": "faces", "train": 14, "val": 7, "test": 21},
+            "data": data or {"kind": "faces", "train": 14, "val": 7, "test": 21},
             "classifiers": {name: {**entry, "factory": f"zoo:{name}"} for name in names},
             "perturbations": {"attacks": attacks},
             "execution": {"workers": 1, "device": "cpu", **execution},
@@ -246,3 +257,113 @@ def test_early_decisions_under_attack_are_replayed_or_counted(tmp_path: Path) ->
         assert replayed[3].value == pytest.approx(live[3].value)
         assert replayed[6].value == pytest.approx(live[6].value)
         assert replayed[4].value == pytest.approx(100 * replayed[3].value / 84)
+
+
+# ------------------------------------------------------------------------------------------------
+# Pictures that are shown
+
+
+def kept(folder: Path) -> dict[str, dict[str, tuple[bytes, float]]]:
+    """What is kept of attacked pictures, by cell and sample."""
+    store, found = Store(folder), {}
+    for cell in store.planned():
+        manifest = store.manifest(cell)
+        assert manifest is not None
+        own = store.examples(manifest).items()
+        found[f"{cell.perturbation} {cell.severity}"] = {i: (c.tobytes(), m) for i, (c, m) in own}
+    return found
+
+
+def test_the_same_changes_are_kept_however_a_run_is_cut(measure) -> None:
+    attacks = {"pgd": [0.5, 4], "far": {"kind": "pgd", "eps": [200], "norm": "l2"}}
+    whole = kept(measure(attacks, batch_size=64, shards=1))
+    parts = kept(measure(attacks, out="b", batch_size=2, shards=5, workers=2))
+    assert whole == parts
+    assert not whole.pop("clean 0") and len(whole) == 3
+    assert all(list(own) == [f"test-0000{i}" for i in range(3)] for own in whole.values())
+    assert all(most == 4 for _, most in whole["pgd 4/255"].values())
+    assert all(0.45 < most < 0.51 for _, most in whole["pgd 0.5/255"].values())
+
+
+def test_what_is_shown_is_what_the_classifier_saw(measure) -> None:
+    folder = measure({"pgd": [1, 4], "fgsm": [4]}, shards=2)
+    (group,), store = read(folder).groups, Store(folder)
+    shown = attacked_pictures(group, store)
+    assert list(shown) == ["pgd", "fgsm"]
+    accuracy = {r.cell.severity: r.accuracy.value for r in group.under("one", "pgd")}
+    (own, pictures), *others = shown["pgd"]
+    nearest = min(accuracy, key=lambda eps: abs(accuracy[eps] - 0.5))
+    assert own.cell.severity == nearest and not others
+    rows = store.rows(own.manifest).set_index("sample_id")
+    clean = store.rows(group.clean("one").manifest).set_index("sample_id")
+    faces, net = DrawnFaces({"train": 14, "val": 7, "test": 21}), sys.modules["zoo"].one()
+    for sample, one in zip(faces.samples("test"), pictures, strict=False):
+        np.testing.assert_array_equal(one.clean, faces.picture(sample))
+        image = torch.from_numpy(one.attacked.transpose(2, 0, 1)[None] / np.float32(255))
+        logits = net(image).detach()[0].numpy()
+        np.testing.assert_allclose(logits, rows.loc[sample.id, "logits"], atol=1e-4)
+        decisions = rows.loc[sample.id, "prediction"], clean.loc[sample.id, "prediction"]
+        assert (one.after, one.before, one.label) == (*decisions, sample.label)
+
+
+def test_the_figure_has_pictures_changes_and_decisions(measure) -> None:
+    folder = measure({"pgd": [4]})
+    (group,), store = read(folder).groups, Store(folder)
+    ((_, pictures),) = attacked_pictures(group, store)["pgd"]
+    (drawing,) = example_drawings(group, store)
+    assert (drawing.name, drawing.chapter) == ("faces-pgd-examples", "attacks")
+    assert len(drawing.caption.split()) <= 40
+    assert amplification(pictures) == 31  # 4 x 31 fits in 127
+    panels = [ax for ax in drawing.figure.axes if ax.images]
+    assert len(panels) == 3 * len(pictures) == 9
+    for place, one in enumerate(pictures):
+        clean, attacked, change = (panel.images[0].get_array() for panel in panels[3 * place :][:3])
+        np.testing.assert_array_equal(clean, one.clean)
+        np.testing.assert_array_equal(attacked, one.attacked)
+        expected = 128 + 31 * (attacked.astype(int) - clean.astype(int))
+        np.testing.assert_array_equal(change, expected)
+        titles = [panel.get_title() for panel in panels[3 * place :][:3]]
+        marks = ["✓" if said == one.label else "✗" for said in (one.before, one.after)]
+        assert titles == [f"{marks[0]} {one.before}", f"{marks[1]} {one.after}", "× 31"]
+        assert f"{one.label}, {one.before} then {one.after}" in drawing.alt
+
+
+def test_nothing_of_a_persons_own_pictures_is_kept(measure, tmp_path: Path) -> None:
+    labels = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+    for split in ("train", "test"):
+        write_pictures(tmp_path / "own" / split, labels, 2)
+    folder = measure({"pgd": [4]}, data={"kind": "folder", "root": str(tmp_path / "own")})
+    assert not any(kept(folder).values())
+    parts = [pq.read_schema(path).names for path in folder.rglob("part-*.parquet")]
+    assert parts and not any("change" in names for names in parts)
+    assert not list(example_drawings(read(folder).groups[0], Store(folder)))
+
+
+def test_real_pictures_and_others_than_were_attacked_are_not_shown(
+    measure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = measure({"pgd": [4]})
+    store = Store(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(DrawnFaces, "synthetic", False)
+        assert not attacked_pictures(read(folder).groups[0], store)
+    assert attacked_pictures(read(folder).groups[0], store)
+    config = store.configs()["faces"]
+    store.write_plan(store.planned(), config | {"data": config["data"] | {"test": 28}})
+    assert not attacked_pictures(read(folder).groups[0], store)
+
+
+def test_a_damaged_change_is_told_not_shown_and_measured_again(measure) -> None:
+    folder = measure({"pgd": [4]}, shards=1)
+    before = kept(folder)
+    (path,) = (p for p in folder.rglob("part-*.parquet") if "change" in pq.read_schema(p).names)
+    table = pq.read_table(path)
+    changes = [None if one is None else one[::-1] for one in table["change"].to_pylist()]
+    place = table.column_names.index("change")
+    field = table.schema.field("change")
+    pq.write_table(table.set_column(place, field, pa.array(changes, field.type)), path)
+    results = read(folder)
+    (missing,) = results.missing
+    assert "not the file that was written" in missing.reason
+    assert not list(example_drawings(results.groups[0], Store(folder)))
+    assert kept(measure({"pgd": [4]}, shards=1)) == before

@@ -137,6 +137,21 @@ def test_another_target_makes_other_cells_of_noise_aware_evaluation_only(
     assert {key for key, value in aware.items() if changed[key] != value} == own
 
 
+def test_attacked_pictures_are_kept_of_the_same_samples_and_of_drawn_ones_alone() -> None:
+    def kept(limit: int | None, data: DrawnFaces) -> dict[str, set[str]]:
+        own = CONFIG.perturbations.model_copy(update={"attack_limit": limit})
+        plan = make_plan(CONFIG.model_copy(update={"perturbations": own}), data, WEIGHTS)
+        return {p.cell.family: {*p.examples} for p in plan}
+
+    first = {f"test-{number:05d}" for number in range(3)}
+    for limit in (3, 9, None):
+        assert kept(limit, FACES)["attack"] == first
+        assert not any(ids for family, ids in kept(limit, FACES).items() if family != "attack")
+    theirs = DrawnFaces(FACES.sizes)
+    theirs.synthetic = False  # as a person's own pictures are
+    assert not any(kept(None, theirs).values())
+
+
 def test_shards_partition_the_samples_in_order() -> None:
     planned = make_plan(CONFIG, FACES, WEIGHTS)[1]
     for count in (1, 2, 5, 100):

@@ -10,6 +10,7 @@ from toy_nets import Linear, blobs, trained
 
 from bench.perturb import ATTACKS
 from bench.perturb.attacks import BuiltIn, OfTorchattacks
+from bench.perturb.attacks.base import packed_change, unpacked_change, visible
 from bench.perturb.attacks.blackbox import RayS, Square
 from bench.perturb.attacks.gradient import (
     APGD,
@@ -266,3 +267,38 @@ def test_a_slow_down_brings_the_two_best_classes_together() -> None:
     assert np.median(after) < 0.25 * np.median(before)
     assert (after <= before + 1e-3).mean() > 0.9
     np.testing.assert_allclose(gap(torch.tensor([[1.0, 4.0, 2.5]]), labels), [-1.5])
+
+
+@pytest.mark.parametrize("largest", [1, 4, 100, 127])
+def test_a_change_in_8_bits_comes_back_exactly(largest: int) -> None:
+    draws = rng.generator("change", largest)
+    change = draws.integers(-largest, largest + 1, (8, 8, 3))
+    change[0, 0, 0] = -largest
+    clean = np.full((8, 8, 3), 128, np.uint8)
+    attacked = (clean + change).clip(0, 255).astype(np.uint8)
+    levels, found = packed_change(clean, attacked)
+    assert (levels.dtype, levels.min(), found) == (np.int8, -127, largest)
+    back = unpacked_change(levels, found, clean)
+    np.testing.assert_array_equal(np.rint(back), attacked.astype(int) - clean)
+    with pytest.raises(ValueError, match="reshape"):
+        unpacked_change(levels, found, clean[:4])
+
+
+def test_a_change_of_less_than_a_grey_level_is_kept_to_a_254th() -> None:
+    change = rng.generator("change").uniform(-0.5, 0.5, (8, 8, 3)).astype(np.float32)
+    levels, largest = packed_change(picture(), picture() + change)
+    assert largest == pytest.approx(np.abs(change).max(), abs=1e-5)
+    back = unpacked_change(levels, largest, picture())
+    np.testing.assert_allclose(back, change, atol=largest / 254 + 1e-5)
+    assert packed_change(picture(), picture())[1] == 0
+    assert not unpacked_change(*packed_change(picture(), picture()), picture()).any()
+
+
+def test_of_a_clip_the_middle_frame_is_kept_and_large_pictures_are_thinned() -> None:
+    clip = rng.generator("clip").integers(0, 256, (5, 300, 200, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(visible(clip), clip[2, ::3, ::3])
+    assert visible(clip[:, :128, :128]).shape == (128, 128, 3)
+    moved = clip ^ 1
+    levels, largest = packed_change(clip, moved)
+    back = visible(clip) + unpacked_change(levels, largest, clip)
+    np.testing.assert_array_equal(np.rint(back), visible(moved))
