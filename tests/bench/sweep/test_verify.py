@@ -94,6 +94,12 @@ def cheaper(rows: pd.DataFrame) -> None:
     rows["evaluations"] = rows["evaluations"] + 1
 
 
+def shift_one(rows: pd.DataFrame) -> None:
+    logits = list(rows["logits"])
+    logits[1] = np.asarray(logits[1]) + np.float32(1e-3)
+    rows["logits"] = logits
+
+
 def everything(out: Path) -> Verified:
     return verify(out, QUIET, samples=10**6)
 
@@ -121,6 +127,14 @@ def test_a_sound_run_is_verified_to_the_last_bit(finished: Path) -> None:
         ("emodc_amdit", "clean", cheaper),
         ("emodc_amdit", "gaussian_noise", swap_logits),
         ("emodc_amdit", "pgd", shift_logits),
+        ("test_resnet", "clean", shift_one),
+        ("test_resnet", "pgd", swap_logits),
+        ("test_resnet", "gaussian_blur", shift_one),
+        ("test_resnet", "gaussian_blur", cheaper),
+        ("emodc_amdit", "clean", shift_one),
+        ("emodc_amdit", "gaussian_noise", cheaper),
+        ("emodc_amdit", "pgd", shift_one),
+        ("emodc_amdit", "gaussian_blur", scale_logits),
     ],
 )
 def test_rows_that_are_consistent_and_wrong_are_found(
