@@ -3,15 +3,20 @@
     python -m benchmarks.planning [--shards 1000000] [--cells 100]
 
 It counts CPU seconds of all that `bench run` does before the first shard, its data and networks
-apart. And how soon is a finished run found? Bars: 10 s and 1 GB for a million shards; 2 s for a
-finished run of 100 cells, whose files are read and compared with their checksums.
+apart. And how soon is a finished run found? And what do workers of a cluster lose to being given
+their work, at shards of some three minutes on a simulated clock? Bars: 10 s and 1 GB for a million
+shards; 2 s for a finished run of 100 cells, whose files are read and compared with their checksums;
+2 % lost.
 """
 
 import argparse
+import heapq
+import itertools
 import resource
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +26,7 @@ from bench.config import parse
 from bench.data.open import open_dataset
 from bench.store.cells import Manifest
 from bench.store.store import Store
+from bench.sweep import on_ray
 from bench.sweep.plan import PlannedCell, Shard, make_plan, pending
 from bench.sweep.together import Together, WorkPart
 from bench.sweep.worker import Sharing
@@ -73,8 +79,83 @@ def opened(planned: PlannedCell, count: int, store: Store) -> list[Shard]:
     return todo
 
 
+class SimulatedCluster:
+    """What the driver asks of Ray, on a clock of its own; what the driver takes goes by on it.
+
+    Args:
+        workers: Of the cluster.
+        seconds: Of each shard, by name.
+        opens: Seconds of an actor's start, and of opening another classifier.
+    """
+
+    exceptions = SimpleNamespace(RayError=ConnectionError, RayTaskError=TimeoutError)
+
+    def __init__(self, workers: int, seconds: dict[str, float], opens: float) -> None:
+        self.workers, self.seconds, self.opens = workers, seconds, opens
+        self.now, self.seen = 0.0, time.process_time()
+        self.ends: list[tuple[float, int]] = []
+        self.calls = itertools.count()
+
+    def call(self, seconds: float) -> int:
+        """Begin something; its reference."""
+        self.go_on()
+        reference = next(self.calls)
+        heapq.heappush(self.ends, (self.now + seconds, reference))
+        return reference
+
+    def go_on(self) -> None:
+        """The driver's own seconds."""
+        spent = time.process_time()
+        self.now, self.seen = self.now + spent - self.seen, spent
+
+    def wait(self, pending: list[int], timeout: float) -> tuple[list[int], list[int]]:
+        """Until the first of what goes on ends."""
+        self.go_on()
+        end, reference = heapq.heappop(self.ends)
+        self.now = max(self.now, end)
+        return [reference], []
+
+    def get(self, reference: int) -> None:
+        """It did its work."""
+
+    def kill(self, actor: Any) -> None:
+        """It has no more to do."""
+
+    def cluster_resources(self) -> dict[str, float]:
+        """Of all nodes."""
+        return {"CPU": float(self.workers)}
+
+
+class SimulatedActor:
+    """A worker of a simulated cluster."""
+
+    def __init__(self, cluster: SimulatedCluster) -> None:
+        self.cluster = cluster
+        self.held: tuple[str, int] | None = None  # the classifier that it has open
+        self.ready = SimpleNamespace(remote=lambda: cluster.call(cluster.opens))
+        self.run = SimpleNamespace(remote=self._run)
+
+    def _run(self, shard: Shard) -> int:
+        group = on_ray.group_of(shard)
+        opens = self.cluster.opens if self.held != group else 0.0
+        self.held = group
+        return self.cluster.call(opens + self.cluster.seconds[shard.name])
+
+
+def lost_share(shards: list[Shard], workers: int, config: Any, folder: Path) -> float:
+    """Share of the workers' time in which they compute no shard: starts, openings, waiting."""
+    lengths = np.random.default_rng(0).uniform(90, 270, len(shards))
+    seconds = {shard.name: float(own) for shard, own in zip(shards, lengths, strict=True)}
+    cluster = SimulatedCluster(workers, seconds, 5.0)
+    queue = on_ray._Queue(shards, seconds)
+    driver = on_ray._Driver(cluster, lambda: SimulatedActor(cluster), queue, 0.0, config, folder)
+    assert sum(1 for _ in driver.run(len(shards))) == len(shards)
+    cluster.go_on()
+    return 1 - sum(seconds.values()) / (workers * cluster.now)
+
+
 def main() -> None:
-    """Measure both."""
+    """Measure all three."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--shards", type=int, default=1_000_000)
     parser.add_argument("--cells", type=int, default=100)
@@ -107,6 +188,10 @@ def main() -> None:
         left = [shard for cell in chosen for shard in pending(cell, 2, Store(Path(folder)))]
         spent = time.perf_counter() - start
         print(f"{len(chosen)} finished cells recognised in {spent:.2f} s, {len(left)} shards left")
+        for workers in (8, 64):
+            some = todo[:: max(1, len(todo) // (100 * workers))]
+            share = lost_share(some, workers, config, Path(folder))
+            print(f"{workers} workers lose {share:.2%} at {len(some):,} shards of 3 minutes")
 
 
 if __name__ == "__main__":
