@@ -88,13 +88,6 @@ EXAMPLE_SCHEMA = pa.schema([("change", pa.list_(pa.int8())), ("largest", pa.floa
 
 Kind = Literal["part", "trace", "prompts"]
 
-#: Names of further columns, as parts have them.
-_FURTHER = (
-    ATTACK_SCHEMA.names,
-    EXAMPLE_SCHEMA.names,
-    [*ATTACK_SCHEMA.names, *EXAMPLE_SCHEMA.names],
-)
-
 _OTHER_PREDICTIONS = "has predictions that are not the highest of their logits"
 
 #: Where the metadata of a Parquet file say what it is of, as JSON.
@@ -567,7 +560,8 @@ class Store:
         """The rows of a shard, if they agree with themselves."""
         path, cell = self._path(manifest, "part", shard), manifest.cell
         table = self._read(manifest, "part", shard)
-        if table.schema.names[len(ROW_SCHEMA) :] in _FURTHER:
+        facts, examples = ATTACK_SCHEMA.names, EXAMPLE_SCHEMA.names
+        if table.schema.names[len(ROW_SCHEMA) :] in (facts, examples, facts + examples):
             table = table.select(ROW_SCHEMA.names)
         if not table.schema.equals(ROW_SCHEMA):
             raise _wrong(path, "has other columns than rows have")

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from emodc import EmoDC
+from emodc.diffusion.measuring import resolve_precision
 from emodc.diffusion.noise import step_noise
 
 IDS = ["a", "b", "c"]
@@ -138,3 +139,16 @@ def test_weighted_errors_are_those_of_the_target(tiny_emodc: EmoDC, images: torc
     plain = tiny_emodc.trace(picture).errors
     tiny_emodc.evaluation = dataclasses.replace(tiny_emodc.evaluation, weighting="target")
     assert torch.equal(plain, tiny_emodc.trace(picture).errors)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "dtype"),
+    [("amx_bf16", torch.bfloat16), ("avx512_bf16", torch.bfloat16), ("avx512_f", torch.float32)],
+)
+def test_auto_is_bfloat16_where_a_processor_multiplies_it(
+    instructions: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instructions: True})
+    cpu = torch.device("cpu")
+    assert resolve_precision("auto", cpu) == dtype
+    assert resolve_precision("float32", cpu) == torch.float32

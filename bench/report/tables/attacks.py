@@ -586,6 +586,8 @@ def attacked_pictures(
     shown: dict[str, list[tuple[Result, list[Attacked]]]] = {}
     for attack, cells in kept.items():
         for own, clean, changes in cells:
+            if own.manifest.inputs.get("data") != dataset.digest:
+                continue
             pictures = []
             for name, packed in changes.items():
                 # It is no longer here, or not as it was.
@@ -595,6 +597,6 @@ def attacked_pictures(
                     said = (one.outcomes.decision(name) for one in (clean, own))
                     label = own.outcomes.label(name)
                     pictures.append(Attacked(label, visible(picture), change, *said))
-            if pictures and own.manifest.inputs.get("data") == dataset.digest:
+            if pictures:
                 shown.setdefault(attack, []).append((own, pictures))
     return shown
