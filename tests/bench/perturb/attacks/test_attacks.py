@@ -1,6 +1,8 @@
 """What holds for every attack: one table of them, whatever their kind and norm."""
 
 import dataclasses
+import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -157,15 +159,20 @@ N = 300
 EPS = 8 / 255
 
 
-@pytest.fixture(scope="module")
-def toys() -> tuple[torch.Tensor, torch.Tensor]:
-    pictures, labels = blobs(N, 2)
+def batch(classes: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+    pictures, labels = blobs(N, 2, classes)
     images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().contiguous() / 255
     return images, torch.from_numpy(labels)
 
 
-def wrong(images: torch.Tensor, labels: torch.Tensor) -> float:
-    return float((trained()(images).argmax(1) != labels).double().mean())
+@pytest.fixture(scope="module")
+def toys() -> tuple[torch.Tensor, torch.Tensor]:
+    return batch()
+
+
+def wrong(images: torch.Tensor, labels: torch.Tensor, network: nn.Module | None = None) -> float:
+    answers = (network or trained())(images).argmax(1)
+    return float((answers != labels).double().mean())
 
 
 @pytest.mark.parametrize(
@@ -223,6 +230,38 @@ def test_success_is_within_a_point_of_torchattacks(
     assert 0.2 < rates[1] < 0.97
     # A stronger one is no fault. Square is a random search, whose seeds differ by two points.
     assert rates[0] >= rates[1] - (0.03 if theirs == "Square" else 0.01), rates
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize(
+    ("loss", "classes"), [("ce", 3), ("dlr", 3), ("ce", 7), ("dlr", 7), ("targeted", 7)]
+)
+def test_success_is_within_a_point_of_adv_lib(
+    loss: str, classes: int, norm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its plots need a package that does not install everywhere; its attacks do without.
+    monkeypatch.setitem(sys.modules, "visdom", mock.MagicMock())
+    theirs = pytest.importorskip("adv_lib.attacks.auto_pgd")
+    network = trained(classes)
+    images, labels = batch(classes)
+    eps, order = (EPS, float("inf")) if norm == "linf" else (EPS * 12, 2)
+    with rng.fenced("theirs"):
+        if loss == "targeted":
+            ours: BuiltIn = TargetedAPGD(steps=10, norm=norm)
+            expected = theirs.apgd_targeted(network, images, labels, eps, order, n_iter=10)
+        else:
+            ours = (APGD if loss == "ce" else APGDOnRatio)(steps=10, norm=norm)
+            expected = theirs.apgd(
+                network, images, labels, eps, order, n_iter=10, loss_function=loss
+            )
+    found = []
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        with rng.fenced("ours", number):
+            victim = Victim(network, int(label), lambda x: x)
+            found.append(ours.attacked(image[None], label[None], victim, eps).detach())
+    rates = [wrong(one, labels, network) for one in (torch.cat(found), expected)]
+    assert 0.2 < rates[1] < 0.99
+    assert rates[0] >= rates[1] - 0.01, rates
 
 
 @pytest.mark.parametrize("classes", [2, 7])
