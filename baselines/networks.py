@@ -1,15 +1,17 @@
-"""The discriminative networks: timm architectures, trained from scratch at face size.
+"""The discriminative networks: timm's architectures at face size, and networks of FER papers.
 
 resnet18    He et al. 2016 (arXiv 1512.03385); timm's implementation, unchanged.
 vit_small   Dosovitskiy et al. 2021 (arXiv 2010.11929), 6 layers of width 192, with the
             convolutional stem of Xiao et al. 2021 (arXiv 2106.14881) in place of patch embedding:
             with plain patches a ViT stays at chance on a few thousand pictures.
+ma_net, dcs, poster++   of FER papers, at their own size; see `baselines.fer`.
 Any other timm name is built with `timm.create_model`.
 """
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,12 +25,17 @@ from timm.layers import HybridEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from baselines.fer import ARCHITECTURES
 from baselines.fer.dan import DAN
 from baselines.fer.eac import EAC
 from baselines.fer.scn import SCN
 from baselines.packaged import PACKAGES, PackagedNetwork
 
 INPUT_SIZE = 64
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+
+#: Networks of FER papers that are trained as a whole, not as a head on a ResNet.
+WHOLE = ("ma_net", "dcs", "poster++")
 
 #: Heads of FER papers that a ResNet can have in the place of its linear layer.
 HEADS: Mapping[str, Any] = {"scn": SCN, "dan": DAN, "eac": EAC}
@@ -68,37 +75,43 @@ def vit_small(num_classes: int) -> VisionTransformer:
     return network
 
 
-def require_architecture(name: str, head: str | None = None) -> None:
-    """Refuse what cannot be trained at face size. No network is made, and nothing fetched.
+def require_architecture(name: str, head: str | None = None, size: int = INPUT_SIZE) -> None:
+    """Refuse what cannot be trained at a size. No network is made, and nothing fetched.
 
     Args:
         name: See `FaceClassifier`.
         head: See `FaceClassifier`.
+        size: See `FaceClassifier`.
 
     Raises:
         ValueError: If it is no architecture of timm's (names that point elsewhere, such as
-            "hf-hub:...", are none), or one whose input size is fixed.
+            "hf-hub:...", are none), or one whose input size is fixed and another.
     """
     if head is not None and head not in HEADS:
         raise ValueError(f"there is no head called {head!r}, but {', '.join(HEADS)}")
     if head is not None and (
-        name == "vit_small"
+        name in ("vit_small", *WHOLE)
         or (timm.is_model(name) and not timm.models.is_model_in_modules(name, ["resnet"]))
     ):
         raise ValueError(f"{head} needs the maps of a ResNet, such as resnet18, not {name}.")
+    fixed = ARCHITECTURES[name].size if name in WHOLE else None
     if name == "vit_small":
-        return
-    if not timm.is_model(name):
-        known = ["vit_small", *timm.list_models()]
+        fixed = INPUT_SIZE
+    elif name in HEADS:
+        raise ValueError(f"{name} is a head on a ResNet: architecture: resnet18, objective: {name}")
+    elif name not in WHOLE and not timm.is_model(name):
+        known = ["vit_small", *WHOLE, *timm.list_models()]
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.7)
         hint = f"Did you mean {' or '.join(near)}?" if near else "timm.list_models() lists them."
         raise ValueError(f"timm has no architecture called {name!r}. {hint}")
-    published = timm.get_pretrained_cfg(name.partition(".")[0])  # less the tag of weights
-    if published is not None and published.fixed_input_size:
+    elif name not in WHOLE:
+        published = timm.get_pretrained_cfg(name.partition(".")[0])  # less the tag of weights
+        if published is not None and published.fixed_input_size:
+            fixed = published.input_size[-1]
+    if fixed not in (None, size):
         raise ValueError(
-            f"{name} takes pictures of {published.input_size[-1]} px alone, and baselines are "
-            f"trained at {INPUT_SIZE} px. Choose an architecture of any size, such as resnet18, "
-            "convnext_tiny or vit_small."
+            f"{name} takes pictures of {fixed} px alone, not of {size}. Set image_size: {fixed}, "
+            "or choose an architecture of any size, such as resnet18 or convnext_tiny."
         )
 
 
@@ -106,37 +119,53 @@ class FaceClassifier(nn.Module):
     """A network behind the bench's contract: images in [0, 1] of any size in, logits out.
 
     Args:
-        architecture: "resnet18", "vit_small" or any timm model name.
+        architecture: "resnet18", "vit_small", a name in `WHOLE`, or any timm model name.
         classes: Class names in logit order.
         head: "scn", "dan" or "eac" of `baselines.fer` on a ResNet; None for a linear layer.
+        size: Height and width that pictures are brought to.
+        normalisation: Mean and standard deviation of the three channels, of pictures in [0, 1];
+            networks of FER papers have their own.
 
     Raises:
         ValueError: See `require_architecture`.
     """
 
     network: Any
+    mean: Tensor
+    std: Tensor
 
     def __init__(
-        self, architecture: str, classes: tuple[str, ...], head: str | None = None
+        self,
+        architecture: str,
+        classes: tuple[str, ...],
+        head: str | None = None,
+        *,
+        size: int = INPUT_SIZE,
+        normalisation: tuple[Sequence[float], Sequence[float]] = (MEAN, STD),
     ) -> None:
         super().__init__()
-        require_architecture(architecture, head)
+        require_architecture(architecture, head, size)
         self.architecture, self.classes, self.head = architecture, classes, head
+        self.size, self.normalisation = size, normalisation
         if head is not None:
             trunk = timm.create_model(architecture, num_classes=0, global_pool="")
             self.network = HEADS[head](len(classes), trunk)
         elif architecture == "vit_small":
             self.network = vit_small(len(classes))
+        elif architecture in WHOLE:
+            self.network = ARCHITECTURES[architecture](len(classes))
+            self.normalisation = self.network.mean, self.network.std
         else:
             self.network = timm.create_model(architecture, num_classes=len(classes))
+        for name, values in zip(("mean", "std"), self.normalisation, strict=True):
+            own = torch.tensor(values, dtype=torch.float32)[:, None, None]
+            self.register_buffer(name, own, persistent=False)
 
     def prepared(self, images: Tensor) -> Tensor:
         """What the network is given, of float32 RGB images (B, 3, H, W) in [0, 1]."""
-        if images.shape[-2:] != (INPUT_SIZE, INPUT_SIZE):
-            images = F.interpolate(
-                images, (INPUT_SIZE, INPUT_SIZE), mode="bilinear", antialias=True
-            )
-        return (images - 0.5) / 0.25
+        if images.shape[-2:] != (self.size, self.size):
+            images = F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
+        return (images - self.mean) / self.std
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits float32 (B, K) of float32 RGB images (B, 3, H, W) in [0, 1]."""
@@ -146,6 +175,64 @@ class FaceClassifier(nn.Module):
         """The same, of images as the network is given them."""
         logits: Tensor = self.network(images)
         return logits.to(torch.float32)
+
+
+# ------------------------------------------------------------------------------------------------
+# Weights to start from. What tells other classes apart stays as it was drawn.
+
+
+def start_from(classifier: FaceClassifier, tensors: Mapping[str, Any], part: str = "") -> None:
+    """Give a network, or a part of it, weights that were trained elsewhere.
+
+    Args:
+        classifier: Takes them. Of a head on a ResNet, the ResNet does.
+        tensors: By the names of the architecture, as timm or a released file has them.
+        part: Name of a module of the network, such as "ir_back" of dcs; all of it if empty.
+
+    Raises:
+        ValueError: If there is no such part, or, the last layer apart, one of its weights is
+            missing, of another shape, or strange.
+    """
+    whole = classifier.network if classifier.head is None else classifier.network.trunk
+    try:
+        network = whole.get_submodule(part)
+    except AttributeError as error:
+        known = ", ".join(name for name, _ in whole.named_children())
+        raise ValueError(f"{classifier.architecture} has no part {part!r}, but {known}") from error
+    heads = getattr(whole, "pretrained_cfg", {}).get("classifier", "head")
+    heads = (heads,) if isinstance(heads, str) else tuple(heads)
+    if classifier.architecture in WHOLE:
+        count = len(classifier.classes)
+        layers = (name for name, m in whole.named_modules() if isinstance(m, nn.Linear))
+        heads = tuple(n for n in layers if whole.get_submodule(n).out_features == count)
+    ignored = [f"{name}.*" for name in heads] + list(getattr(whole, "dead", ()))
+    before = f"{part}." if part else ""
+    own = network.state_dict()
+    used = {
+        name: value
+        for name, value in tensors.items()
+        if not any(fnmatchcase(before + name, pattern) for pattern in ignored)
+    }
+    for name, value in used.items():
+        if name not in own:
+            raise ValueError(f"it has {name}, which {part or classifier.architecture} has not")
+        if value.shape != own[name].shape:
+            raise ValueError(
+                f"{name} is {tuple(value.shape)} there, and {tuple(own[name].shape)} here"
+            )
+    for name in own:
+        optional = name.endswith("num_batches_tracked") or any(
+            fnmatchcase(before + name, pattern) for pattern in ignored
+        )
+        if name not in used and not optional:
+            raise ValueError(f"it lacks {name}")
+    network.load_state_dict(used, strict=False)
+
+
+def published_normalisation(architecture: str) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and standard deviation that timm's weights of an architecture were trained with."""
+    published = timm.get_pretrained_cfg(architecture) if timm.is_model(architecture) else None
+    return (MEAN, STD) if published is None else (published.mean, published.std)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -161,8 +248,11 @@ def save(classifier: FaceClassifier | PackagedNetwork, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(classifier.state_dict(), folder / "model.safetensors")
     card: dict[str, Any] = {"architecture": classifier.architecture, "classes": classifier.classes}
-    if isinstance(classifier, FaceClassifier) and classifier.head is not None:
-        card["head"] = classifier.head
+    if isinstance(classifier, FaceClassifier):
+        mean, std = classifier.normalisation
+        usual = {"head": None, "size": INPUT_SIZE, "mean": list(MEAN), "std": list(STD)}
+        own = {"head": classifier.head, "size": classifier.size, "mean": [*mean], "std": [*std]}
+        card |= {name: value for name, value in own.items() if value != usual[name]}
     (folder / "classifier.json").write_text(json.dumps(card, indent=2) + "\n")
 
 
@@ -179,7 +269,11 @@ def load(folder: Path) -> FaceClassifier | PackagedNetwork:
             classifier = PACKAGES[card["architecture"]].network()
         else:
             classifier = FaceClassifier(
-                card["architecture"], tuple(card["classes"]), card.get("head")
+                card["architecture"],
+                tuple(card["classes"]),
+                card.get("head"),
+                size=card.get("size", INPUT_SIZE),
+                normalisation=(card.get("mean", MEAN), card.get("std", STD)),
             )
         classifier.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

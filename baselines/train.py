@@ -1,9 +1,9 @@
 """Training a discriminative baseline: cross-entropy with AdamW, as a resumable sequence of steps.
 
 The weights kept are those with the best validation accuracy among the validations done so far
-(never the test set's choice); the earliest wins a tie. Adversarial training, mixup and SAM change
-the loss or the step, and the objectives of three papers replace the loss; all are off unless asked
-for.
+(never the test set's choice); the earliest wins a tie. Adversarial training, mixup, CutMix and SAM
+change the loss or the step, the objectives of four papers replace the loss, and averaged weights
+(EMA) take the place of the last ones; all are off unless asked for.
 """
 
 from abc import abstractmethod
@@ -15,7 +15,9 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 import numpy as np
 import torch
 import torch.nn.functional as F
+from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.transforms import v2
 from typing_extensions import override
 
@@ -25,7 +27,7 @@ from baselines.fer.scn import ranking_loss, relabelled
 from baselines.networks import FaceClassifier
 
 # ------------------------------------------------------------------------------------------------
-# The training losses of SCN, DAN and EAC, for a ResNet of any size.
+# The training losses of SCN, DAN and EAC, for a ResNet of any size, and of MA-Net.
 #
 # scn   Wang et al. 2020: cross-entropy of certainty-scaled logits, and the ranking of a batch's
 #       certain pictures above its uncertain ones; late in training, what is surely another class is
@@ -33,6 +35,7 @@ from baselines.networks import FaceClassifier
 # dan   Wen et al. 2021: cross-entropy, affinity to learned class centres, partition of the heads.
 # eac   Zhang et al. 2022: cross-entropy, and equal attention maps of a picture and of its mirror
 #       image. The picture is shown with a rectangle erased if `augmentation` says so.
+# ma_net Zhao et al. 2021: cross-entropies of both branches, weighted as their logits are.
 #
 # The networks and formulas are those of `baselines.fer`. Differs from the papers: the optimiser,
 # schedule, size and steps are the trainer's.
@@ -134,6 +137,20 @@ class AttentionConsistency(HeadObjective):
         return entropy + self.weight * consistency_loss(maps, mirrored)
 
 
+class TwoBranches(HeadObjective):
+    """MA-Net's."""
+
+    @override
+    def forward(
+        self, classifier: FaceClassifier, images: Tensor, labels: Tensor, smoothing: float
+    ) -> Tensor:
+        local, whole = (
+            F.cross_entropy(logits, labels, label_smoothing=smoothing)
+            for logits in classifier.network.branches(classifier.prepared(images))
+        )
+        return 0.6 * local + 0.4 * whole
+
+
 #: By name: the objective of a classifier and of all training labels, int64 (N,).
 OBJECTIVES: dict[str, Callable[[FaceClassifier, Tensor], HeadObjective]] = {
     "scn": lambda classifier, labels: SelfCure(labels),
@@ -141,6 +158,7 @@ OBJECTIVES: dict[str, Callable[[FaceClassifier, Tensor], HeadObjective]] = {
         len(classifier.classes), classifier.network.trunk.num_features
     ),
     "eac": lambda classifier, labels: AttentionConsistency(),
+    "ma_net": lambda classifier, labels: TwoBranches(),
 }
 
 
@@ -298,6 +316,7 @@ def augmented(images: Tensor, names: Sequence[str]) -> Tensor:
 
 
 Network = TypeVar("Network", bound=nn.Module)
+Schedule = Literal["cosine", "linear", "constant"]
 
 
 @dataclass(frozen=True)
@@ -306,9 +325,14 @@ class BaselineTrainConfig:
 
     Attributes:
         steps: Optimiser steps.
-        learning_rate: Peak rate; linear warm-up, then a cosine to zero.
+        learning_rate: Peak rate, after a linear warm-up.
+        schedule: How it falls: to zero by a cosine or linearly, or not.
         warmup: Share of the steps that warm up.
         weight_decay: Of AdamW.
+        layer_decay: Each layer's rate over that of the layer above it, the last one's being 1; in
+            (0, 1] (Clark et al. 2020, arXiv 2003.10555; layers as timm groups them).
+        ema: Decay of averaged weights, in [0, 1), which are then validated and kept; 0 averages
+            none.
         label_smoothing: Of the cross-entropy.
         validate_every: Steps between validations.
         bfloat16: Whether the network computes in bfloat16 (parameters stay float32).
@@ -316,25 +340,35 @@ class BaselineTrainConfig:
             validation accuracy under that attack.
         mixup: Concentration of the Beta distribution that mixes pairs of pictures (Zhang et al.
             2018, arXiv 1710.09412); 0 mixes none.
+        cutmix: The same of rectangles that are put from one picture into another (Yun et al. 2019,
+            arXiv 1905.04899); with both, batches take turns by chance.
         sam: Radius of sharpness-aware minimisation; 0 takes plain steps.
         seed: Of the attacks and of mixup.
     """
 
     steps: int = 625
     learning_rate: float = 1e-3
+    schedule: Schedule = "cosine"
     warmup: float = 0.1
     weight_decay: float = 0.05
+    layer_decay: float = 1.0
+    ema: float = 0.0
     label_smoothing: float = 0.1
     validate_every: int = 125
     bfloat16: bool = False
     adversarial: AdversarialTraining | None = None
     mixup: float = 0.0
+    cutmix: float = 0.0
     sam: float = 0.0
     seed: int = 0
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
         warm = min(1.0, (step + 1) / max(1.0, self.warmup * self.steps))
+        if self.schedule == "constant":
+            return self.learning_rate * warm
+        if self.schedule == "linear":
+            return self.learning_rate * warm * (1.0 - step / self.steps)
         cosine = 0.5 * (1.0 + torch.cos(torch.tensor(torch.pi * step / self.steps)).item())
         return self.learning_rate * warm * cosine
 
@@ -371,7 +405,7 @@ class BaselineTrainer(Generic[Network]):
         self._validation = validation
         self._best = _copy(classifier.state_dict())
         self._optimizer = torch.optim.AdamW(
-            classifier.parameters(),
+            _layers(classifier, config),
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
             fused=True,
@@ -379,6 +413,13 @@ class BaselineTrainer(Generic[Network]):
         if objective is not None and (own := list(objective.parameters())):
             self._optimizer.add_param_group({"params": own, "weight_decay": 0.0})
         self._sharpness = SharpnessAware(self._optimizer, config.sam) if config.sam else None
+        self._average = (
+            AveragedModel(
+                classifier, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True
+            )
+            if config.ema
+            else None
+        )
 
     @property
     def finished(self) -> bool:
@@ -395,10 +436,12 @@ class BaselineTrainer(Generic[Network]):
         if self.objective is not None:
             labels = self.objective.labels(given)
         for group in self._optimizer.param_groups:
-            group["lr"] = self.config.rate(self.position)
+            group["lr"] = self.config.rate(self.position) * group.get("lr_scale", 1.0)
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._update(images, labels)
         self.position += 1
+        if self._average is not None:
+            self._average.update_parameters(self.classifier)
         if self.objective is not None:
             self.objective.finish(given, self.position / self.config.steps)
         if self.position % self.config.validate_every == 0 or self.position == self.config.steps:
@@ -428,18 +471,25 @@ class BaselineTrainer(Generic[Network]):
                 return loss
             if config.adversarial is not None:
                 return config.adversarial.loss(self.classifier, images, labels, smoothing, draws)
-            if not config.mixup:
+            if not config.mixup and not config.cutmix:
                 logits = self.classifier(images)
                 return F.cross_entropy(logits, labels, label_smoothing=smoothing)
             order = torch.randperm(len(images), generator=draws).to(images.device)
-            share = _beta(config.mixup, draws)
-            logits = self.classifier(share * images + (1 - share) * images[order])
+            both = config.mixup and config.cutmix
+            cut = torch.rand((), generator=draws) < 0.5 if both else bool(config.cutmix)
+            if cut:
+                mixed, share = _pasted(images, images[order], config.cutmix, draws)
+            else:
+                share = _beta(config.mixup, draws)
+                mixed = share * images + (1 - share) * images[order]
+            logits = self.classifier(mixed)
             first = F.cross_entropy(logits, labels, label_smoothing=smoothing)
             second = F.cross_entropy(logits, labels[order], label_smoothing=smoothing)
             return share * first + (1 - share) * second
 
     def best(self) -> Network:
         """The classifier with the weights chosen on the validation set."""
+        self._judged.load_state_dict(self._best)
         self.classifier.load_state_dict(self._best)
         return self.classifier.eval()
 
@@ -451,6 +501,7 @@ class BaselineTrainer(Generic[Network]):
             "best": self._best,
             "best_accuracy": self.best_accuracy,
             "optimizer": self._optimizer.state_dict(),
+            **({} if self._average is None else {"average": self._average.state_dict()}),
             **({} if self.objective is None else {"objective": self.objective.state_dict()}),
         }
 
@@ -458,6 +509,8 @@ class BaselineTrainer(Generic[Network]):
         """Continue from a `state_dict()`."""
         self.classifier.load_state_dict(state["classifier"])
         self._optimizer.load_state_dict(state["optimizer"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
         if self.objective is not None:
             self.objective.load_state_dict(state["objective"])
         self._best = _copy(state["best"])
@@ -467,12 +520,12 @@ class BaselineTrainer(Generic[Network]):
     def _validate(self) -> None:
         accuracy = self.validation_accuracy(self.config.adversarial)
         if accuracy > self.best_accuracy:
-            self.best_accuracy, self._best = accuracy, _copy(self.classifier.state_dict())
+            self.best_accuracy, self._best = accuracy, _copy(self._judged.state_dict())
 
     def validation_accuracy(self, attack: AdversarialTraining | None = None) -> float:
         """Accuracy of the present weights in [0, 1], on attacked pictures if an attack is given."""
-        self.classifier.eval()
-        device = next(self.classifier.parameters()).device
+        judged = self._judged.eval()
+        device = next(judged.parameters()).device
         draws = torch.Generator().manual_seed(self.config.seed)
         images, labels = self._validation
         correct = 0
@@ -480,16 +533,49 @@ class BaselineTrainer(Generic[Network]):
         for batch, truth in zip(images.split(rows), labels.split(rows), strict=True):
             pictures, named = batch.to(device).float() / 255.0, truth.to(device)
             if attack is not None:
-                pictures = attack.attacked(self.classifier, pictures, named, draws)
+                pictures = attack.attacked(judged, pictures, named, draws)
             with torch.no_grad():
-                correct += int((self.classifier(pictures).argmax(1) == named).sum())
+                correct += int((judged(pictures).argmax(1) == named).sum())
         return correct / len(labels)
+
+    @property
+    def _judged(self) -> nn.Module:
+        """The network with the weights that count now."""
+        return self.classifier if self._average is None else self._average.module
+
+
+def _layers(classifier: nn.Module, config: BaselineTrainConfig) -> Any:
+    """What the optimiser is given: parameters, or groups of them whose "lr_scale" differs."""
+    if config.layer_decay == 1:
+        return classifier.parameters()
+    groups = param_groups_layer_decay(
+        classifier.network, config.weight_decay, layer_decay=config.layer_decay
+    )
+    return groups
 
 
 def _beta(concentration: float, draws: torch.Generator) -> float:
     """A draw of Beta(a, a)."""
     numbers = np.random.default_rng(int(torch.randint(2**62, (), generator=draws)))
     return float(numbers.beta(concentration, concentration))
+
+
+def _pasted(
+    images: Tensor, others: Tensor, concentration: float, draws: torch.Generator
+) -> tuple[Tensor, float]:
+    """Pictures with a rectangle of others in them, and the share of their area that is their own.
+
+    The rectangle has the picture's proportions and its centre anywhere; what would lie outside is
+    cut off, so the share is that of the pixels and not the one that was drawn.
+    """
+    height, width = images.shape[-2:]
+    side = (1 - _beta(concentration, draws)) ** 0.5
+    y, x = (float(torch.rand((), generator=draws)) * length for length in (height, width))
+    top, bottom = (min(max(round(y + d * side * height / 2), 0), height) for d in (-1, 1))
+    left, right = (min(max(round(x + d * side * width / 2), 0), width) for d in (-1, 1))
+    mixed = images.clone()
+    mixed[..., top:bottom, left:right] = others[..., top:bottom, left:right]
+    return mixed, 1 - (bottom - top) * (right - left) / (height * width)
 
 
 def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

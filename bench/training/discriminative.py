@@ -46,37 +46,40 @@ def train_baseline(spec: "BaselineClassifier", job: TrainingJob) -> None:
     """Train the network of a recipe into its folder.
 
     Raises:
-        UserError: If timm does not know the architecture.
+        UserError: If timm does not know the architecture, or weights to start from do not fit.
     """
     with rng.fenced(job.recipe["seed"], "weights", spec.architecture):
         try:
-            classifier = baselines.FaceClassifier(
-                spec.architecture, job.data.dataset.classes, spec.objective
-            )
+            classifier = spec.start(job.name, job.data.dataset.classes)
         except RuntimeError as error:
             raise UserError(
                 f"classifier {job.name!r}: timm has no architecture {spec.architecture!r} "
                 f"({error})."
             ) from error
-    images, labels = job.data.split("train")
+    images, labels = job.data.split("train", spec.image_size)
     objective = None
-    if spec.objective is not None:
-        with rng.fenced(job.recipe["seed"], "objective", spec.objective):
-            objective = OBJECTIVES[spec.objective](classifier, labels).to(job.loop.device)
+    if spec.loss is not None:
+        with rng.fenced(job.recipe["seed"], "objective", spec.loss):
+            objective = OBJECTIVES[spec.loss](classifier, labels).to(job.loop.device)
     training = BaselineTrainConfig(
         steps=spec.steps,
         learning_rate=spec.learning_rate,
+        schedule=spec.schedule,
+        warmup=spec.warmup,
+        weight_decay=spec.weight_decay,
+        layer_decay=spec.layer_decay,
+        ema=spec.ema,
         validate_every=max(1, spec.steps // 5),
         label_smoothing=spec.label_smoothing,
         bfloat16=job.recipe["precision"] == "bfloat16",
         adversarial=spec.adversarial.training() if spec.adversarial else None,
         mixup=spec.mixup,
+        cutmix=spec.cutmix,
         sam=spec.sam,
         seed=rng.key(job.recipe["seed"], "baseline"),
     )
-    trainer = BaselineTrainer(
-        classifier.to(job.loop.device), training, job.data.split("val"), objective
-    )
+    judged = job.data.split("val", spec.image_size)
+    trainer = BaselineTrainer(classifier.to(job.loop.device), training, judged, objective)
     batches = Batches(
         images,
         labels,

@@ -1,11 +1,21 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from baselines import BaselineCheckpointError, FaceClassifier, networks
 from baselines.train import BaselineTrainConfig, BaselineTrainer
+from bench.classifiers.kinds.baseline import BaselineClassifier
+from bench.config import parse
+from bench.store.store import Store
+from bench.sweep.run import run as run_config
+from bench.util.errors import UserError
+from bench.util.progress import Reporter
 
 CLASSES = ("neutral", "happiness")
 
@@ -97,3 +107,130 @@ def test_a_card_names_an_architecture_of_timm_and_nothing_else(name: str, tmp_pa
     (tmp_path / "classifier.json").write_text(json.dumps(card))
     with pytest.raises(BaselineCheckpointError, match="timm has no architecture called"):
         networks.load(tmp_path)
+
+
+def pretrained(classes: int = 1000) -> dict[str, torch.Tensor]:
+    torch.manual_seed(5)
+    return timm.create_model("test_resnet", num_classes=classes).state_dict()
+
+
+def test_weights_to_start_from_fill_all_but_the_last_layer() -> None:
+    given, made = pretrained(), FaceClassifier("test_resnet", CLASSES)
+    last = made.network.fc.weight.detach().clone()
+    networks.start_from(made, given)
+    own = made.network.state_dict()
+    assert all(torch.equal(own[name], given[name]) for name in own if not name.startswith("fc."))
+    assert torch.equal(made.network.fc.weight, last)
+    headed = FaceClassifier("test_resnet", CLASSES, "scn")
+    networks.start_from(headed, given)
+    assert torch.equal(headed.network.trunk.conv1[0].weight, given["conv1.0.weight"])
+
+
+def test_parts_of_a_papers_network_start_from_files_of_their_own() -> None:
+    torch.manual_seed(1)
+    made, other = (FaceClassifier("dcs", CLASSES, size=224) for _ in range(2))
+    file = {
+        name.removeprefix("ir_back."): value
+        for name, value in other.network.state_dict().items()
+        if name.startswith("ir_back.")
+    }
+    file["output_layer.3.weight"] = torch.zeros(512, 7)  # what the trunk was trained to tell
+    networks.start_from(made, file, "ir_back")
+    assert torch.equal(
+        made.network.ir_back.state_dict()["body3.0.res_layer.1.weight"],
+        file["body3.0.res_layer.1.weight"],
+    )
+    assert not torch.equal(made.network.conv1.weight, other.network.conv1.weight)
+    with pytest.raises(ValueError, match="dcs has no part 'irback', but ir_back, VIT"):
+        networks.start_from(made, file, "irback")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda given: given.pop("conv1.0.weight"), "it lacks conv1.0.weight"),
+        (lambda given: given.update(more=torch.zeros(1)), "it has more, which test_resnet has not"),
+        (lambda given: given.update({"conv1.0.weight": torch.zeros(2)}), r"is \(2,\) there"),
+    ],
+)
+def test_weights_of_another_network_are_refused(
+    change: Callable[[dict[str, torch.Tensor]], object], words: str
+) -> None:
+    given = pretrained()
+    change(given)
+    with pytest.raises(ValueError, match=words):
+        networks.start_from(FaceClassifier("test_resnet", CLASSES), given)
+
+
+def test_size_and_normalisation_are_kept_and_the_usual_ones_not_written(tmp_path: Path) -> None:
+    normalisation = ((0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
+    classifier = FaceClassifier("test_resnet", CLASSES, size=96, normalisation=normalisation).eval()
+    pictures = torch.rand(2, 3, 50, 60)
+    assert classifier.prepared(pictures).shape == (2, 3, 96, 96)
+    networks.save(classifier, tmp_path / "own")
+    assert torch.equal(networks.load(tmp_path / "own")(pictures), classifier(pictures))
+    networks.save(FaceClassifier("test_resnet", CLASSES), tmp_path / "usual")
+    card = json.loads((tmp_path / "usual" / "classifier.json").read_text())
+    assert set(card) == {"architecture", "classes"}
+
+
+def entry(**fields: Any) -> dict[str, Any]:
+    return {
+        "kind": "baseline",
+        "architecture": "test_resnet",
+        "steps": 2,
+        "batch_size": 4,
+        **fields,
+    }
+
+
+def measured(tmp_path: Path, **fields: Any) -> Store:
+    content = {
+        "data": {"kind": "faces", "train": 14, "val": 7, "test": 7},
+        "classifiers": {"mine": entry(**fields)},
+        "perturbations": {"corruptions": {}},
+        "execution": {"workers": 1, "shards": 1},
+    }
+    return run_config(parse(content, "x"), tmp_path / "out", Reporter(quiet=True))
+
+
+def test_a_run_starts_from_a_file_at_a_size_and_follows_its_content(tmp_path: Path) -> None:
+    file = tmp_path / "imagenet.safetensors"
+    save_file(pretrained(), file)
+    fields = {"pretrained": str(file), "image_size": 96, "ema": 0.5, "cutmix": 1.0}
+    store = measured(tmp_path, **fields)
+    [cell] = [cell for cell in store.planned() if cell.condition == "clean"]
+    manifest = store.manifest(cell)
+    assert manifest and manifest.n == 7
+    [folder] = (tmp_path / "out" / "checkpoints").glob("test_resnet-*")
+    card = json.loads((folder / "classifier.json").read_text())
+    assert card["size"] == 96 and card["std"] == list(timm.get_pretrained_cfg("test_resnet").std)
+    spec = BaselineClassifier.model_validate(entry(**fields))
+    [before] = spec.recipes({})
+    save_file(pretrained(7), file)
+    assert spec.recipes({})[0]["pretrained"] != before["pretrained"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"pretrained": "nowhere.pth"}, "there is no file nowhere.pth"),
+        ({"pretrained": {"fc2": "FILE"}}, "test_resnet has no part 'fc2'"),
+        ({"pretrained": "OTHER"}, "no weights that a test_resnet can start from: it has"),
+        ({"pretrained": True, "architecture": "vit_small"}, "timm has no weights of vit_small"),
+        ({"image_size": 80, "architecture": "test_vit"}, "160 px alone, not of 80"),
+        ({"layer_decay": 0.5, "objective": "scn"}, "layer_decay is for timm's architectures"),
+    ],
+)
+def test_what_cannot_be_started_from_is_told(
+    fields: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    save_file(pretrained(), tmp_path / "FILE")
+    save_file({"strange": torch.zeros(2)}, tmp_path / "OTHER")
+    for name in ("FILE", "OTHER"):
+        (tmp_path / name).rename(tmp_path / f"{name}.safetensors")
+    text = json.dumps(fields)
+    for name in ("FILE", "OTHER"):
+        text = text.replace(f'"{name}"', json.dumps(str(tmp_path / f"{name}.safetensors")))
+    with pytest.raises(UserError, match=words):
+        measured(tmp_path, **json.loads(text))

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ from bench.util.errors import UserError
 from bench.util.progress import Reporter
 
 CLASSES = ("neutral", "happiness")
+HEADED = tuple(networks.HEADS)  # MA-Net's loss goes with its network
 
 
 def tinted(count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,7 +53,7 @@ def advance(subject: BaselineTrainer[Any], until: int) -> None:
         subject.step(images.float() / 255, given)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", HEADED)
 def test_an_easy_task_is_learned(name: str) -> None:
     subject = trainer(name, steps=20)
     advance(subject, 20)
@@ -61,7 +63,7 @@ def test_an_easy_task_is_learned(name: str) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"sam": 0.05}], ids=["plain", "sam"])
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", HEADED)
 def test_a_restored_trainer_continues_exactly(name: str, options: dict[str, Any]) -> None:
     undisturbed, killed, resumed = (trainer(name, wrong=4, **options) for _ in range(3))
     advance(undisturbed, 6)
@@ -87,7 +89,7 @@ def test_scn_relabels_in_its_table_and_nowhere_else() -> None:
 
 def test_losses_are_the_papers_terms() -> None:
     images, labels = torch.rand(6, 3, 64, 64), torch.arange(6) % 2
-    for name, subject in ((name, trainer(name)) for name in OBJECTIVES):
+    for name, subject in ((name, trainer(name)) for name in HEADED):
         network: Any = subject.classifier.eval()
         assert subject.objective is not None
         with torch.no_grad():
@@ -107,6 +109,22 @@ def test_losses_are_the_papers_terms() -> None:
         assert float(told) == pytest.approx(float(entropy + more), rel=1e-4)
 
 
+def test_ma_nets_loss_weighs_its_branches_as_its_logits() -> None:
+    """Against cross-entropies written out in numpy."""
+    torch.manual_seed(0)
+    classifier = FaceClassifier("ma_net", CLASSES, size=224).eval()
+    images, labels = torch.rand(2, 3, 224, 224), torch.tensor([1, 0])
+    with torch.no_grad():
+        told = OBJECTIVES["ma_net"](classifier, labels)(classifier, images, labels, 0.0)
+        both = [one.double().numpy() for one in classifier.network.branches(images)]
+        assert torch.allclose(
+            classifier(images), torch.tensor(0.6 * both[0] + 0.4 * both[1]).float()
+        )
+    entropies = [np.log(np.exp(o).sum(1)) - o[[0, 1], labels] for o in both]
+    expected = 0.6 * entropies[0].mean() + 0.4 * entropies[1].mean()
+    assert float(told) == pytest.approx(expected, rel=1e-5)
+
+
 def test_batches_may_give_numbers_in_the_place_of_labels() -> None:
     images, labels = tinted(16)
     plain = Batches(images, labels, 5, 3)
@@ -116,7 +134,7 @@ def test_batches_may_give_numbers_in_the_place_of_labels() -> None:
     assert torch.equal(labels[given], plain(2)[1])
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", HEADED)
 def test_a_saved_classifier_keeps_its_head(name: str, tmp_path: Path) -> None:
     classifier = FaceClassifier("test_resnet", CLASSES, name).eval()
     networks.save(classifier, tmp_path)
@@ -144,8 +162,13 @@ def test_recipes_without_an_objective_are_what_they_were() -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"objective": "scn", "mixup": 0.2}, "objective: scn is a loss of its own; remove mixup"),
+        ({"objective": "scn", "mixup": 0.2}, "scn has a loss of its own; remove mixup"),
         ({"objective": "eac", "adversarial": {}}, "remove adversarial"),
+        ({"architecture": "ma_net", "image_size": 224, "cutmix": 1.0}, "remove cutmix"),
+        ({"architecture": "scn"}, "architecture: resnet18, objective: scn"),
+        ({"architecture": "dcs"}, "pictures of 224 px alone, not of 64. Set image_size: 224"),
+        ({"architecture": "poster++", "image_size": 224}, "Name both files of its authors"),
+        ({"architecture": "dcs", "image_size": 224, "layer_decay": 0.7}, "remove it"),
         ({"objective": "dan", "batch_size": 1}, "batch_size of 2 or more"),
         ({"objective": "dan", "architecture": "vit_small"}, "needs the maps of a ResNet"),
     ],
@@ -157,7 +180,7 @@ def test_what_does_not_go_together_is_refused_at_planning(
         spec(**fields).check("mine")
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", HEADED)
 def test_a_run_trains_and_measures_it(name: str, tmp_path: Path) -> None:
     entry = {"kind": "baseline", "architecture": "test_resnet", "steps": 2, "batch_size": 8}
     config = parse(

@@ -12,6 +12,7 @@ from baselines.train import (
     BaselineTrainConfig,
     BaselineTrainer,
     _beta,
+    _pasted,
     augmented,
 )
 from bench.classifiers.kinds import trained_with
@@ -121,6 +122,8 @@ def _plain(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     ("options", "loss"),
     [
         ({}, _plain),
+        ({"ema": 0.9}, _plain),
+        ({"cutmix": 1e-6}, _plain),  # all of a picture is its own, or another's
         ({"mixup": 1e-6}, _plain),  # Beta(0, 0) is 0 or 1: nothing is mixed, only reordered
         ({"adversarial": AdversarialTraining("pgd", 1e-7, steps=1)}, _plain),
         ({"adversarial": AdversarialTraining("trades", 1e-7, steps=1)}, _plain),
@@ -152,12 +155,70 @@ def test_mixup_mixes_pictures_and_labels_by_the_same_share() -> None:
     assert abs(told - own.item()) > 1e-3  # the labels are mixed, too
 
 
+def test_cutmix_pastes_a_rectangle_and_shares_by_its_area() -> None:
+    images = torch.zeros(3, 3, 20, 30)
+    shares = set()
+    for seed in range(40):
+        draws = torch.Generator().manual_seed(seed)
+        mixed, share = _pasted(images, images + 1, 1.0, draws)
+        assert share == pytest.approx(1 - mixed.mean().item(), abs=1e-6)
+        [rows], [columns] = (mixed[0, 0].amax(dim=d).nonzero(as_tuple=True) for d in (1, 0))
+        filled = (
+            mixed[..., rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+            if (len(rows))
+            else torch.ones(1)
+        )
+        assert bool((filled == 1).all())
+        shares.add(round(share, 3))
+    assert len(shares) > 20 and min(shares) < 0.4 and max(shares) > 0.9
+
+
+def test_averaged_weights_are_the_exponential_average_and_are_kept() -> None:
+    model, (images, labels) = Linear(), pictures()
+    config = BaselineTrainConfig(steps=4, learning_rate=0.1, validate_every=4, ema=0.75)
+    trainer = BaselineTrainer(model, config, ((images * 255).byte(), labels))
+    expected = None
+    for _ in range(4):
+        trainer.step(images, labels)
+        own = model.weight.detach().clone()
+        expected = own if expected is None else 0.75 * expected + 0.25 * own
+    assert torch.allclose(trainer.best().weight, expected, atol=1e-6)  # type: ignore[arg-type]
+    assert not torch.allclose(own, expected, atol=1e-3)  # type: ignore[arg-type]
+
+
+def test_rates_fall_by_schedule_and_from_layer_to_layer() -> None:
+    rates = {
+        name: [
+            BaselineTrainConfig(steps=10, warmup=0.2, learning_rate=1, schedule=name).rate(step)  # type: ignore[arg-type]
+            for step in (0, 1, 5, 9)
+        ]
+        for name in ("constant", "linear", "cosine")
+    }
+    assert rates["constant"] == [0.5, 1, 1, 1]
+    assert rates["linear"] == pytest.approx([0.5, 0.9, 0.5, 0.1])
+    assert rates["cosine"] == pytest.approx([0.5, 0.97553, 0.5, 0.02447], abs=1e-5)
+    network = FaceClassifier("test_resnet", ("neutral", "happiness"))
+    config = BaselineTrainConfig(steps=4, learning_rate=0.01, warmup=0, layer_decay=0.5)
+    images, labels = torch.rand(4, 3, 64, 64), torch.arange(4) % 2
+    trainer = BaselineTrainer(network, config, ((images * 255).byte(), labels))
+    trainer.step(images, labels)
+    groups = trainer._optimizer.param_groups
+    of = {id(p): group for group in groups for p in group["params"]}
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
+    assert of[id(network.network.fc.weight)]["lr"] == pytest.approx(0.01)
+    scales = sorted({group["lr_scale"] for group in groups})
+    assert of[id(network.network.conv1[0].weight)]["lr"] == pytest.approx(0.01 * scales[0])
+    assert len(scales) > 2 and scales == pytest.approx([0.5**k for k in range(len(scales))][::-1])
+    assert of[id(network.network.fc.bias)]["weight_decay"] == 0
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"adversarial": AdversarialTraining("pgd", EPS, steps=2)},
         {"adversarial": AdversarialTraining("trades", EPS, steps=2)},
         {"mixup": 0.4},
+        {"mixup": 0.4, "cutmix": 1.0, "ema": 0.9, "layer_decay": 0.7},
         {"sam": 0.05},
     ],
 )
@@ -179,8 +240,10 @@ def test_a_restored_trainer_continues_exactly(options: dict[str, object]) -> Non
     for _ in range(2):
         resumed.step(images, labels)
     assert resumed.best_accuracy == undisturbed.best_accuracy
-    for name, value in undisturbed.classifier.state_dict().items():
-        assert torch.equal(value, resumed.classifier.state_dict()[name]), name
+    for given in ("classifier", "best"):
+        expected, found = (trained.state_dict()[given] for trained in (undisturbed, resumed))
+        for name, value in expected.items():
+            assert torch.equal(value, found[name]), name
 
 
 def test_adversarial_training_makes_a_toy_robust() -> None:

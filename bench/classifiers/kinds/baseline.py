@@ -1,6 +1,8 @@
-"""A discriminative network, trained from scratch."""
+"""A discriminative network that is trained here, from scratch or from weights that you have."""
 
 from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -8,9 +10,10 @@ from typing_extensions import override
 
 from bench.classifiers.kinds.base import TrainedAtOnce, register
 from bench.util.errors import UserError
-from bench.util.section import Section
+from bench.util.section import Section, UserPath
 
 if TYPE_CHECKING:
+    from baselines.networks import FaceClassifier
     from baselines.train import AdversarialTraining
     from bench.training.loop import TrainingJob
 
@@ -34,12 +37,20 @@ class AdversarialConfig(Section):
 
 @register
 class BaselineClassifier(TrainedAtOnce):
-    """A discriminative network, trained from scratch."""
+    """A discriminative network, trained here."""
 
     kind: Literal["baseline"]
     architecture: str
+    # Where it starts: timm's weights (true), a file of the network's, or files of its parts.
+    pretrained: bool | UserPath | dict[str, UserPath] = False
+    image_size: int = Field(64, ge=16)
     steps: int = Field(625, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: float = Field(0.1, ge=0, le=1)  # share of the steps
+    weight_decay: float = Field(0.05, ge=0)
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    ema: float = Field(0.0, ge=0, lt=1)  # decay of averaged weights, which are kept
     batch_size: int = Field(64, ge=1)
     # Half of the pictures are changed, each by one of these.
     augmentation: tuple[
@@ -48,50 +59,139 @@ class BaselineClassifier(TrainedAtOnce):
     balanced: bool = False  # every class equally often
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     mixup: float = Field(0.0, ge=0)
+    cutmix: float = Field(0.0, ge=0)
     sam: float = Field(0.0, ge=0)
     adversarial: AdversarialConfig | None = None
     objective: Literal["scn", "dan", "eac"] | None = None  # a paper's loss and head, on a ResNet
 
     saw: ClassVar[tuple[str, ...]] = ("shift", "translation")  # moved by a few pixels
     text: ClassVar[str] = "A discriminative classifier."
-    train_step_seconds: ClassVar[float] = 0.36
+
+    @property
+    def train_step_seconds(self) -> float:  # type: ignore[override]
+        """Of a ResNet-18, whose work grows with the picture."""
+        return 0.36 * (self.image_size / 64) ** 2
+
+    @property
+    def loss(self) -> str | None:
+        """The loss of a paper that it is trained with, if it is; MA-Net's goes with its network."""
+        return "ma_net" if self.architecture == "ma_net" else self.objective
 
     @override
     def check(self, name: str) -> None:
-        """Whether timm has the architecture, for the size of baselines, and the recipe is one."""
-        from baselines.networks import require_architecture
+        """Whether the architecture is known, its weights are there, and the recipe is one."""
+        from baselines.networks import WHOLE, require_architecture
 
         try:
-            require_architecture(self.architecture, self.objective)
+            require_architecture(self.architecture, self.objective, self.image_size)
         except ValueError as error:
             raise UserError(f"classifier {name!r}: {error}") from error
-        if self.objective is not None and (self.adversarial is not None or self.mixup):
+        clashing = [field for field in ("mixup", "cutmix", "adversarial") if getattr(self, field)]
+        if self.loss is not None and clashing:
             raise UserError(
-                f"classifier {name!r}: objective: {self.objective} is a loss of its own; remove "
-                f"{'mixup' if self.mixup else 'adversarial'}."
+                f"classifier {name!r}: {self.loss} has a loss of its own; remove {clashing[0]}."
             )
         if self.objective is not None and self.batch_size < 2:
             raise UserError(f"classifier {name!r}: objective needs a batch_size of 2 or more.")
-        if self.adversarial is not None and self.mixup:
+        if self.adversarial is not None and clashing[1:]:
             raise UserError(
-                f"classifier {name!r}: adversarial attacks one label, mixup has two; remove one."
+                f"classifier {name!r}: adversarial attacks one label, {clashing[0]} has two; "
+                "remove one."
             )
+        if self.layer_decay < 1 and (self.objective is not None or self.architecture in WHOLE):
+            raise UserError(
+                f"classifier {name!r}: layer_decay is for timm's architectures without an "
+                "objective, whose layers are known; remove it."
+            )
+        self._check_weights(name)
+
+    def _check_weights(self, name: str) -> None:
+        import timm
+
+        from baselines.networks import WHOLE
+
+        for path in self._files().values():
+            if not path.is_file():
+                raise UserError(f"classifier {name!r}: there is no file {path}.")
+        if self.architecture == "poster++" and set(self._files()) != {"ir_back", "face_landback"}:
+            raise UserError(
+                f"classifier {name!r}: poster++ is not trained from scratch: its landmark network "
+                "stays as it is. Name both files of its authors as pretrained: "
+                "{ir_back: ir50.pth, face_landback: mobilefacenet_model_best.pth.tar}."
+            )
+        if self.pretrained is True:
+            published = None
+            if self.architecture not in ("vit_small", *WHOLE):
+                published = timm.get_pretrained_cfg(self.architecture)
+            if published is None or not published.has_weights:
+                raise UserError(
+                    f"classifier {name!r}: timm has no weights of {self.architecture}. Name a file "
+                    "as pretrained, or remove it."
+                )
+
+    def _files(self) -> dict[str, Path]:
+        """Files of weights, by the part of the network that they are of; "" is all of it."""
+        if isinstance(self.pretrained, bool):
+            return {}
+        return self.pretrained if isinstance(self.pretrained, dict) else {"": self.pretrained}
 
     @override
     def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Options at their defaults are left out: recipes are what they were without them."""
-        options = (
-            "augmentation",
-            "balanced",
-            "label_smoothing",
-            "mixup",
-            "sam",
-            "adversarial",
-            "objective",
-        )
-        usual = {field: type(self).model_fields[field].default for field in options}
+        """Options at their defaults are left out: recipes are what they were without them.
+
+        Files of weights are named by their content.
+        """
+        always = ("architecture", "steps", "learning_rate", "batch_size")
+        usual = {
+            name: field.default
+            for name, field in type(self).model_fields.items()
+            if name not in always
+        }
         own = self.model_dump()
+        if files := self._files():
+            own["pretrained"] = {
+                part: sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+                for part, path in files.items()
+            }
         return [{**common, **{k: v for k, v in own.items() if k not in usual or v != usual[k]}}]
+
+    def start(self, name: str, classes: tuple[str, ...]) -> "FaceClassifier":
+        """The network before its first step, with the global generator's draws.
+
+        Raises:
+            UserError: If weights to start from cannot be had, or are another network's.
+        """
+        from baselines.fer import read_tensors
+        from baselines.networks import FaceClassifier, published_normalisation, start_from
+
+        usual = {}
+        if self.pretrained and not isinstance(self.pretrained, dict):
+            usual["normalisation"] = published_normalisation(self.architecture)
+        made = FaceClassifier(
+            self.architecture, classes, self.objective, size=self.image_size, **usual
+        )
+        if self.pretrained is True:
+            import timm
+
+            try:
+                weights = timm.create_model(self.architecture, pretrained=True).state_dict()
+            except Exception as error:  # of the hub and its transports
+                raise UserError(
+                    f"classifier {name!r}: timm's weights of {self.architecture} could not be "
+                    f"fetched ({error}). Name a file as pretrained.",
+                    1,
+                ) from error
+            start_from(made, weights)
+        for part, path in self._files().items():
+            try:
+                start_from(made, read_tensors(path), part)
+            except ValueError as error:
+                raise UserError(
+                    f"classifier {name!r}: {path} has no weights that a {self.architecture} can "
+                    f"start from: {error}.",
+                    1,
+                ) from error
+        return made
 
     @classmethod
     @override
