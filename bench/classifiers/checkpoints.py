@@ -256,7 +256,10 @@ def process_count(config: "Config", dataset: DataSet, chains: int, seconds: floa
     asked = config.execution.workers
     if seconds < WORTHWHILE or chains < 2 or asked == 1:
         return 1
-    pictures = len(dataset.samples("train")) * 3 * INPUT_SIZE**2
+    sides = (
+        getattr(spec, "image_size", None) or INPUT_SIZE for spec in config.classifiers.values()
+    )
+    pictures = len(dataset.samples("train")) * 3 * max(sides) ** 2
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(places, asked or places, chains, memory // 2 // (2 * pictures + 10**9)))
 

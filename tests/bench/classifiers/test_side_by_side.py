@@ -90,6 +90,8 @@ def test_what_a_training_cannot_do_is_told_by_the_run(always: None, tmp_path: Pa
         ({"chains": 1}, 1),
         ({"workers": 1}, 1),
         ({"memory": 2 * 10**9}, 1),
+        ({"memory": 6 * 10**9}, 2),
+        ({"memory": 6 * 10**9, "side": 4000}, 1),  # what is read for training is large
     ],
 )
 def test_the_number_depends_on_config_and_machine_alone(
@@ -100,6 +102,10 @@ def test_the_number_depends_on_config_and_machine_alone(
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(os, "sysconf", sysconf.__getitem__)
     chosen = config(workers=change.get("workers", 2))
+    if "side" in change:
+        [name] = [n for n, spec in chosen.classifiers.items() if spec.kind == "baseline"]
+        large = chosen.classifiers[name].model_copy(update={"image_size": change["side"]})
+        chosen = chosen.model_copy(update={"classifiers": {**chosen.classifiers, name: large}})
     dataset = open_dataset(chosen.data, 0)
     chains, seconds = int(change.get("chains", 3)), change.get("seconds", 600.0)
     assert checkpoints.process_count(chosen, dataset, chains, seconds) == processes
