@@ -1,5 +1,6 @@
 """What traces say of an EmoDC: errors by prompt and timestep, margins, one picture; variants."""
 
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from math import ceil
 
@@ -309,6 +310,9 @@ def margins(diagnosis: Diagnosis) -> Figure:
     return figure
 
 
+_WIDE = 42  # characters of a title over half a figure
+
+
 def example(diagnosis: Diagnosis) -> Figure | None:
     """One picture, clean and corrupted, with both decisions and EmoDC's errors per class.
 
@@ -333,7 +337,8 @@ def example(diagnosis: Diagnosis) -> Figure | None:
         else:
             column[-1].set_axis_off()
         said = [f"{labelled(name)} says {said or 'tie'}" for name, said in side.decisions.items()]
-        column[0].set_title("\n".join(map(shown, [side.condition, *said])), fontsize="medium")
+        lines = [part for line in (side.condition, *said) for part in textwrap.wrap(line, _WIDE)]
+        column[0].set_title("\n".join(map(shown, lines)), fontsize="medium")
     steps = [side.errors.steps for side in sides if side.errors is not None]
     about = f"Picture {found.sample_id}, {found.label}, {found.rule}."
     if steps:
