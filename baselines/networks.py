@@ -105,7 +105,10 @@ def require_architecture(name: str, head: str | None = None, size: int = INPUT_S
         hint = f"Did you mean {' or '.join(near)}?" if near else "timm.list_models() lists them."
         raise ValueError(f"timm has no architecture called {name!r}. {hint}")
     elif name not in WHOLE:
-        published = timm.get_pretrained_cfg(name.partition(".")[0])  # less the tag of weights
+        try:
+            published = timm.get_pretrained_cfg(name)
+        except RuntimeError as error:  # an unknown tag of weights
+            raise ValueError(str(error)) from error
         if published is not None and published.fixed_input_size:
             fixed = published.input_size[-1]
     if fixed not in (None, size):
@@ -191,7 +194,7 @@ def start_from(classifier: FaceClassifier, tensors: Mapping[str, Any], part: str
 
     Raises:
         ValueError: If there is no such part, or, the last layer apart, one of its weights is
-            missing, of another shape, or strange.
+            missing, of another shape, or strange; or if it is the last layer.
     """
     whole = classifier.network if classifier.head is None else classifier.network.trunk
     try:
@@ -208,22 +211,24 @@ def start_from(classifier: FaceClassifier, tensors: Mapping[str, Any], part: str
     ignored = [f"{name}.*" for name in heads] + list(getattr(whole, "dead", ()))
     before = f"{part}." if part else ""
     own = network.state_dict()
-    used = {
-        name: value
-        for name, value in tensors.items()
-        if not any(fnmatchcase(before + name, pattern) for pattern in ignored)
-    }
+
+    def kept(name: str) -> bool:
+        return not any(fnmatchcase(before + name, pattern) for pattern in ignored)
+
+    renamed = getattr(whole, "own_name", str)  # files of some papers' networks have older names
+    given = {renamed(before + n).removeprefix(before): v for n, v in tensors.items() if kept(n)}
+    used = {name: value for name, value in given.items() if kept(name)}
+    if not used and not any(map(kept, own)):
+        raise ValueError(f"{part} is the last layer, which is new")
     for name, value in used.items():
-        if name not in own:
+        if name not in own or not isinstance(value, Tensor):
             raise ValueError(f"it has {name}, which {part or classifier.architecture} has not")
         if value.shape != own[name].shape:
             raise ValueError(
                 f"{name} is {tuple(value.shape)} there, and {tuple(own[name].shape)} here"
             )
     for name in own:
-        optional = name.endswith("num_batches_tracked") or any(
-            fnmatchcase(before + name, pattern) for pattern in ignored
-        )
+        optional = name.endswith("num_batches_tracked") or not kept(name)
         if name not in used and not optional:
             raise ValueError(f"it lacks {name}")
     network.load_state_dict(used, strict=False)

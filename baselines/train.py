@@ -414,9 +414,7 @@ class BaselineTrainer(Generic[Network]):
             self._optimizer.add_param_group({"params": own, "weight_decay": 0.0})
         self._sharpness = SharpnessAware(self._optimizer, config.sam) if config.sam else None
         self._average = (
-            AveragedModel(
-                classifier, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True
-            )
+            AveragedModel(classifier, multi_avg_fn=_averaging(config.ema), use_buffers=True)
             if config.ema
             else None
         )
@@ -552,6 +550,20 @@ def _layers(classifier: nn.Module, config: BaselineTrainConfig) -> Any:
         classifier.network, config.weight_decay, layer_decay=config.layer_decay
     )
     return groups
+
+
+def _averaging(decay: float) -> Callable[[Any, Any, Any], None]:
+    """The exponential average of weights and statistics; whole numbers, such as indices, stay."""
+    average = get_ema_multi_avg_fn(decay)
+
+    def update(averaged: Sequence[Tensor], present: Sequence[Tensor], count: Any) -> None:
+        if averaged[0].is_floating_point():
+            average(averaged, present, count)
+        else:  # rounded down, an average of equal numbers can be another number
+            for own, value in zip(averaged, present, strict=True):
+                own.copy_(value)
+
+    return update
 
 
 def _beta(concentration: float, draws: torch.Generator) -> float:

@@ -131,7 +131,7 @@ class PublishedNetwork(nn.Module):
         for key, value in tensors.items():
             if any(fnmatchcase(key, pattern) for pattern in self.dead):
                 continue
-            name = self._own_name(key)
+            name = self.own_name(key)
             if name not in own or not isinstance(value, Tensor):
                 strange.append(key)
             elif value.shape != own[name].shape:
@@ -153,7 +153,8 @@ class PublishedNetwork(nn.Module):
                 raise ReleasedFileError(f"it {fault} {names[0]}{more}")
         self.load_state_dict(found, strict=False)
 
-    def _own_name(self, key: str) -> str:
+    def own_name(self, key: str) -> str:
+        """What a name in a released file is here."""
         for begins, ours in self.renames.items():
             if key.startswith(begins):
                 return ours + key.removeprefix(begins)

@@ -145,6 +145,15 @@ def test_parts_of_a_papers_network_start_from_files_of_their_own() -> None:
         networks.start_from(made, file, "irback")
 
 
+def test_a_released_file_with_older_names_is_a_start_too() -> None:
+    torch.manual_seed(1)
+    made, other = (FaceClassifier("dcs", CLASSES, size=224) for _ in range(2))
+    file = {n.replace("VIT.", "VIT_base."): v for n, v in other.network.state_dict().items()}
+    networks.start_from(made, file)
+    assert torch.equal(made.network.VIT.cls_token, other.network.VIT.cls_token)
+    assert not torch.equal(made.network.VIT.head.linear.weight, file["VIT_base.head.linear.weight"])
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -211,11 +220,26 @@ def test_a_run_starts_from_a_file_at_a_size_and_follows_its_content(tmp_path: Pa
     assert spec.recipes({})[0]["pretrained"] != before["pretrained"]
 
 
+def test_parts_are_normalised_as_the_whole_whose_recipe_they_share(tmp_path: Path) -> None:
+    file = tmp_path / "imagenet.safetensors"
+    save_file(pretrained(), file)
+    whole, parts = (
+        BaselineClassifier.model_validate(entry(pretrained=given))
+        for given in (str(file), {"": str(file)})
+    )
+    assert whole.recipes({}) == parts.recipes({})
+    made = [spec.start("mine", CLASSES).normalisation for spec in (whole, parts)]
+    assert made[0] == made[1] != (networks.MEAN, networks.STD)
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
         ({"pretrained": "nowhere.pth"}, "there is no file nowhere.pth"),
         ({"pretrained": {"fc2": "FILE"}}, "test_resnet has no part 'fc2'"),
+        ({"pretrained": {"fc": "FILE"}}, "fc is the last layer, which is new"),
+        ({"pretrained": True, "architecture": "test_resnet.no"}, "Invalid pretrained tag"),
+        ({"architecture": "test_convnext", "image_size": 16}, "no pictures of image_size: 16"),
         ({"pretrained": "OTHER"}, "no weights that a test_resnet can start from: it has"),
         ({"pretrained": True, "architecture": "vit_small"}, "timm has no weights of vit_small"),
         ({"image_size": 80, "architecture": "test_vit"}, "160 px alone, not of 80"),

@@ -186,6 +186,16 @@ def test_averaged_weights_are_the_exponential_average_and_are_kept() -> None:
     assert not torch.allclose(own, expected, atol=1e-3)  # type: ignore[arg-type]
 
 
+def test_averages_leave_indices_as_they_are() -> None:
+    model, (images, labels) = Linear(), pictures()
+    model.register_buffer("index", torch.arange(3000), persistent=False)
+    config = BaselineTrainConfig(steps=3, validate_every=3, ema=0.9)
+    trainer = BaselineTrainer(model, config, ((images * 255).byte(), labels))
+    for _ in range(3):
+        trainer.step(images, labels)
+    assert torch.equal(trainer._judged.get_buffer("index"), torch.arange(3000))
+
+
 def test_rates_fall_by_schedule_and_from_layer_to_layer() -> None:
     rates = {
         name: [

@@ -431,6 +431,11 @@ class Around(Kind):
         """The classifier's."""
         return self.classifier.train_step_seconds
 
+    @property
+    def image_size(self) -> int | None:
+        """The classifier's, if it says."""
+        return getattr(self.classifier, "image_size", None)
+
     @override
     def check(self, name: str) -> None:
         self.classifier.check(name)

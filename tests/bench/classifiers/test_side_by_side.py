@@ -14,6 +14,7 @@ import torch
 from support import TINY
 
 from bench.classifiers import checkpoints
+from bench.classifiers.kinds.adapted import AdaptedClassifier
 from bench.config import Config, load
 from bench.data.open import open_dataset
 from bench.store.checkpoints import Card
@@ -92,6 +93,7 @@ def test_what_a_training_cannot_do_is_told_by_the_run(always: None, tmp_path: Pa
         ({"memory": 2 * 10**9}, 1),
         ({"memory": 6 * 10**9}, 2),
         ({"memory": 6 * 10**9, "side": 4000}, 1),  # what is read for training is large
+        ({"memory": 6 * 10**9, "side": 4000, "wrapped": True}, 1),
     ],
 )
 def test_the_number_depends_on_config_and_machine_alone(
@@ -105,6 +107,8 @@ def test_the_number_depends_on_config_and_machine_alone(
     if "side" in change:
         [name] = [n for n, spec in chosen.classifiers.items() if spec.kind == "baseline"]
         large = chosen.classifiers[name].model_copy(update={"image_size": change["side"]})
+        if "wrapped" in change:
+            large = AdaptedClassifier(kind="adapted", classifier=large)
         chosen = chosen.model_copy(update={"classifiers": {**chosen.classifiers, name: large}})
     dataset = open_dataset(chosen.data, 0)
     chains, seconds = int(change.get("chains", 3)), change.get("seconds", 600.0)
