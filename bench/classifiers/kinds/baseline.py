@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 from typing_extensions import override
 
 from bench.classifiers.kinds.base import TrainedAtOnce, register
@@ -42,7 +42,7 @@ class BaselineClassifier(TrainedAtOnce):
     kind: Literal["baseline"]
     architecture: str
     # Where it starts: timm's weights (true), a file of the network's, or files of its parts.
-    pretrained: bool | UserPath | dict[str, UserPath] = False
+    pretrained: StrictBool | UserPath | dict[str, UserPath] = False
     image_size: int = Field(64, ge=16)
     steps: int = Field(625, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
