@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -382,6 +383,9 @@ class BaselineTrainer(Generic[Network]):
         validation: uint8 images (N, 3, H, W) and int64 labels (N,).
         objective: Another loss than the cross-entropy, with the state that it trains; neither
             adversarial nor mixup.
+        accelerator: The processes that train together; one if not given. Each takes its share of a
+            batch, and gradients are averaged. An objective that keeps labels of its own is given
+            whole batches by all, so that these labels stay alike.
 
     Attributes:
         position: Steps done.
@@ -398,8 +402,10 @@ class BaselineTrainer(Generic[Network]):
         config: BaselineTrainConfig,
         validation: tuple[Tensor, Tensor],
         objective: HeadObjective | None = None,
+        accelerator: Accelerator | None = None,
     ) -> None:
         self.classifier, self.config, self.objective = classifier, config, objective
+        self._accelerator = accelerator
         self.position = 0
         self.best_accuracy = -1.0
         self._validation = validation
@@ -427,9 +433,15 @@ class BaselineTrainer(Generic[Network]):
     def step(self, images: Tensor, labels: Tensor) -> dict[str, float]:
         """One optimiser step on float32 images (B, 3, H, W) in [0, 1] and int64 labels (B,).
 
-        An objective that keeps labels of its own is given numbers of pictures in their place.
+        An objective that keeps labels of its own is given numbers of pictures in their place. Of
+        several processes each is given the whole batch.
+
+        Raises:
+            ValueError: If the batch does not divide among the processes.
         """
         self.classifier.train()
+        if self.objective is None or not self.objective.by_number:
+            images, labels = self._own_share(images), self._own_share(labels)
         given = labels
         if self.objective is not None:
             labels = self.objective.labels(given)
@@ -451,14 +463,36 @@ class BaselineTrainer(Generic[Network]):
         """Change the weights once; returns the loss before."""
         loss = self._loss(images, labels)
         loss.backward()
+        self._average_gradients()
         if self._sharpness is None:
             self._optimizer.step()
         else:
             self._sharpness.ascend()
             with frozen_statistics(self.classifier):
                 self._loss(images, labels).backward()
+            self._average_gradients()
             self._sharpness.descend()
         return loss.item()
+
+    def _own_share(self, batch: Tensor) -> Tensor:
+        """This process's rows of a batch."""
+        if self._accelerator is None:
+            return batch
+        processes = self._accelerator.num_processes
+        if len(batch) % processes:
+            raise ValueError(f"{len(batch)} samples do not divide among {processes} processes")
+        return batch[self._accelerator.process_index :: processes]
+
+    def _average_gradients(self) -> None:
+        """Over the processes, in one message."""
+        if self._accelerator is None or self._accelerator.num_processes == 1:
+            return
+        groups = self._optimizer.param_groups
+        grads = [w.grad for group in groups for w in group["params"] if w.grad is not None]
+        together = torch.cat([grad.flatten() for grad in grads])
+        mean = self._accelerator.reduce(together, "mean")
+        for grad, own in zip(grads, mean.split([grad.numel() for grad in grads]), strict=True):
+            grad.copy_(own.view_as(grad))
 
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
         config, smoothing = self.config, self.config.label_smoothing

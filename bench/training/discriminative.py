@@ -46,8 +46,15 @@ def train_baseline(spec: "BaselineClassifier", job: TrainingJob) -> None:
     """Train the network of a recipe into its folder.
 
     Raises:
-        UserError: If timm does not know the architecture, or weights to start from do not fit.
+        UserError: If timm does not know the architecture, weights to start from do not fit, or
+            batches do not divide among the processes.
     """
+    processes = job.loop.accelerator.num_processes
+    if spec.batch_size % processes:
+        raise UserError(
+            f"classifier {job.name!r}: batch_size {spec.batch_size} does not divide among "
+            f"{processes} processes; choose a multiple."
+        )
     with rng.fenced(job.recipe["seed"], "weights", spec.architecture):
         try:
             classifier = spec.start(job.name, job.data.dataset.classes)
@@ -79,7 +86,9 @@ def train_baseline(spec: "BaselineClassifier", job: TrainingJob) -> None:
         seed=rng.key(job.recipe["seed"], "baseline"),
     )
     judged = job.data.split("val", spec.image_size)
-    trainer = BaselineTrainer(classifier.to(job.loop.device), training, judged, objective)
+    trainer = BaselineTrainer(
+        classifier.to(job.loop.device), training, judged, objective, job.loop.accelerator
+    )
     batches = Batches(
         images,
         labels,

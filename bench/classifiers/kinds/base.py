@@ -495,7 +495,13 @@ class Around(Kind):
 
 
 class TrainedAtOnce(TrainedHere):
-    """A network with one checkpoint. It is small: the main process trains it, others wait."""
+    """A network with one checkpoint.
+
+    Attributes:
+        together: Whether all processes train it; else the main one does, and the others wait.
+    """
+
+    together: ClassVar[bool] = False
 
     @classmethod
     @override
@@ -513,7 +519,7 @@ class TrainedAtOnce(TrainedHere):
 
     @override
     def train(self, job: "TrainingJob") -> None:
-        if job.loop.accelerator.is_main_process:
+        if self.together or job.loop.accelerator.is_main_process:
             self.train_network(job)
         else:
             job.loop.accelerator.wait_for_everyone()
