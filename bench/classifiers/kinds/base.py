@@ -498,10 +498,10 @@ class TrainedAtOnce(TrainedHere):
     """A network with one checkpoint.
 
     Attributes:
-        together: Whether all processes train it; else the main one does, and the others wait.
+        data_parallel: Whether all processes train it; else the main one does, and the others wait.
     """
 
-    together: ClassVar[bool] = False
+    data_parallel: ClassVar[bool] = False
 
     @classmethod
     @override
@@ -519,7 +519,7 @@ class TrainedAtOnce(TrainedHere):
 
     @override
     def train(self, job: "TrainingJob") -> None:
-        if self.together or job.loop.accelerator.is_main_process:
+        if self.data_parallel or job.loop.accelerator.is_main_process:
             self.train_network(job)
         else:
             job.loop.accelerator.wait_for_everyone()

@@ -66,7 +66,7 @@ class BaselineClassifier(TrainedAtOnce):
 
     saw: ClassVar[tuple[str, ...]] = ("shift", "translation")  # moved by a few pixels
     text: ClassVar[str] = "A discriminative classifier."
-    together: ClassVar[bool] = True
+    data_parallel: ClassVar[bool] = True
 
     @property
     def train_step_seconds(self) -> float:  # type: ignore[override]
