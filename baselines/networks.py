@@ -10,7 +10,7 @@ Any other timm name is built with `timm.create_model`.
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,8 @@ from timm.layers import HybridEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from baselines.fer import ARCHITECTURES
+from baselines.fer import ARCHITECTURES, PublishedNetwork
+from baselines.fer.base import fitting
 from baselines.fer.dan import DAN
 from baselines.fer.eac import EAC
 from baselines.fer.scn import SCN
@@ -94,28 +95,33 @@ def require_architecture(name: str, head: str | None = None, size: int = INPUT_S
         or (timm.is_model(name) and not timm.models.is_model_in_modules(name, ["resnet"]))
     ):
         raise ValueError(f"{head} needs the maps of a ResNet, such as resnet18, not {name}.")
-    fixed = ARCHITECTURES[name].size if name in WHOLE else None
-    if name == "vit_small":
-        fixed = INPUT_SIZE
-    elif name in HEADS:
-        raise ValueError(f"{name} is a head on a ResNet: architecture: resnet18, objective: {name}")
-    elif name not in WHOLE and not timm.is_model(name):
-        known = ["vit_small", *WHOLE, *timm.list_models()]
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.7)
-        hint = f"Did you mean {' or '.join(near)}?" if near else "timm.list_models() lists them."
-        raise ValueError(f"timm has no architecture called {name!r}. {hint}")
-    elif name not in WHOLE:
-        try:
-            published = timm.get_pretrained_cfg(name)
-        except RuntimeError as error:  # an unknown tag of weights
-            raise ValueError(str(error)) from error
-        if published is not None and published.fixed_input_size:
-            fixed = published.input_size[-1]
+    fixed = _only_size(name)
     if fixed not in (None, size):
         raise ValueError(
             f"{name} takes pictures of {fixed} px alone, not of {size}. Set image_size: {fixed}, "
             "or choose an architecture of any size, such as resnet18 or convnext_tiny."
         )
+
+
+def _only_size(name: str) -> int | None:
+    """The side of the pictures that an architecture takes; None if it takes any."""
+    if name == "vit_small":
+        return INPUT_SIZE
+    if name in WHOLE:
+        return ARCHITECTURES[name].size
+    if name in HEADS:
+        raise ValueError(f"{name} is a head on a ResNet: architecture: resnet18, objective: {name}")
+    if not timm.is_model(name):
+        known = ["vit_small", *WHOLE, *timm.list_models()]
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.7)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "timm.list_models() lists them."
+        raise ValueError(f"timm has no architecture called {name!r}. {hint}")
+    try:
+        published = timm.get_pretrained_cfg(name)
+    except RuntimeError as error:  # an unknown tag of weights
+        raise ValueError(str(error)) from error
+    fixed = published is not None and published.fixed_input_size
+    return int(published.input_size[-1]) if fixed else None
 
 
 class FaceClassifier(nn.Module):
@@ -202,36 +208,33 @@ def start_from(classifier: FaceClassifier, tensors: Mapping[str, Any], part: str
     except AttributeError as error:
         known = ", ".join(name for name, _ in whole.named_children())
         raise ValueError(f"{classifier.architecture} has no part {part!r}, but {known}") from error
-    heads = getattr(whole, "pretrained_cfg", {}).get("classifier", "head")
-    heads = (heads,) if isinstance(heads, str) else tuple(heads)
-    if classifier.architecture in WHOLE:
-        count = len(classifier.classes)
-        layers = (name for name, m in whole.named_modules() if isinstance(m, nn.Linear))
-        heads = tuple(n for n in layers if whole.get_submodule(n).out_features == count)
-    ignored = [f"{name}.*" for name in heads] + list(getattr(whole, "dead", ()))
+    dead: tuple[str, ...] = ()
+    rename: Callable[[str], str] = str
+    if isinstance(whole, PublishedNetwork):
+        dead, rename = whole.dead, whole.own_name
+        layers = ((name, m) for name, m in whole.named_modules() if isinstance(m, nn.Linear))
+        last = [name for name, layer in layers if layer.out_features == len(classifier.classes)]
+    else:  # a network of timm's has one name or several; vit_small, which is made here, none
+        told = getattr(whole, "pretrained_cfg", {}).get("classifier", "head")
+        last = [told] if isinstance(told, str) else list(told)
+    ignored = (*dead, *(f"{name}.*" for name in last))
     before = f"{part}." if part else ""
     own = network.state_dict()
 
-    def kept(name: str) -> bool:
-        return not any(fnmatchcase(before + name, pattern) for pattern in ignored)
+    def is_ignored(name: str) -> bool:
+        return any(fnmatchcase(before + name, pattern) for pattern in ignored)
 
-    renamed = getattr(whole, "own_name", str)  # files of some papers' networks have older names
-    given = {renamed(before + n).removeprefix(before): v for n, v in tensors.items() if kept(n)}
-    used = {name: value for name, value in given.items() if kept(name)}
-    if not used and not any(map(kept, own)):
+    def renamed(key: str) -> str:
+        return rename(before + key).removeprefix(before)
+
+    used = {
+        key: value
+        for key, value in tensors.items()
+        if not is_ignored(key) and not is_ignored(renamed(key))
+    }
+    if not used and all(map(is_ignored, own)):
         raise ValueError(f"{part} is the last layer, which is new")
-    for name, value in used.items():
-        if name not in own or not isinstance(value, Tensor):
-            raise ValueError(f"it has {name}, which {part or classifier.architecture} has not")
-        if value.shape != own[name].shape:
-            raise ValueError(
-                f"{name} is {tuple(value.shape)} there, and {tuple(own[name].shape)} here"
-            )
-    for name in own:
-        optional = name.endswith("num_batches_tracked") or not kept(name)
-        if name not in used and not optional:
-            raise ValueError(f"it lacks {name}")
-    network.load_state_dict(used, strict=False)
+    network.load_state_dict(fitting(own, used, is_ignored, rename=renamed), strict=False)
 
 
 def published_normalisation(architecture: str) -> tuple[Sequence[float], Sequence[float]]:

@@ -11,7 +11,7 @@ executed; named objects of the training scripts that lie beside the weights beco
 
 import pickle
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -125,32 +125,14 @@ class PublishedNetwork(nn.Module):
             ReleasedFileError: If the file has a name that is neither known nor dead, lacks one, or
                 has a tensor of another shape.
         """
+        living = {
+            key: value
+            for key, value in tensors.items()
+            if not any(fnmatchcase(key, pattern) for pattern in self.dead)
+        }
         own = self.state_dict()
-        found: dict[str, Tensor] = {}
-        strange = []
-        for key, value in tensors.items():
-            if any(fnmatchcase(key, pattern) for pattern in self.dead):
-                continue
-            name = self.own_name(key)
-            if name not in own or not isinstance(value, Tensor):
-                strange.append(key)
-            elif value.shape != own[name].shape:
-                shapes = f"{tuple(value.shape)}, expected is {tuple(own[name].shape)}"
-                raise ReleasedFileError(f"{key} is a tensor {shapes}")
-            else:
-                found[name] = value
-        # Files of old torch versions have no counts of batches; nothing is computed with them.
-        missing = [
-            self._released_name(name)
-            for name in own
-            if name not in found
-            and name not in self.unreleased
-            and not name.endswith("num_batches_tracked")
-        ]
-        for fault, names in (("lacks", missing), ("holds what this network has not,", strange)):
-            if names:
-                more = f" and {len(names) - 1} more" if names[1:] else ""
-                raise ReleasedFileError(f"it {fault} {names[0]}{more}")
+        optional = self.unreleased.__contains__
+        found = fitting(own, living, optional, rename=self.own_name, told=self._released_name)
         self.load_state_dict(found, strict=False)
 
     def own_name(self, key: str) -> str:
@@ -225,6 +207,51 @@ def read_tensors(path: Path) -> dict[str, Any]:
         held = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise ReleasedFileError(f"it holds no weights of a network, but {held or 'nothing'}")
     return {str(key).removeprefix("module."): value for key, value in content.items()}
+
+
+def fitting(
+    own: Mapping[str, Tensor],
+    tensors: Mapping[str, Any],
+    optional: Callable[[str], bool],
+    *,
+    rename: Callable[[str], str] = str,
+    told: Callable[[str], str] = str,
+) -> dict[str, Tensor]:
+    """What a file has for a network, by the network's names.
+
+    Args:
+        own: The network's weights.
+        tensors: By the file's names.
+        optional: Whether a weight of the network may be missing.
+        rename: From the file's name to the network's.
+        told: From the network's name to the file's.
+
+    Raises:
+        ReleasedFileError: If the file has a name that the network has not, lacks one, or has a
+            tensor of another shape.
+    """
+    found: dict[str, Tensor] = {}
+    strange = []
+    for key, value in tensors.items():
+        name = rename(key)
+        if name not in own or not isinstance(value, Tensor):
+            strange.append(key)
+        elif value.shape != own[name].shape:
+            shapes = f"{tuple(value.shape)}, expected is {tuple(own[name].shape)}"
+            raise ReleasedFileError(f"{key} is a tensor {shapes}")
+        else:
+            found[name] = value
+    # Files of old torch versions have no counts of batches; nothing is computed with them.
+    missing = [
+        told(name)
+        for name in own
+        if name not in found and not optional(name) and not name.endswith("num_batches_tracked")
+    ]
+    for fault, names in (("lacks", missing), ("holds what this network has not,", strange)):
+        if names:
+            more = f" and {len(names) - 1} more" if names[1:] else ""
+            raise ReleasedFileError(f"it {fault} {names[0]}{more}")
+    return found
 
 
 def open_released(name: str, path: Path, classes: int) -> PublishedNetwork:

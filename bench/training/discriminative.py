@@ -46,8 +46,8 @@ def train_baseline(spec: "BaselineClassifier", job: TrainingJob) -> None:
     """Train the network of a recipe into its folder.
 
     Raises:
-        UserError: If timm does not know the architecture, weights to start from do not fit, or
-            batches do not divide among the processes.
+        UserError: If weights to start from do not fit, or batches do not divide among the
+            processes.
     """
     processes = job.loop.accelerator.num_processes
     if spec.batch_size % processes:
@@ -56,13 +56,7 @@ def train_baseline(spec: "BaselineClassifier", job: TrainingJob) -> None:
             f"{processes} processes; choose a multiple."
         )
     with rng.fenced(job.recipe["seed"], "weights", spec.architecture):
-        try:
-            classifier = spec.start(job.name, job.data.dataset.classes)
-        except RuntimeError as error:
-            raise UserError(
-                f"classifier {job.name!r}: timm has no architecture {spec.architecture!r} "
-                f"({error})."
-            ) from error
+        classifier = spec.start(job.name, job.data.dataset.classes)
     images, labels = job.data.split("train", spec.image_size)
     objective = None
     if spec.loss is not None:

@@ -11,6 +11,7 @@ from baselines.train import (
     AdversarialTraining,
     BaselineTrainConfig,
     BaselineTrainer,
+    Schedule,
     _beta,
     _pasted,
     augmented,
@@ -177,13 +178,15 @@ def test_averaged_weights_are_the_exponential_average_and_are_kept() -> None:
     model, (images, labels) = Linear(), pictures()
     config = BaselineTrainConfig(steps=4, learning_rate=0.1, validate_every=4, ema=0.75)
     trainer = BaselineTrainer(model, config, ((images * 255).byte(), labels))
-    expected = None
+    trained = []
     for _ in range(4):
         trainer.step(images, labels)
-        own = model.weight.detach().clone()
-        expected = own if expected is None else 0.75 * expected + 0.25 * own
-    assert torch.allclose(trainer.best().weight, expected, atol=1e-6)  # type: ignore[arg-type]
-    assert not torch.allclose(own, expected, atol=1e-3)  # type: ignore[arg-type]
+        trained.append(model.weight.detach().clone())
+    expected = trained[0]
+    for own in trained[1:]:
+        expected = 0.75 * expected + 0.25 * own
+    assert torch.allclose(trainer.best().weight, expected, atol=1e-6)
+    assert not torch.allclose(trained[-1], expected, atol=1e-3)
 
 
 def test_averages_leave_indices_as_they_are() -> None:
@@ -197,12 +200,13 @@ def test_averages_leave_indices_as_they_are() -> None:
 
 
 def test_rates_fall_by_schedule_and_from_layer_to_layer() -> None:
+    schedules: tuple[Schedule, ...] = ("constant", "linear", "cosine")
     rates = {
         name: [
-            BaselineTrainConfig(steps=10, warmup=0.2, learning_rate=1, schedule=name).rate(step)  # type: ignore[arg-type]
+            BaselineTrainConfig(steps=10, warmup=0.2, learning_rate=1, schedule=name).rate(step)
             for step in (0, 1, 5, 9)
         ]
-        for name in ("constant", "linear", "cosine")
+        for name in schedules
     }
     assert rates["constant"] == [0.5, 1, 1, 1]
     assert rates["linear"] == pytest.approx([0.5, 0.9, 0.5, 0.1])

@@ -70,12 +70,12 @@ class BaselineClassifier(TrainedAtOnce):
 
     @property
     def train_step_seconds(self) -> float:  # type: ignore[override]
-        """Of a ResNet-18, whose work grows with the picture."""
+        """Seconds on one core of a training step of 64 pictures, as a ResNet-18 takes them."""
         return 0.36 * (self.image_size / 64) ** 2
 
     @property
     def verdict_seconds(self) -> float:  # type: ignore[override]
-        """The same."""
+        """Seconds on one core of a decision, as a ResNet-18 takes them."""
         return 0.011 * (self.image_size / 64) ** 2
 
     @property
