@@ -148,8 +148,8 @@ def load(path: Path) -> Config:
 def content(path: Path, above: tuple[Path, ...] = ()) -> Any:
     """What a YAML file says, on top of the files that its `extends` names, beside it.
 
-    Mappings are merged field by field; anything else replaces what was there. Of several files a
-    later one is on top.
+    Mappings are merged field by field; anything else replaces what was there, and null takes a
+    mapping away, such as a classifier. Of several files a later one is on top.
 
     Args:
         path: The file.
@@ -183,12 +183,14 @@ def content(path: Path, above: tuple[Path, ...] = ()) -> Any:
 
 def merged(below: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     """A config's content with another's on top; see `content`."""
-    both = {
-        key: merged(below[key], value)
-        for key, value in top.items()
-        if isinstance(value, dict) and isinstance(below.get(key), dict)
-    }
-    return {**below, **top, **both}
+    both = {**below, **top}
+    for key, value in top.items():
+        if isinstance(below.get(key), dict):
+            if value is None:
+                del both[key]
+            elif isinstance(value, dict):
+                both[key] = merged(below[key], value)
+    return both
 
 
 def parse(content: Any, origin: str) -> Config:

@@ -55,6 +55,9 @@ class Classifier(ABC):
         timesteps: EmoDC's grid for a picture without noise; empty for other classifiers.
         evaluations: Network evaluations per picture.
         deterministic: Whether two equal calls agree.
+        attacks_share_batches: Whether its target of an attack is one network for all pictures,
+            whose rows of a batch do not depend on each other; see
+            `bench.perturb.attacks.side_by_side`.
         validation: Figures of its checkpoint on the validation split.
         training: What made its weights; see `bench.store.store.Manifest`.
     """
@@ -66,6 +69,7 @@ class Classifier(ABC):
     timesteps: tuple[int, ...] = ()
     evaluations: int = 1
     deterministic: bool = True
+    attacks_share_batches: bool = False
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

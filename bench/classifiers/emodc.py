@@ -127,7 +127,8 @@ class DiffusionClassifier(Classifier):
         if rule is None:
             return super().measure(pictures, ids)
         try:
-            verdict = self.model.decide(pictures, ids, rule, engine=self.engine)
+            images = [as_images([picture])[0] for picture in pictures]  # an attack's may be floats
+            verdict = self.model.decide(images, ids, rule, engine=self.engine)
         except MemoryError as error:
             raise UserError(str(error), 1) from error
         self.engine = replace(self.engine, rows=verdict.rows)  # if memory ran out, it would again

@@ -60,6 +60,7 @@ class Measurable(Protocol):
     """What perturbations ask of a classifier; see `bench.classifiers.base.Classifier`."""
 
     classes: tuple[str, ...]
+    attacks_share_batches: bool
 
     def attack_target(self, sample_id: str, every_step: bool = False, fresh: bool = False) -> Any:
         """A torch module that is differentiated: images -> logits.

@@ -26,8 +26,8 @@ from emodc.diffusion.schedule import Process
 # Pictures into tensors, and onto the size that a network was made for
 # ------------------------------------------------------------------------------------------------
 
-#: One picture: uint8 (H, W, 3) or (H, W), or whatever PIL opens.
-Picture = np.ndarray | Image.Image
+#: uint8 (H, W, 3) or (H, W), what PIL opens, or a float tensor (3, H, W) in [0, 1].
+Picture = np.ndarray | Image.Image | Tensor
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -64,6 +64,13 @@ def pixel_address(image: Tensor) -> str:
 
 
 def _as_tensor(picture: Picture) -> Tensor:
+    if isinstance(picture, Tensor):
+        if picture.ndim != 3 or len(picture) != 3 or not picture.is_floating_point():
+            raise ValueError(
+                f"expected a float tensor (3, H, W) in [0, 1], got {picture.dtype} "
+                f"{tuple(picture.shape)}"
+            )
+        return picture.float()
     if isinstance(picture, Image.Image):
         picture = np.array(ImageOps.exif_transpose(picture).convert("RGB"))
     pixels = np.asarray(picture)

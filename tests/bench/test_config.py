@@ -244,3 +244,23 @@ def test_what_cannot_be_extended_is_told(tmp_path: Path, text: str, words: str) 
     (tmp_path / "top.yaml").write_text(text)
     with pytest.raises(UserError, match=words):
         load(tmp_path / "top.yaml")
+
+
+def test_null_takes_a_mapping_of_the_file_below_away(tmp_path: Path) -> None:
+    """Of a plain field it is a value, such as that of `limit`."""
+    (tmp_path / "below.yaml").write_text(
+        "limit: 3\n"
+        "perturbations: {corruptions: {gaussian_noise: [1]}, attacks: {pgd: [1], fgsm: [1]}}\n"
+        "classifiers:\n"
+        "  a: {kind: baseline, architecture: resnet18}\n"
+        "  b: {kind: baseline, architecture: resnet18}\n"
+    )
+    top = tmp_path / "top.yaml"
+    top.write_text(
+        "extends: below.yaml\nlimit: null\n"
+        "classifiers: {b: null}\nperturbations: {corruptions: null}\n"
+    )
+    config = load(top)
+    assert list(config.classifiers) == ["a"] and config.limit is None
+    assert not config.perturbations.corruptions
+    assert set(config.perturbations.attacks) == {"pgd", "fgsm"}

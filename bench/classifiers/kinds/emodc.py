@@ -56,7 +56,7 @@ class Stage(Section, StageSettings):
 class EvaluationConfig(Section, ErrorSettings):
     """How EmoDC measures errors in a run, and decides."""
 
-    attack_steps: int = Field(20, ge=1)  # of `steps`, per gradient of an attack
+    attack_steps: int = Field(10, ge=1)  # of `steps`, per gradient of an attack
     noise_seed: int | None = Field(None, ge=0)  # None: the run's; another is independent noise
     other_prompts: int = Field(300, ge=0)  # clean samples measured under null and non-class, too
     decision: DecisionConfig | None = None  # decide while measuring; None measures everything

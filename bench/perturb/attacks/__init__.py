@@ -6,6 +6,7 @@
 - `gradient`       FGSM, PGD, APGD, low frequencies; two on early decisions
 - `blackbox`       Square, RayS, random noise, transfer from another classifier
 - `torch_attacks`  any attack of torchattacks by its name
+- `side_by_side`   attacks of several pictures whose questions share a batch of the network
 """
 
 from collections.abc import Mapping

@@ -5,7 +5,7 @@
 
 An attack of the bench has three parts, as in foolbox: a loss, an optimiser and a way to get the
 gradient. It asks the classifier through a `Victim`, which keeps what a reader needs in order to
-judge the attack. Each picture is attacked alone, so the result does not depend on its neighbours.
+judge the attack. It is a function of one picture, so the result does not depend on its neighbours.
 `FreshNoise` attacks classifiers that draw noise anew.
 """
 
@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -92,6 +93,9 @@ class AttackFacts:
 # kB, and with the data set gives the picture back.
 
 _SIDE = 128  # of the largest picture that is shown whole
+
+
+_Attacked = tuple[np.ndarray, AttackFacts]
 
 
 def visible(picture: np.ndarray) -> np.ndarray:
@@ -175,20 +179,33 @@ class Attack(Perturbation):
     ) -> list[np.ndarray]:
         """As `apply`; with `fresh` each query of a classifier with noise draws it anew."""
         assert classifier is not None
-        found = []
-        for picture, name, label in zip(batch.pictures, batch.ids, batch.labels, strict=True):
-            target = classifier.attack_target(name, every_step=self.every_step, fresh=fresh)
-            where: dict[str, Any] = {
-                "seed": address.seed,
-                "dataset": address.dataset,
-                "sample_id": name,
-            }
-            number, eps = classifier.classes.index(label), any_budget(level)
-            target = self.aimed(target, number, batch.rule)
-            adversarial, seen = self.run(picture, number, target, eps, fresh=fresh, **where)
-            batch.notes[name] = seen
-            found.append(adversarial)
-        return found
+        from bench.perturb.attacks.side_by_side import side_by_side
+
+        def attack(
+            number: int, shared: "nn.Module | None" = None
+        ) -> tuple[np.ndarray, AttackFacts]:
+            name, label = batch.ids[number], batch.labels[number]
+            if shared is None:
+                shared = classifier.attack_target(name, every_step=self.every_step, fresh=fresh)
+            right, eps = classifier.classes.index(label), any_budget(level)
+            return self.run(
+                batch.pictures[number],
+                right,
+                self.aimed(shared, right, batch.rule),
+                eps,
+                seed=address.seed,
+                dataset=address.dataset,
+                sample_id=name,
+                fresh=fresh,
+            )
+
+        attacks = [partial(attack, number) for number in range(len(batch.ids))]
+        if classifier.attacks_share_batches:  # then its target is the same of all pictures
+            found = side_by_side(classifier.attack_target(""), attacks)
+        else:
+            found = [one() for one in attacks]
+        batch.notes.update({name: seen for name, (_, seen) in zip(batch.ids, found, strict=True)})
+        return [picture for picture, _ in found]
 
     def aimed(self, target: "nn.Module", label: int, rule: Any) -> "nn.Module":
         """What is attacked of a classifier's target, where this is not the verdict of all steps.

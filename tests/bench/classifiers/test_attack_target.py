@@ -146,3 +146,16 @@ def test_who_knows_the_order_makes_a_rule_stop_wrongly_and_who_does_not_is_held_
         assert 0.3 < reached < LEAD and (np.delete(ahead, first) < 0.2).all()
         others = [decided(found, seed)[0] for seed in range(1, 301)]
         assert np.mean(others) < 0.03
+
+
+def test_early_decisions_take_pictures_that_were_not_rounded(
+    tiny_emodc: EmoDC, images: torch.Tensor
+) -> None:
+    """An attack with a budget below a grey level makes float32 ones."""
+    classifier = DiffusionClassifier(tiny_emodc, "w", None, 2, CPU)
+    picture, rule = images[0].permute(1, 2, 0).numpy(), SequentialTest(delta=0.1)
+    rounded = classifier.measure([picture], ["a"], rule)
+    floats = classifier.measure([picture.astype(np.float32)], ["a"], rule)
+    np.testing.assert_array_equal(floats.logits, rounded.logits)
+    moved = classifier.measure([picture.astype(np.float32) * 0.99], ["a"], rule)
+    assert (moved.logits != rounded.logits).any()

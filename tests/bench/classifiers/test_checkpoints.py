@@ -21,7 +21,7 @@ PINNED = {
     "ablation": (54, "610a711d0a3a"),
     "accurate": (7, "196f504423b6"),
     "cross": (7, "48927b98ae51"),
-    "default": (10, "73594a8b313a"),
+    "default": (10, "a807ae39e5b9"),
     "reference": (3, "9a6be99a15a4"),
     "regression": (0, "4f53cda18c2b"),
     "robust": (10, "15cb18cab5e5"),
