@@ -6,20 +6,21 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the network is a mistake
 # Also of processes that tests start: small networks on as many threads as there are cores take up
 # to ten times as long where another process computes, too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import pytest
-import torch
 from hypothesis import settings
-from support import write_pictures
 
-from bench.util import rng
-from emodc import EmoDC, Evaluation, Prompts, small_denoiser
+# Everything else is imported where it is used: the process that deals tests to others uses none.
+if TYPE_CHECKING:
+    import torch
+
+    from emodc import EmoDC
 
 CLASSES = ("neutral", "happiness", "sadness")
 
@@ -184,9 +185,19 @@ def _imported_modules_stay() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _one_core() -> Iterator[None]:
     """What asks for no number of processes starts none: each would import torch anew."""
+    import torch
+
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "cpu_count", lambda: 1)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_power_cut() -> Iterator[None]:
+    """Nothing is forced to the disk: no test cuts the power, and killed processes lose nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
         yield
 
 
@@ -197,8 +208,13 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture
-def images() -> torch.Tensor:
+def images() -> "torch.Tensor":
     """uint8 pictures (24, 3, 64, 64) with structure at several scales."""
+    import numpy as np
+    import torch
+
+    from bench.util import rng
+
     draws = rng.generator("test images")
     coarse = draws.random((24, 3, 8, 8)).repeat(8, axis=2).repeat(8, axis=3)
     fine = draws.random((24, 3, 64, 64))
@@ -206,8 +222,13 @@ def images() -> torch.Tensor:
 
 
 @pytest.fixture
-def tiny_emodc(images: torch.Tensor) -> EmoDC:
+def tiny_emodc(images: "torch.Tensor") -> "EmoDC":
     """An EmoDC that is nearly random but treats its classes differently."""
+    import torch
+
+    from bench.util import rng
+    from emodc import EmoDC, Evaluation, Prompts, small_denoiser
+
     with rng.fenced("tiny emodc"):
         denoiser = small_denoiser(
             images, Prompts(CLASSES), block_out_channels=(8, 8, 8), head_channels=8, text_width=16
@@ -221,6 +242,8 @@ def tiny_emodc(images: torch.Tensor) -> EmoDC:
 @pytest.fixture
 def picture_folder(tmp_path: Path) -> Path:
     """A two-class folder data set."""
+    from support import write_pictures
+
     write_pictures(tmp_path / "faces" / "train", ("happy", "neutral"), 10)
     write_pictures(tmp_path / "faces" / "test", ("happy", "neutral"), 5)
     return tmp_path / "faces"

@@ -29,8 +29,10 @@ from typing_extensions import override
 
 from baselines.networks import INPUT_SIZE
 from bench.classifiers import checkpoints
+from bench.classifiers.base import as_images
 from bench.classifiers.kinds.base import kind_of
 from bench.config import Config
+from bench.perturb.attacks.side_by_side import ROWS
 from bench.perturb.base import Clean
 from bench.perturb.config import Perturbations
 from bench.rules import SequentialDecision
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from bench.classifiers.kinds.base import Kind
     from bench.data.base import DataSet, Split
 
-SCHEMA = 2
+SCHEMA = 3
 
 #: Dense operations per second of accelerators in bfloat16, as their makers state them.
 ACCELERATORS = {"L4": 121e12, "A100": 312e12, "H100": 989e12}
@@ -413,15 +415,15 @@ def _live(spec: "Kind", classifier: "Classifier", verdict: float) -> float:
 
 
 def _gradient(spec: "Kind", classifier: "Classifier") -> float:
-    """Seconds of a gradient, over the stated ones."""
-    image = torch.from_numpy(_noise(1)[0]).permute(2, 0, 1)[None].float() / 255
-    image, spent, clock = image.to(classifier.device), [], _clock(classifier.device)
-    target = classifier.attack_target("a")
+    """Seconds of a picture's gradient, over the stated ones."""
+    rows = ROWS if classifier.attacks_share_batches else 1
+    images = as_images(_noise(rows)).to(classifier.device)
+    target, spent, clock = classifier.attack_target("a"), [], _clock(classifier.device)
     for _ in range(_PICTURES):
         start = clock()
-        asked = image.clone().requires_grad_()
+        asked = images.clone().requires_grad_()
         torch.autograd.grad(target(asked).sum(), asked)
-        spent.append(clock() - start)
+        spent.append((clock() - start) / rows)
     _, (pgd, levels) = Perturbations(corruptions={}, attacks={"pgd": [1]}).members()
     return statistics.median(spent) / spec.seconds(pgd, levels[0])[1]
 

@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -652,5 +653,9 @@ def _preset(perturbation: Perturbation) -> dict[str, str]:
 
 def _environment(device: torch.device) -> dict[str, str]:
     """Versions and device, without naming the machine."""
-    found = {library: version(library) for library in _LIBRARIES}
-    return {"python": platform.python_version(), "device": device.type, **found}
+    return {"python": platform.python_version(), "device": device.type, **_versions()}
+
+
+@cache  # to read them takes longer than to finish a small cell
+def _versions() -> dict[str, str]:
+    return {library: version(library) for library in _LIBRARIES}

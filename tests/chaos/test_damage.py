@@ -9,7 +9,7 @@ import fnmatch
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +85,14 @@ class World:
         whole: An untouched copy of what is not a user's own.
         configs: Of each run, by its folder.
         expected: Their summaries.
+        stamps: Of files that are as they were, so that they need not be read again.
     """
 
     root: Path
     whole: Path
     configs: dict[str, Config]
     expected: dict[str, str]
+    stamps: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
     def restore(self) -> None:
         """Files alone: to remove and make hundreds of folders takes longer than all the rest."""
@@ -103,9 +105,12 @@ class World:
             path = self.root / name
             if path.is_dir():
                 path.rmdir()
+            if path.exists() and self.stamps.get(path) == stamp(path):
+                continue
             if not path.exists() or path.read_bytes() != source.read_bytes():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, path)
+            self.stamps[path] = stamp(path)
 
     def files(self, pattern: str) -> list[Path]:
         return sorted(p for p in self.root.rglob("*") if p.is_file() and self.matches(p, pattern))
@@ -120,6 +125,12 @@ class World:
         assert own and others, name
         alike = [p for p in others if p.stat().st_size == own[0].stat().st_size]
         return own[0], (alike or others)[-1]
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Of a file that was not written to since."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def config_of(data: dict[str, Any], classifiers: list[str], seed: int = 0) -> Config:
