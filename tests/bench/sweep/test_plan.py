@@ -205,7 +205,7 @@ PINNED = {
         "validation": (6, "95e76e6abc5f"),
         "clean": (6, "87e9a26f2ae1"),
         "corruption": (36, "6c92d3713590"),
-        "attack": (12, "d53668dd063b"),
+        "attack": (6, "7b57e04a5de7"),
     },
     "ablation": {"validation": (27, "6b304fc87a54"), "clean": (27, "2ded7913c1f9")},
     "smoke": {
