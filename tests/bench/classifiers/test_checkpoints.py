@@ -20,7 +20,7 @@ from bench.util.files import digest
 PINNED = {
     "ablation": (54, "610a711d0a3a"),
     "accurate": (7, "196f504423b6"),
-    "cross": (7, "48927b98ae51"),
+    "cross": (7, "d7d2504b83ad"),
     "default": (10, "a807ae39e5b9"),
     "reference": (3, "9a6be99a15a4"),
     "regression": (0, "4f53cda18c2b"),
