@@ -118,9 +118,10 @@ def _config(name: str, scale: Scale, root: Path) -> Config:
     del own["classifiers"]  # those of the full scale, which it extends
     if scale is not Scale.full:
         own.pop("training_seeds", None)
-    made: dict[str, Any] = merged(own, _content(f"{scale.value}.yaml"))
-    if scale is Scale.tiny:  # fewer perturbations, not more
-        made["perturbations"] = _content("tiny.yaml")["perturbations"]
+    scaled = _content(f"{scale.value}.yaml")
+    made: dict[str, Any] = merged(own, scaled)
+    if "perturbations" in scaled:  # fewer, not more
+        made["perturbations"] = scaled["perturbations"]
     return parse(merged(made, {"data": {"root": str(root)}}), f"{_FOLDER / name}.yaml at {scale}")
 
 
