@@ -150,6 +150,8 @@ def _of_seen(cells: Sequence[Result]) -> Iterator[tuple[str, _Verdict]]:
     yield "gradient", f"no gradient on {_percent(blind)} of pictures" if blind > _BLIND else ""
     stuck = float((~every["believed"].astype(bool) & ~(every["rise"] > 0)).mean())
     yield "loss", f"the loss does not rise on {_percent(stuck)}" if stuck > _STUCK else ""
+    if about(cells[0]).get("kind") == "transfer":
+        return  # what was seen is the source's; its verdicts are not this classifier's
     differing = np.concatenate([frame["believed"] == r.outcomes.right for r, frame in seen])
     other = float(differing.mean())
     apart = other > SLACK and int(differing.sum()) > 1

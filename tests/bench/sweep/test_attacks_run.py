@@ -140,6 +140,10 @@ def test_a_transfer_is_what_the_other_was_attacked_with(measure) -> None:
         if (c.classifier, c.family) == ("two", "clean") and (m := before.manifest(c))
     ]
     assert manifest.inputs["source"]["weights"] == other.inputs["weights"]
+    # What was seen is another's: it says nothing against the verdicts of this one.
+    (group,) = read(folder).groups
+    worth = evidence(group, "one", "from_two")
+    assert worth is not None and worth.grade != "D", worth
 
 
 def graded(folder: Path):
