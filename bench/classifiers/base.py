@@ -55,9 +55,7 @@ class Classifier(ABC):
         timesteps: EmoDC's grid for a picture without noise; empty for other classifiers.
         evaluations: Network evaluations per picture.
         deterministic: Whether two equal calls agree.
-        attacks_share_batches: Whether its target of an attack is one network for all pictures,
-            whose rows of a batch do not depend on each other; see
-            `bench.perturb.attacks.side_by_side`.
+        attacks_share_batches: Whether attacks on several pictures share batches; its kind says it.
         validation: Figures of its checkpoint on the validation split.
         training: What made its weights; see `bench.store.store.Manifest`.
     """

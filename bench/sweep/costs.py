@@ -32,7 +32,7 @@ from bench.classifiers import checkpoints
 from bench.classifiers.base import as_images
 from bench.classifiers.kinds.base import kind_of
 from bench.config import Config
-from bench.perturb.attacks.side_by_side import ROWS
+from bench.perturb.attacks.victim import ROWS
 from bench.perturb.base import Clean
 from bench.perturb.config import Perturbations
 from bench.rules import SequentialDecision
@@ -416,7 +416,7 @@ def _live(spec: "Kind", classifier: "Classifier", verdict: float) -> float:
 
 def _gradient(spec: "Kind", classifier: "Classifier") -> float:
     """Seconds of a picture's gradient, over the stated ones."""
-    rows = ROWS if classifier.attacks_share_batches else 1
+    rows = ROWS if spec.attacks_share_batches else 1
     images = as_images(_noise(rows)).to(classifier.device)
     target, spent, clock = classifier.attack_target("a"), [], _clock(classifier.device)
     for _ in range(_PICTURES):

@@ -21,6 +21,7 @@ from bench.util.errors import UserError
 from bench.util.files import digest
 
 if TYPE_CHECKING:
+    from bench.classifiers.kinds.base import Kind
     from emodc.decisions.decide import Rule
     from emodc.decisions.fit import Fit
 
@@ -271,7 +272,8 @@ def make_plan(
                 "version": RESULT_VERSION,
                 "weights": weights[name, seed],
                 "training_seed": seed,
-                "evaluation": config.classifiers[name].evaluated(
+                "evaluation": _evaluated(
+                    config.classifiers[name],
                     perturbation,
                     decision_of(config, name, perturbation.family) is not None,
                 ),
@@ -354,8 +356,16 @@ def _source(
             "pictures, and cannot be attacked picture by picture; name the classifier that adapts."
         )
     key = name, source_seed(config, name, seed)
-    evaluation = config.classifiers[name].evaluated(perturbation, False)
+    evaluation = _evaluated(config.classifiers[name], perturbation, False)
     return {"weights": weights[key], "evaluation": evaluation}
+
+
+def _evaluated(spec: "Kind", perturbation: Perturbation, decides: bool) -> dict[str, Any] | None:
+    """How a classifier measures a cell, and is attacked."""
+    found = spec.evaluated(perturbation, decides)
+    if perturbation.family == "attack" and spec.attacks_share_batches:
+        return {**(found or {}), "attacks": "side by side"}
+    return found
 
 
 def shards_of(planned: PlannedCell, count: int) -> list[Shard]:

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -28,14 +29,30 @@ def fenced(*address: int | str) -> Iterator[None]:
     """Seed all global generators for third-party code that draws from them, then restore them."""
     import torch
 
-    seed = key(*address)
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng():
-        random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        torch.manual_seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)  # noqa: NPY002
+    seed, before = key(*address), states()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        restore(before)
+
+
+def states() -> tuple[Any, ...]:
+    """Where all global generators are: Python's, numpy's, torch's, and those of GPUs in use."""
+    import torch
+
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return random.getstate(), np.random.get_state(), torch.get_rng_state(), gpus  # noqa: NPY002
+
+
+def restore(before: tuple[Any, ...]) -> None:
+    """Put all global generators back to where `states` found them."""
+    import torch
+
+    python, numpy, cpu, gpus = before
+    random.setstate(python)
+    np.random.set_state(numpy)  # noqa: NPY002
+    torch.set_rng_state(cpu)
+    torch.cuda.set_rng_state_all(gpus)

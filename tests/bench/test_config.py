@@ -247,7 +247,7 @@ def test_what_cannot_be_extended_is_told(tmp_path: Path, text: str, words: str) 
 
 
 def test_null_takes_a_mapping_of_the_file_below_away(tmp_path: Path) -> None:
-    """Of a plain field it is a value, such as that of `limit`."""
+    """A classifier and all corruptions go; of a plain field, such as `limit`, null is a value."""
     (tmp_path / "below.yaml").write_text(
         "limit: 3\n"
         "perturbations: {corruptions: {gaussian_noise: [1]}, attacks: {pgd: [1], fgsm: [1]}}\n"

@@ -128,7 +128,7 @@ class World:
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """Of a file that was not written to since."""
+    """When a file was last written to, and its size: as long as both stay, so does the file."""
     found = path.stat()
     return found.st_mtime_ns, found.st_size
 

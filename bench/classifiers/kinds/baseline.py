@@ -13,13 +13,8 @@ from bench.util.errors import UserError
 from bench.util.section import Section, UserPath
 
 if TYPE_CHECKING:
-    import torch
-
     from baselines.networks import FaceClassifier
     from baselines.train import AdversarialTraining
-    from bench.classifiers.base import Classifier
-    from bench.config import Config
-    from bench.perturb.base import Perturbation
     from bench.training.loop import TrainingJob
 
 
@@ -72,6 +67,7 @@ class BaselineClassifier(TrainedAtOnce):
     saw: ClassVar[tuple[str, ...]] = ("shift", "translation")  # moved by a few pixels
     text: ClassVar[str] = "A discriminative classifier."
     data_parallel: ClassVar[bool] = True
+    attacks_share_batches: ClassVar[bool] = True
 
     @property
     def train_step_seconds(self) -> float:  # type: ignore[override]
@@ -115,19 +111,6 @@ class BaselineClassifier(TrainedAtOnce):
                 "objective, whose layers are known; remove it."
             )
         self._check_weights(name)
-
-    @override
-    def evaluated(self, perturbation: "Perturbation", decides: bool) -> dict[str, Any] | None:
-        """Of attacks, that questions about several pictures share a batch."""
-        return {"attacks": "side by side"} if perturbation.family == "attack" else None
-
-    @override
-    def load(
-        self, name: str, folder: Path | None, config: "Config", device: "torch.device"
-    ) -> "Classifier":
-        classifier = super().load(name, folder, config, device)
-        classifier.attacks_share_batches = True
-        return classifier
 
     def _check_weights(self, name: str) -> None:
         import timm

@@ -2,11 +2,11 @@
 
 - `base`           what an attack is: a picture and a budget in, an adversarial picture out; attacks
                    on classifiers that draw noise anew, judged on several draws
-- `victim`         how attacks ask a classifier: losses, gradients, steps within a budget
+- `victim`         how attacks ask a classifier: losses, gradients, steps within a budget; several
+                   attacks whose questions share a batch
 - `gradient`       FGSM, PGD, APGD, low frequencies; two on early decisions
 - `blackbox`       Square, RayS, random noise, transfer from another classifier
 - `torch_attacks`  any attack of torchattacks by its name
-- `side_by_side`   attacks of several pictures whose questions share a batch of the network
 """
 
 from collections.abc import Mapping

@@ -179,7 +179,7 @@ class Attack(Perturbation):
     ) -> list[np.ndarray]:
         """As `apply`; with `fresh` each query of a classifier with noise draws it anew."""
         assert classifier is not None
-        from bench.perturb.attacks.side_by_side import side_by_side
+        from bench.perturb.attacks.victim import side_by_side
 
         def attack(
             number: int, shared: "nn.Module | None" = None

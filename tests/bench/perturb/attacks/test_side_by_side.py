@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.perturb.attacks import APGD, FGSM, PGD, Attack, OfTorchattacks, RayS, Square, StrongPGD
-from bench.perturb.attacks.side_by_side import side_by_side
+from bench.perturb.attacks.victim import side_by_side
+from bench.util import rng
 
 LABELS = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1]
 
@@ -100,14 +101,12 @@ def test_generators_go_with_the_turn(network: nn.Module) -> None:
     image = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
 
     def attack(seed: int, target: nn.Module) -> list[float]:
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        torch.manual_seed(seed)
         drawn = []
-        for _ in range(3):
-            drawn += [random.random(), float(torch.rand(()))]
-            drawn.append(float(np.random.rand()))  # noqa: NPY002
-            target(image)
+        with rng.fenced(seed):
+            for _ in range(3):
+                drawn += [random.random(), float(torch.rand(()))]
+                drawn.append(float(np.random.rand()))  # noqa: NPY002
+                target(image)
         return drawn
 
     torch.manual_seed(5)
