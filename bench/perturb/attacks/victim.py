@@ -228,10 +228,10 @@ def random_start(images: Tensor, eps: float, norm: Norm) -> Tensor:
 # Attacks of several pictures whose questions share a batch, though each is written for one.
 #
 # A network answers eight pictures in two to three times the time of one. An attack asks about one
-# picture, and about the next place only when it knows the answer; eight attacks side by side ask about
-# eight. Each of them runs in a thread of its own, but never two at once: one runs until it asks, then
-# the next, and when all wait, one pass of the network answers them. So an attack stays a plain function
-# of one picture, whoever wrote it, and global random generators are handed over with the turn.
+# picture, and about the next place only when it knows the answer; eight attacks side by side ask
+# about eight. Each of them runs in a thread of its own, but never two at once: one runs until it
+# asks, then the next, and when all wait, one pass of the network answers them. So an attack stays a
+# plain function of one picture, and global random generators are handed over with the turn.
 #
 #     a: start ... ask |               | go on ... ask |
 #     b:               | start ... ask |               | go on ...
