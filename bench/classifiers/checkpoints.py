@@ -374,10 +374,10 @@ def train_at_once(
         UserError: If a training fails, or its process dies. What the others have is saved.
     """
     device = runtime.pick_device(config.execution.device).type
-    places: Queue[str] = runtime.SPAWN.Queue()
+    places: Queue[str] = runtime.PROCESSES.Queue()
     for place in _devices(device)[:processes]:
         places.put(place)
-    news: Queue[Any] = runtime.SPAWN.Queue()
+    news: Queue[Any] = runtime.PROCESSES.Queue()
     died = (
         "a training's process died (out of memory?). What was saved is there; run the same "
         "command again, with fewer `execution.workers` if it happens again."

@@ -3,16 +3,16 @@
 import contextlib
 import ctypes
 import gc
+import multiprocessing
 import os
 import re
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any
 
 from bench.util.errors import UserError
@@ -53,18 +53,14 @@ def _glibc() -> ctypes.CDLL | None:
     return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
 
 
-def die_with_parent(parent: int | None = None) -> None:
-    """End this worker process when the process that started it is gone (`kill -9` included).
-
-    Args:
-        parent: Its id, as it knew it: while this process started, it may have gone already. If not
-            given, the parent of now.
-    """
-    parent = os.getppid() if parent is None else parent
+def die_with_parent() -> None:
+    """End this worker process when the process that started it is gone (`kill -9` included)."""
+    starter = multiprocessing.parent_process()
+    if starter is None:
+        return
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
+        starter.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -112,7 +108,13 @@ def _nothing(*_: object) -> None:
     """Takes what came at the same time: Python reports a signal that is ignored when it is due."""
 
 
-class _Process(SpawnProcess):
+# To import torch and what stands on it takes seconds of a core. On Linux a process that imported
+# it, and has done nothing else, is copied for every worker.
+_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+_Base: Any = type(multiprocessing.get_context(_METHOD))
+
+
+class _Process(_Base.Process):
     """A started process that does not import the calling script.
 
     By default it does, and runs a script that has no `if __name__ == "__main__":` again. Workers
@@ -125,19 +127,29 @@ class _Process(SpawnProcess):
         file, spec = main.__dict__.pop("__file__", None), main.__spec__
         main.__spec__ = None
         try:
-            return SpawnProcess._Popen(process_obj)
+            return _Base.Process._Popen(process_obj)
         finally:
             main.__spec__ = spec
             if file is not None:
                 main.__file__ = file
 
 
-class _Spawn(SpawnContext):
+class _Context(_Base):
     Process = _Process
 
 
 #: How all worker processes are started.
-SPAWN = _Spawn()
+PROCESSES = _Context()
+
+
+def prepare_workers(*modules: str) -> None:
+    """Begin to import `modules` for the workers of this process, while it does something else.
+
+    Of several calls the first counts. Workers import what is missing themselves.
+    """
+    if _METHOD == "forkserver":
+        PROCESSES.set_forkserver_preload(list(modules))
+        forkserver.ensure_running()
 
 
 @contextlib.contextmanager
@@ -158,7 +170,9 @@ def pool(
     Raises:
         UserError: If a worker dies.
     """
-    made = ProcessPoolExecutor(workers, SPAWN, _begin, (os.getpid(), start, arguments))
+    if start is not None:
+        prepare_workers(start.__module__)
+    made = ProcessPoolExecutor(workers, PROCESSES, _begin, (dict(os.environ), start, arguments))
     try:
         yield made
     except BrokenProcessPool as error:
@@ -170,9 +184,13 @@ def pool(
             process.terminate()
 
 
-def _begin(parent: int, start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+def _begin(
+    environment: dict[str, str], start: Callable[..., None] | None, arguments: tuple[Any, ...]
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent(parent)
+    die_with_parent()
+    os.environ.clear()
+    os.environ.update(environment)  # of now, and not of when the first worker was started
     if start is not None:
         start(*arguments)
 

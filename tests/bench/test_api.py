@@ -248,7 +248,7 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
         "from bench.util import runtime\n"
         "from concurrent.futures import ProcessPoolExecutor\n"
         "import operator\n"
-        "with ProcessPoolExecutor(1, runtime.SPAWN) as pool:\n"
+        "with ProcessPoolExecutor(1, runtime.PROCESSES) as pool:\n"
         "    print(pool.submit(operator.add, 1, 2).result(), __file__)\n"
     )
     done = subprocess.run(

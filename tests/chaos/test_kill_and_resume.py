@@ -2,20 +2,18 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import quick_figures
-from command_line import call_apart
+from command_line import Copied, call_apart
 from support import TINY, summary_without_times
 
 
 def bench(out: Path, config: Path) -> list[str]:
     flags = ["--config", str(config), "--out", str(out), "--classifiers", "test_resnet,emodc_amdit"]
-    return [sys.executable, quick_figures.__file__, "run", "robustness", *flags]
+    return [quick_figures.__file__, "run", "robustness", *flags]
 
 
 def test_killed_twice_and_continued(
@@ -25,7 +23,7 @@ def test_killed_twice_and_continued(
 
     def whole(*started: str) -> None:
         """In this process, undisturbed."""
-        code, _, err = call_apart(capsys, monkeypatch, *started[2:])
+        code, _, err = call_apart(capsys, monkeypatch, *started[1:])
         assert code == 0, err
 
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
@@ -35,10 +33,7 @@ def test_killed_twice_and_continued(
 
     for moment in ("training", "sweep"):
         command = bench(disturbed, two_workers)
-        with subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, start_new_session=True
-        ) as process:
-            assert process.stderr is not None
+        with Copied(*command, own_session=True) as process:
             if moment == "training":
                 for line in process.stderr:
                     if line.startswith("train emodc_amdit"):
@@ -53,7 +48,7 @@ def test_killed_twice_and_continued(
     assert summary_without_times(disturbed) == summary_without_times(undisturbed)
 
 
-def wait_for(condition, process: subprocess.Popen[str]) -> None:
+def wait_for(condition, process: Copied) -> None:
     deadline = time.monotonic() + 600
     while not condition():
         assert process.poll() is None and time.monotonic() < deadline

@@ -1,7 +1,5 @@
 """Training that is killed, and training by two processes, against one that nothing disturbed."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -9,6 +7,7 @@ from pathlib import Path
 
 import torch
 import yaml
+from command_line import Copied
 from torch import Tensor
 
 from baselines import networks
@@ -47,7 +46,7 @@ def with_baseline(path: Path, **fields: object) -> Path:
 
 def command(config: Path, out: Path, *launcher: str) -> list[str]:
     options = ["--config", str(config), "--out", str(out)]
-    return [sys.executable, *launcher, "-m", "bench", "train", *options]
+    return [*launcher, "-m", "bench", "train", *options]
 
 
 def weights(out: Path) -> dict[str, Tensor]:
@@ -72,12 +71,12 @@ def test_a_training_killed_twice_gives_the_same_weights(tmp_path: Path) -> None:
     undisturbed = trained(config, tmp_path / "undisturbed")
     folder = out / "checkpoints"
     for stage in ("emodc-base", "emodc-amdit"):
-        with subprocess.Popen(command(config, out), stderr=subprocess.DEVNULL) as process:
+        with Copied(*command(config, out)) as process:
             deadline = time.monotonic() + 600
             while not list(folder.glob(f".{stage}-*.state")):
                 assert process.poll() is None and time.monotonic() < deadline
                 time.sleep(0.01)
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
         assert list(folder.glob(f".{stage}-*.state")), "it finished before it was killed"
         assert not list(folder.glob(f"{stage}-*"))
     for name, value in trained(config, out).items():
@@ -90,7 +89,7 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     one = trained(config, tmp_path / "one")
     launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2")
     started = command(config, tmp_path / "two", *launcher)
-    subprocess.run(started, check=True, capture_output=True)
+    subprocess.run([sys.executable, *started], check=True, capture_output=True)
     pairs = [(one, weights(tmp_path / "two"))]
     pairs.append((baseline(tmp_path / "one"), baseline(tmp_path / "two")))
     for alone, together in pairs:

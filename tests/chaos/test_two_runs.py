@@ -1,15 +1,12 @@
 """Runs at one OUT at the same time: one correct store, work done once, no advice to delete."""
 
-import os
 import re
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
+from command_line import Copied
 from support import TINY
 
 from bench.config import load
@@ -67,19 +64,12 @@ def shown(out: Path) -> list[tuple[object, ...]]:
     return [(r.cell, r.n, r.accuracy, r.d_p) for r in results.complete]
 
 
-def started(*commands: list[str]) -> list[subprocess.Popen[str]]:
+def started(*commands: list[str]) -> list[Copied]:
     """Runs that begin at the same moment."""
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", RUN, *command],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for command in commands
-    ]  # fmt: skip
+    runs = [Copied("-c", RUN, *command) for command in commands]
     for one in runs:
-        assert one.stdout is not None and one.stdout.readline() == "ready\n"
+        assert one.stdout.readline() == "ready\n"
     for one in runs:
-        assert one.stdin is not None
         one.stdin.write("go\n")
         one.stdin.flush()
     return runs
@@ -98,7 +88,7 @@ def test_two_runs_with_other_shards_end_in_one_complete_store(
     out = tmp_path / "out"
     configs = [write_config(tmp_path, count) for count in (3, 5)]
     runs = started(*([str(config), str(out)] for config in configs))
-    said = [one.communicate(timeout=600)[1] for one in runs]
+    said = [one.communicate()[1] for one in runs]
     for one, text in zip(runs, said, strict=True):
         assert one.returncode == 0 or "The same `bench run` measures the cell again" in text
         assert "Traceback" not in text and "delete" not in text
@@ -118,7 +108,7 @@ def test_two_runs_do_everything_once(
     out, config = tmp_path / "out", write_config(tmp_path, 3)
     parts = [["0/2"], ["1/2"]] if workers else [[], []]
     runs = started(*([str(config), str(out), *part] for part in parts))
-    printed, said = zip(*(one.communicate(timeout=600) for one in runs), strict=True)
+    printed, said = zip(*(one.communicate() for one in runs), strict=True)
     assert [one.returncode for one in runs] == [0, 0], said
     shards = re.findall(r"shard (\S+)", "".join(printed))
     assert len(shards) == len(set(shards)) == 6 * 3
@@ -134,12 +124,11 @@ def test_a_run_takes_over_from_one_that_is_killed(
 ) -> None:
     out, config = tmp_path / "out", write_config(tmp_path, 3)
     killed, other = started([str(config), str(out)], [str(config), str(out)])
-    assert killed.stdout is not None
     assert killed.stdout.readline().startswith("shard"), "it holds the lease of this one"
-    os.kill(killed.pid, signal.SIGKILL)
+    killed.kill()
     killed.wait()
     began = time.monotonic()
-    _, said = other.communicate(timeout=600)
+    _, said = other.communicate()
     assert other.returncode == 0, (said, time.monotonic() - began)
     killed.communicate()
     assert shown(out) == undisturbed

@@ -1,11 +1,10 @@
 """Every example runs as it stands, without network; a notebook's cells in order."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import Copied
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -38,16 +37,12 @@ def code(path: Path) -> str:
     ],
 )
 def test_examples_run(name: str, words: tuple[str, ...], tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-"],
-        input=code(EXAMPLES / name),
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
+    there = f"import os; os.chdir({str(tmp_path)!r})\n"
+    with Copied("-c", there + code(EXAMPLES / name)) as process:
+        out, err = process.communicate()
+    assert process.returncode == 0, err
     for word in words:
-        assert word in done.stdout
+        assert word in out
     assert not list(tmp_path.iterdir())  # nothing is left behind
 
 

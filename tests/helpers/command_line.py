@@ -1,10 +1,20 @@
-"""Calling the command line in this process, for tests."""
+"""Calling the command line in this process, or in one that may be killed, for tests."""
 
+import gc
+import multiprocessing
+import os
+import runpy
+import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from types import ModuleType
+from typing import IO, Any, Self
 
 import pytest
 
 from bench.cli import main
+from bench.sweep.run import _TRAINING
 
 
 def call_apart(
@@ -25,3 +35,106 @@ def assert_refused(outcome: tuple[int, str], *words: str, code: int = 2) -> None
     assert "Traceback" not in text
     for word in words:
         assert word in text
+
+
+class Copied:
+    """`python ARGUMENTS`, such as `-m bench run`, in a copy of a process that imported the bench.
+
+    It does what `subprocess.Popen` does, without the seconds of a core that the imports take.
+
+    Attributes:
+        stdin: Its standard input, text.
+        stdout: Its standard output, text.
+        stderr: Its standard error, text.
+    """
+
+    def __init__(self, *arguments: object, own_session: bool = False) -> None:
+        context: Any = multiprocessing.get_context(
+            "forkserver" if sys.platform == "linux" else "spawn"
+        )
+        context.set_forkserver_preload(
+            ["bench.cli", "bench.sweep.run", *_TRAINING, "bench.report.write"]
+        )
+        given, write = context.Pipe(duplex=False)
+        (read, told), (errors, complained) = (context.Pipe(duplex=False) for _ in range(2))
+        ends = given, told, complained
+        self._process = context.Process(
+            target=_become, args=(list(map(str, arguments)), own_session, *ends), daemon=False
+        )
+        self._process.start()
+        for end in ends:
+            end.close()
+        self.pid: int = self._process.pid
+        self.stdin: IO[str] = os.fdopen(os.dup(write.fileno()), "w")
+        self.stdout: IO[str] = os.fdopen(os.dup(read.fileno()))
+        self.stderr: IO[str] = os.fdopen(os.dup(errors.fileno()))
+        for end in (write, read, errors):
+            end.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.poll() is None:
+            self.kill()
+        self._close()
+
+    def poll(self) -> int | None:
+        """Its exit code, or None."""
+        return self._process.exitcode
+
+    @property
+    def returncode(self) -> int:
+        """Its exit code, waited for."""
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end: its exit code, negative after a signal."""
+        self._process.join(600)
+        assert self._process.exitcode is not None, "ten minutes have passed"
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """As `kill -9` does."""
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self) -> tuple[str, str]:
+        """What it has said since, on standard output and on standard error."""
+        with ThreadPoolExecutor(1) as other:
+            errors = other.submit(self.stderr.read)
+            told = self.stdout.read(), errors.result()
+        self._close()
+        return told
+
+    def _close(self) -> None:
+        self.wait()
+        for stream in (self.stdin, self.stdout, self.stderr):
+            stream.close()
+
+
+def _become(arguments: list[str], own_session: bool, *ends: Connection) -> None:
+    """Be the process that `python ARGUMENTS` would be."""
+    gc.freeze()  # runs collect garbage; to look through what is imported takes longest
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in jobs of a shell
+    if own_session:
+        os.setsid()
+    for number, end in enumerate(ends):
+        os.dup2(end.fileno(), number)
+        end.close()
+    sys.stdin, sys.stdout, sys.stderr = map(os.fdopen, range(3), "rww", (-1, 1, 1))
+    match arguments:
+        case ["-c", code, *rest]:
+            sys.argv = ["-c", *rest]
+            sys.modules["__main__"] = ModuleType("__main__")
+            exec(compile(code, "<code>", "exec"), sys.modules["__main__"].__dict__)
+        case ["-m", module, *rest]:
+            sys.argv = [module, *rest]
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        case [path, *_]:
+            sys.argv = arguments
+            runpy.run_path(path, run_name="__main__")

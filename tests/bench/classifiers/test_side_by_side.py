@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from command_line import Copied
 from support import TINY
 
 from bench.classifiers import checkpoints
@@ -141,24 +140,15 @@ def test_an_interrupted_run_saves_every_training_and_continues(tmp_path: Path) -
     )
     assert "workers: 2" in text
     (tmp_path / "c.yaml").write_text(text)
-    command = [sys.executable, "-c", SCRIPT, "train", "-c", str(tmp_path / "c.yaml")]
+    command = ["-c", SCRIPT, "train", "-c", str(tmp_path / "c.yaml")]
     command += ["--classifiers", "emodc_base,test_resnet", "--out"]
     checkpoints_ = tmp_path / "cut" / "checkpoints"
-    process = subprocess.Popen(
-        [*command, str(tmp_path / "cut")],
-        stderr=subprocess.PIPE,
-        text=True,
-        # A background job of a shell, as CI's halves are, begins with SIGINT ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
+    with Copied(*command, tmp_path / "cut") as process:
         while not checkpoints_.exists() or not any(checkpoints_.iterdir()):
             assert process.poll() is None
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         _, told = process.communicate()
-    finally:
-        process.kill()
     assert process.returncode == 1 and "The same command continues" in told
     assert "Traceback" not in told
     chosen = load(tmp_path / "c.yaml").select(["emodc_base", "test_resnet"])
@@ -174,7 +164,7 @@ def test_an_interrupted_run_saves_every_training_and_continues(tmp_path: Path) -
 def test_news_of_several_processes_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     from bench.util.progress import Relay, shown
 
-    news = runtime.SPAWN.Queue()
+    news = runtime.PROCESSES.Queue()
     with shown(Reporter(), news):
         relay = Relay(news)
         with relay.task("train a", 3) as first, relay.task("train b", 2) as second:

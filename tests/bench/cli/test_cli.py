@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from command_line import assert_refused, call_apart
+from command_line import Copied, assert_refused, call_apart
 from PIL import Image
 from support import TINY, write_pictures
 
@@ -250,18 +250,8 @@ def test_debug_shows_the_traceback(bench, tmp_path: Path) -> None:
 def test_an_interrupted_run_says_that_the_same_command_continues(
     tmp_path: Path, signals: list[str]
 ) -> None:
-    command = [sys.executable, "-m", "bench", "run", "robustness", "-c", str(TINY)]
-    command += ["--out", str(tmp_path / "out")]
-    # Started from a background shell, a process would ignore Ctrl-C.
-    with subprocess.Popen(
-        command,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: [
-            signal.signal(getattr(signal, name), signal.SIG_DFL) for name in set(signals)
-        ],
-    ) as process:
-        assert process.stderr is not None
+    command = ["-m", "bench", "run", "robustness", "-c", TINY, "--out", tmp_path / "out"]
+    with Copied(*command) as process:
         for line in process.stderr:
             if line.startswith("train"):
                 break
