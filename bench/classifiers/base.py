@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.perturb.base import ROWS
 from bench.perturb.versions import Views
 from bench.store.cells import Gate
 from bench.store.traces import OtherPrompts, Traces
@@ -55,7 +56,7 @@ class Classifier(ABC):
         timesteps: EmoDC's grid for a picture without noise; empty for other classifiers.
         evaluations: Network evaluations per picture.
         deterministic: Whether two equal calls agree.
-        attacks_share_batches: Whether attacks on several pictures share batches; its kind says it.
+        shares_batches: Whether pictures share batches on a CPU, too; its kind says it.
         validation: Figures of its checkpoint on the validation split.
         training: What made its weights; see `bench.store.store.Manifest`.
     """
@@ -67,7 +68,7 @@ class Classifier(ABC):
     timesteps: tuple[int, ...] = ()
     evaluations: int = 1
     deterministic: bool = True
-    attacks_share_batches: bool = False
+    shares_batches: bool = False
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -79,8 +80,9 @@ class Classifier(ABC):
     ) -> Measurement:
         """Measure uint8 RGB pictures (H, W, 3) of any sizes.
 
-        On a CPU each picture is a computation of its own, so that its result does not depend on
-        its neighbours, to the last bit. On a GPU pictures of one size share a batch.
+        On a CPU a picture's result does not depend on its neighbours, to the last bit: it is a
+        computation of its own, or a row of a batch whose size is always the same
+        (`shares_batches`). On a GPU pictures of one size share a batch.
 
         Args:
             pictures: The pictures.
@@ -164,12 +166,14 @@ class Classifier(ABC):
         )
 
     def _batches(self, pictures: Sequence[np.ndarray]) -> list[list[int]]:
+        most = len(pictures)
         if self.device.type == "cpu":
-            return [[i] for i in range(len(pictures))]
+            most = ROWS if self.shares_batches else 1
         batches: list[list[int]] = []
         for i, picture in enumerate(pictures):
-            if batches and pictures[batches[-1][0]].shape == picture.shape:
-                batches[-1].append(i)
+            last = batches[-1] if batches else []
+            if 0 < len(last) < most and pictures[last[0]].shape == picture.shape:
+                last.append(i)
             else:
                 batches.append([i])
         return batches

@@ -18,6 +18,7 @@ from typing_extensions import override
 from bench.classifiers.base import Classifier, Measurement, as_images, counted_flops, flops_picture
 from bench.classifiers.kinds.python import PythonClassifier
 from bench.labels import class_names
+from bench.perturb.base import ROWS
 from bench.perturb.user_code import loaded, probes, said, source, undisturbed
 from bench.perturb.versions import Views
 from bench.store.traces import TraceInfo, Traces
@@ -45,7 +46,7 @@ class DiscriminativeClassifier(Classifier):
     def measure_views(
         self, pictures: Sequence[np.ndarray], ids: Sequence[str], views: Views
     ) -> Measurement:
-        """On a CPU view 0 is measured exactly as by `measure`."""
+        """View 0 is measured exactly as by `measure`, on a CPU."""
         info = TraceInfo(
             kind="surprises",
             classes=self.classes,
@@ -54,7 +55,8 @@ class DiscriminativeClassifier(Classifier):
             seed=views.seed,
             steps=views.count,
         )
-        rows = 1 if self.device.type == "cpu" else views.count
+        alone = self.device.type == "cpu" and not self.shares_batches
+        rows = 1 if alone else views.count
 
         def measure(images: Tensor, names: Sequence[str]) -> tuple[np.ndarray, Traces]:
             surprises = [
@@ -87,7 +89,12 @@ class DiscriminativeClassifier(Classifier):
 
     @torch.no_grad()
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
-        logits = self.model(images).float().cpu().numpy()
+        if self.device.type == "cpu" and self.shares_batches:
+            parts = [self.model(_filled(part))[: len(part)] for part in images.split(ROWS)]
+            found = torch.cat(parts)
+        else:
+            found = self.model(images)
+        logits = found.float().cpu().numpy()
         if logits.shape != (len(images), len(self.classes)):
             raise UserError(
                 f"a classifier of {len(self.classes)} classes ({', '.join(self.classes)}) must "
@@ -95,6 +102,12 @@ class DiscriminativeClassifier(Classifier):
                 f"got {logits.shape}."
             )
         return logits, None
+
+
+def _filled(images: Tensor) -> Tensor:
+    """At most ROWS images as a batch of ROWS, always in the same order of memory."""
+    empty = images[-1:].expand(ROWS - len(images), -1, -1, -1)
+    return torch.cat([images, empty]).contiguous()  # in another order last bits differ
 
 
 class ClipNetworkClassifier(DiscriminativeClassifier):

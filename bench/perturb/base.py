@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
+#: Pictures in a pass of a network whose rows do not depend on each other, on a CPU: always as many,
+#: because sums of batches of other sizes differ in their last bits.
+ROWS = 8
+
 Kernel = Callable[..., np.ndarray]
 """(pictures uint8 (N, H, W, 3), **constants[, draws]) -> uint8 (N, H, W, 3)."""
 
@@ -60,7 +64,7 @@ class Measurable(Protocol):
     """What perturbations ask of a classifier; see `bench.classifiers.base.Classifier`."""
 
     classes: tuple[str, ...]
-    attacks_share_batches: bool
+    shares_batches: bool
 
     def attack_target(self, sample_id: str, every_step: bool = False, fresh: bool = False) -> Any:
         """A torch module that is differentiated: images -> logits.

@@ -516,7 +516,7 @@ class AttackedFrames(_OfFrames):
 class _TallView:
     """A classifier of clips to an attack that sees chosen frames of one clip as a tall picture."""
 
-    attacks_share_batches = False
+    shares_batches = False
 
     def __init__(self, classifier: Measurable, clip: np.ndarray, chosen: Sequence[int]) -> None:
         self._classifier, self._clip, self._chosen = classifier, clip, list(chosen)

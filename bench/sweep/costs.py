@@ -32,8 +32,7 @@ from bench.classifiers import checkpoints
 from bench.classifiers.base import as_images
 from bench.classifiers.kinds.base import kind_of
 from bench.config import Config
-from bench.perturb.attacks.victim import ROWS
-from bench.perturb.base import Clean
+from bench.perturb.base import ROWS, Clean
 from bench.perturb.config import Perturbations
 from bench.rules import SequentialDecision
 from bench.store.store import Store
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
     from bench.classifiers.kinds.base import Kind
     from bench.data.base import DataSet, Split
 
-SCHEMA = 3
+SCHEMA = 4
 
 #: Dense operations per second of accelerators in bfloat16, as their makers state them.
 ACCELERATORS = {"L4": 121e12, "A100": 312e12, "H100": 989e12}
@@ -351,14 +350,15 @@ def measured(config: Config, name: str, dataset: "DataSet") -> Speed | None:
             step, classifier = _made(config, name, dataset, Path(scratch))
         except (UserError, RuntimeError, ValueError, OSError):
             return None
-        stated = spec.seconds(Clean(), "0")[0]
-        pictures = _noise(_PICTURES)
-        classifier.measure(pictures[:1], ["first"])
+        classifier.shares_batches = spec.shares_batches
+        stated, rows = spec.seconds(Clean(), "0")[0], ROWS if spec.shares_batches else 1
+        pictures, ids = _noise(rows), [str(row) for row in range(rows)]
+        classifier.measure(pictures, ids)
         clock, spent = _clock(classifier.device), []
-        for picture in pictures:
+        for _ in range(_PICTURES):
             start = clock()
-            classifier.measure([picture], ["a"])
-            spent.append(clock() - start)
+            classifier.measure(pictures, ids)
+            spent.append((clock() - start) / rows)
         verdict = statistics.median(spent)
         parts, passes = classifier.flops(), max(1, len(getattr(classifier, "timesteps", ())))
         passes = max(passes, spec.passes)
@@ -416,7 +416,7 @@ def _live(spec: "Kind", classifier: "Classifier", verdict: float) -> float:
 
 def _gradient(spec: "Kind", classifier: "Classifier") -> float:
     """Seconds of a picture's gradient, over the stated ones."""
-    rows = ROWS if spec.attacks_share_batches else 1
+    rows = ROWS if spec.shares_batches else 1
     images = as_images(_noise(rows)).to(classifier.device)
     target, spent, clock = classifier.attack_target("a"), [], _clock(classifier.device)
     for _ in range(_PICTURES):

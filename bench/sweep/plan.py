@@ -9,7 +9,7 @@ from bench import plugins
 from bench.classifiers.checkpoints import resolved_precision
 from bench.config import Config
 from bench.data.base import DataSet, Sample, balanced_subset
-from bench.perturb.base import Perturbation, Validation
+from bench.perturb.base import ROWS, Perturbation, Validation
 from bench.perturb.config import Members
 from bench.perturb.user_code import source
 from bench.perturb.versions import Augmentation
@@ -363,9 +363,7 @@ def _source(
 def _evaluated(spec: "Kind", perturbation: Perturbation, decides: bool) -> dict[str, Any] | None:
     """How a classifier measures a cell, and is attacked."""
     found = spec.evaluated(perturbation, decides)
-    if perturbation.family == "attack" and spec.attacks_share_batches:
-        return {**(found or {}), "attacks": "side by side"}
-    return found
+    return {**(found or {}), "rows": ROWS} if spec.shares_batches else found
 
 
 def shards_of(planned: PlannedCell, count: int) -> list[Shard]:

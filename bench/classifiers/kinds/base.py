@@ -52,8 +52,8 @@ class Kind(Section):
         text: What it is, for model cards.
         verdict_seconds: Seconds on one core of a verdict at the size that it takes: here 64 px.
         train_step_seconds: Seconds on one core of a training step of 64 pictures.
-        attacks_share_batches: Whether one network answers attacks on all pictures, and rows of its
-            batches do not depend on each other; see `bench.perturb.attacks.victim.side_by_side`.
+        shares_batches: Whether one network answers for all pictures, and rows of its batches do
+            not depend on each other, so that `bench.perturb.base.ROWS` pictures share one.
         flag: How `--model` names it, "hf:FOLDER", and the field that the rest of that is for.
     """
 
@@ -68,7 +68,7 @@ class Kind(Section):
     text: ClassVar[str] = "A classifier that was brought along."
     verdict_seconds: ClassVar[float] = 0.011
     train_step_seconds: ClassVar[float] = 0.0
-    attacks_share_batches: ClassVar[bool] = False
+    shares_batches: ClassVar[bool] = False
     flag: ClassVar[tuple[str, str] | None] = None
 
     # What it is, for planning: nothing here computes with a network.

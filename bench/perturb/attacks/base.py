@@ -200,7 +200,7 @@ class Attack(Perturbation):
             )
 
         attacks = [partial(attack, number) for number in range(len(batch.ids))]
-        if classifier.attacks_share_batches:  # then its target is the same of all pictures
+        if classifier.shares_batches:  # then its target is the same of all pictures
             found = side_by_side(classifier.attack_target(""), attacks)
         else:
             found = [one() for one in attacks]

@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from typing_extensions import override
 
 from bench.perturb.attacks.base import AttackFacts, LossName, Norm
+from bench.perturb.base import ROWS
 from bench.util import rng
 
 T = TypeVar("T")
@@ -240,9 +241,6 @@ def random_start(images: Tensor, eps: float, norm: Norm) -> Tensor:
 # A batch always has `rows` rows, some of them empty, and nothing of a row reaches another in a
 # network in evaluation mode. So answers do not depend on the neighbours, to the last bit.
 
-#: Pictures in a pass.
-ROWS = 8
-
 
 def side_by_side(
     network: nn.Module, attacks: Sequence[Callable[[nn.Module], T]], rows: int = ROWS
@@ -282,7 +280,7 @@ class _Pass:
 
     def __init__(self, network: nn.Module, images: Sequence[Tensor], rows: int) -> None:
         empty = [images[-1]] * (rows - len(images))
-        self.images = torch.cat([*images, *empty]).requires_grad_()
+        self.images = torch.cat([*images, *empty]).contiguous().requires_grad_()
         with torch.enable_grad():
             self.logits = network(self.images)
 

@@ -116,3 +116,27 @@ def test_a_class_more_costs_a_late_network_a_pass_of_its_decoder(images: torch.T
     up = denoiser.unet.decoder.up_full.conv2  # one of its convolutions: 8 channels, 16 x 16
     assert cost["evaluation"] > 2 * up.weight.numel() * 16 * 16
     assert 0 < cost["evaluation"] < cost["step"]
+
+
+@pytest.mark.parametrize("architecture", ["test_resnet", "test_vit"])
+def test_neighbours_change_no_bit_of_shared_batches(architecture: str) -> None:
+    torch.manual_seed(0)
+    size = 64 if architecture == "test_resnet" else 160
+    network = FaceClassifier(architecture, CLASSES, size=size)
+    classifier = DiscriminativeClassifier(network, CLASSES, "weights", CPU)
+    pictures, names = [picture(seed) for seed in range(11)], list("abcdefghijk")
+    one_by_one = classifier.measure(pictures, names).logits
+    classifier.shares_batches = True
+    together = classifier.measure(pictures, names).logits
+    np.testing.assert_allclose(together, one_by_one, atol=1e-4)
+    alone = [classifier.measure([p], [n]).logits for p, n in zip(pictures, names, strict=True)]
+    assert np.array_equal(together, np.concatenate(alone))
+    turned = classifier.measure(pictures[::-1], names[::-1]).logits[::-1]
+    assert np.array_equal(together, turned)
+    of_two_sizes = [*pictures[:3], picture(3, (50, 50)), *pictures[4:]]
+    others = classifier.measure(of_two_sizes, names).logits
+    assert np.array_equal(np.delete(others, 3, 0), np.delete(together, 3, 0))
+    views = classifier.measure_views(pictures[:1], names[:1], Views(3, 0, "faces")).traces
+    assert views is not None
+    first = -torch.log_softmax(torch.from_numpy(together[0]).double(), 0).float().numpy()
+    assert np.array_equal(views.errors[0, :, 0], first)

@@ -70,8 +70,8 @@ def test_checkpoints_are_looked_for_where_they_were_trained() -> None:
 @pytest.mark.parametrize(
     ("classifier", "ids"),
     {
-        "test_resnet": "06650881cb65 410af156652d e999bcc0f2f6 1d433d8d5469 "
-        "26d03e307215 a2ae5432a72d",
+        "test_resnet": "3cb54b4672c7 fa011487b822 7e16bbad8d0d 0a4941792c69 "
+        "762c1a36177b 33f7a769318d",
         "emodc_base": "3ec021cbbad8 d8f72f146bff 89912368a5c3 06a5e0865bb1 9bb9d5438d6b",
         "emodc_amdit": "53157062e688 5842c71008e4 07570d743bc2 036ef96e735e 1273a1bbece9",
         "emodc_control": "c2f1999575e8 43659043c06a ee330d3cc542 d21135bc5a0f "
