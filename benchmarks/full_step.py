@@ -3,10 +3,13 @@
     python -m benchmarks.full_step                       # three widths, and what a CPU says
     python -m benchmarks.full_step --width full --pixels 256 --trained lora --evaluate
     python -m benchmarks.full_step --width full --pixels 256 --batch 16 --trained lora all --paper
+    python -m benchmarks.full_step --width full --pixels 256 --trained lora --kill
 
 On paper a step is carried out with shapes alone: operations are counted, and the bytes that are
 alive at once. Measured are the same step of `EmoDCTrainer`, on random weights in a process of its
-own, and by how much its resident memory grew. Latents are given, as with `cache_latents`.
+own, and by how much its resident memory grew. Latents are given, as with `cache_latents`. With
+--kill a process is killed (SIGKILL) in the middle of its second step, another one continues from
+what it saved after the first, and the weights are compared with those that nothing disturbed.
 
     GFLOP     of a step; a multiplication and its addition are two
     GiB       at most alive at once: weights, gradients, averages, moments, activations
@@ -14,15 +17,22 @@ own, and by how much its resident memory grew. Latents are given, as with `cache
 """
 
 import argparse
+import os
 import resource
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import sha256
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Timer
 from typing import Any
 from unittest import mock
 
@@ -33,7 +43,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.util import rng
+from bench.util import rng, runtime
 from benchmarks.full_size_networks import CLASSES, PROMPTS, latent_denoiser
 from emodc import EmoDC, Evaluation
 from emodc.diffusion.measuring import autocast
@@ -185,16 +195,11 @@ def measured(step: Step, evaluate: bool = False) -> Taken:
     if step.width != "tiny":
         measured(replace(step, width="tiny"))  # what libraries load, and keep
     before = _resident()
-    with rng.fenced("full step"):
-        denoiser = latent_denoiser(step.width, step.pixels)
-    trainer = EmoDCTrainer(denoiser, PROMPTS, step.config)
-    side = step.pixels // 8
-    latents = torch.randn(step.batch, 4, side, side, generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(step.batch) % len(CLASSES)
-    trainer.step(latents, labels, encoded=True)
+    trainer, take = _begun(step)
+    take()
     start = time.perf_counter()
     with FlopCounterMode(display=False) as counter:
-        trainer.step(latents, labels, encoded=True)
+        take()
     seconds = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
     errors = None
@@ -204,6 +209,61 @@ def measured(step: Step, evaluate: bool = False) -> Taken:
         with torch.no_grad():
             errors = model.trace(patterns(2, step.pixels), ["a", "b"]).errors.float().numpy()
     return Taken(float(counter.get_total_flops()), float(memory), seconds, errors)
+
+
+def _begun(step: Step) -> tuple[EmoDCTrainer, Callable[[], Any]]:
+    """A training at its start, and what carries out one step."""
+    with rng.fenced("full step"):
+        denoiser = latent_denoiser(step.width, step.pixels)
+        trainer = EmoDCTrainer(denoiser, PROMPTS, step.config)
+    side = step.pixels // 8
+    latents = torch.randn(step.batch, 4, side, side, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(step.batch) % len(CLASSES)
+    return trainer, partial(trainer.step, latents, labels, encoded=True)
+
+
+def survives(step: Step, folder: Path) -> bool:
+    """Whether a training that is killed in its second step ends with the undisturbed weights.
+
+    Raises:
+        RuntimeError: If it ended before it was killed.
+    """
+
+    def apart(call: Callable[..., Any], *arguments: Any) -> Any:
+        with ProcessPoolExecutor(1, runtime.PROCESSES) as process:
+            return process.submit(call, step, *arguments).result()
+
+    saved, undisturbed = folder / "state.pt", apart(second_step)
+    try:
+        apart(_killed, saved)
+    except BrokenProcessPool:
+        return bool(undisturbed == apart(second_step, saved))
+    raise RuntimeError("the second step ended before the process was killed")
+
+
+def second_step(step: Step, saved: Path | None = None) -> str:
+    """Digest of the weights after two steps; the first of them may be saved."""
+    trainer, take = _begun(step)
+    if saved is None:
+        take()
+    else:
+        trainer.load_state_dict(torch.load(saved, weights_only=True))
+    take()
+    state, total = trainer.state_dict(), sha256()
+    for weight in (*state["parameters"], *state["averages"]):
+        total.update(weight.contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+def _killed(step: Step, saved: Path) -> None:
+    """Save what one step makes, and be killed half way through the next one."""
+    trainer, take = _begun(step)
+    start = time.perf_counter()
+    take()
+    half = (time.perf_counter() - start) / 2
+    torch.save(trainer.state_dict(), saved)
+    Timer(half, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    take()
 
 
 def _resident() -> float:
@@ -229,13 +289,20 @@ def main() -> None:
     parser.add_argument("--trained", nargs="+", choices=["lora", "all"], default=["all"])
     parser.add_argument("--paper", action="store_true", help="measure nothing")
     parser.add_argument("--evaluate", action="store_true", help="2 x 7 x 2 evaluations afterwards")
+    parser.add_argument("--kill", action="store_true", help="measure nothing; kill, and continue")
     asked = parser.parse_args()
-    print(f"{'':36}{'GFLOP':>10}{'counted':>10}{'GiB':>8}{'measured':>10}{'ratio':>7}{'s':>8}")
+    if not asked.kill:
+        print(f"{'':36}{'GFLOP':>10}{'counted':>10}{'GiB':>8}{'measured':>10}{'ratio':>7}{'s':>8}")
     ways = product(asked.width, asked.trained, OBJECTIVES, asked.batch)
     for width, trained, objective, batch in ways:
         step = Step(width, asked.pixels, objective, trained, batch)
-        paper = on_paper(step)
         name = f"{width}, {step.pixels} px, {trained}, {objective}, {batch}"
+        if asked.kill:
+            with TemporaryDirectory() as folder:
+                same = survives(step, Path(folder))
+            print(f"{name:36}killed and continued: {'the same' if same else 'OTHER'} weights")
+            continue
+        paper = on_paper(step)
         line = f"{name:36}{paper.flops / 1e9:10.1f}"
         if asked.paper:
             print(f"{line}{'':10}{paper.memory / GIB:8.2f}", flush=True)

@@ -1,5 +1,6 @@
 """`benchmarks.full_step`: what a step is on paper is what it takes."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,3 +45,11 @@ def test_evaluations_follow_the_step(script: Any) -> None:
     found = script.measured(script.Step("tiny", 64, "amdit", "lora"), evaluate=True)
     assert found.errors.shape == (2, 7, 2)
     assert (found.errors > 0).all()
+
+
+def test_a_training_killed_in_a_step_ends_with_the_same_weights(
+    script: Any, tmp_path: Path
+) -> None:
+    assert script.survives(script.Step("tiny", 64, "amdit", "lora"), tmp_path)
+    steps = [script.Step("tiny", 64, objective, "lora") for objective in ("base", "amdit")]
+    assert len({script.second_step(step) for step in steps}) == 2  # others are told apart
