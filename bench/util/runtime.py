@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any
 
 from bench.util.errors import UserError
@@ -148,6 +147,8 @@ def prepare_workers(*modules: str) -> None:
     Of several calls the first counts. Workers import what is missing themselves.
     """
     if _METHOD == "forkserver":
+        from multiprocessing import forkserver
+
         PROCESSES.set_forkserver_preload(list(modules))
         forkserver.ensure_running()
 
