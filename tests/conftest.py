@@ -124,6 +124,7 @@ SLOW = (
     "bench/report/test_page_in_chromium.py",
     "bench/report/test_ranking.py::test_marks_follow_holm_over_all_pairs_of_the_table",
     "bench/report/test_render.py::test_all_tables_of_a_store_and_hostile_ones_compile",
+    "bench/report/test_render.py::test_hundreds_of_wide_figures_make_a_document",
     "bench/report/test_render.py::test_every_table_and_figure_of_the_kept_run_is_in_an_article_of_two_columns",
     "bench/report/test_seen.py",
     "bench/report/test_write.py",

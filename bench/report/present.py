@@ -436,7 +436,9 @@ def _word(value: Value) -> str | None:
 # Tables as files: Markdown, CSV and LaTeX of each, the macros, and a document of everything.
 
 
-# Any number of tables makes a document: a page may be all floats, and many may wait for theirs.
+# Any number of tables makes a document: a page may be all floats, many may wait for theirs, and
+# sometimes all that wait are set: LaTeX gives up on a hundred.
+_WAITING = 40
 _DOCUMENT = r"""% All tables and figures, and all numbers that macros.tex knows: pdflatex all.tex
 \documentclass[twocolumn]{article}
 \usepackage[margin=1in]{geometry}
@@ -558,11 +560,13 @@ def _figure(figure: PaperFigure, shown: Callable[[str], str]) -> str:
 def _document(
     specs: Sequence[TableSpec], figures: Sequence[PaperFigure], labels: Mapping[str, str]
 ) -> str:
-    tables = "".join(rf"\input{{{spec.name}}}" + "\n" for spec in specs)
     shown = relabel(labels)
-    tables += "".join(_figure(figure, shown) for figure in figures)
+    floats = [rf"\input{{{spec.name}}}" + "\n" for spec in specs]
+    floats += [_figure(figure, shown) for figure in figures]
+    for end in range(_WAITING, len(floats), _WAITING):
+        floats[end] = "\\clearpage\n" + floats[end]
     lines = [_listed(key, bool(value.range)) for key, value in cited(specs)]
-    return _DOCUMENT + tables + _LISTING + "".join(lines) + "\\end{document}\n"
+    return _DOCUMENT + "".join(floats) + _LISTING + "".join(lines) + "\\end{document}\n"
 
 
 def _listed(key: str, has_range: bool) -> str:

@@ -141,6 +141,7 @@ class ResultSet:
         results: The complete ones, in the same order.
         drawn: Whether the pictures are drawn faces, which say nothing about real ones.
         protocol: Which pictures and whose split, for captions; empty if that goes without saying.
+        title: What the data set is called in print, such as RAF-DB basic; empty if it has no name.
         flips: The complete cells of perturbation sequences, which are not among `results`.
         levels: Those of continuous levels, which are not among `results` either.
         draws: Those with several verdicts on each picture, likewise.
@@ -157,6 +158,7 @@ class ResultSet:
     results: tuple[Result, ...]
     drawn: bool
     protocol: str = ""
+    title: str = ""
     flips: tuple[Flips, ...] = ()
     levels: tuple[Result, ...] = ()
     draws: tuple[Result, ...] = ()
@@ -559,7 +561,11 @@ def _grouped(
         drawn = any(store.is_drawn(result.manifest) for result in own)
         group = ResultSet(*key, slug, shown, cells, own, drawn)
         record = group.data_digest and store.dataset(group.dataset, group.data_digest)
-        groups.append(replace(group, protocol=record.protocol) if record else group)
+        if record:
+            # What has no name of its own is described: drawn faces, folder of pictures.
+            title = record.kind if record.kind[:1].isupper() else ""
+            group = replace(group, protocol=record.protocol, title=title)
+        groups.append(group)
     return tuple(groups)
 
 

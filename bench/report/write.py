@@ -44,7 +44,7 @@ class Report:
         summary: One row per complete cell (`summary_frame`).
         tables: The tables, as written.
         refused: Why stored files are not believed, a sentence each; nothing of them is shown.
-        labels: What people read in the place of classifiers' names.
+        labels: What people read in the place of names of classifiers and data sets.
     """
 
     folder: Path
@@ -145,13 +145,17 @@ def write_report(
 
 
 def labels_of(results: Results, store: Store) -> dict[str, str]:
-    """What people read of each classifier, by its shown name; a label of two is that of none."""
+    """What people read of each classifier, by its shown name, and of each data set with a title.
+
+    A label of two is that of none.
+    """
     own = store.labels()
     found = {
         shown: f"{own[name]}{shown.removeprefix(name)}" if name in own else label(shown)
         for group in results.groups
         for name, shown in group.names.items()
     }
+    found |= {g.dataset: g.title for g in results.groups if g.title and g.dataset not in found}
     each = list(found.values())
     return {shown: text if each.count(text) == 1 else shown for shown, text in found.items()}
 

@@ -292,7 +292,7 @@ def _across(grid: Mapping[ResultSet, Mapping[str, Result]], classifiers: Sequenc
     above = dict.fromkeys(classifiers)  # names still to be shown, each once
     for row, (group, own) in zip(axes, grid.items(), strict=True):
         size = min(7.5, 72 * 0.75 * _SIDE / len(group.classes) / 2)
-        beside = shown(group.slug)  # of the row's first panel
+        beside = shown(labelled(group.slug))  # of the row's first panel
         for ax, classifier in zip(row, classifiers, strict=True):
             result = own.get(classifier)
             if result is None:
@@ -307,7 +307,9 @@ def _across(grid: Mapping[ResultSet, Mapping[str, Result]], classifiers: Sequenc
                 beside = ""
             else:
                 ax.set_yticklabels([])
-    n = "; ".join(f"{g.slug} {sizes([r.n for r in own.values()])}" for g, own in grid.items())
+    n = "; ".join(
+        f"{labelled(g.slug)} {sizes([r.n for r in own.values()])}" for g, own in grid.items()
+    )
     means = " Means over seeds." if any(group.several for group in grid) else ""
     figure.set_label(
         "Percent of each label's (row's) clean pictures; empty: below 0.5. UAR, the mean class "

@@ -10,11 +10,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
+from PIL import Image
 from typeset import fonts, run_pdflatex, typeset
 
 from bench.report.latex import latex, latex_text
 from bench.report.outcomes import AccuracyEstimate, Difference, Number
-from bench.report.present import cited, csv_cell, csv_text, macros, markdown, plain, write_tables
+from bench.report.present import (
+    PaperFigure,
+    cited,
+    csv_cell,
+    csv_text,
+    macros,
+    markdown,
+    plain,
+    write_tables,
+)
 from bench.report.results import read
 from bench.report.spec import Measured, TableSpec, label
 from bench.report.tables import tables
@@ -359,3 +369,12 @@ def test_every_table_and_figure_of_the_kept_run_is_in_an_article_of_two_columns(
     short = text.replace(r"\begin{document}", r"\newcommand{\benchcaption}[2]{#1.}\begin{document}")
     source.write_text(short)
     assert "Wilsonintervals" not in typeset(source).text
+
+
+def test_hundreds_of_wide_figures_make_a_document(tmp_path: Path) -> None:
+    Image.new("RGB", (400, 100)).save(tmp_path / "wide.png")
+    figures = [PaperFigure(f"f{k}", "../wide.png", "A figure", "Wide.", 6.5) for k in range(130)]
+    one = TableSpec("one", "One", "A table.", ("classifier",), (("a",),))
+    write_tables(tmp_path / "tables", [one], figures)
+    pdf = typeset(tmp_path / "tables" / "all.tex")
+    assert "Figure130:" in pdf.text

@@ -5,6 +5,8 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -14,6 +16,7 @@ from bench.report import show, write_report
 from bench.report.findings import findings, losses_table
 from bench.report.page import summary_table
 from bench.report.results import read
+from bench.report.write import labels_of
 
 Y = True
 
@@ -127,6 +130,18 @@ def test_people_read_labels_and_programs_names(build, out: Path) -> None:
     for name in ("summary.csv", "tables/faces-clean.csv"):
         assert "\nnet," in (folder / name).read_text(encoding="utf-8")
     assert any(line.startswith("net, faces, clean") for line in printed(out, terminal=False))
+
+
+def test_published_data_sets_have_their_names_in_print() -> None:
+    def group(dataset: str, title: str) -> SimpleNamespace:
+        return SimpleNamespace(dataset=dataset, title=title, names={"resnet18": "resnet18"})
+
+    store: Any = SimpleNamespace(labels=dict)
+    groups = [group("raf_db", "RAF-DB basic"), group("faces", "")]
+    results: Any = SimpleNamespace(groups=groups)
+    assert labels_of(results, store) == {"resnet18": "ResNet-18", "raf_db": "RAF-DB basic"}
+    groups += [group("fold_1", "JAFFE"), group("fold_2", "JAFFE")]  # which one, tells the id
+    assert labels_of(results, store)["fold_1"] == "fold_1"
 
 
 def test_the_summary_says_on_how_many_pictures_attacks_are(out: Path) -> None:
