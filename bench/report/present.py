@@ -520,13 +520,14 @@ def write_tables(
 
 
 def relabelled(spec: TableSpec, labels: Mapping[str, str]) -> TableSpec:
-    """The table with the classifiers' labels in its texts; commands to type keep the names."""
+    """The table with labels in its texts in the place of names; commands to type keep these."""
     shown = relabel(labels)
     typed = {c for c, name in enumerate(spec.header) if name == "command"}
     return replace(
         spec,
         title=shown(spec.title),
         caption=shown(spec.caption),
+        where=shown(spec.where),
         remarks=tuple(map(shown, spec.remarks)),
         header=tuple(map(shown, spec.header)),
         rows=tuple(

@@ -14,8 +14,11 @@ from rich.console import Console
 from bench.cli.report import report
 from bench.report import show, write_report
 from bench.report.findings import findings, losses_table
+from bench.report.latex import latex
 from bench.report.page import summary_table
+from bench.report.present import relabelled
 from bench.report.results import read
+from bench.report.spec import TableSpec
 from bench.report.write import labels_of
 
 Y = True
@@ -140,6 +143,8 @@ def test_published_data_sets_have_their_names_in_print() -> None:
     groups = [group("raf_db", "RAF-DB basic"), group("faces", "")]
     results: Any = SimpleNamespace(groups=groups)
     assert labels_of(results, store) == {"resnet18": "ResNet-18", "raf_db": "RAF-DB basic"}
+    spec = TableSpec("t", "Clean, raf_db", "Of raf_db.", ("n",), (("raf_db",),), where="On raf_db")
+    assert "raf_db" not in latex(relabelled(spec, labels_of(results, store)))
     groups += [group("fold_1", "JAFFE"), group("fold_2", "JAFFE")]  # which one, tells the id
     assert labels_of(results, store)["fold_1"] == "fold_1"
 
