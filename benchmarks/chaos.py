@@ -210,7 +210,7 @@ def main() -> None:
             return True
 
         def worker(process: "subprocess.Popen[bytes]") -> bool:
-            return chaos.one_of(children(process.pid, "spawn_main"))
+            return chaos.one_of(children(process.pid, "spawn_main", "forkserver"))
 
         def two() -> None:
             out = Path(folder) / "two-runs"
