@@ -18,7 +18,7 @@ from typing_extensions import override
 from bench.classifiers.base import Classifier, Measurement, as_images, counted_flops, flops_picture
 from bench.classifiers.kinds.python import PythonClassifier
 from bench.labels import class_names
-from bench.perturb.base import ROWS
+from bench.perturb.base import ROWS, filled
 from bench.perturb.user_code import loaded, probes, said, source, undisturbed
 from bench.perturb.versions import Views
 from bench.store.traces import TraceInfo, Traces
@@ -90,7 +90,7 @@ class DiscriminativeClassifier(Classifier):
     @torch.no_grad()
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
         if self.device.type == "cpu" and self.shares_batches:
-            parts = [self.model(_filled(part))[: len(part)] for part in images.split(ROWS)]
+            parts = [self.model(filled(part))[: len(part)] for part in images.split(ROWS)]
             found = torch.cat(parts)
         else:
             found = self.model(images)
@@ -102,12 +102,6 @@ class DiscriminativeClassifier(Classifier):
                 f"got {logits.shape}."
             )
         return logits, None
-
-
-def _filled(images: Tensor) -> Tensor:
-    """At most ROWS images as a batch of ROWS, always in the same order of memory."""
-    empty = images[-1:].expand(ROWS - len(images), -1, -1, -1)
-    return torch.cat([images, empty]).contiguous()  # in another order last bits differ
 
 
 class ClipNetworkClassifier(DiscriminativeClassifier):

@@ -16,12 +16,13 @@ from bench.util import rng
 from bench.util.errors import UserError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bench.data.base import DataSet, Sample
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
-#: Pictures in a pass of a network whose rows do not depend on each other, on a CPU: always as many,
-#: because sums of batches of other sizes differ in their last bits.
+#: Pictures in a pass of a network whose rows do not depend on each other, on a CPU.
 ROWS = 8
 
 Kernel = Callable[..., np.ndarray]
@@ -77,6 +78,15 @@ class Measurable(Protocol):
 
     def measure_views(self, pictures: Sequence[np.ndarray], ids: Sequence[str], views: Any) -> Any:
         """The same of several views of each picture."""
+
+
+def filled(images: "Tensor", rows: int = ROWS) -> "Tensor":
+    """At most `rows` images (N, 3, H, W) as a batch of `rows`: those beyond N repeat the last.
+
+    Sums of batches of another size, or in another order of memory, differ in their last bits.
+    """
+    last = len(images) - 1
+    return images[[min(row, last) for row in range(rows)]].contiguous()
 
 
 class Perturbation(ABC):

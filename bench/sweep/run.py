@@ -39,8 +39,8 @@ from bench.util.progress import Reporter
 from bench.util.runtime import pick_device
 from emodc import hub
 
-#: What trainings import besides.
-_TRAINING = ("bench.training.discriminative", "bench.training.stage")
+#: What the workers of a run import.
+IMPORTED = (__name__, "bench.training.discriminative", "bench.training.stage")
 
 #: Flags with a value that a command for one cell does without, or has in another way.
 _NARROWED = ("--classifiers", "--perturbations", "--worker", "--executor", "--address")
@@ -272,7 +272,7 @@ def run(
     folds = config.parts()
     _require_possible(config)  # before the folder is made
     if config.execution.executor == "processes" and _workers(config) > 1:
-        runtime.prepare_workers(__name__, *_TRAINING)  # while data are opened
+        runtime.prepare_workers(*IMPORTED)  # while data are opened
     together = Together(out, reporter, part, config.execution.errors == "record")
     started = shlex.join(["bench", *command]) if command else "a run"
     with together.present(), reporter.logged(out / "run.log", started):

@@ -55,8 +55,7 @@ def _glibc() -> ctypes.CDLL | None:
 def die_with_parent() -> None:
     """End this worker process when the process that started it is gone (`kill -9` included)."""
     starter = multiprocessing.parent_process()
-    if starter is None:
-        return
+    assert starter is not None, "this is no worker"
 
     def watch() -> None:
         starter.join()

@@ -1,7 +1,6 @@
 """Calling the command line in this process, or in one that may be killed, for tests."""
 
 import gc
-import multiprocessing
 import os
 import runpy
 import signal
@@ -14,7 +13,8 @@ from typing import IO, Any, Self
 import pytest
 
 from bench.cli import main
-from bench.sweep.run import _TRAINING
+from bench.sweep.run import IMPORTED
+from bench.util.runtime import PROCESSES, prepare_workers
 
 
 def call_apart(
@@ -49,16 +49,11 @@ class Copied:
     """
 
     def __init__(self, *arguments: object, own_session: bool = False) -> None:
-        context: Any = multiprocessing.get_context(
-            "forkserver" if sys.platform == "linux" else "spawn"
-        )
-        context.set_forkserver_preload(
-            ["bench.cli", "bench.sweep.run", *_TRAINING, "bench.report.write"]
-        )
-        given, write = context.Pipe(duplex=False)
-        (read, told), (errors, complained) = (context.Pipe(duplex=False) for _ in range(2))
+        prepare_workers(*IMPORTED, "bench.report.write", "bench.cli")
+        given, write = PROCESSES.Pipe(duplex=False)
+        (read, told), (errors, complained) = (PROCESSES.Pipe(duplex=False) for _ in range(2))
         ends = given, told, complained
-        self._process = context.Process(
+        self._process: Any = PROCESSES.Process(
             target=_become, args=(list(map(str, arguments)), own_session, *ends), daemon=False
         )
         self._process.start()

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from typing_extensions import override
 
 from bench.perturb.attacks.base import AttackFacts, LossName, Norm
-from bench.perturb.base import ROWS
+from bench.perturb.base import ROWS, filled
 from bench.util import rng
 
 T = TypeVar("T")
@@ -279,8 +279,7 @@ class _Pass:
     """A batch that went through the network, to go back through."""
 
     def __init__(self, network: nn.Module, images: Sequence[Tensor], rows: int) -> None:
-        empty = [images[-1]] * (rows - len(images))
-        self.images = torch.cat([*images, *empty]).contiguous().requires_grad_()
+        self.images = filled(torch.cat(list(images)), rows).requires_grad_()
         with torch.enable_grad():
             self.logits = network(self.images)
 

@@ -158,7 +158,8 @@ def diagnostic_drawings(diagnosis: Diagnosis) -> Iterator[Drawing]:
     for what, (title, draw, words) in _FIGURES.items():
         figure = draw(diagnosis)
         if figure is not None:
-            name, own = diagnosis.file_name(what), f"{title}, {diagnosis.name}"
+            own = f"{title}, {diagnosis.name}, {diagnosis.group.slug}"
+            name = diagnosis.file_name(what)
             yield Drawing(name, own, words(diagnosis), "diagnostics", figure)
 
 

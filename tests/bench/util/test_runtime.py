@@ -1,7 +1,10 @@
+import os
 import subprocess
 import sys
 
 import pytest
+
+from bench.util import runtime
 
 STARTER = """
 import os, sys, time
@@ -21,3 +24,11 @@ def test_a_worker_ends_with_the_process_that_started_it(seconds: str) -> None:
     code = [sys.executable, "-c", STARTER, seconds]
     done = subprocess.run(code, stdout=subprocess.PIPE, timeout=120)
     assert done.returncode == 0
+
+
+def test_workers_have_the_environment_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not that of the first ones, which the later are copied like."""
+    for value in ("first", "second"):
+        monkeypatch.setenv("BENCH_TEST", value)
+        with runtime.pool(1, "died") as pool:
+            assert pool.submit(os.getenv, "BENCH_TEST").result() == value
