@@ -211,26 +211,37 @@ def rule_named(name: str) -> DecisionConfig:
 # What rules learn from validation pictures, from a run's store.
 
 
-def fitted(store: "Store", cell: "Cell") -> "Fit | None":
+def fitted(store: "Store", cell: "Cell", source: str | None = None) -> "Fit | None":
     """The fit for decisions on a cell, from the same training's validation pictures.
 
     Args:
         store: The run.
         cell: Of an EmoDC: clean, corrupted or attacked pictures.
+        source: Id of the validation cell; None takes the one that is planned now, if it is there.
 
     Returns:
-        None without a complete validation cell and its complete trace, or if that teaches nothing.
+        None if that teaches nothing.
+
+    Raises:
+        UserError: If the cell of this id, or its trace, is not whole.
     """
     import numpy as np
 
     from emodc.decisions.fit import fit
 
-    manifest = _validation(store, cell)
+    manifest = _validation(store, cell) if source is None else store.of_id(cell.classifier, source)
     traces = None if manifest is None else store.traces(manifest)
-    if manifest is None or traces is None or not traces.complete:
-        return None
-    rows = store.rows(manifest)
-    if list(rows["sample_id"]) != list(traces.ids):
+    rows = None if manifest is None else store.rows(manifest)
+    whole = rows is not None and traces is not None and [*rows["sample_id"]] == [*traces.ids]
+    if manifest is None or rows is None or traces is None or not whole:
+        if source is None:
+            return None
+        raise UserError(
+            f"{cell.classifier} decides as validation pictures teach, and these are not measured "
+            f"completely (cell {source}). Run the same command again with --retry-failed.",
+            1,
+        )
+    if not traces.complete:
         return None
     position = {name: i for i, name in enumerate(manifest.classes)}
     labels = np.array([position[name] for name in rows["label"]])

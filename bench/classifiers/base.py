@@ -56,7 +56,8 @@ class Classifier(ABC):
         timesteps: EmoDC's grid for a picture without noise; empty for other classifiers.
         evaluations: Network evaluations per picture.
         deterministic: Whether two equal calls agree.
-        shares_batches: Whether pictures share batches on a CPU, too; its kind says it.
+        shares_batches: Whether pictures, and attacks on them, share batches on a CPU; its kind says
+            it. (On a GPU autograd has one thread, in which attacks cannot wait for each other.)
         validation: Figures of its checkpoint on the validation split.
         training: What made its weights; see `bench.store.store.Manifest`.
     """
@@ -149,12 +150,16 @@ class Classifier(ABC):
         ids: Sequence[str],
         measure: Measure,
         evaluations: int,
+        prepare: Callable[[Tensor], Tensor] | None = None,
     ) -> Measurement:
+        """With `prepare`, which brings a picture to the network's size, batches mix sizes."""
         results = []
-        for batch in self._batches(pictures):
-            images = as_images([pictures[i] for i in batch]).to(self.device)
+        for batch in self._batches(pictures, prepare is not None):
+            parts = [batch] if prepare is None else [[i] for i in batch]
+            images = [as_images([pictures[i] for i in part]).to(self.device) for part in parts]
             start = time.perf_counter()
-            logits, traces = measure(images, [ids[i] for i in batch])
+            images = images if prepare is None else [prepare(image) for image in images]
+            logits, traces = measure(torch.cat(images), [ids[i] for i in batch])
             spent = (time.perf_counter() - start) / len(batch)
             results.append((logits, traces, np.full(len(batch), spent)))
         logits, traces, seconds = zip(*results, strict=True)
@@ -165,14 +170,14 @@ class Classifier(ABC):
             seconds=np.concatenate(seconds),
         )
 
-    def _batches(self, pictures: Sequence[np.ndarray]) -> list[list[int]]:
+    def _batches(self, pictures: Sequence[np.ndarray], mixed: bool = False) -> list[list[int]]:
         most = len(pictures)
         if self.device.type == "cpu":
             most = ROWS if self.shares_batches else 1
         batches: list[list[int]] = []
         for i, picture in enumerate(pictures):
             last = batches[-1] if batches else []
-            if 0 < len(last) < most and pictures[last[0]].shape == picture.shape:
+            if 0 < len(last) < most and (mixed or pictures[last[0]].shape == picture.shape):
                 last.append(i)
             else:
                 batches.append([i])

@@ -331,6 +331,10 @@ class Claimed:
         """Let others have a training that ended, however it did."""
         self._leases.release(job.folder.name)
 
+    def release_all(self) -> None:
+        """The same of all that this run holds, also if it was interrupted while it took one."""
+        self._leases.release_all()
+
     def again(self, job: "Training") -> None:
         """Put back a training that has lost its process: it is the next one."""
         self.release(job)
@@ -402,8 +406,7 @@ def train_at_once(
             if running:
                 _interrupt(pool)
                 wait(running, timeout=PATIENCE)
-            for job in running.values():
-                claimed.release(job)
+            claimed.release_all()
             for queue in (places, news):
                 queue.close()
 

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 from zipfile import ZipFile
 
 import numpy as np
@@ -24,6 +24,7 @@ from bench.perturb.versions import Views
 from bench.store.traces import TraceInfo, Traces
 from bench.util import rng, runtime
 from bench.util.errors import UserError
+from emodc.decisions.decide import Rule
 
 
 class DiscriminativeClassifier(Classifier):
@@ -41,6 +42,19 @@ class DiscriminativeClassifier(Classifier):
     ) -> nn.Module:
         """The network itself."""
         return self.model
+
+    @override
+    def measure(
+        self, pictures: Sequence[np.ndarray], ids: Sequence[str], rule: Rule | None = None
+    ) -> Measurement:
+        """Pictures of all sizes share batches, each brought to the network's size by itself."""
+        if rule is not None or not self.shares_batches:
+            return super().measure(pictures, ids, rule)
+        network: Any = self.model  # of its kind, so a `FaceClassifier`
+        with torch.no_grad():
+            return self._batch_by_batch(
+                pictures, ids, self._of_prepared, self.evaluations, network.prepared
+            )
 
     @override
     def measure_views(
@@ -89,19 +103,27 @@ class DiscriminativeClassifier(Classifier):
 
     @torch.no_grad()
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
-        if self.device.type == "cpu" and self.shares_batches:
-            parts = [self.model(filled(part))[: len(part)] for part in images.split(ROWS)]
-            found = torch.cat(parts)
-        else:
-            found = self.model(images)
-        logits = found.float().cpu().numpy()
-        if logits.shape != (len(images), len(self.classes)):
+        network: Any = self.model
+        if self.shares_batches:
+            return self._of_prepared(network.prepared(images), ids)
+        return self._logits(self.model(images), len(images)), None
+
+    @torch.no_grad()
+    def _of_prepared(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
+        parts, network = images.split(ROWS), cast(Any, self.model)
+        found = [network.of_prepared(filled(part))[: len(part)] for part in parts]
+        return self._logits(torch.cat(found), len(images)), None
+
+    def _logits(self, found: Tensor, count: int) -> np.ndarray:
+        """What the network returned, if it is logits of so many pictures."""
+        logits: np.ndarray = found.float().cpu().numpy()
+        if logits.shape != (count, len(self.classes)):
             raise UserError(
                 f"a classifier of {len(self.classes)} classes ({', '.join(self.classes)}) must "
-                f"return logits {(len(images), len(self.classes))} for {len(images)} pictures, "
+                f"return logits {(count, len(self.classes))} for {count} pictures, "
                 f"got {logits.shape}."
             )
-        return logits, None
+        return logits
 
 
 class ClipNetworkClassifier(DiscriminativeClassifier):

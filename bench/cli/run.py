@@ -311,15 +311,16 @@ def for_steps(config: "Config", clean: bool) -> "Config":
         clean: Whether to measure clean pictures alone.
 
     Raises:
-        UserError: If a classifier is to stop early.
+        UserError: If a classifier is to stop early on what is measured.
     """
     from bench.report.replay import TABLED_VIEWS
 
     for name, spec in config.classifiers.items():
-        if spec.decision is not None:
+        if spec.decision is not None and (spec.decides_on_clean or not clean):
             raise UserError(
                 f"`bench run steps` needs all errors, and {name!r} stops early: leave "
-                "`evaluation.decision` out of its config."
+                "`evaluation.decision` out of its config, or, for clean pictures alone, set "
+                "`decide_on_clean: false` there."
             )
     config = config.select(perturbations=["clean"]) if clean else config
     return config.model_copy(update={"views": config.views or max(TABLED_VIEWS)})

@@ -118,6 +118,7 @@ class UserAttack(Attack):
     name: str
     factory: str
     user_code = True
+    shares_passes = False  # what it sets for the whole process is put back after each call
 
     @property
     def queries(self) -> int:

@@ -142,6 +142,11 @@ class Leases:
         if found is not None and _holder(found[0]) == _me():
             path.unlink(missing_ok=True)
 
+    def release_all(self) -> None:
+        """Give back all that are held."""
+        for name in list(self._held):
+            self.release(name)
+
     @contextlib.contextmanager
     def held(self, name: str) -> Iterator[bool]:
         """Hold a lease while the block runs; yields whether it could be had."""

@@ -253,9 +253,20 @@ class Store:
             rows[_row_key(cell)] = []
         for cell in cells:
             rows[_row_key(cell)].append(cell)
-        configs = self.configs() | {cell.dataset: config for cell in cells}
-        planned = [cell.model_dump() for row in rows.values() for cell in row]
-        content = {"schema_version": SCHEMA, "configs": configs, "cells": planned}
+        names = dict.fromkeys(cell.dataset for cell in cells)
+        configs = self.configs() | dict.fromkeys(names, config)
+        planned = [cell for row in rows.values() for cell in row]
+        ids = {cell.id for cell in planned}
+        runs = [own for own in self._runs() if ids & {*own["cells"]} and own["config"] != config]
+        for name in names:
+            its = [cell.id for cell in cells if cell.dataset == name]
+            runs.append({"dataset": name, "config": config, "cells": its})
+        content = {
+            "schema_version": SCHEMA,
+            "configs": configs,
+            "runs": runs,
+            "cells": [cell.model_dump() for cell in planned],
+        }
         write_sealed(self.root / "plan.json", content)
 
     def has(self, cell: Cell, shard: int, shards: int) -> bool:
@@ -348,6 +359,19 @@ class Store:
         except (KeyError, TypeError, AttributeError):
             return {}
 
+    def all_configs(self, dataset: str) -> list[dict[str, Any]]:
+        """What the planned cells of a data set were measured with, the last run's config first."""
+        last = self.configs().get(dataset)
+        found = [own["config"] for own in self._runs() if own["dataset"] == dataset]
+        return ([] if last is None else [last]) + [own for own in found[::-1] if own != last]
+
+    def _runs(self) -> list[dict[str, Any]]:
+        """The config of each run and the ids of its cells; those of older plans are not known."""
+        try:
+            return list(read_sealed(self.root / "plan.json", SCHEMA)["runs"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+
     def configs(self) -> dict[str, dict[str, Any]]:
         """What each data set of the folder was last measured with; empty if it is not known."""
         try:
@@ -406,6 +430,16 @@ class Store:
             self._refuse(path, _in_a_line(error))
             return None
         return manifest
+
+    def of_id(self, classifier: str, name: str) -> Manifest | None:
+        """The manifest of a complete cell by its id, whether it is still planned or not."""
+        try:
+            found = Manifest(
+                **read_sealed(self.root / "cells" / classifier / name / "cell.json", SCHEMA)
+            )
+        except (OSError, ValueError):  # a ValidationError is a ValueError
+            return None
+        return self.manifest(found.cell) if found.cell.id == name else None
 
     def problem(self, manifest: Manifest, samples: Sequence[str] | None = None) -> str | None:
         """What is wrong with the files of a complete cell, in a sentence; None if nothing is.

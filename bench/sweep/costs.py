@@ -350,7 +350,7 @@ def measured(config: Config, name: str, dataset: "DataSet") -> Speed | None:
             step, classifier = _made(config, name, dataset, Path(scratch))
         except (UserError, RuntimeError, ValueError, OSError):
             return None
-        classifier.shares_batches = spec.shares_batches
+        classifier.shares_batches = spec.shares_batches and classifier.device.type == "cpu"
         stated, rows = spec.seconds(Clean(), "0")[0], ROWS if spec.shares_batches else 1
         pictures, ids = _noise(rows), [str(row) for row in range(rows)]
         classifier.measure(pictures, ids)
@@ -416,7 +416,7 @@ def _live(spec: "Kind", classifier: "Classifier", verdict: float) -> float:
 
 def _gradient(spec: "Kind", classifier: "Classifier") -> float:
     """Seconds of a picture's gradient, over the stated ones."""
-    rows = ROWS if spec.shares_batches else 1
+    rows = ROWS if classifier.shares_batches else 1
     images = as_images(_noise(rows)).to(classifier.device)
     target, spent, clock = classifier.attack_target("a"), [], _clock(classifier.device)
     for _ in range(_PICTURES):

@@ -120,7 +120,7 @@ class Rules:
         if source is None:
             return decision.rule()
         if source not in self._fits:
-            self._fits[source] = fitted(self._store, cell)
+            self._fits[source] = fitted(self._store, cell, source)
         return decision.rule(self._fits[source])
 
 

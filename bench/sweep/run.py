@@ -301,6 +301,8 @@ def _run(
     retry_failed: bool,
 ) -> Store:
     """Of one fold, or of a run without folds."""
+    # Found once, for all processes, and for whoever verifies the run on another machine.
+    config = config.model_copy(update={"precision": checkpoints.resolved_precision(config)})
     for name, reason in config.perturbations.left_out.items():
         reporter.say(f"left out: {name}: {reason}")
     for sentence in refusals(config):
@@ -345,7 +347,7 @@ def _run(
         )
     alone = not together.others()
     todo = [s for planned in plan for s in _reopened(planned, config, store, reporter, alone)]
-    for shard in todo if retry_failed else ():
+    for shard in todo if retry_failed or fresh else ():
         store.retry(shard.planned.cell, shard.number, shard.count)
     arguments = (config, dataset, out, folders)
     lost = Lost(dataset, store, config.execution.shards, reporter)

@@ -118,15 +118,19 @@ def verify(out: Path, reporter: Reporter, samples: int = 200, seed: int = 0) -> 
     store, found = Store(out), Verified()
     cells = store.planned()
     names = dict.fromkeys(cell.dataset for cell in cells)
-    sides = {name: _Side.opened(store, name, found, reporter) for name in names}
+    sides = {name: _sides(store, name, found, reporter) for name in names}
     known: list[tuple[PlannedCell, pd.DataFrame, Worker]] = []
     with reporter.task("read", len(cells)) as task:
         for cell in cells:
-            rows, side = _sound(store, cell, found), sides[cell.dataset]
+            rows, (opened, reason) = _sound(store, cell, found), sides[cell.dataset]
             task.advance()
             if rows is None:
                 continue
-            reason = _unknown(side, cell)
+            side = next((own for own in opened if cell.id in own.plan), None)
+            if side is None and not reason:
+                side = opened[0]
+            if side is not None:
+                reason = side.unknown(cell)
             if side is None or reason:
                 found.unknown[reason] = found.unknown.get(reason, 0) + 1
             elif cell.id not in side.plan or side.plan[cell.id].cell != cell:
@@ -138,6 +142,8 @@ def verify(out: Path, reporter: Reporter, samples: int = 200, seed: int = 0) -> 
                 known.append((side.plan[cell.id], rows, side.worker))
                 _labels(side.plan[cell.id], rows, side.truth, found)
     _recompute(known, samples, seed, found, reporter)
+    if not found.checked and not found.faults:
+        return found
     try:
         store.write_verified({} if found.faults else found.agreed)
     except OSError as error:
@@ -147,10 +153,11 @@ def verify(out: Path, reporter: Reporter, samples: int = 200, seed: int = 0) -> 
 
 @dataclass(frozen=True)
 class _Side:
-    """One data set of a store, and what was to be measured on it.
+    """One data set of a store, and what a run was to measure on it.
 
     Attributes:
-        config: The last run's on it.
+        config: The run's.
+        dataset: Its name.
         plan: What that plans, by the ids of cells.
         truth: Labels by sample.
         absent: Why classifiers cannot be opened here.
@@ -158,47 +165,77 @@ class _Side:
     """
 
     config: Config
+    dataset: str
     plan: dict[str, PlannedCell]
     truth: dict[str, str]
     absent: dict[str, str]
     worker: Worker
 
     @classmethod
-    def opened(cls, store: Store, name: str, found: Verified, reporter: Reporter) -> "_Side | None":
-        """None if plan.json has no config of the data set, or one of another."""
-        given = store.configs().get(name)
-        if given is None:
-            return None
-        try:
-            config = Config.model_validate(given)
-        except ValidationError as error:
-            path = store.root / "plan.json"
-            raise UserError(f"{path} holds no config that can be read.", 1) from error
+    def opened(cls, store: Store, config: Config, found: Verified, reporter: Reporter) -> "_Side":
+        """Of a run's config.
+
+        Raises:
+            UserError: If its data are not here.
+        """
+        config = _on_a_device_here(config)
         opened = open_dataset(config.data, config.seed, reporter, config.clips)
         dataset = with_lists(opened, config.lists, reporter)
-        if dataset.name != name:
-            return None
         folders, absent = _checkpoints(config, dataset, store.root, found)
         kept = {own: spec for own, spec in config.classifiers.items() if own not in absent}
         here = config.model_copy(update={"classifiers": kept})
+        members = [own for own, _ in config.perturbations.members()]
+        if any(own.source in absent for own in members):
+            others = [own.name for own in members if own.source not in absent]
+            here = here.select(perturbations=others or ["clean"])
         weights = {key: Card.verified(folder).weights for key, folder in folders.items()}
         plan = make_plan(here, dataset, weights | given_weights(here))
         return cls(
             config,
+            dataset.name,
             {planned.cell.id: planned for planned in plan},
             {s.id: s.label for split in ("val", "test") for s in dataset.samples(split)},
             absent,
             Worker(here, dataset, store.root, folders),
         )
 
+    def unknown(self, cell: Cell) -> str:
+        """Why a cell cannot be computed anew here; empty if it can."""
+        if cell.classifier not in self.config.classifiers:
+            return "its classifier is not in plan.json's config"
+        if cell.id in self.plan:
+            return ""
+        sources = {own.name: own.source for own, _ in self.config.perturbations.members()}
+        source = self.absent.get(sources.get(cell.perturbation, ""), "")
+        return self.absent.get(cell.classifier, source)
 
-def _unknown(side: _Side | None, cell: Cell) -> str:
-    """Why a cell cannot be computed anew here; empty if it can."""
-    if side is None:
-        return f"plan.json has no config of {cell.dataset}"
-    if cell.classifier not in side.config.classifiers:
-        return "its classifier is not in plan.json's config"
-    return side.absent.get(cell.classifier, "")
+
+def _sides(store: Store, name: str, found: Verified, reporter: Reporter) -> tuple[list[_Side], str]:
+    """A data set's side of each config, the last one first, and why one is missing."""
+    try:
+        configs = [Config.model_validate(given) for given in store.all_configs(name)]
+    except ValidationError as error:
+        path = store.root / "plan.json"
+        raise UserError(f"{path} holds no config that can be read.", 1) from error
+    sides, reason = list[_Side](), ""
+    for config in configs:
+        try:
+            side = _Side.opened(store, config, found, reporter)
+        except UserError as error:
+            reason = str(error)
+        else:
+            sides += [side] if side.dataset == name else []
+    return sides, reason if sides or reason else f"plan.json has no config of {name}"
+
+
+def _on_a_device_here(config: Config) -> Config:
+    """With the device of choice, if that of the run is not on this machine."""
+    try:
+        runtime.pick_device(config.execution.device)
+    except UserError:
+        usual = config.execution.model_copy(update={"device": "auto"})
+        return config.model_copy(update={"execution": usual})
+    return config
 
 
 def _checkpoints(
@@ -215,7 +252,8 @@ def _checkpoints(
         try:
             Card.verified(folder, chain[-1])
         except UserError as error:
-            found.faults.append(Fault(name, "", str(error)))
+            fault = Fault(name, "", str(error))
+            found.faults += [] if fault in found.faults else [fault]  # of another run's config
             absent[name] = f"the checkpoint of {name} is damaged"
             continue
         folders[name, seed] = folder

@@ -351,7 +351,7 @@ class Worker:
     def _loaded(self, name: str, seed: int) -> Classifier:
         spec = self.config.classifiers[name]
         loaded = spec.load(name, self.folders.get((name, seed)), self.config, self.device)
-        loaded.shares_batches = spec.shares_batches
+        loaded.shares_batches = spec.shares_batches and self.device.type == "cpu"
         loaded.require_classes(self.dataset.classes, name)
         if self.dataset.clips is not None and not loaded.takes_clips:
             loaded = MiddleFrame(loaded)

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -107,8 +108,11 @@ def _nothing(*_: object) -> None:
 
 
 # To import torch and what stands on it takes seconds of a core. On Linux a process that imported
-# it, and has done nothing else, is copied for every worker.
-_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+# it, and has done nothing else, is copied for every worker. It listens at a socket in the folder of
+# temporary files, whose name may be too long for one.
+_LONGEST = 70
+_COPIES = sys.platform == "linux" and len(tempfile.gettempdir()) <= _LONGEST
+_METHOD = "forkserver" if _COPIES else "spawn"
 _Base: Any = type(multiprocessing.get_context(_METHOD))
 
 
@@ -125,11 +129,36 @@ class _Process(_Base.Process):
         file, spec = main.__dict__.pop("__file__", None), main.__spec__
         main.__spec__ = None
         try:
-            return _Base.Process._Popen(process_obj)
+            with _alike():
+                return _Base.Process._Popen(process_obj)
         finally:
             main.__spec__ = spec
             if file is not None:
                 main.__file__ = file
+
+
+@contextlib.contextmanager
+def _alike() -> Iterator[None]:
+    """Let a process that is started find the modules that this one finds, and ignore Ctrl-C.
+
+    By itself it looks for them in the working folder first, where another version may lie.
+    """
+    path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)  # noqa: PTH109
+    given = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ.get(name) for name in given}
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
 
 
 class _Context(_Base):
@@ -149,7 +178,8 @@ def prepare_workers(*modules: str) -> None:
         from multiprocessing import forkserver
 
         PROCESSES.set_forkserver_preload(list(modules))
-        forkserver.ensure_running()
+        with _alike():
+            forkserver.ensure_running()
 
 
 @contextlib.contextmanager

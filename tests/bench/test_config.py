@@ -17,7 +17,16 @@ MINIMAL = {"classifiers": {"resnet18": {"kind": "baseline", "architecture": "res
 @pytest.mark.parametrize(
     "name",
     [
-        *("default", "smoke", "regression", "ablation", "accurate", "reference", "cross", "robust"),
+        *(
+            "default",
+            "smoke",
+            "regression",
+            "ablation",
+            "three_seeds",
+            "reference",
+            "cross",
+            "robust",
+        ),
         *("dynamic", "dynamic_ablation", "dynamic_direction", "smoke_dynamic"),
     ],
 )

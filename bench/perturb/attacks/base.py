@@ -139,9 +139,12 @@ class Attack(Perturbation):
         norm: What the budget limits: the largest change of a value, or the L2 length of all.
         rounding: Whether results are rounded to 8 bits; None: where a budget in the largest change
             is a whole number of grey levels.
+        shares_passes: Whether attacks on several pictures may take turns (`victim.side_by_side`):
+            not where one sets what holds for the whole process, such as the working folder.
     """
 
     family = "attack"
+    shares_passes = True
     limit = "attack_limit"
     evaluation_fields = frozenset({"attack_steps"})
     norm: Norm = "linf"
@@ -200,7 +203,9 @@ class Attack(Perturbation):
             )
 
         attacks = [partial(attack, number) for number in range(len(batch.ids))]
-        if classifier.shares_batches:  # then its target is the same of all pictures
+        if (
+            classifier.shares_batches and self.shares_passes
+        ):  # then its target is the same of all pictures
             found = side_by_side(classifier.attack_target(""), attacks)
         else:
             found = [one() for one in attacks]

@@ -41,6 +41,7 @@ class OfTorchattacks(BuiltIn):
     attack: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "torchattacks"
+    shares_passes = False  # standard output is caught meanwhile
 
     @classmethod
     def made(cls, name: str, kind: str, own: Mapping[str, Any]) -> "OfTorchattacks":

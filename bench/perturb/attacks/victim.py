@@ -281,7 +281,7 @@ class _Pass:
     def __init__(self, network: nn.Module, images: Sequence[Tensor], rows: int) -> None:
         self.images = filled(torch.cat(list(images)), rows).requires_grad_()
         with torch.enable_grad():
-            self.logits = network(self.images)
+            self.logits = getattr(network, "of_prepared", network)(self.images)
 
     def back(self, gradients: dict[int, Tensor]) -> dict[int, Tensor]:
         """Gradients of images, (1, 3, H, W) by their row, from those of logits, (1, K)."""
@@ -355,7 +355,9 @@ class _Shared(nn.Module):
         if len(images) != 1:
             logits: Tensor = self.network(images)
             return logits
-        found: Tensor = _Through.apply(images, self._turn)
+        # Brought to the network's size here, so that pictures of all sizes share a batch.
+        prepare = getattr(self.network, "prepared", None)
+        found: Tensor = _Through.apply(images if prepare is None else prepare(images), self._turn)
         return found
 
 
@@ -376,7 +378,6 @@ class _Turn(Generic[T]):
         self._error: BaseException | None = None
         self._threads = torch.get_num_threads()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
 
     def next(self) -> None:
         """Let it run until it asks or ends, unless it still waits for an answer.
@@ -386,6 +387,8 @@ class _Turn(Generic[T]):
         """
         if self.question is not None and self.question.answer is None:
             return
+        if self._thread.ident is None:  # begun here: then whoever stops all turns knows of it
+            self._thread.start()
         self._go.release()
         self._back.acquire()
         if self._error is not None:
@@ -406,7 +409,8 @@ class _Turn(Generic[T]):
         """End the thread; nothing is left behind."""
         self._stopped = True
         self._go.release()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def result(self) -> T:
         """What the attack returned."""

@@ -173,9 +173,13 @@ def _signs() -> frozenset[int]:
     return frozenset(code for code in found if chr(code).isprintable())
 
 
-def named(classifier: str) -> str:
-    """A classifier's label as figures can write it; what stands in brackets gets its own line."""
-    return shown(labelled(classifier)).replace(" (", "\n(")
+def named(classifier: str, inches: float | None = None) -> str:
+    """A classifier's label as figures can write it; what stands in brackets gets its own line.
+
+    Over a panel of so many inches in a paper, lines that are too long are broken.
+    """
+    lines = shown(labelled(classifier)).replace(" (", "\n(").split("\n")
+    return "\n".join(lines if inches is None else (fitting(line, inches) for line in lines))
 
 
 def labelled(classifier: str) -> str:

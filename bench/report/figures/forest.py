@@ -234,6 +234,7 @@ def _forest(
         ax.set_axis_off()
     for number, (ax, panel) in enumerate(zip(axes.flat, panels, strict=False)):
         _panel(ax, places, panel)
+        ax.set_title(named(panel.title, width), fontsize="medium")
         ax.axvline(100 / len(group.classes), color=GREY, linewidth=1, linestyle=":")
         if number + columns >= len(panels):  # nothing below it
             ax.set_xlabel(x_label)
@@ -283,7 +284,6 @@ def _panel(ax: Axes, places: Sequence[float], panel: Panel) -> None:
         if whole is not None:
             x = 100 * whole.accuracy.value
             ax.axvline(x, color=style.color, linewidth=0.8, dashes=(4, 2), zorder=1)
-    ax.set_title(named(panel.title), fontsize="medium")
     ax.tick_params(axis="y", length=0)
     sns.despine(ax=ax, left=True)
 

@@ -18,14 +18,14 @@ from bench.training.loop import Training
 from bench.util.files import digest
 
 PINNED = {
-    "ablation": (54, "610a711d0a3a"),
-    "accurate": (7, "196f504423b6"),
+    "ablation": (130, "83cdff9b9a5e"),
     "cross": (7, "d7d2504b83ad"),
     "default": (10, "a807ae39e5b9"),
     "reference": (3, "9a6be99a15a4"),
     "regression": (0, "4f53cda18c2b"),
     "robust": (10, "15cb18cab5e5"),
     "smoke": (5, "34ee14c2a357"),
+    "three_seeds": (30, "f28091b0ed8a"),
 }
 
 

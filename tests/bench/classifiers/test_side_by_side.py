@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -73,6 +74,21 @@ def test_together_they_end_with_the_weights_of_one_after_the_other(
         one_by_one = checkpoints.train_missing(alone, dataset, tmp_path / "alone", Reporter(True))
     assert weights(together) == weights(one_by_one)
     assert not list((tmp_path / "together" / "checkpoints").glob(".*"))  # no state is left
+
+
+def test_an_interruption_while_trainings_start_leaves_none_claimed(
+    always: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next run in this process would wait for itself."""
+
+    def submit(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", submit)
+    chosen = config()
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.train_missing(chosen, open_dataset(chosen.data, 0), tmp_path, Lines())
+    assert not list((tmp_path / ".leases").iterdir())
 
 
 def test_what_a_training_cannot_do_is_told_by_the_run(always: None, tmp_path: Path) -> None:

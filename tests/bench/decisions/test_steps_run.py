@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 from command_line import call_apart
 from support import TINY
 
 from bench.config import load
 from bench.store.store import Store
+from bench.util.errors import UserError
 
 
 def test_steps_go_beside_what_a_run_measured(capsys, monkeypatch, tmp_path: Path) -> None:
@@ -65,3 +67,12 @@ def test_suites_have_their_configs_and_places() -> None:
     assert not config.perturbations.names()
     assert config.views == load(TINY).views  # the config's own number of views
     assert for_steps(load(TINY).model_copy(update={"views": 0}), clean=False).views == 16
+
+
+def test_the_default_run_decides_early_and_on_clean_pictures_never() -> None:
+    from bench.cli.run import Suite, for_steps
+
+    default = load(Suite.steps.config)
+    assert for_steps(default, clean=True).classifiers == default.classifiers
+    with pytest.raises(UserError, match="'emodc_base' stops early"):
+        for_steps(default, clean=False)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -305,9 +306,12 @@ def test_an_error_stops_a_run_or_is_recorded(
     complete = [cell.family for cell in store.planned() if store.manifest(cell) is not None]
     assert complete == ["validation", "clean"] * 2
 
+    again = Path(shutil.copytree(tmp_path, tmp_path.with_name("again")))
     run(recording, tmp_path, QUIET, retry_failed=True)
-    assert not list((tmp_path / "failed").iterdir())
-    assert_same(tmp_path, inline)
+    run(recording, again, QUIET, fresh=True)
+    for out in (tmp_path, again):
+        assert not list((out / "failed").iterdir())
+        assert_same(out, inline)
 
 
 def test_the_command_line_ends_with_3(

@@ -12,9 +12,10 @@ from bench.config import Config, load, parse
 from bench.report import write_report
 from bench.rules import fitted
 from bench.store.cells import Cell, Manifest
-from bench.store.store import Store
+from bench.store.store import SCHEMA, Store
 from bench.sweep.run import dry_run, run
 from bench.util.errors import UserError
+from bench.util.files import read_sealed, write_sealed
 from bench.util.progress import Reporter
 from emodc.decisions.decide import decide
 
@@ -100,6 +101,24 @@ def test_validation_is_measured_whole_and_shared(whole: Path, live: Path) -> Non
     clean = manifests(live)["emodc_base", "clean", "clean"]
     assert clean.inputs["fitted_on"] == decided.cell.id
     assert clean.cell != manifests(whole)["emodc_base", "clean", "clean"].cell
+
+
+def test_a_rule_is_fitted_on_the_cell_that_ids_name_or_on_none(live: Path, tmp_path: Path) -> None:
+    """Without it the rows would be those of another rule, under the same id."""
+    out = Path(shutil.copytree(live, tmp_path / "out"))
+    clean = manifests(out)["emodc_base", "clean", "clean"]
+    validation = manifests(out)["emodc_base", "validation", "clean"].cell
+    now, store = fitted(Store(out), clean.cell, validation.id), Store(out)
+    assert now is not None and now == fitted(store, clean.cell)
+    others = [cell for cell in store.planned() if cell != validation]
+    write_sealed(out / "plan.json", read_sealed(out / "plan.json", SCHEMA) | {
+        "cells": [cell.model_dump() for cell in others]
+    })  # fmt: skip
+    assert fitted(Store(out), clean.cell) is None  # another run has planned other cells
+    assert fitted(Store(out), clean.cell, validation.id) == now
+    (store.folder(validation) / "cell.json").unlink()
+    with pytest.raises(UserError, match="not measured completely"):
+        fitted(Store(out), clean.cell, validation.id)
 
 
 def test_what_was_lost_comes_back_the_same(live: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from bench.cli import app
 from bench.config import load
 from bench.store.cells import Manifest, identify
 from bench.store.checkpoints import Card, fingerprint
-from bench.store.store import Store
+from bench.store.store import SCHEMA, Store
 from bench.sweep.run import run
 from bench.sweep.verify import Verified, verify
 from bench.util.files import read_sealed, write_sealed
@@ -256,6 +256,31 @@ def test_what_cannot_be_computed_is_counted_and_named(planted: Path) -> None:
     assert told.exit_code == 0, told.output
     assert "5 cells not computed: the checkpoint of test_resnet is not here" in told.output
     assert "verified: 5 rows computed anew agree" in told.output
+
+
+def test_cells_of_an_earlier_and_wider_run_are_verified_by_its_config(planted: Path) -> None:
+    """Their classifier is here, and the last config does not ask for them."""
+    config = load(TINY).select(["test_resnet", "emodc_amdit"], ["gaussian_noise"])
+    run(config.model_copy(update={"views": 0}), planted, QUIET)
+    store = Store(planted)
+    assert [own["precision"] for own in store.all_configs("faces")] == ["float32"] * 2
+    found = verify(planted, QUIET, 10)
+    assert not found.faults and not found.unknown and found.checked == 10
+    assert sum(map(store.verified, store.planned())) == 10
+    assert not verify(planted, QUIET, 0).checked
+    assert sum(map(Store(planted).verified, store.planned())) == 10  # nothing was said against it
+
+
+def test_without_its_data_nothing_is_computed_and_all_is_read(planted: Path) -> None:
+    plan = read_sealed(planted / "plan.json", SCHEMA)
+    data = {"kind": "folder", "root": str(planted / "nowhere")}
+    for config in (plan["configs"]["faces"], *(own["config"] for own in plan["runs"])):
+        config["data"] = data
+    write_sealed(planted / "plan.json", plan)
+    found = verify(planted, QUIET, 10)
+    assert not found.faults and not found.checked
+    [(reason, cells)] = found.unknown.items()
+    assert "nowhere" in reason and cells == len(Store(planted).planned())
 
 
 def test_the_command_names_cell_expected_and_got(planted: Path) -> None:

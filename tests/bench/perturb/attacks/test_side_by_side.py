@@ -1,17 +1,24 @@
 """Attacks side by side: as each is alone, whoever its neighbours are."""
 
 import random
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.classifiers.discriminative import DiscriminativeClassifier
+from bench.perturb import Address, Batch
 from bench.perturb.attacks import APGD, FGSM, PGD, Attack, OfTorchattacks, RayS, Square, StrongPGD
 from bench.perturb.attacks.victim import side_by_side
+from bench.perturb.user_code import UserAttack
+from bench.sweep.worker import Worker
 from bench.util import rng
 
 LABELS = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1]
@@ -94,6 +101,75 @@ def test_of_a_network_that_adds_exactly_it_is_what_each_is_alone(
             side_by_side(network, asked), [job(network) for job in asked], strict=True
         ):
             np.testing.assert_array_equal(together, alone)
+
+
+def test_what_holds_for_the_whole_process_is_put_back(
+    network: nn.Module, pictures: list[np.ndarray]
+) -> None:
+    """Attacks that set it take no turns: the first to end would put back what the next one set."""
+    classifier = DiscriminativeClassifier(network, ("a", "b", "c"), "toy", torch.device("cpu"))
+    classifier.shares_batches = True
+    before, labels = sys.stdout, ["abc"[label] for label in LABELS[:2]]
+    batch = Batch(pictures[:2], ["0", "1"], labels)
+    for attack in (FGSM(), OfTorchattacks("torchattacks.DIFGSM", attack="DIFGSM")):
+        found = attack.apply(batch, "4/255", Address(0, "toy"), classifier)
+        assert any((one != two).any() for one, two in zip(found, pictures, strict=False))
+        assert sys.stdout is before
+    assert not UserAttack.shares_passes
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_on_a_gpu_attacks_take_no_turns(device: str) -> None:
+    """Autograd has one thread there, which a turn that waits would hold."""
+    spec = SimpleNamespace(
+        shares_batches=True,
+        load=lambda name, folder, config, device: DiscriminativeClassifier(
+            nn.Identity(), ("a",), "toy", torch.device("cpu")
+        ),
+    )
+    worker: Any = Worker.__new__(Worker)
+    worker.config, worker.folders = SimpleNamespace(classifiers={"one": spec}), {}
+    worker.dataset = SimpleNamespace(classes=("a",), clips=None)
+    worker.device = torch.device(device)
+    assert worker._loaded("one", 0).shares_batches == (device == "cpu")
+
+
+def test_pictures_of_all_sizes_share_a_pass(pictures: list[np.ndarray]) -> None:
+    """Each is brought to the network's size by itself, so its neighbours may be of any size."""
+    asked: list[int] = []
+
+    class Sized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = nn.Linear(12, 3)
+
+        def prepared(self, images: Tensor) -> Tensor:
+            return nn.functional.interpolate(images, (2, 2))
+
+        def of_prepared(self, images: Tensor) -> Tensor:
+            asked.append(len(images))
+            found: Tensor = self.network(images.flatten(1))
+            return found
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.of_prepared(self.prepared(images))
+
+    pictures = [picture[: 12 - number % 4] for number, picture in enumerate(pictures)]
+    classifier = DiscriminativeClassifier(Sized(), ("a", "b", "c"), "toy", torch.device("cpu"))
+    classifier.shares_batches = True
+    ids = [str(number) for number in range(len(pictures))]
+    together = classifier.measure(pictures, ids).logits
+    assert asked == [8, 8]
+    for number, picture in enumerate(pictures):
+        alone = classifier.measure([picture], ids[:1]).logits
+        np.testing.assert_array_equal(together[number : number + 1], alone)
+    asked.clear()
+    batch = Batch(pictures, ids, ["abc"[label] for label in LABELS])
+    found = FGSM().apply(batch, "4/255", Address(0, "toy"), classifier)
+    assert asked == [8] * 4  # a gradient and a last look
+    for number, job in enumerate(jobs(FGSM(), pictures, list(range(len(pictures))))):
+        [alone] = side_by_side(classifier.model, [job])
+        np.testing.assert_array_equal(found[number], alone)
 
 
 def test_generators_go_with_the_turn(network: nn.Module) -> None:
