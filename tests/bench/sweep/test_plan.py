@@ -207,7 +207,7 @@ PINNED = {
         "corruption": (36, "40ef6009b4a1"),
         "attack": (6, "4aaed904f32f"),
     },
-    "ablation": {"validation": (65, "bc4fea3b585f"), "clean": (65, "122934d40bc8")},
+    "ablation": {"validation": (60, "a3bc6de8c8ba"), "clean": (60, "dd627ce30ed4")},
     "smoke": {
         "validation": (4, "e542d499f55b"),
         "clean": (4, "f11f7ca2d856"),
