@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from made_up_cells import IGNORES, inputs_of, make_cell
 
@@ -47,27 +46,19 @@ def manifest_of(
     )  # fmt: skip
 
 
-SUMMARY = Path(__file__).parents[3] / "results/ablation/report/summary.csv"
-FIRST_STAGE = 1.07  # its d_p is that much worse than that of the Base of equal budget
-
-
-def test_the_published_fixed_margin_fails_by_the_base_of_equal_budget() -> None:
-    """It passes by the first stage, on all three seeds; the figures are the committed ones."""
-    frame = pd.read_csv(SUMMARY).set_index(["classifier", "seed"])["d_p"]
-    manifests, verdicts, ratios = [], {}, {}
-    for name, last in (("emodc_base", "base"), ("emodc_margin_06", "margin"),
-                       ("emodc_amdit_01", "amdit")):  # fmt: skip
+def test_a_margin_passes_by_the_first_stage_and_fails_by_the_base_of_equal_budget() -> None:
+    """The first stage has had fewer steps, so its d_p is 7 % worse than that of such a Base."""
+    manifests, verdicts = [], {}
+    for name, last, d_p in (("emodc_base", "base", 0.220), ("emodc_margin_06", "margin", 0.270),
+                            ("emodc_amdit_01", "amdit", 0.250)):  # fmt: skip
         for seed in range(3):
-            first = FIRST_STAGE * frame["emodc_base", seed]
-            own = manifest_of(name, seed, frame[name, seed], "base", last, first_d_p=first)
+            own = manifest_of(name, seed, d_p, "base", last, first_d_p=1.07 * 0.220)
             assert own.gate is not None and own.gate.passed
             manifests.append(own)
     bases = Bases(manifests)
     for own in manifests:
         gate = bases.judged(own).gate
         verdicts.setdefault(own.cell.classifier, []).append((gate.passed, gate.reference))
-        ratios.setdefault(own.cell.classifier, []).append(round(gate.d_p / gate.base_d_p, 3))
-    assert ratios["emodc_margin_06"] == [1.246, 1.236, 1.222]
     assert verdicts == {
         "emodc_base": [(True, "itself")] * 3,
         "emodc_margin_06": [(False, "equal_budget")] * 3,
