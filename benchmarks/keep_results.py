@@ -4,8 +4,8 @@
     bench report --out RUN
     python -m benchmarks.keep_results RUN results/default emodc_amdit resnet18
 
-Kept are the clean and validation cells of the named classifiers, with their traces: what `bench
-decide` replays rules on; these in 16 bits (`execution: {traces: float16}`), in half the space.
+Kept are the clean and validation cells of the named classifiers, of their first training seed, with
+their traces: what `bench decide` replays rules on; these in 16 bits (`execution: {traces: float16}`), in half the space.
 Everything else is in the tables, which are kept of the whole run.
 """
 
@@ -38,6 +38,7 @@ def keep(run: Path, kept: Path, classifiers: list[str]) -> list[Cell]:
         for cell in store.planned()
         if cell.classifier in classifiers and cell.family in ("clean", "validation")
     ]
+    cells = [cell for cell in cells if cell.seed == min(own.seed for own in cells)]
     if kept.exists() or not cells:
         raise SystemExit(f"{kept} exists, or {run} has no clean cell of {', '.join(classifiers)}")
     for cell in cells:
