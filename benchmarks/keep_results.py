@@ -5,8 +5,8 @@
     python -m benchmarks.keep_results RUN results/default emodc_amdit resnet18
 
 Kept are the clean and validation cells of the named classifiers, of their first training seed, with
-their traces: what `bench decide` replays rules on; these in 16 bits (`execution: {traces: float16}`), in half the space.
-Everything else is in the tables, which are kept of the whole run.
+their traces: what `bench decide` replays rules on; these in 16 bits (`execution: {traces:
+float16}`), in half the space. Everything else is in the tables, which are kept of the whole run.
 """
 
 import argparse
