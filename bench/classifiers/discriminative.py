@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -34,7 +34,8 @@ class DiscriminativeClassifier(Classifier):
         self, model: nn.Module, classes: Sequence[str], digest: str, device: torch.device
     ) -> None:
         super().__init__(device)
-        self.model = model.to(device).requires_grad_(False).eval()
+        # A `FaceClassifier` where batches are shared.
+        self.model: Any = model.to(device).requires_grad_(False).eval()
         self.classes, self.digest = tuple(classes), digest
 
     def attack_target(
@@ -50,10 +51,9 @@ class DiscriminativeClassifier(Classifier):
         """Pictures of all sizes share batches, each brought to the network's size by itself."""
         if rule is not None or not self.shares_batches:
             return super().measure(pictures, ids, rule)
-        network: Any = self.model  # of its kind, so a `FaceClassifier`
         with torch.no_grad():
             return self._batch_by_batch(
-                pictures, ids, self._of_prepared, self.evaluations, network.prepared
+                pictures, ids, self._of_prepared, self.evaluations, self.model.prepared
             )
 
     @override
@@ -103,15 +103,14 @@ class DiscriminativeClassifier(Classifier):
 
     @torch.no_grad()
     def _measure(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
-        network: Any = self.model
         if self.shares_batches:
-            return self._of_prepared(network.prepared(images), ids)
+            return self._of_prepared(self.model.prepared(images), ids)
         return self._logits(self.model(images), len(images)), None
 
     @torch.no_grad()
     def _of_prepared(self, images: Tensor, ids: Sequence[str]) -> tuple[np.ndarray, Traces | None]:
-        parts, network = images.split(ROWS), cast(Any, self.model)
-        found = [network.of_prepared(filled(part))[: len(part)] for part in parts]
+        parts = images.split(ROWS)
+        found = [self.model.of_prepared(filled(part))[: len(part)] for part in parts]
         return self._logits(torch.cat(found), len(images)), None
 
     def _logits(self, found: Tensor, count: int) -> np.ndarray:

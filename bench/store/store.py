@@ -253,17 +253,14 @@ class Store:
             rows[_row_key(cell)] = []
         for cell in cells:
             rows[_row_key(cell)].append(cell)
-        names = dict.fromkeys(cell.dataset for cell in cells)
-        configs = self.configs() | dict.fromkeys(names, config)
         planned = [cell for row in rows.values() for cell in row]
         ids = {cell.id for cell in planned}
         runs = [own for own in self._runs() if ids & {*own["cells"]} and own["config"] != config]
-        for name in names:
+        for name in dict.fromkeys(cell.dataset for cell in cells):
             its = [cell.id for cell in cells if cell.dataset == name]
             runs.append({"dataset": name, "config": config, "cells": its})
         content = {
             "schema_version": SCHEMA,
-            "configs": configs,
             "runs": runs,
             "cells": [cell.model_dump() for cell in planned],
         }
@@ -361,23 +358,27 @@ class Store:
 
     def all_configs(self, dataset: str) -> list[dict[str, Any]]:
         """What the planned cells of a data set were measured with, the last run's config first."""
-        last = self.configs().get(dataset)
-        found = [own["config"] for own in self._runs() if own["dataset"] == dataset]
-        return ([] if last is None else [last]) + [own for own in found[::-1] if own != last]
+        return [own["config"] for own in self._runs()[::-1] if own["dataset"] == dataset]
 
     def _runs(self) -> list[dict[str, Any]]:
-        """The config of each run and the ids of its cells; those of older plans are not known."""
+        """Data set, config and ids of the cells of each run, the last one at the end."""
         try:
-            return list(read_sealed(self.root / "plan.json", SCHEMA)["runs"])
+            content = read_sealed(self.root / "plan.json", SCHEMA)
+            if "runs" in content:
+                return list(content["runs"])
+            ids: dict[str, list[str]] = {}  # of a plan that has the last config alone
+            for cell in content["cells"]:
+                ids.setdefault(cell["dataset"], []).append(cell["id"])
+            return [
+                {"dataset": name, "config": config, "cells": ids.get(name, [])}
+                for name, config in content["configs"].items()
+            ]
         except (OSError, ValueError, KeyError, TypeError):
             return []
 
     def configs(self) -> dict[str, dict[str, Any]]:
         """What each data set of the folder was last measured with; empty if it is not known."""
-        try:
-            return dict(read_sealed(self.root / "plan.json", SCHEMA)["configs"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
+        return {own["dataset"]: own["config"] for own in self._runs()}
 
     def planned(self) -> list[Cell]:
         """The cells that this store stands for, finished or not.

@@ -173,7 +173,7 @@ class _Side:
 
     @classmethod
     def opened(cls, store: Store, config: Config, found: Verified, reporter: Reporter) -> "_Side":
-        """Of a run's config.
+        """Data, checkpoints and plan of a run, as its config finds them here.
 
         Raises:
             UserError: If its data are not here.

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.util.errors import UserError
@@ -143,7 +144,7 @@ def _alike() -> Iterator[None]:
 
     By itself it looks for them in the working folder first, where another version may lie.
     """
-    path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)  # noqa: PTH109
+    path = os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)
     given = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
     before = {name: os.environ.get(name) for name in given}
     main = threading.current_thread() is threading.main_thread()

@@ -164,8 +164,9 @@ def another_seed(out: Path) -> None:
         (store.folder(new) / "cell.json").unlink()
         store.write_manifest(rewrite)
         cells.append(new.model_dump())
-    config = plan["configs"]["faces"] | {"seed": 5, "training_seeds": [0]}
-    changed = {"cells": cells, "configs": {"faces": config}}
+    [own] = plan["runs"]
+    config = own["config"] | {"seed": 5, "training_seeds": [0]}
+    changed = {"cells": cells, "runs": [own | {"config": config}]}
     write_sealed(out / "plan.json", plan | changed)
 
 
@@ -274,8 +275,8 @@ def test_cells_of_an_earlier_and_wider_run_are_verified_by_its_config(planted: P
 def test_without_its_data_nothing_is_computed_and_all_is_read(planted: Path) -> None:
     plan = read_sealed(planted / "plan.json", SCHEMA)
     data = {"kind": "folder", "root": str(planted / "nowhere")}
-    for config in (plan["configs"]["faces"], *(own["config"] for own in plan["runs"])):
-        config["data"] = data
+    for own in plan["runs"]:
+        own["config"]["data"] = data
     write_sealed(planted / "plan.json", plan)
     found = verify(planted, QUIET, 10)
     assert not found.faults and not found.checked
