@@ -45,7 +45,7 @@ except UserError as error:
     sys.exit(error.exit_code)
 """
 
-NETWORK = {"block_out_channels": [8, 8, 8], "head_channels": 8}
+NETWORK = {"block_out_channels": [8, 8, 8]}
 EVALUATION = {"steps": 8, "attack_steps": 2}
 
 

@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from emodc.diffusion.denoiser import Conditions, Denoiser
     from emodc.diffusion.measuring import Evaluation, Trace
     from emodc.diffusion.schedule import Process
-    from emodc.late import LateConditionedUNet, UNetClassifier
     from emodc.latents import PatchPCA
     from emodc.pipeline import EmoDCPipeline
     from emodc.settings import Prompts
     from emodc.small import SmallDenoiser, small_control, small_denoiser
-    from emodc.unet import SharedTrunkClassifier, SharedTrunkUNet
+    from emodc.unet import LateConditionedUNet, UNetClassifier
 
 __all__ = [
     "CheckpointError",
@@ -39,8 +38,6 @@ __all__ = [
     "Pixels",
     "Process",
     "Prompts",
-    "SharedTrunkClassifier",
-    "SharedTrunkUNet",
     "SmallDenoiser",
     "Trace",
     "UNetClassifier",
@@ -57,14 +54,13 @@ _MODULES = {
     "classifier": ("EmoDC",),
     "diffusion.denoiser": ("Conditions", "Denoiser"),
     "diffusion.measuring": ("Evaluation", "Trace"),
-    "late": ("LateConditionedUNet", "UNetClassifier"),
     "latents": ("PatchPCA",),
     "decisions.live": ("Engine", "Verdict"),
     "pipeline": ("EmoDCPipeline",),
     "settings": ("Prompts",),
     "diffusion.schedule": ("Process",),
     "small": ("SmallDenoiser", "small_control", "small_denoiser"),
-    "unet": ("SharedTrunkClassifier", "SharedTrunkUNet"),
+    "unet": ("LateConditionedUNet", "UNetClassifier"),
 }
 
 

@@ -1,12 +1,11 @@
 """The small denoiser: trained from scratch on two CPU cores.
 
 A U-Net over principal components of patches, conditioned by a two-layer CLIP text model on a
-word-level tokenizer. A prompt enters it at the last layer (`emodc.unet`) or in the decoder
-(`emodc.late`). On disk it is an ordinary diffusers folder.
+word-level tokenizer. On disk it is an ordinary diffusers folder.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor, nn
@@ -20,14 +19,11 @@ from typing_extensions import override
 
 from emodc.diffusion.denoiser import Conditions, Denoiser
 from emodc.diffusion.schedule import Process, cosine_scheduler
-from emodc.late import LateConditionedUNet, UNetClassifier
 from emodc.latents import PatchPCA
 from emodc.settings import Prompts
-from emodc.unet import MatchedControlNetwork, SharedTrunkClassifier, SharedTrunkUNet
+from emodc.unet import LateConditionedUNet, UNetClassifier
 
-SmallUNet = SharedTrunkUNet | SharedTrunkClassifier | LateConditionedUNet | UNetClassifier
-#: Where a prompt enters: see `emodc.unet` and `emodc.late`.
-SmallNetwork = Literal["last_layer", "late"]
+SmallUNet = LateConditionedUNet | UNetClassifier
 
 
 class SmallDenoiser(Denoiser):
@@ -75,10 +71,8 @@ class SmallDenoiser(Denoiser):
 
     @property
     def text_modules(self) -> list[nn.Module]:
-        """The text model, where it is trained, and the layer that reads it; none in the control."""
-        if isinstance(self.unet, MatchedControlNetwork):
-            return []
-        return [*([self.text_encoder] if self.unet.trains_text else []), *self.unet.text_layers]
+        """The layer that reads the text model, which is not trained; none in the control."""
+        return [self.unet.prompt] if isinstance(self.unet, LateConditionedUNet) else []
 
     @property
     def network(self) -> nn.Module:
@@ -113,11 +107,6 @@ class SmallDenoiser(Denoiser):
         return self.unet.predicts_noise
 
     @property
-    @override
-    def free_prompts(self) -> bool:
-        return self.unet.free_prompts
-
-    @property
     def keeps_noise_white(self) -> bool:
         """The codec's rows are orthogonal."""
         return True
@@ -144,10 +133,8 @@ def small_denoiser(
     images: Tensor,
     prompts: Prompts,
     *,
-    network: SmallNetwork = "last_layer",
     whitening: float = 0.0,
     block_out_channels: tuple[int, int, int] = (32, 64, 96),
-    head_channels: int = 48,
     text_width: int = 64,
 ) -> SmallDenoiser:
     """An untrained denoiser; weights come from the global RNG.
@@ -155,42 +142,29 @@ def small_denoiser(
     Args:
         images: uint8 (N, 3, H, W) to fit the latents on.
         prompts: Their words make the tokenizer's vocabulary.
-        network: Where a prompt enters.
         whitening: See `PatchPCA`.
         block_out_channels: Widths of the U-Net.
-        head_channels: Width of the features that the prompts read at the last layer.
         text_width: Width of the text encoder.
     """
-    unet = (
-        LateConditionedUNet(block_out_channels=block_out_channels, cross_attention_dim=text_width)
-        if network == "late"
-        else SharedTrunkUNet(
-            block_out_channels=block_out_channels,
-            head_channels=head_channels,
-            cross_attention_dim=text_width,
-        )
+    unet = LateConditionedUNet(
+        block_out_channels=block_out_channels, cross_attention_dim=text_width
     )
-    return _assembled(unet, images, whitening, prompts, text_width)
+    denoiser = _assembled(unet, images, whitening, prompts, text_width)
+    # As large as what the layers add: it is the words that hidden states differ by.
+    nn.init.normal_(denoiser.text_encoder.get_input_embeddings().weight)
+    unet.prompt.fit(denoiser.encode_texts(prompts.texts()[: prompts.null_index]).hidden)
+    return denoiser
 
 
 def small_control(
     images: Tensor,
     prompts: Prompts,
     *,
-    network: SmallNetwork = "last_layer",
     whitening: float = 0.0,
     block_out_channels: tuple[int, int, int] = (32, 64, 96),
-    head_channels: int = 48,
 ) -> SmallDenoiser:
     """The untrained matched control of `small_denoiser`; arguments as there."""
-    count = len(prompts.classes)
-    unet = (
-        UNetClassifier(count, block_out_channels=block_out_channels)
-        if network == "late"
-        else SharedTrunkClassifier(
-            count, block_out_channels=block_out_channels, head_channels=head_channels
-        )
-    )
+    unet = UNetClassifier(len(prompts.classes), block_out_channels=block_out_channels)
     return _assembled(unet, images, whitening, prompts, text_width=16)
 
 
@@ -218,13 +192,7 @@ def _assembled(
         )
     )
     denoiser = SmallDenoiser(unet, text_encoder, tokenizer, vae, cosine_scheduler())
-    if isinstance(unet, LateConditionedUNet | UNetClassifier):
-        unet.linear.fit(vae.encode(images.float() / 255.0), denoiser.process)
-    if isinstance(unet, LateConditionedUNet):
-        # As large as what the layers add: it is the words that hidden states differ by.
-        nn.init.normal_(text_encoder.get_input_embeddings().weight)
-        texts = prompts.texts()[: prompts.null_index]
-        unet.prompt.fit(denoiser.encode_texts(texts).hidden)
+    unet.linear.fit(vae.encode(images.float() / 255.0), denoiser.process)
     return denoiser
 
 

@@ -1,13 +1,14 @@
-"""A small U-Net that scores every prompt for the price of one.
+"""A small U-Net whose encoder serves all prompts, and whose decoder listens to each.
 
 It stands where a diffusers ``UNet2DConditionModel`` stands (same call, same folder format) for
-runs on a few CPU cores. The picture and the timestep go through the network once; the prompt
-enters at the very end, where the text embedding makes the weights of the last convolution. One
-trunk pass therefore serves all classes, in training (all negatives at once) and in evaluation.
+runs on a few CPU cores. Picture and timestep go down through the network once; the prompt scales
+and shifts the features of both blocks on the way up (FiLM, Perez et al. 2018, arXiv 1709.07871).
+Seven prompts at one step therefore cost 2.7 passes (FLOPs) instead of seven.
 
-That is a restriction: the predictions for two classes differ by a 1x1 map of `head_channels` shared
-features, the same at every place and timestep. Plain denoising hardly trains such prompts; see
-`emodc.late` for a network whose decoder reads them.
+The network does not predict the noise from nothing. It adds to `GaussianDenoiser`, the best
+linear prediction channel by channel, what that leaves over (compare Karras et al. 2022,
+arXiv 2206.00364, section 5). Its targets then have variance 1 in every channel at every timestep,
+as whitened latents would give them, while the latents and with them white noise stay as they are.
 """
 
 import math
@@ -20,7 +21,8 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
-from typing_extensions import override
+
+from emodc.diffusion.schedule import Process, best_multiple
 
 
 @dataclass
@@ -67,93 +69,197 @@ class ResBlock(nn.Module):
         return self.conditioned(x, self.unconditioned(x), embedding)
 
 
-class Trunk(nn.Module):
-    """What all prompts share: features of a noisy picture at a timestep.
+class GaussianDenoiser(nn.Module):
+    """The best linear noise prediction if every channel of x_0 were Gaussian with mean 0.
+
+    With x_t = a x_0 + b eps, a channel of standard deviation s in x_0 and v = a^2 s^2 + b^2:
+
+        E[eps | x_t] = b / v x_t,    Var[eps | x_t] = a^2 s^2 / v.
 
     Args:
-        in_channels: Latent channels C.
-        block_out_channels: Widths at full, half and quarter resolution.
-        head_channels: Width of the features.
-        time_channels: Width of the timestep embedding.
+        channels: Latent channels C.
+        timesteps: Of the forward process.
+    """
+
+    deviation: Tensor  # s, (C,)
+    signal: Tensor  # a, (T,)
+    noise: Tensor  # b, (T,)
+
+    def __init__(self, channels: int, timesteps: int) -> None:
+        super().__init__()
+        self.register_buffer("deviation", torch.ones(channels))
+        self.register_buffer("signal", torch.ones(timesteps))
+        self.register_buffer("noise", torch.ones(timesteps))
+
+    @torch.no_grad()
+    def fit(self, latents: Tensor, process: Process) -> None:
+        """Set the channels' deviations from x_0, (N, C, H, W), and the levels of the process."""
+        self.deviation.copy_(latents.double().var(dim=(0, 2, 3)).sqrt())
+        self.signal.copy_(process.signal)
+        self.noise.copy_(process.noise)
+
+    def forward(self, sample: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of x_t, float32 (B, C, H, W), at int64 timesteps (B,).
+
+        Returns:
+            E[eps | x_t], (B, C, H, W); its standard deviation, (B, C, 1, 1); x_t divided by its
+            own, (B, C, H, W).
+        """
+        rows = (slice(None), None, None, None)
+        signal, level = self.signal[timestep][rows], self.noise[timestep][rows]
+        deviation = self.deviation[None, :, None, None]
+        own = (signal.square() * deviation.square() + level.square()).sqrt()  # of x_t
+        linear = best_multiple(signal, level, deviation.square()) * sample
+        return linear, signal * deviation / own, sample / own
+
+
+class Encoder(nn.Module):
+    """What all prompts share: a noisy picture at a timestep, down to quarter resolution and back.
+
+    Args:
+        channels: Latent channels C.
+        size: Side of the latents.
+        widths: Features at full, half and quarter resolution.
+        embedding: Width E of the timestep's embedding.
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        block_out_channels: tuple[int, int, int],
-        head_channels: int,
-        time_channels: int,
+        self, channels: int, size: int, widths: tuple[int, int, int], embedding: int
     ) -> None:
         super().__init__()
-        self.time_channels = time_channels
-        full, half, quarter = block_out_channels
+        self.width = embedding
+        full, half, quarter = widths
         self.time = nn.Sequential(
-            nn.Linear(time_channels, time_channels),
-            nn.SiLU(),
-            nn.Linear(time_channels, time_channels),
+            nn.Linear(embedding, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
         )
-        self.enter = nn.Conv2d(in_channels, full, 3, padding=1)
-        self.down_full = ResBlock(full, time_channels)
+        # x_t as it is and scaled to variance 1: the second shows faint channels, the first the
+        # noise in strong ones.
+        self.enter = nn.Conv2d(2 * channels, full, 3, padding=1)
+        self.place = nn.Parameter(torch.zeros(1, full, size, size))
+        self.down_full = ResBlock(full, embedding)
         self.to_half = nn.Conv2d(full, half, 3, stride=2, padding=1)
-        self.down_half = ResBlock(half, time_channels)
+        self.down_half = ResBlock(half, embedding)
         self.to_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1)
-        self.middle = nn.ModuleList(ResBlock(quarter, time_channels) for _ in range(2))
+        self.middle = nn.ModuleList(ResBlock(quarter, embedding) for _ in range(2))
         self.from_quarter = nn.Conv2d(quarter, half, 1)
-        self.up_half = ResBlock(half, time_channels)
-        self.from_half = nn.Conv2d(half, head_channels, 1)
-        self.skip_full = nn.Conv2d(full, head_channels, 1)
-        self.up_full = ResBlock(head_channels, time_channels)
-        self.norm = nn.GroupNorm(8, head_channels)
 
-    def forward(self, sample: Tensor, timestep: Tensor) -> Tensor:
-        """Features (B, head_channels, H, W) of (B, C, H, W) at int64 timesteps (B,)."""
-        time = F.silu(self.time(timestep_embedding(timestep, self.time_channels)))
-        full = self.down_full(self.enter(sample), time)
-        half = self.down_half(self.to_half(full), time)
+    def forward(
+        self, sample: Tensor, standard: Tensor, timestep: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Features at full and half resolution, and the timestep's embedding (B, E)."""
+        time = self.time(timestep_embedding(timestep, self.width))
+        active = F.silu(time)
+        full = self.enter(torch.cat([sample, standard], dim=1)) + self.place
+        full = self.down_full(full, active)
+        half = self.down_half(self.to_half(full), active)
         x = self.to_quarter(half)
         for block in self.middle:
-            x = block(x, time)
-        x = self.up_half(half + F.interpolate(self.from_quarter(x), scale_factor=2.0), time)
-        x = self.skip_full(full) + F.interpolate(self.from_half(x), scale_factor=2.0)
-        return F.silu(self.norm(self.up_full(x, time)))
+            x = block(x, active)
+        return full, half + F.interpolate(self.from_quarter(x), scale_factor=2.0), time
 
 
-class SharedTrunkUNet(ModelMixin, ConfigMixin):
-    """Noise prediction with one trunk for all prompts.
+class Decoder(nn.Module):
+    """From the encoder's features back to full resolution, once per embedding.
+
+    Args:
+        widths: Features at full and half resolution.
+        embedding: Width E of the embeddings.
+    """
+
+    def __init__(self, widths: tuple[int, int], embedding: int) -> None:
+        super().__init__()
+        full, half = widths
+        self.up_half = ResBlock(half, embedding)
+        self.from_half = nn.Conv2d(half, full, 1)
+        self.up_full = ResBlock(full, embedding)
+        self.norm = nn.GroupNorm(8, full)
+
+    def forward(self, full: Tensor, half: Tensor, embeddings: Tensor) -> Tensor:
+        """Features (B * M, full, H, W) of encoded (B, ...) under embeddings (B, M, E)."""
+        count = embeddings.shape[1]
+        h = self.up_half.unconditioned(half)  # the last layer that all prompts share
+        if count > 1:
+            full, half, h = (each.repeat_interleave(count, dim=0) for each in (full, half, h))
+        embedding = F.silu(embeddings.flatten(0, 1))
+        half = self.up_half.conditioned(half, h, embedding)
+        full = full + F.interpolate(self.from_half(half), scale_factor=2.0)
+        return F.silu(self.norm(self.up_full(full, embedding)))
+
+
+class PromptEmbedding(nn.Module):
+    """From a text model's hidden states to embeddings that lie apart from the first step on.
+
+    The class prompts differ by one word of eight. What they share is taken off, and what is left
+    has length 1 on average; with weights of variance 1 it is read like an embedding table.
+
+    Args:
+        width: D of the hidden states.
+        embedding: Width E of the embeddings.
+    """
+
+    shared: Tensor  # (D,)
+    spread: Tensor  # ()
+
+    def __init__(self, width: int, embedding: int) -> None:
+        super().__init__()
+        self.register_buffer("shared", torch.zeros(width))
+        self.register_buffer("spread", torch.ones(()))
+        self.layer = nn.Linear(width, embedding)
+        nn.init.normal_(self.layer.weight)
+        nn.init.zeros_(self.layer.bias)
+
+    @torch.no_grad()
+    def fit(self, encoder_hidden_states: Tensor) -> None:
+        """Learn what class prompts share, and by how much they differ; states (P, L, D)."""
+        states = encoder_hidden_states.sum(dim=1)
+        self.shared.copy_(states.mean(dim=0))
+        self.spread.copy_((states - self.shared).square().sum(dim=1).mean().sqrt())
+
+    def forward(self, encoder_hidden_states: Tensor) -> Tensor:
+        """Embeddings (P, E) of prompts with hidden states (P, L, D)."""
+        embeddings: Tensor = self.layer(
+            (encoder_hidden_states.sum(dim=1) - self.shared) / self.spread
+        )
+        return embeddings
+
+
+class LateConditionedUNet(ModelMixin, ConfigMixin):
+    """Noise prediction whose encoder all prompts share.
+
+    The text model in front of it is not trained, as Stable Diffusion's is not: `PromptEmbedding`
+    reads what it says.
 
     Args:
         in_channels: Latent channels C.
+        sample_size: Side of the latents.
         block_out_channels: Widths at full, half and quarter resolution.
-        head_channels: Width of the features that the prompts read.
         cross_attention_dim: Width D of the text encoder's hidden states.
-        time_channels: Width of the timestep embedding.
+        embedding_channels: Width of the embeddings of timestep and prompt.
+        num_train_timesteps: Of the forward process.
     """
 
     predicts_noise: ClassVar[bool] = True
-    free_prompts: ClassVar[bool] = True
-    trains_text: ClassVar[bool] = True
 
     @register_to_config
     def __init__(
         self,
         in_channels: int = 16,
+        sample_size: int = 16,
         block_out_channels: tuple[int, int, int] = (32, 64, 96),
-        head_channels: int = 48,
         cross_attention_dim: int = 64,
-        time_channels: int = 128,
+        embedding_channels: int = 128,
+        num_train_timesteps: int = 1000,
     ) -> None:
         super().__init__()
-        self.trunk = Trunk(in_channels, block_out_channels, head_channels, time_channels)
-        self.shared_head = nn.Conv2d(head_channels, in_channels, 3, padding=1)
-        self.prompt_head = nn.Linear(cross_attention_dim, head_channels * in_channels)
-        nn.init.zeros_(self.shared_head.weight)
-        nn.init.normal_(self.prompt_head.weight, std=0.02 / math.sqrt(cross_attention_dim))
-        nn.init.zeros_(self.prompt_head.bias)
-
-    @property
-    def text_layers(self) -> list[nn.Module]:
-        """The layers that only the conditioning passes through."""
-        return [self.prompt_head]
+        full, half, _ = block_out_channels
+        self.linear = GaussianDenoiser(in_channels, num_train_timesteps)
+        self.encoder = Encoder(in_channels, sample_size, block_out_channels, embedding_channels)
+        self.prompt = PromptEmbedding(cross_attention_dim, embedding_channels)
+        self.decoder = Decoder((full, half), embedding_channels)
+        self.leave = nn.Conv2d(full, in_channels, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        assert self.leave.bias is not None
+        nn.init.zeros_(self.leave.bias)
 
     def forward(
         self,
@@ -174,9 +280,8 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
             Predicted noise (B, C, H, W).
         """
         timestep = torch.as_tensor(timestep, device=sample.device).expand(len(sample))
-        features = self.trunk(sample, timestep)
-        per_prompt = self.prompt_weights(encoder_hidden_states)  # (B, C, F)
-        noise = self.shared_head(features) + torch.einsum("bfhw,bcf->bchw", features, per_prompt)
+        prompts = self.prompt(encoder_hidden_states)
+        noise = self._predict(sample, timestep, prompts[:, None]).squeeze(1)
         return UNetOutput(sample=noise) if return_dict else (noise,)
 
     def errors(
@@ -187,14 +292,7 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
         noise: Tensor,
         chosen: Tensor | None = None,
     ) -> Tensor:
-        """Mean squared noise-prediction error of every prompt on every row.
-
-        With features f, shared head s and prompt weights W_p, the prediction is s + W_p f, so
-
-            |s + W_p f - noise|^2 = |r|^2 + 2 <W_p, r f^T> + <W_p^T W_p, f f^T>,   r = s - noise.
-
-        The two products with f^T do not depend on the prompt: the predictions of all prompts are
-        scored without being written out.
+        """Mean squared noise-prediction error of several prompts on every row.
 
         Args:
             sample: Noisy latents (B, C, H, W).
@@ -206,41 +304,55 @@ class SharedTrunkUNet(ModelMixin, ConfigMixin):
         Returns:
             float32 (B, M).
         """
-        features = self.trunk(sample, timestep)
-        residual = (self.shared_head(features).float() - noise).flatten(2)  # (B, C, HW)
-        weights = self.prompt_weights(encoder_hidden_states)
-        with torch.autocast(sample.device.type, enabled=False):  # sums in float32
-            f, w = features.flatten(2).float(), weights.float()
-            outer = residual @ f.mT  # (B, C, F)
-            gram = f @ f.mT  # (B, F, F)
-            linear = outer.flatten(1) @ w.flatten(1).T
-            quadratic = gram.flatten(1) @ (w.mT @ w).flatten(1).T
-            total = residual.square().sum(dim=(1, 2))[:, None] + 2.0 * linear + quadratic
-        errors = total / noise[0].numel()
-        return errors if chosen is None else errors.gather(1, chosen)
+        prompts = self.prompt(encoder_hidden_states)  # (P, E)
+        rows = prompts.expand(len(sample), -1, -1) if chosen is None else prompts[chosen]
+        wrong = self._predict(sample, timestep, rows) - noise[:, None]
+        return wrong.square().flatten(2).mean(dim=2)
 
-    def prompt_weights(self, encoder_hidden_states: Tensor) -> Tensor:
-        """The prompt's own 1x1 output convolution, (P, C, head_channels)."""
-        pooled = encoder_hidden_states.mean(dim=1)
-        return self.prompt_head(pooled).unflatten(1, (self.config.in_channels, -1))
+    def _predict(self, sample: Tensor, timestep: Tensor, prompts: Tensor) -> Tensor:
+        """Predicted noise, float32 (B, M, C, H, W), under the prompts' embeddings (B, M, E)."""
+        linear, spread, standard = self.linear(sample, timestep)
+        full, half, time = self.encoder(sample, standard, timestep)
+        rest = self.leave(self.decoder(full, half, time[:, None] + prompts))
+        rest = rest.float().unflatten(0, prompts.shape[:2])
+        return linear[:, None] + spread[:, None] * rest
 
 
-class MatchedControlNetwork(ModelMixin, ConfigMixin):
-    """What matched controls share: an EmoDC's features of noised inputs, with a cross-entropy head.
+class UNetClassifier(ModelMixin, ConfigMixin):
+    """The matched control: encoder and decoder of a `LateConditionedUNet`, and no prompt.
 
-    What it calls an error is the negative log-probability of a class at one step, so that it is
-    trained, averaged over steps, attacked and stored exactly as an EmoDC. What an EmoDC does better
-    comes from deciding by noise-prediction errors, and not from the network, the noise or the
-    averaging.
+    Its head is one of cross-entropy. What it calls an error is the negative log-probability of a
+    class at one step, so that it is trained, averaged over steps, attacked and stored exactly as an
+    EmoDC. What an EmoDC does better comes from deciding by noise-prediction errors, and not from
+    the network, the noise or the averaging.
+
+    Args:
+        num_classes: Number of classes K.
+        in_channels: As in `LateConditionedUNet`, like the others.
+        sample_size: See there.
+        block_out_channels: See there.
+        embedding_channels: See there.
+        num_train_timesteps: See there.
     """
 
     predicts_noise: ClassVar[bool] = False
-    free_prompts: ClassVar[bool] = True
-    class_head: nn.Linear  # from 16 means of each feature
 
-    def features(self, sample: Tensor, timestep: Tensor) -> Tensor:
-        """Features (B, F, H, W) of noisy latents (B, C, H, W) at timesteps (B,)."""
-        raise NotImplementedError
+    @register_to_config
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int = 16,
+        sample_size: int = 16,
+        block_out_channels: tuple[int, int, int] = (32, 64, 96),
+        embedding_channels: int = 128,
+        num_train_timesteps: int = 1000,
+    ) -> None:
+        super().__init__()
+        full, half, _ = block_out_channels
+        self.linear = GaussianDenoiser(in_channels, num_train_timesteps)
+        self.encoder = Encoder(in_channels, sample_size, block_out_channels, embedding_channels)
+        self.decoder = Decoder((full, half), embedding_channels)
+        self.class_head = nn.Linear(16 * full, num_classes)  # of 16 means of each feature
 
     def errors(
         self,
@@ -254,38 +366,11 @@ class MatchedControlNetwork(ModelMixin, ConfigMixin):
 
         The first K prompts are the classes, one each; prompts that name none cost nothing (zero).
         """
+        _, _, standard = self.linear(sample, timestep)
+        full, half, time = self.encoder(sample, standard, timestep)
+        features = self.decoder(full, half, time[:, None])
         # Means over a 4x4 grid: behind a GroupNorm the mean over the whole picture says little.
-        pooled = F.adaptive_avg_pool2d(self.features(sample, timestep), 4).flatten(1)
+        pooled = F.adaptive_avg_pool2d(features, 4).flatten(1)
         nll = -F.log_softmax(self.class_head(pooled).float(), dim=1)
         errors = F.pad(nll, (0, len(encoder_hidden_states) - nll.shape[1]))
         return errors if chosen is None else errors.gather(1, chosen)
-
-
-class SharedTrunkClassifier(MatchedControlNetwork):
-    """The matched control of `SharedTrunkUNet`: the same trunk.
-
-    Args:
-        num_classes: Number of classes K.
-        in_channels: As in `SharedTrunkUNet`, like the others.
-        block_out_channels: See there.
-        head_channels: See there.
-        time_channels: See there.
-    """
-
-    @register_to_config
-    def __init__(
-        self,
-        num_classes: int,
-        in_channels: int = 16,
-        block_out_channels: tuple[int, int, int] = (32, 64, 96),
-        head_channels: int = 48,
-        time_channels: int = 128,
-    ) -> None:
-        super().__init__()
-        self.trunk = Trunk(in_channels, block_out_channels, head_channels, time_channels)
-        self.class_head = nn.Linear(16 * head_channels, num_classes)
-
-    @override
-    def features(self, sample: Tensor, timestep: Tensor) -> Tensor:
-        features: Tensor = self.trunk(sample, timestep)
-        return features

@@ -242,19 +242,12 @@ def images() -> "torch.Tensor":
 @pytest.fixture
 def tiny_emodc(images: "torch.Tensor") -> "EmoDC":
     """An EmoDC that is nearly random but treats its classes differently."""
-    import torch
+    from pipelines import small
 
-    from bench.util import rng
-    from emodc import EmoDC, Evaluation, Prompts, small_denoiser
+    from emodc import EmoDC, Evaluation, Prompts
 
-    with rng.fenced("tiny emodc"):
-        denoiser = small_denoiser(
-            images, Prompts(CLASSES), block_out_channels=(8, 8, 8), head_channels=8, text_width=16
-        )
-        torch.nn.init.normal_(denoiser.unet.prompt_head.weight, std=0.1)
-        torch.nn.init.normal_(denoiser.unet.shared_head.weight, std=0.05)
     plan = Evaluation(steps=6, precision="float32")
-    return EmoDC(denoiser, Prompts(CLASSES), plan).eval()
+    return EmoDC(small(images, Prompts(CLASSES)), Prompts(CLASSES), plan).eval()
 
 
 @pytest.fixture

@@ -177,7 +177,7 @@ class DiffusionClassifier(Classifier):
         denoiser, templates = self.model.denoiser, len(self.model.prompts.templates)
         if not denoiser.shared_trunk:
             return step / len(self.classes)
-        if denoiser.free_prompts:
+        if not denoiser.predicts_noise:  # a control's head gives all classes at once
             return 0.0
         latent, time = denoiser.encode(image), torch.zeros(1, dtype=torch.long, device=self.device)
 

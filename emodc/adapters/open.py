@@ -22,10 +22,9 @@ from transformers import PreTrainedModel
 
 from emodc.adapters.denoisers import FlowDenoiser, Pixels, UNetDenoiser
 from emodc.diffusion.denoiser import Denoiser
-from emodc.late import LateConditionedUNet, UNetClassifier
 from emodc.latents import PatchPCA
 from emodc.small import SmallDenoiser
-from emodc.unet import SharedTrunkClassifier, SharedTrunkUNet
+from emodc.unet import LateConditionedUNet, UNetClassifier
 
 
 class CheckpointError(ValueError):
@@ -53,7 +52,7 @@ _DIFFUSIONS = (
     "PNDMScheduler",
     "UniPCMultistepScheduler",
 )
-_NETWORKS = (SharedTrunkUNet, SharedTrunkClassifier, LateConditionedUNet, UNetClassifier)
+_NETWORKS = (LateConditionedUNet, UNetClassifier)
 _OURS = {cls.__name__: cls for cls in (*_NETWORKS, PatchPCA, Pixels)}
 _LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
 

@@ -453,9 +453,9 @@ def _scored_together(classes: int, denoiser: Denoiser) -> list[int]:
     """How many of K classes a row of a shared trunk may score.
 
     Powers of 2 and all of them: each one is a shape of micro-batches that a compiler compiles and
-    that pictures have to fill. Only all where one more costs nothing.
+    that pictures have to fill. Only all in a control, where one more costs nothing.
     """
-    fewer = 0 if denoiser.free_prompts else (classes - 1).bit_length()
+    fewer = (classes - 1).bit_length() if denoiser.predicts_noise else 0
     return [*(2**power for power in range(1, fewer)), classes]
 
 

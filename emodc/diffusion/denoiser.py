@@ -178,11 +178,6 @@ class Denoiser(nn.Module, ABC):
         return True
 
     @property
-    def free_prompts(self) -> bool:
-        """Whether all prompts of a row cost about what one costs; training then scores them all."""
-        return False
-
-    @property
     def keeps_noise_white(self) -> bool:
         """Whether white noise in the picture is white noise in x_0: no nonlinear encoder."""
         return False

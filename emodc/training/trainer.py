@@ -30,12 +30,8 @@ from emodc.training.objectives import Base, BatchErrors, Objective
 # ------------------------------------------------------------------------------------------------
 # One batch: what is drawn for it, and the errors that its objective asks for.
 #
-# Where a pass scores all prompts (`Denoiser.free_prompts`), every prompt is scored, and the null
-# and non-class prompts enter the loss by their shares. Where every prompt has a cost, only the
-# prompts that the objective needs are scored; on a share of the rows the null or the non-class
-# prompt replaces the positive one and plain denoising is trained (prompt dropout). The first is the
-# mean of what the second samples, but for the shares: it adds them to a whole objective, the second
-# takes them from it.
+# Only the prompts that the objective needs are scored; on a share of the rows the null or the
+# non-class prompt replaces the positive one and plain denoising is trained (prompt dropout).
 
 
 @dataclass(frozen=True)
@@ -74,24 +70,17 @@ class PromptedErrors:
 
     Attributes:
         batch: What the objective sees: the rows without dropout.
-        denoised: Errors that plain denoising adds: under the null prompt, float32 (B,), and under
-            the non-class prompt, or those of the rows that prompt dropout replaced.
+        denoised: Errors of the rows whose prompt dropout replaced; plain denoising adds them.
         kept: Rows that `batch` holds, bool (B,).
-        shared: Whether all prompts came with one pass.
     """
 
     batch: BatchErrors
-    denoised: tuple[Tensor, ...]
+    denoised: Tensor
     kept: Tensor
-    shared: bool
 
-    def loss(self, config: "TrainConfig") -> Tensor:
-        """Loss per sample, (B,)."""
-        loss = config.objective(self.batch)
-        if self.shared:
-            null, non_class = self.denoised
-            return loss + config.null_share * null + config.non_class_share * non_class
-        return torch.cat([loss, *self.denoised])
+    def loss(self, objective: Objective) -> Tensor:
+        """Loss per sample, (B,): kept rows first."""
+        return torch.cat([objective(self.batch), self.denoised])
 
 
 def draw(
@@ -129,45 +118,6 @@ def prompted_errors(
 
     `conditions` are those of all prompts.
     """
-    score = _score_all if denoiser.free_prompts else _score_some
-    return score(denoiser, prompts, conditions, noisy, draws, config)
-
-
-def _score_all(
-    denoiser: Denoiser,
-    prompts: Prompts,
-    conditions: Conditions,
-    noisy: Tensor,
-    draws: Draws,
-    config: "TrainConfig",
-) -> PromptedErrors:
-    errors = denoiser.errors(noisy, draws.timesteps, draws.noise, conditions)
-    errors = errors * denoiser.process.weight(draws.timesteps, config.weighting)[:, None]
-    end = prompts.null_index
-    classes = errors[:, :end].unflatten(1, (-1, len(prompts.templates))).mean(dim=2)
-    positive = classes.gather(1, draws.labels[:, None]).squeeze(1)
-    null, non_class = errors[:, end], errors[:, prompts.non_class_index]
-    not_negative = {"positive": positive, "null": null, "non_class": non_class}
-    return PromptedErrors(
-        batch=BatchErrors(
-            positive=positive,
-            negatives=classes.gather(1, draws.wrong),
-            not_negative=not_negative[config.objective.not_negative],
-        ),
-        denoised=(null, non_class),
-        kept=torch.ones_like(draws.dropout, dtype=torch.bool),
-        shared=True,
-    )
-
-
-def _score_some(
-    denoiser: Denoiser,
-    prompts: Prompts,
-    conditions: Conditions,
-    noisy: Tensor,
-    draws: Draws,
-    config: "TrainConfig",
-) -> PromptedErrors:
     templates, kept = len(prompts.templates), draws.dropout == 0
     others = {"null": prompts.null_index, "non_class": prompts.non_class_index}
     positive = draws.labels * templates + draws.template
@@ -188,9 +138,8 @@ def _score_some(
             negatives=errors[:, 1 : 1 + draws.wrong.shape[1]][kept],
             not_negative=(first if name == "positive" else last)[kept],
         ),
-        denoised=(first[~kept],),
+        denoised=first[~kept],
         kept=kept,
-        shared=False,
     )
 
 
@@ -522,7 +471,7 @@ class _Losses(nn.Module):
         with autocast(config.precision, latents.device):
             conditions = self._conditions()
             errors = prompted_errors(self.denoiser, self.prompts, conditions, noisy, draws, config)
-        return errors.loss(config), errors
+        return errors.loss(config.objective), errors
 
     def _conditions(self) -> Conditions:
         """Of all prompts; encoded once if the stage does not train their encoder.

@@ -137,7 +137,6 @@ def config_of(data: dict[str, Any], classifiers: list[str], seed: int = 0) -> Co
     emodc = {
         "kind": "emodc",
         "block_out_channels": [8, 8, 8],
-        "head_channels": 8,
         "stages": [{"objective": {"kind": "base"}, "steps": 1, "batch_size": 8}],
         "evaluation": {"steps": 2, "attack_steps": 1},
     }

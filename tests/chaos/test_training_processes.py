@@ -24,7 +24,7 @@ def write_config(path: Path, steps: int) -> Path:
         {"objective": {"kind": kind}, "steps": steps, "batch_size": 32}
         for kind in ("base", "amdit")
     ]
-    network = {"kind": "emodc", "block_out_channels": [8, 8, 8], "head_channels": 8}
+    network = {"kind": "emodc", "block_out_channels": [8, 8, 8]}
     content = {
         "precision": "float32",
         "data": {"kind": "faces", "train": 56, "val": 14, "test": 7},

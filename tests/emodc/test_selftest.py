@@ -260,11 +260,9 @@ def test_a_trained_small_denoiser_passes_and_an_untrained_one_does_not() -> None
 
     torch.manual_seed(0)
     pictures = patterns(120, 64, seed=2)
-    denoiser = small_denoiser(
-        (pictures * 255).byte(), PROMPTS, block_out_channels=(16, 24, 32), head_channels=16
-    )
+    denoiser = small_denoiser((pictures * 255).byte(), PROMPTS, block_out_channels=(16, 24, 32))
     plan = Evaluation(precision="float32")
-    assert_refused(check(EmoDC(denoiser, PROMPTS, plan)), "denoising", "never trained")
+    assert_refused(check(EmoDC(denoiser, PROMPTS, plan)), "conditioning", "do not reach")
     trainer = EmoDCTrainer(
         denoiser, PROMPTS, TrainConfig(steps=150, learning_rate=4e-3, precision="float32")
     )

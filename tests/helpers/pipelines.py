@@ -159,12 +159,10 @@ def tiny(kind: str) -> Denoiser:
     return denoiser.eval()
 
 
-def late(images: torch.Tensor, prompts: Prompts) -> SmallDenoiser:
-    """A small one on the late network, nearly random, that treats its classes differently."""
-    with rng.fenced("late"):
-        denoiser = small_denoiser(
-            images, prompts, network="late", block_out_channels=(8, 8, 8), text_width=16
-        )
+def small(images: torch.Tensor, prompts: Prompts) -> SmallDenoiser:
+    """The small network, nearly random, that treats its classes differently."""
+    with rng.fenced("small"):
+        denoiser = small_denoiser(images, prompts, block_out_channels=(8, 8, 8), text_width=16)
         for name, parameter in denoiser.unet.named_parameters():
             if "conv2.weight" in name or "leave.weight" in name:  # zero at first
                 torch.nn.init.normal_(parameter, std=0.1)

@@ -134,21 +134,12 @@ class StagedClassifier(InSteps, TrainedHere):
 
     stages: list[Stage] = Field(min_length=1)
     whitening: float = Field(0.0, ge=0, le=1)
-    network: Literal["last_layer", "late"] = "last_layer"  # where a prompt enters
     block_out_channels: tuple[int, int, int] = (32, 64, 96)
-    head_channels: int = 48
 
     staged: ClassVar[bool] = True
     # Pictures in Gaussian noise, moved by a few pixels.
     saw: ClassVar[tuple[str, ...]] = ("noise", "shift", "translation")
     train_step_seconds: ClassVar[float] = 0.15
-
-    @model_validator(mode="after")
-    def _no_head(self) -> Self:
-        usual = type(self).model_fields["head_channels"].default
-        if self.network == "late" and self.head_channels != usual:
-            raise ValueError("network: late has no head_channels; remove one of the two")
-        return self
 
     @override
     def check(self, name: str) -> None:
@@ -189,8 +180,7 @@ class StagedClassifier(InSteps, TrainedHere):
     def recipes(self, common: Mapping[str, Any]) -> list[dict[str, Any]]:
         """One per stage, so that variants that begin alike share stages."""
         network = self.model_dump(exclude={"stages", "evaluation"})
-        # The default is not written: recipes are what they were before there was a choice.
-        del network["network" if self.network == "last_layer" else "head_channels"]
+        network["network"] = "late"  # there were two; checkpoints are addressed by recipes
         network["timesteps"] = [0, self.evaluation.high]
         stages = [stage.model_dump() for stage in self.stages]
         return [
@@ -235,10 +225,8 @@ class StagedClassifier(InSteps, TrainedHere):
         return make(
             images,
             prompts,
-            network=self.network,
             whitening=self.whitening,
             block_out_channels=self.block_out_channels,
-            head_channels=self.head_channels,
         )
 
 
@@ -260,8 +248,6 @@ class EmoDCClassifier(StagedClassifier):
 
     @model_validator(mode="after")
     def _own_network(self) -> Self:
-        if self.pretrained is not None and self.network != "last_layer":
-            raise ValueError("pretrained brings its own network; remove one of the two")
         if self.pretrained is None and self.image_size is not None:
             raise ValueError("image_size is of a pretrained pipeline; remove it")
         return self
@@ -346,6 +332,8 @@ class EmoDCClassifier(StagedClassifier):
         from bench.store.checkpoints import fingerprint
 
         chain = super().recipes(common)
+        for recipe in chain if self.pretrained is not None else ():
+            del recipe["network"]  # it brings its own
         for recipe in chain if self.image_size is None else ():  # as before there was a choice
             del recipe["image_size"]
         if self.pretrained is None or not Path(self.pretrained).is_dir():  # of the hub

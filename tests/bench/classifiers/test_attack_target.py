@@ -33,7 +33,7 @@ def classifier(
         return DiffusionClassifier(tiny_emodc, "w", None, 2, CPU)
     if request.param == "control":
         prompts = Prompts(("neutral", "happiness"))
-        control = small_control(images, prompts, block_out_channels=(8, 8, 8), head_channels=8)
+        control = small_control(images, prompts, block_out_channels=(8, 8, 8))
         return MatchedControl(EmoDC(control, prompts, Evaluation(4)), "w", 2, CPU)
     network = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Flatten(), torch.nn.LazyLinear(2))
     network(torch.zeros(1, 3, 64, 64))

@@ -26,9 +26,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small EmoDC that learned to denoise drawn faces."""
     torch.manual_seed(0)
     faces = classifier_check._images(None, 48)
-    denoiser = small_denoiser(
-        (faces * 255).byte(), PROMPTS, block_out_channels=(16, 24, 32), head_channels=16
-    )
+    denoiser = small_denoiser((faces * 255).byte(), PROMPTS, block_out_channels=(16, 24, 32))
     config = TrainConfig(steps=150, learning_rate=4e-3, precision="float32")
     trainer = EmoDCTrainer(denoiser, PROMPTS, config)
     for _ in range(config.steps):

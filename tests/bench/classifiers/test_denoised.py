@@ -34,9 +34,7 @@ def behind(tiny_emodc: EmoDC) -> Denoised:
 def denoiser(tmp_path: Path, images: torch.Tensor) -> Path:
     prompts = Prompts(BASIC)
     with rng.fenced("denoiser"):
-        network = small_denoiser(
-            images, prompts, block_out_channels=(8, 8, 8), head_channels=8, text_width=16
-        )
+        network = small_denoiser(images, prompts, block_out_channels=(8, 8, 8), text_width=16)
     EmoDC(network, prompts, Evaluation(steps=2)).save_pretrained(tmp_path / "denoiser")
     return tmp_path / "denoiser"
 

@@ -10,7 +10,7 @@ from bench.classifiers.base import counted_flops
 from bench.classifiers.discriminative import DiscriminativeClassifier
 from bench.classifiers.emodc import DiffusionClassifier, MatchedControl
 from bench.perturb.versions import Views
-from emodc import EmoDC, Evaluation, Prompts, small_denoiser
+from emodc import EmoDC, Evaluation, Prompts, small_control
 
 CPU = torch.device("cpu")
 CLASSES = ("neutral", "happiness")
@@ -95,27 +95,24 @@ def test_what_a_network_costs_is_counted() -> None:
     assert vit.flops()["step"] > 1e7
 
 
-def test_the_cost_of_a_shared_trunk_is_that_of_its_passes(tiny_emodc: EmoDC) -> None:
+def test_a_class_more_costs_a_pass_of_the_decoder(tiny_emodc: EmoDC) -> None:
     cost = DiffusionClassifier(tiny_emodc, "weights", None, 2, CPU).flops()
-    assert cost["picture"] > 0 and cost["step"] > 0 and cost["evaluation"] == 0
-    pixels = torch.rand(1, 3, 64, 64)
-    whole = counted_flops(lambda: tiny_emodc(pixels))
-    assert whole == pytest.approx(cost["picture"] + 6 * cost["step"])
-    control = MatchedControl(tiny_emodc, "weights", 2, CPU)
-    assert control.flops() == cost
-
-
-def test_a_class_more_costs_a_late_network_a_pass_of_its_decoder(images: torch.Tensor) -> None:
-    prompts, pixels = Prompts(CLASSES), torch.rand(1, 3, 64, 64)
-    denoiser = small_denoiser(images, prompts, network="late", block_out_channels=(8, 8, 8))
-    model = EmoDC(denoiser, prompts, Evaluation(steps=6, precision="float32")).eval()
-    cost = DiffusionClassifier(model, "weights", None, 2, CPU).flops()
-    whole = counted_flops(lambda: model(pixels))
-    each = cost["step"] + len(CLASSES) * cost["evaluation"]
+    whole = counted_flops(lambda: tiny_emodc(torch.rand(1, 3, 64, 64)))
+    each = cost["step"] + len(tiny_emodc.classes) * cost["evaluation"]
     assert whole == pytest.approx(cost["picture"] + 6 * each)
-    up = denoiser.unet.decoder.up_full.conv2  # one of its convolutions: 8 channels, 16 x 16
+    up = tiny_emodc.denoiser.unet.decoder.up_full.conv2  # a convolution: 8 channels, 16 x 16
     assert cost["evaluation"] > 2 * up.weight.numel() * 16 * 16
     assert 0 < cost["evaluation"] < cost["step"]
+
+
+def test_a_class_more_costs_the_control_nothing(images: torch.Tensor) -> None:
+    prompts = Prompts(CLASSES)
+    denoiser = small_control(images, prompts, block_out_channels=(8, 8, 8))
+    control = EmoDC(denoiser, prompts, Evaluation(steps=6, precision="float32")).eval()
+    cost = MatchedControl(control, "weights", 2, CPU).flops()
+    assert cost["picture"] > 0 and cost["step"] > 0 and cost["evaluation"] == 0
+    whole = counted_flops(lambda: control(torch.rand(1, 3, 64, 64)))
+    assert whole == pytest.approx(cost["picture"] + 6 * cost["step"])
 
 
 @pytest.mark.parametrize("architecture", ["test_resnet", "test_vit"])

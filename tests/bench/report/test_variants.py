@@ -15,7 +15,7 @@ def test_a_base_has_the_same_budget_network_and_evaluation(build) -> None:
 
     base, amdit = OBJECTIVES["base"], OBJECTIVES["amdit"]
     add("short", stages(base))
-    add("wide", stages(base, base) | {"head_channels": 64})
+    add("wide", stages(base, base) | {"block_out_channels": [64, 64, 64]})
     add("variant", stages(base, amdit))
     short, wide, variant = variants(read(build.plan()).groups[0])
     assert base_of(variant, [short, wide, variant]) is None

@@ -61,9 +61,9 @@ def test_checkpoints_are_looked_for_where_they_were_trained() -> None:
     }
     assert chains == {
         "test_resnet": ["test_resnet-fba40d37cee1"],
-        "emodc_base": ["emodc-base-6cd2e9d31bb0"],
-        "emodc_amdit": ["emodc-base-6cd2e9d31bb0", "emodc-amdit-90273b766ffc"],
-        "emodc_control": ["control-e29ae6e16782"],
+        "emodc_base": ["emodc-base-f6e6312dc3e8"],
+        "emodc_amdit": ["emodc-base-f6e6312dc3e8", "emodc-amdit-bcd8edc3b772"],
+        "emodc_control": ["control-5eeff43bb611"],
     }
 
 

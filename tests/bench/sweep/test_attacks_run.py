@@ -224,7 +224,6 @@ def test_early_decisions_under_attack_are_replayed_or_counted(tmp_path: Path) ->
     emodc = {
         "kind": "emodc",
         "block_out_channels": [8, 8, 8],
-        "head_channels": 8,
         "stages": [{"objective": {"kind": "amdit"}, "steps": 3, "batch_size": 8}],
         "evaluation": {"steps": 12, "attack_steps": 4},
     }

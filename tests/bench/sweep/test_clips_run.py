@@ -26,7 +26,6 @@ RESNET = {"kind": "baseline", "architecture": "test_resnet", "steps": 2, "batch_
 EMODC = {
     "kind": "emodc",
     "block_out_channels": [8, 8, 8],
-    "head_channels": 8,
     "stages": [{"objective": {"kind": "base"}, "steps": 2, "batch_size": 8}],
     "evaluation": {"steps": 6, "attack_steps": 2},
 }

@@ -134,8 +134,9 @@ def test_a_second_run_computes_nothing_and_changes_nothing(tiny_run: Path) -> No
 
 def test_a_run_calibrates_the_checkpoints_that_it_trained(tmp_path: Path) -> None:
     """Scores of `predict` are those of the validation fit; weights and cells are as before."""
-    network = {"kind": "emodc", "block_out_channels": [8, 8, 8], "head_channels": 8}
-    stages = [{"objective": {"kind": "base"}, "steps": 3, "batch_size": 8}]
+    network = {"kind": "emodc", "block_out_channels": [8, 8, 8]}
+    base = {"objective": {"kind": "base"}, "learning_rate": 0.01}
+    stages = [base | {"steps": 20, "batch_size": 8}]
     emodc = network | {"stages": stages, "evaluation": {"steps": 100}}
     aware = emodc | {"evaluation": {"steps": 100, "noise_aware": True}}
     content = {
@@ -164,7 +165,8 @@ def test_a_run_calibrates_the_checkpoints_that_it_trained(tmp_path: Path) -> Non
         calibrated = softmax(factor * np.array(logits, np.float64))
         scores = {answer["label"]: answer["score"] for answer in answers}
         found = [scores[name] for name in manifest.classes]
-        np.testing.assert_allclose(found, calibrated, atol=1e-4)
+        # The scale enlarges the last bits, in which batches of another shape differ.
+        np.testing.assert_allclose(found, calibrated, atol=2e-3)
 
     written = file.read_bytes()
     file.unlink()

@@ -28,8 +28,10 @@ def config(decision: dict[str, Any] | None, **changes: Any) -> Config:
     if decision is not None:
         plan["decision"] = decision
     known = load(TINY).model_dump(mode="json")
+    base = {"objective": {"kind": "base"}, "learning_rate": 0.01}
+    stages = [base | {"steps": 10, "batch_size": 8}]  # after fewer, classes tie
     classifiers = {
-        name: known["classifiers"][name] | {"evaluation": plan}
+        name: known["classifiers"][name] | {"evaluation": plan, "stages": stages}
         for name in ("emodc_base", "emodc_control")
     }
     known["perturbations"]["corruptions"] = {"gaussian_noise": [2]}

@@ -26,7 +26,6 @@ CLASSIFIERS = {
     "emodc_base": {
         "kind": "emodc",
         "block_out_channels": [8, 8, 8],
-        "head_channels": 8,
         "stages": [{"objective": {"kind": "base"}, "steps": 1, "batch_size": 4}],
         "evaluation": {"steps": 2, "attack_steps": 1},
     },

@@ -135,43 +135,13 @@ def test_recipes_change_with_whatever_determines_the_weights() -> None:
     assert all(final(seed=1)[name] != reference[name] for name in reference)
     spec = config.classifiers["emodc_amdit"]
     for change in (
-        {"head_channels": 16},
-        {"network": "late"},
+        {"block_out_channels": (8, 8, 16)},
         {"stages": spec.stages[:1]},
         {"evaluation": spec.evaluation.model_copy(update={"high": 400})},
     ):
         other = {"emodc_amdit": spec.model_copy(update=change)}
         changed = final(classifiers=config.classifiers | other)
         assert [name for name in reference if changed[name] != reference[name]] == ["emodc_amdit"]
-
-
-@pytest.mark.parametrize("kind", ["emodc", "control"])
-def test_recipes_of_the_usual_network_do_not_name_it(kind: str) -> None:
-    def recipe(**network: Any) -> dict[str, Any]:
-        model = {"kind": kind, "stages": [STAGE], **network}
-        config = parse({"data": {"kind": "faces"}, "classifiers": {"model": model}}, "test")
-        faces = DrawnFaces({"train": 28, "val": 14, "test": 7})
-        return checkpoints.recipes(config, faces)["model", 0][0]
-
-    assert recipe() == recipe(network="last_layer")
-    assert "network" not in recipe() and recipe()["head_channels"] == 48
-    assert recipe(network="late")["network"] == "late"
-    assert "head_channels" not in recipe(network="late")
-
-
-@pytest.mark.parametrize(
-    ("field", "message"),
-    [
-        ({"head_channels": 16}, "network: late has no head_channels"),
-        ({"pretrained": "folder"}, "pretrained brings its own network"),
-    ],
-)
-def test_fields_that_the_late_network_lacks_are_refused(
-    field: dict[str, Any], message: str
-) -> None:
-    model = {"kind": "emodc", "stages": [STAGE], "network": "late", **field}
-    with pytest.raises(UserError, match=message):
-        parse({"data": {"kind": "faces"}, "classifiers": {"model": model}}, "test")
 
 
 def test_more_evaluation_steps_need_no_training() -> None:
@@ -197,14 +167,9 @@ def test_every_training_seed_has_a_recipe_of_its_own() -> None:
 STAGE = {"objective": {"kind": "base"}, "steps": 6, "batch_size": 6, "learning_rate": 0.01}
 
 
-LAST_LAYER = {"kind": "emodc", "block_out_channels": [8, 8, 8], "head_channels": 8}
-LATE = {"kind": "emodc", "network": "late", "block_out_channels": [8, 8, 8]}
-
-
 def train(
     out: Path,
     stages: list[dict[str, Any]],
-    network: Mapping[str, Any] = LAST_LAYER,
     **fields: Any,
 ) -> Path:
     """Train one tiny EmoDC on drawn faces; its checkpoint folder."""
@@ -212,7 +177,14 @@ def train(
         {
             "precision": "float32",
             "data": {"kind": "faces", "train": 28, "val": 14, "test": 7},
-            "classifiers": {"model": {**network, "stages": stages, "evaluation": {"steps": 4}}},
+            "classifiers": {
+                "model": {
+                    "kind": "emodc",
+                    "block_out_channels": [8, 8, 8],
+                    "stages": stages,
+                    "evaluation": {"steps": 4},
+                }
+            },
             **fields,
         },
         "test",
@@ -291,28 +263,17 @@ def test_latents_from_the_disk_train_as_well(tmp_path: Path) -> None:
     assert records(folder)
 
 
-@pytest.mark.parametrize(
-    ("network", "layer"), [(LAST_LAYER, "unet.prompt_head."), (LATE, "unet.prompt.")]
-)
-def test_text_only_training_leaves_the_picture_path_alone(
-    tmp_path: Path, network: dict[str, Any], layer: str
-) -> None:
-    before = weights(train(tmp_path, [STAGE], network))
-    after = weights(train(tmp_path, [STAGE, STAGE | {"trained": "text"}], network))
+def test_text_only_training_leaves_the_picture_path_alone(tmp_path: Path) -> None:
+    before = weights(train(tmp_path, [STAGE]))
+    after = weights(train(tmp_path, [STAGE, STAGE | {"trained": "text"}]))
     moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
-    assert any(layer in name for name in moved)
-    assert all("text_encoder" in name or layer in name for name in moved)
+    assert moved and all("unet.prompt." in name for name in moved)
 
 
-def test_the_late_network_is_trained_by_every_objective_that_needs_some_prompts(
-    tmp_path: Path,
-) -> None:
+def test_objectives_that_need_some_prompts_train(tmp_path: Path) -> None:
     amdit = {"kind": "amdit", "negatives": 2, "c_nn": "non_class"}
-    folder = train(tmp_path, [STAGE, STAGE | {"objective": amdit}], LATE)
-    model = EmoDC.from_pretrained(folder)
-    assert type(model.denoiser.network).__name__ == "LateConditionedUNet"
+    folder = train(tmp_path, [STAGE, STAGE | {"objective": amdit}])
     card = Card.verified(folder)
-    assert card.recipe["network"] == "late"
     assert card.gate is not None and card.gate.base_d_p is not None
     bins = [record for record in records(folder) if "active" in record]
     assert bins and all(record["d_n"] > 0 for record in bins)
@@ -342,10 +303,7 @@ def test_tensorboard_shows_the_figures(tmp_path: Path) -> None:
     assert list((tmp_path / "tracking").rglob("events.out.tfevents.*"))
 
 
-@pytest.mark.parametrize("network", [{"head_channels": 8}, {"network": "late"}])
-def test_the_control_learns_the_class_from_noised_inputs(
-    tmp_path: Path, network: dict[str, Any]
-) -> None:
+def test_the_control_learns_the_class_from_noised_inputs(tmp_path: Path) -> None:
     config = parse(
         {
             "precision": "float32",
@@ -354,7 +312,6 @@ def test_the_control_learns_the_class_from_noised_inputs(
                 "emodc_control": {
                     "kind": "control",
                     "block_out_channels": [8, 8, 8],
-                    **network,
                     "stages": [STAGE | {"steps": 200}],
                 }
             },

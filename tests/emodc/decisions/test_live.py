@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from pipelines import PROMPTS, late, tiny
+from pipelines import PROMPTS, small, tiny
 
 from emodc import EmoDC, Engine, Evaluation, Prompts
 from emodc.decisions.decide import TIE, Decisions, Rule, decide, visited
@@ -37,13 +37,10 @@ RULES: list[Rule] = [
 ]
 
 
-@pytest.fixture(params=["shared trunk", "late", "latent unet"])
-def model(request: pytest.FixtureRequest, tiny_emodc: EmoDC, images: torch.Tensor) -> EmoDC:
-    if request.param == "shared trunk":
-        tiny_emodc.evaluation = PLAN
-        return tiny_emodc
-    if request.param == "late":
-        return EmoDC(late(images, PROMPTS), PROMPTS, PLAN).eval().requires_grad_(False)
+@pytest.fixture(params=["small", "latent unet"])
+def model(request: pytest.FixtureRequest, images: torch.Tensor) -> EmoDC:
+    if request.param == "small":
+        return EmoDC(small(images, PROMPTS), PROMPTS, PLAN).eval().requires_grad_(False)
     return EmoDC(tiny(request.param), PROMPTS, PLAN).eval().requires_grad_(False)
 
 
@@ -97,7 +94,7 @@ def test_classes_that_left_are_not_decoded(
     """The encoder's features are decoded for 7, then 4, then 2 of seven classes."""
     words = ("neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust")
     prompts = Prompts(words)
-    model = EmoDC(late(images, prompts), prompts, PLAN).eval()
+    model = EmoDC(small(images, prompts), prompts, PLAN).eval()
     shapes, plain = [], model.denoiser.errors
 
     def errors(noisy: torch.Tensor, *others: Any) -> torch.Tensor:
@@ -178,9 +175,8 @@ def test_room_in_a_micro_batch_is_used_and_not_counted(
     expected = model.decide(pictures[:1], IDS[:1], rule, engine=Engine(rows=3)).decisions
     monkeypatch.setattr(model.denoiser, "errors", errors)
     verdict = model.decide(pictures[:1], IDS[:1], rule, engine=Engine(rows=36))
-    # All 12 steps of the 3 classes fit; a late network goes on with the two that are left.
-    goes_on = model.denoiser.shared_trunk and not model.denoiser.free_prompts
-    assert sizes == [36] * (1 + goes_on)
+    # All 12 steps of the 3 classes fit; a shared trunk may go on with the two that are left.
+    assert set(sizes) == {36} and len(sizes) <= 1 + model.denoiser.shared_trunk
     require_equal(verdict.decisions, expected)
     assert verdict.trace.errors.isfinite().sum() == expected.evaluations.sum()
 
@@ -210,7 +206,7 @@ def test_pictures_of_any_sizes_are_named_by_their_pixels(model: EmoDC) -> None:
 
 def test_a_tie_has_no_label(tiny_emodc: EmoDC, pictures: torch.Tensor) -> None:
     tiny_emodc.evaluation = PLAN
-    torch.nn.init.zeros_(tiny_emodc.denoiser.unet.prompt_head.weight)  # prompts say nothing
+    torch.nn.init.zeros_(tiny_emodc.denoiser.unet.prompt.layer.weight)  # prompts say nothing
     verdict = tiny_emodc.decide(pictures, IDS, FullGrid())
     assert verdict.labels == (None,) * 5
     assert (verdict.decisions.winner == TIE).all()
