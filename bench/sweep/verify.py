@@ -212,15 +212,16 @@ class _Side:
 
 def _sides(store: Store, name: str, found: Verified, reporter: Reporter) -> tuple[list[_Side], str]:
     """A data set's side of each config, the last one first, and why one is missing."""
-    try:
-        configs = [Config.model_validate(given) for given in store.all_configs(name)]
-    except ValidationError as error:
-        path = store.root / "plan.json"
-        raise UserError(f"{path} holds no config that can be read.", 1) from error
     sides, reason = list[_Side](), ""
-    for config in configs:
+    for given in store.all_configs(name):
         try:
-            side = _Side.opened(store, config, found, reporter)
+            side = _Side.opened(store, Config.model_validate(given), found, reporter)
+        except ValidationError as error:
+            place = ".".join(map(str, error.errors()[0]["loc"]))
+            reason = (
+                f"plan.json has a config that this version does not read ({place}): give the "
+                "run's command again, which finds its cells done"
+            )
         except UserError as error:
             reason = str(error)
         else:

@@ -24,7 +24,7 @@ PINNED = {
     "reference": (3, "9a6be99a15a4"),
     "regression": (0, "4f53cda18c2b"),
     "robust": (10, "15cb18cab5e5"),
-    "smoke": (5, "d85100809521"),
+    "smoke": (5, "c73dd2786226"),
     "three_seeds": (30, "f28091b0ed8a"),
 }
 

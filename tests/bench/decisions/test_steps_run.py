@@ -34,7 +34,7 @@ def test_steps_go_beside_what_a_run_measured(capsys, monkeypatch, tmp_path: Path
             "all augmentations",
         )
     ]
-    assert {row["n"] for row in found["rows"]} == {21}
+    assert {row["n"] for row in found["rows"]} == {14}
     whole = found["rows"][-1]
     assert whole["agreement"] is None and whole["evaluations"]["value"] == 16
     after = Store(out).planned()

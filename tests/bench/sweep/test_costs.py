@@ -50,8 +50,8 @@ def test_each_network_is_measured_once(
         for family in ("training", "clean", "corruption", "attack"):
             one = families[name, family]
             assert one.seconds > 0 and one.on("A100") < one.on("L4")
-    assert families["emodc_amdit", "clean"].evaluations == 21 * 28
-    assert families["emodc_amdit", "corruption"].evaluations < 2 * 21 * 28
+    assert families["emodc_amdit", "clean"].evaluations == 14 * 28
+    assert families["emodc_amdit", "corruption"].evaluations < 2 * 14 * 28
     disk = families["emodc_amdit", "clean"].bytes
     assert disk > families["test_resnet", "clean"].bytes > 0
 
@@ -80,7 +80,7 @@ def test_finished_cells_say_how_soon_decisions_end(config: Config, tmp_path: Pat
     known.__dict__["_known"] = {("emodc_amdit", "corruption"): (0.5, 0.25)}
     corrupted = next(p for p in early if p.cell.family == "corruption")
     assert known.share(corrupted) == 0.25
-    assert known.seconds(corrupted) == pytest.approx(21 * 0.5)
+    assert known.seconds(corrupted) == pytest.approx(14 * 0.5)
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_the_summary_has_a_row_per_cell(tiny_run: Path) -> None:
     assert len(rows) == 4 * 4
     for row in rows:
         attacked = row["perturbation"] == "pgd"
-        assert int(row["n"]) == (7 if attacked else 21)
+        assert int(row["n"]) == (4 if attacked else 14)
         assert row["severity"] == {"clean": "0", "gaussian_noise": "2", "gaussian_blur": "5",
                                    "pgd": "4/255"}[row["perturbation"]]  # fmt: skip
         low, accuracy, high = (
@@ -115,7 +115,7 @@ def test_the_store_knows_the_data_of_every_cell(tiny_run: Path) -> None:
         record, samples = store.dataset(*address), store.samples(*address)
         assert record is not None and samples is not None
         assert record.classes == manifest.classes and record.synthetic
-        assert sum(record.counts["test"].values()) == len(samples) == 21
+        assert sum(record.counts["test"].values()) == len(samples) == 14
         if cell.family == "validation":
             continue  # the record is of test samples
         found = store.rows(manifest).merge(samples, on=["sample_id", "label"])
@@ -235,7 +235,7 @@ def test_validation_pictures_and_views_are_measured_for_decisions(tiny_run: Path
     for name, steps in (("test_resnet", 3), ("emodc_control", 4)):
         rows, traces = store.rows(found[name, "views"]), store.traces(found[name, "views"])
         assert traces is not None and traces.surprises and traces.complete
-        assert traces.errors.shape == (21, 7, steps) and set(rows["evaluations"]) == {steps}
+        assert traces.errors.shape == (14, 7, steps) and set(rows["evaluations"]) == {steps}
         assert rows["d_p"].isna().all()
         np.testing.assert_allclose(np.exp(-traces.errors).sum(axis=1), 1, atol=1e-5)
         logits = np.stack(rows["logits"].tolist())
@@ -264,7 +264,7 @@ def test_a_limit_makes_other_cells_and_replaces_them_in_the_report(
         if cell.perturbation == "clean"
     }
     clean = {name: n for (name, family), n in sizes.items() if family == "clean"}
-    assert clean == {"test_resnet": 7} | dict.fromkeys(EMODCS, 21)
+    assert clean == {"test_resnet": 7} | dict.fromkeys(EMODCS, 14)
     assert sizes["test_resnet", "validation"] == sizes["test_resnet", "views"] == 7
 
 
@@ -302,7 +302,7 @@ def test_other_prompts_are_stored_and_change_no_row(tiny_run: Path, trained: Pat
     others = Store(tiny_run).other_prompts(with_all["clean"])
     traces = Store(tiny_run).traces(with_all["clean"])
     assert others is not None and traces is not None
-    assert sorted(others.ids) == list(traces.ids) and others.null.shape == (21, 4)
+    assert sorted(others.ids) == list(traces.ids) and others.null.shape == (14, 4)
     assert Store(tiny_run).other_prompts(with_all["gaussian_noise"]) is None
 
     run(with_others(9), trained, Reporter())  # some of the samples, from each class
@@ -337,7 +337,7 @@ def test_a_folder_of_pictures_runs(tmp_path: Path) -> None:
     run(config, tmp_path / "out", Reporter())
     report = write_report(tmp_path / "out")
     assert set(report.summary["dataset"]) == {"set"}
-    assert set(report.summary["n"]) == {8, 7}
+    assert set(report.summary["n"]) == {8, 4}
     assert "broken.jpg" in (tmp_path / "out" / "skipped.json").read_text()
 
 

@@ -1,9 +1,11 @@
 """`bench verify` computes rows anew: it agrees with a sound run, and finds planted faults."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,13 +25,15 @@ from bench.util.files import read_sealed, write_sealed
 from bench.util.progress import Reporter
 
 QUIET = Reporter(quiet=True)
+CONFIG = (
+    load(TINY).select(["test_resnet", "emodc_amdit"]).model_copy(update={"views": 0, "limit": 7})
+)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("finished") / "run"
-    config = load(TINY).select(["test_resnet", "emodc_amdit"])
-    run(config.model_copy(update={"views": 0}), out, QUIET)
+    run(CONFIG, out, QUIET)
     return out
 
 
@@ -107,14 +111,14 @@ def everything(out: Path) -> Verified:
 def test_a_sound_run_is_verified_to_the_last_bit(finished: Path) -> None:
     found = everything(finished)
     assert found.faults == [] and found.unknown == {}
-    assert found.checked == found.rows == found.equal == 168
+    assert found.checked == found.rows == found.equal == 64
     assert found.verdict.startswith("verified: ") and "at most" in found.verdict
     store = Store(finished)
     assert {c.id: store.verified(c) for c in store.planned()} == found.agreed
-    assert sum(found.agreed.values()) == 168
-    some = verify(finished, QUIET, samples=60)
-    assert some.checked == 60 and some.at_most is not None
-    assert some.at_most == pytest.approx(1 - 0.025 ** (1 / 60))  # none of 60: a closed form
+    assert sum(found.agreed.values()) == 64
+    some = verify(finished, QUIET, samples=30)
+    assert some.checked == 30 and some.at_most is not None
+    assert some.at_most == pytest.approx(1 - 0.025 ** (1 / 30))  # none of 30: a closed form
     assert found.at_most is not None and found.at_most < some.at_most
 
 
@@ -261,8 +265,7 @@ def test_what_cannot_be_computed_is_counted_and_named(planted: Path) -> None:
 
 def test_cells_of_an_earlier_and_wider_run_are_verified_by_its_config(planted: Path) -> None:
     """Their classifier is here, and the last config does not ask for them."""
-    config = load(TINY).select(["test_resnet", "emodc_amdit"], ["gaussian_noise"])
-    run(config.model_copy(update={"views": 0}), planted, QUIET)
+    run(CONFIG.select(["test_resnet", "emodc_amdit"], ["gaussian_noise"]), planted, QUIET)
     store = Store(planted)
     assert [own["precision"] for own in store.all_configs("faces")] == ["float32"] * 2
     found = verify(planted, QUIET, 10)
@@ -272,16 +275,28 @@ def test_cells_of_an_earlier_and_wider_run_are_verified_by_its_config(planted: P
     assert sum(map(Store(planted).verified, store.planned())) == 10  # nothing was said against it
 
 
-def test_without_its_data_nothing_is_computed_and_all_is_read(planted: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda config: config.update(data={"kind": "folder", "root": "/nowhere"}), "nowhere"),
+        (lambda config: config["classifiers"]["emodc_amdit"].update(heads=8), "emodc_amdit.*heads"),
+    ],
+    ids=["data that is elsewhere", "a field of another version"],
+)
+def test_without_a_config_to_open_nothing_is_computed_and_all_is_read(
+    planted: Path, change: Callable[[dict[str, Any]], None], words: str
+) -> None:
     plan = read_sealed(planted / "plan.json", SCHEMA)
-    data = {"kind": "folder", "root": str(planted / "nowhere")}
     for own in plan["runs"]:
-        own["config"]["data"] = data
+        change(own["config"])
     write_sealed(planted / "plan.json", plan)
     found = verify(planted, QUIET, 10)
     assert not found.faults and not found.checked
     [(reason, cells)] = found.unknown.items()
-    assert "nowhere" in reason and cells == len(Store(planted).planned())
+    assert re.search(words, reason) and cells == len(Store(planted).planned())
+    run(CONFIG, planted, QUIET)  # as the reason says
+    found = verify(planted, QUIET, 10)
+    assert not found.faults and not found.unknown and found.checked == 10
 
 
 def test_the_command_names_cell_expected_and_got(planted: Path) -> None:

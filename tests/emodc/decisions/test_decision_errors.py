@@ -8,7 +8,7 @@ HARDEST = ["gaussian, all rivals tied", "two values"]
 CLAIMED = [name for name, p in POPULATIONS.items() if p.student and name not in HARDEST]
 
 
-@pytest.mark.parametrize(("delta", "pictures"), [(0.05, 3000), (0.01, 10_000)])
+@pytest.mark.parametrize(("delta", "pictures"), [(0.05, 2000), (0.01, 8000)])
 @pytest.mark.parametrize("name", HARDEST)
 def test_student_on_thousands_of_pictures(name: str, delta: float, pictures: int) -> None:
     found = disagreement(POPULATIONS[name], delta, "student", pictures)
@@ -16,7 +16,7 @@ def test_student_on_thousands_of_pictures(name: str, delta: float, pictures: int
     assert found.wrong > 0  # or the population would be too easy to say anything
 
 
-@pytest.mark.parametrize(("delta", "pictures"), [(0.05, 500), (0.01, 3000)])
+@pytest.mark.parametrize(("delta", "pictures"), [(0.05, 300), (0.01, 1500)])
 @pytest.mark.parametrize("name", CLAIMED)
 def test_student_errs_within_delta_where_that_is_claimed(
     name: str, delta: float, pictures: int
