@@ -6,6 +6,7 @@ import math
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -132,16 +133,19 @@ class DrawnDataSet(DataSet):
         return self._pictures_in(split), SIDE, SIDE, 3
 
     def _parts(self, split: Split, progress: Progress | None) -> Iterator[np.ndarray]:
-        """Draws a split in processes; yields its pictures in order, chunk by chunk."""
+        """Draws a split, in processes if it is large; yields its pictures in order, by chunks."""
         size = self.sizes[split]
         ranges = [
             range(start, min(start + self.chunk, size)) for start in range(0, size, self.chunk)
         ]
+        processes = min(len(ranges), os.cpu_count() or 1)
         died = (
             "a process that draws faces died (out of memory?). The same command draws them again."
         )
-        with runtime.pool(min(len(ranges), os.cpu_count() or 1), died) as pool:
-            for numbers, part in zip(ranges, pool.map(self._draw(split), ranges), strict=True):
+        with ExitStack() as stack:
+            here = processes == 1
+            each = map if here else stack.enter_context(runtime.pool(processes, died)).map
+            for numbers, part in zip(ranges, each(self._draw(split), ranges), strict=True):
                 yield part
                 if progress is not None:
                     progress(len(numbers))

@@ -67,7 +67,7 @@ def trained(config: Path, out: Path) -> dict[str, Tensor]:
 
 
 def test_a_training_killed_twice_gives_the_same_weights(tmp_path: Path) -> None:
-    config, out = write_config(tmp_path / "config.yaml", 20), tmp_path / "killed"
+    config, out = write_config(tmp_path / "config.yaml", 60), tmp_path / "killed"
     undisturbed = trained(config, tmp_path / "undisturbed")
     folder = out / "checkpoints"
     for stage in ("emodc-base", "emodc-amdit"):

@@ -51,6 +51,7 @@ def write_config(folder: Path, shards: int) -> Path:
         del content["classifiers"][name]
     content["perturbations"] = {"corruptions": {"gaussian_noise": [2]}}
     content["views"] = 0
+    content["data"]["test"] = 140  # enough that neither has done all before the other begins
     content["execution"] = {"workers": 1, "shards": shards}
     path = folder / f"{shards}.yaml"
     path.write_text(yaml.safe_dump(content))

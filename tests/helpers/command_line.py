@@ -115,6 +115,7 @@ class Copied:
 def _become(arguments: list[str], own_session: bool, *ends: Connection) -> None:
     """Be the process that `python ARGUMENTS` would be."""
     gc.freeze()  # runs collect garbage; to look through what is imported takes longest
+    os.cpu_count = lambda: 1  # as in tests: what asks for no number of processes starts none
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in jobs of a shell
     if own_session:
         os.setsid()
