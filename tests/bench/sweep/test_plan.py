@@ -212,7 +212,7 @@ PINNED = {
         "validation": (4, "e542d499f55b"),
         "clean": (4, "f11f7ca2d856"),
         "corruption": (12, "555210c7bfa2"),
-        "attack": (8, "c07bb60c7eb9"),
+        "attack": (8, "da4a0365b970"),
     },
     "cross": {
         "validation": (4, "b462c15b5c89"),
