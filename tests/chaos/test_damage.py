@@ -145,7 +145,7 @@ def config_of(data: dict[str, Any], classifiers: list[str], seed: int = 0) -> Co
     content = {
         "precision": "float32",
         "seed": seed,
-        "views": 0,
+        "views": 2,
         "data": data,
         "classifiers": {name: known[name] for name in classifiers},
         "perturbations": {"corruptions": {"gaussian_noise": [2]}},

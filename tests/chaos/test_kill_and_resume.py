@@ -31,8 +31,8 @@ def test_killed_twice_and_continued(
     two_workers.write_text(TINY.read_text().replace("workers: 1", "workers: 2"))
     whole(*bench(undisturbed, TINY))
 
-    for moment, config in (("training", TINY), ("sweep", two_workers)):
-        command = bench(disturbed, config)
+    for moment in ("training", "sweep"):
+        command = bench(disturbed, two_workers)
         with Copied(*command, own_session=True) as process:
             if moment == "training":
                 for line in process.stderr:
@@ -44,7 +44,7 @@ def test_killed_twice_and_continued(
             os.killpg(process.pid, signal.SIGKILL)
 
     assert not (disturbed / "report").exists()
-    whole(*bench(disturbed, TINY))
+    whole(*bench(disturbed, two_workers))
     assert summary_without_times(disturbed) == summary_without_times(undisturbed)
 
 

@@ -332,10 +332,11 @@ class EmoDCClassifier(StagedClassifier):
         from bench.store.checkpoints import fingerprint
 
         chain = super().recipes(common)
-        for recipe in chain if self.pretrained is not None else ():
-            del recipe["network"]  # it brings its own
-        for recipe in chain if self.image_size is None else ():  # as before there was a choice
-            del recipe["image_size"]
+        for recipe in chain:
+            if self.pretrained is not None:
+                del recipe["network"]  # it brings its own
+            if self.image_size is None:
+                del recipe["image_size"]  # as before there was a choice
         if self.pretrained is None or not Path(self.pretrained).is_dir():  # of the hub
             return chain
         return [recipe | {"pretrained": fingerprint(Path(self.pretrained))} for recipe in chain]

@@ -12,7 +12,7 @@ import pytest
 from support import TINY
 
 from bench.classifiers.checkpoints import checkpoint_folder, recipes
-from bench.config import load
+from bench.config import Config, load
 from bench.data.drawn import DrawnFaces
 from bench.report.figures.curves import example_drawings
 from bench.report.results import read
@@ -52,6 +52,13 @@ def test_its_rows_traces_and_records_read_as_they_were_written() -> None:
     attacked = [r.manifest for r in results.complete if r.cell.family == "attack"]
     assert len(attacked) == 2 and not any(map(store.examples, attacked))  # from before there were
     assert not list(example_drawings(results.groups[0], store))
+
+
+@pytest.mark.parametrize("out", ["tests/bench/store/finished/store", "results/default"])
+def test_the_config_of_a_committed_run_is_read(out: str) -> None:
+    """Else `bench verify` could compute nothing of it anew."""
+    (config,) = Store(FINISHED.parents[3] / out).all_configs("faces")
+    assert Config.model_validate(config).data.kind == "faces"
 
 
 def test_checkpoints_are_looked_for_where_they_were_trained() -> None:
