@@ -103,7 +103,7 @@ def test_a_node_that_dies_takes_no_shard_with_it(tmp_path: Path, inline: Content
         killed = threading.Event()
 
         def kill() -> None:
-            while not list(tmp_path.rglob("part-*.parquet")):
+            while not list(tmp_path.glob("cells/*/*/part-*.parquet")):
                 time.sleep(0.02)
             cluster.remove_node(other, allow_graceful=False)
             killed.set()
@@ -124,7 +124,7 @@ def test_an_actor_that_is_killed_is_replaced(tmp_path: Path, inline: Content) ->
     killed: list[int] = []
 
     def kill() -> None:
-        while not list(tmp_path.rglob("part-*.parquet")):
+        while not list(tmp_path.glob("cells/*/*/part-*.parquet")):
             time.sleep(0.02)
         children = psutil.Process().children(recursive=True)
         for child in children:
@@ -153,7 +153,7 @@ def test_a_training_that_loses_its_process_goes_on_elsewhere(
     killed: list[int] = []
 
     def kill() -> None:
-        while not list((tmp_path / "ray").rglob(".emodc-base-*.state")):
+        while not list(tmp_path.glob("ray/checkpoints/.emodc-base-*.state")):
             time.sleep(0.02)
         for child in psutil.Process().children(recursive=True):
             if "_train" in " ".join(child.cmdline()):
